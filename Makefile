@@ -1,0 +1,77 @@
+# The one list of commands; .ci/run calls it too. ARGS="..." is passed on, PYTHON=... names another interpreter.
+SHELL = /bin/sh
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip
+RUN := .venv/.installed
+DEV := .venv/.installed-dev
+
+.PHONY: help soak test test-slow check bench golden lock clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make soak       install into .venv, then run a dark shadow soak (ARGS=\"--json\" and other flags of violet soak)"
+	@echo "make test       the tests, without the slow ones (ARGS=\"tests/lanes -k acb\" and other flags of pytest)"
+	@echo "make test-slow  long soaks, fault storms, the built wheel"
+	@echo "make check      format, lint, types, import contracts"
+	@echo "make bench      measurements, as a table"
+	@echo "make golden     rewrite the golden files on purpose; needs a line in CHANGELOG.md"
+	@echo "make lock       resolve both locks from pyproject.toml (ARGS=--upgrade for newer versions)"
+	@echo "make clean      remove .venv, caches and builds; journals (violet-data) stay"
+
+# 0 is PASS, 2 is HOLD or a soak that was stopped. Ctrl-C is the soak's to handle: it drains.
+soak: $(RUN)
+	@trap : INT; $(BIN)/violet soak $(ARGS); rc=$$?; case $$rc in 0|2) exit 0;; *) exit $$rc;; esac
+
+test: $(DEV)
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-slow: $(DEV)
+	@$(BIN)/python -m pytest -m slow $(ARGS)
+
+check: $(DEV)
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+bench: $(DEV)
+	@$(BIN)/python -m pytest -m bench --capture=no $(ARGS)
+
+golden: $(DEV)
+	@$(BIN)/python -m pytest -m golden --rewrite-golden $(ARGS)
+	@git diff --stat -- tests/golden
+	@echo "Each changed file needs a line under 'Decisions change' in CHANGELOG.md."
+
+# The development lock is held to the versions of the runtime lock.
+COMPILE = $(BIN)/uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet $(ARGS)
+lock: $(DEV)
+	$(COMPILE) --no-build --output-file requirements.lock
+	$(COMPILE) --no-build --extra dev --constraint requirements.lock --output-file requirements-dev.lock
+
+clean:
+	rm -rf .venv .kafka dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
+	find lanes reactor journal sql tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(RUN): requirements.lock pyproject.toml
+	@$(call install,requirements.lock)
+	@touch $@
+
+# It holds all of the runtime lock, so it makes that stamp too.
+$(DEV): requirements-dev.lock pyproject.toml
+	@$(call install,requirements-dev.lock)
+	@touch $(RUN) $@
+
+# pip's exit status passes through a file, since /bin/sh has no pipefail. The project itself is installed as a link to
+# this folder, by the hashed build backend that the lock has just brought.
+define install
+$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	echo "VIOLET needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Fix: make PYTHON=python3.11 ..." >&2; exit 1; }; \
+[ -x $(BIN)/pip ] || { echo "creating .venv"; $(PYTHON) -m venv --clear .venv; } || exit 1; \
+echo "installing $(1) into .venv"; \
+{ $(PIP) install --require-hashes --only-binary :all: -r $(1); echo $$? > .venv/.status; } | \
+	awk '/^ *(Downloading|Using cached) / { printf "  %3d  %s %s %s\n", ++n, $$(NF-2), $$(NF-1), $$NF; fflush() }'; \
+read status < .venv/.status; [ "$$status" -eq 0 ] || exit "$$status"; \
+$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+endef

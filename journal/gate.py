@@ -1,0 +1,327 @@
+"""The soak gate: facts of the recorded soak as clauses, from SQL alone.
+
+Each clause prints its formula, figure and bound, and says where a figure holds by construction. Workflow health is the
+verdict; trust is apart and never enters it. A ratio over zero is null and makes its clause HOLD.
+Source: SPEC sections 5 and 9; seed 004 section 9.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import msgspec
+
+from journal.row import TABLES, row_hash_sql
+from journal.run import Run, Segment, segments
+from journal.store import Store
+from lanes.code import Outcome
+from lanes.params import Profile
+
+PASS: Final = "PASS"
+HOLD: Final = "HOLD"
+FAIL: Final = "FAIL"
+_WORST: Final = (FAIL, HOLD, PASS)
+EXIT: Final = {PASS: 0, FAIL: 1, HOLD: 2}
+MIN_DECISIONS: Final = 100
+TRUST: Final = "HOLD (no kernels of BLUE and no trades of BLUE to compare with)"
+_SCANS: Final = "(SELECT * FROM violet_decisions UNION ALL SELECT * FROM violet_evaluations)"
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """One question of the gate. `figure` is null where it cannot be formed."""
+
+    name: str
+    formula: str
+    figure: Any
+    bound: str
+    verdict: str
+    by_construction: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A segment's verdict and what it rests on."""
+
+    segment: int
+    verdict: str
+    clauses: tuple[Clause, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Rows that are judged: a run, one of its segments or all, from an event time on (milliseconds)."""
+
+    run_id: str
+    segment: int | None = None
+    since_ms: int | None = None
+
+    @property
+    def where(self) -> str:
+        parts = ["run_id = {run:String}"]
+        if self.segment is not None:
+            parts.append("segment = {segment:UInt32}")
+        return " AND ".join(parts)
+
+    @property
+    def where_scans(self) -> str:
+        return self.where + (" AND ts_ms >= {since:Int64}" if self.since_ms is not None else "")
+
+    @property
+    def params(self) -> dict[str, Any]:
+        return {"run": self.run_id, "segment": self.segment or 0, "since": self.since_ms or 0}
+
+
+def worst(verdicts: Sequence[str]) -> str:
+    """The worst of some verdicts; HOLD of none."""
+    return next((v for v in _WORST if v in verdicts), HOLD)
+
+
+def figures(store: Store, scope: Scope) -> dict[str, Any]:
+    """Counts, integrity and time coverage of a scope, as the summary names them."""
+    counts = {
+        f"{kind.name.lower()}s": store.rows(
+            f"SELECT uniqExact(topic, partition, log_offset) AS n FROM {TABLES[kind]} WHERE "
+            + (scope.where_scans if kind is not Outcome.REJECT else scope.where),
+            scope.params,
+        )[0]["n"]
+        for kind in Outcome
+    }
+    rejected = store.rows(
+        f"SELECT countIf(kind != 'plane') AS n FROM violet_rejects FINAL WHERE {scope.where}", scope.params
+    )[0]["n"]
+    seen = counts["decisions"] + counts["evaluations"]
+    outcomes = sum(counts.values())
+    span = _span(store, scope)
+    hashed = store.rows(content_hash_sql(scope), scope.params)[0]
+    time = _time(store, scope)
+    return {
+        "records": outcomes,
+        **counts,
+        "lost": max(0, span["deliverable"] - span["journaled"]),
+        "doubled": _doubled(store, scope),
+        "corrupt": len(corrupt_batches(store, scope)),
+        "skipped": span["skipped"],
+        "coverage": _ratio(seen, seen + rejected),
+        "reject_share": _ratio(counts["rejects"], outcomes),
+        **time,
+        "orders": 0,
+        "content_hash": f"{hashed['content_hash'] or 0:016x}",
+    }
+
+
+def content_hash_sql(scope: Scope) -> str:
+    """One statement that computes the content hash from stored rows."""
+    parts = " UNION ALL ".join(
+        f"SELECT {row_hash_sql(kind)} AS h FROM {TABLES[kind]} FINAL WHERE {scope.where_scans}"
+        for kind in (Outcome.DECISION, Outcome.EVALUATION)
+    )
+    return f"SELECT sum(h) AS content_hash FROM ({parts})"
+
+
+def corrupt_batches(store: Store, scope: Scope) -> list[dict[str, Any]]:
+    """Completed batches whose rows do not give the hashes or counts that were stored with them."""
+    told = store.rows(
+        "SELECT topic, partition, first_offset, last_offset, decisions, evaluations, planes, rejects, decisions_hash, "
+        "evaluations_hash, planes_hash, rejects_hash FROM violet_batches FINAL "
+        f"WHERE phase = 'COMPLETE' AND {scope.where} ORDER BY topic, partition, first_offset",
+        scope.params,
+    )
+    bad: dict[tuple[str, int, int], dict[str, Any]] = {}
+    for kind in Outcome:
+        name = f"{kind.name.lower()}s"
+        sql = (
+            "SELECT b.topic AS topic, b.partition AS partition, b.first_offset AS first_offset, count() AS n, sum(h) AS hash "
+            f"FROM (SELECT topic, partition, log_offset, {row_hash_sql(kind)} AS h FROM {TABLES[kind]} FINAL "
+            f"WHERE {scope.where}) AS r ASOF JOIN (SELECT topic, partition, first_offset FROM violet_batches FINAL "
+            f"WHERE phase = 'COMPLETE' AND {scope.where}) AS b ON r.topic = b.topic AND r.partition = b.partition "
+            "AND r.log_offset >= b.first_offset GROUP BY topic, partition, first_offset"
+        )
+        found = {(r["topic"], r["partition"], r["first_offset"]): r for r in store.rows(sql, scope.params)}
+        for batch in told:
+            key = (batch["topic"], batch["partition"], batch["first_offset"])
+            row = found.get(key)
+            if (row["n"] if row else 0, row["hash"] if row else 0) != (batch[name], batch[f"{name}_hash"]):
+                bad.setdefault(key, batch)
+    return list(bad.values())
+
+
+def judge(store: Store, run: Run, since_ms: int | None = None) -> list[Judged]:
+    """Every segment's verdict."""
+    by_number: dict[int, Segment] = {}
+    for segment in segments(store, run.run_id):
+        by_number.setdefault(segment.segment, segment)
+    return [
+        _judge(store, Scope(run.run_id, number, since_ms), Profile.model_validate_json(segment.params))
+        for number, segment in by_number.items()
+    ]
+
+
+def basis(run: Run) -> str:
+    """What a verdict rests on, for the line that states it."""
+    source = "synthetic market" if run.source.get("seeded") else run.source.get("kind", "log")
+    lanes = [name for name in run.standins if name != "scanner"]
+    parts = [str(source), f"{len(lanes)} stand-in lanes"] + (["stand-in scanner"] if "scanner" in run.standins else [])
+    return ", ".join(parts) + (", cold start" if run.warm == "COLD" else "")
+
+
+def summary(store: Store, run: Run, since_ms: int | None = None) -> dict[str, Any]:
+    """The summary of a run: its counts and hash, and the worst of its segments' verdicts."""
+    judged = judge(store, run, since_ms)
+    held = [f"{c.name} {c.verdict}" for j in judged for c in j.clauses if c.verdict != PASS]
+    listed = [
+        {"segment": j.segment, "verdict": j.verdict, "clauses": [asdict(c) for c in j.clauses if c.verdict != PASS]}
+        for j in judged
+    ]
+    kernels = {k: v for s in segments(store, run.run_id) for k, v in s.kernels.items()}
+    return {
+        "run_id": run.run_id,
+        "name": run.name,
+        "state": run.state,
+        "profile": run.profile,
+        "source": dict(run.source),
+        "kernels": kernels,
+        "standin_lanes": [name for name in run.standins if name != "scanner"],
+        "segments": listed,
+        "verdict": worst([j.verdict for j in judged]),
+        "verdict_basis": basis(run) + (f"; {'; '.join(held)}" if held else ""),
+        "trust": TRUST,
+        **figures(store, Scope(run.run_id, since_ms=since_ms)),
+    }
+
+
+def _judge(store: Store, scope: Scope, profile: Profile) -> Judged:
+    f = figures(store, scope)
+    d = store.rows(
+        "SELECT count() AS n, countIf(asset IN {pegged:Array(String)}) AS pegged, max(vel_div) AS top, "
+        "min(leverage_fanin) AS low, max(leverage_fanin) AS high, "
+        "countIf(bound = 'ABS' AND fraction * leverage_fanin != fraction * {abs:Float64}) AS off_abs, "
+        "count() - uniqExact(stream, scan_id, ts_ms) AS repeated "
+        f"FROM violet_decisions FINAL WHERE {scope.where_scans}",
+        {**scope.params, "pegged": list(profile.select.excluded), "abs": profile.fanin.abs_max},
+    )[0]
+    broken = store.rows(
+        "SELECT countIf(NOT isFinite(base) OR NOT isFinite(cap) OR NOT isFinite(leverage) OR NOT isFinite(notional_usd) "
+        f"OR stream = '' OR scan_id < 0) AS n FROM {_SCANS} WHERE {scope.where_scans}",
+        scope.params,
+    )[0]["n"]
+    errors = store.rows(
+        "SELECT count() AS n FROM violet_incidents WHERE run_id = {run:String} AND severity = 'ERROR'", scope.params
+    )[0]["n"]
+    n, floor, top = d["n"], profile.base.min_lev, profile.fanin.abs_max
+    thr = profile.base.thr
+    clauses = (
+        _zero("pegged_decisions", "count of decisions on one of the 10 pegged symbols", d["pegged"]),
+        _zero("broken_rows", "rows that break a constraint on audit", broken),
+        _zero("orders", "writes that the reactor tried outside its tap topics", f["orders"], True),
+        _zero("error_incidents", "incidents of level error", errors),
+        _zero("lost", "deliverable offsets of the range without outcome", f["lost"]),
+        _zero("doubled", "offsets with outcomes of two kinds, or raw rows of one key that differ", f["doubled"]),
+        _zero("corrupt", "batches whose recomputed hash differs", f["corrupt"]),
+        Clause("side", "share of decisions that are SHORT", 1.0 if n else None, "= 1", PASS if n else HOLD, True),
+        _of(n, "signal", "max(vel_div) of decisions", d["top"], f"< {thr}", lambda x: x < thr),
+        _of(n, "conviction_low", "min(leverage_fanin)", d["low"], f">= {floor}", lambda x: x >= floor),
+        _of(n, "conviction_high", "max(leverage_fanin)", d["high"], f"<= {top}", lambda x: x <= top),
+        _zero("abs_exact", "decisions bound by ABS whose fraction * leverage_fanin is not fraction * abs_max", d["off_abs"]),
+        _zero("one_per_scan", "decisions - distinct (stream, scan_id, ts_ms)", d["repeated"]),
+        Clause("schema", "share of journaled rows that satisfy the schema", 1.0 if n else None, "= 1", PASS if n else HOLD, True),
+        _share("coverage", "(decisions + evaluations) / (those + rejects not known to be planes)", f["coverage"], 0.95, 0.80),
+        _share("time_coverage", "1 - sum(gap - c) / (last - first), worst stream", f["time_coverage"], 0.95, -math.inf),
+        _at_most("rejects", "rejects / outcomes", f["reject_share"], 0.01),
+        Clause("decisions", "count of decisions", n, f">= {MIN_DECISIONS}", PASS if n >= MIN_DECISIONS else HOLD),
+    )  # fmt: skip
+    return Judged(scope.segment or 0, worst([c.verdict for c in clauses]), clauses)
+
+
+def _zero(name: str, formula: str, figure: int, by_construction: bool = False) -> Clause:
+    return Clause(name, formula, figure, "= 0", PASS if figure == 0 else FAIL, by_construction)
+
+
+def _of(n: int, name: str, formula: str, figure: float, bound: str, holds: Callable[[float], bool]) -> Clause:
+    if not n:
+        return Clause(name, formula, None, bound, HOLD)
+    return Clause(name, formula, figure, bound, PASS if holds(figure) else FAIL)
+
+
+def _share(name: str, formula: str, figure: float | None, full: float, low: float) -> Clause:
+    verdict = HOLD if figure is None else PASS if figure >= full else HOLD if figure >= low else FAIL
+    return Clause(name, formula, figure, f">= {full}", verdict)
+
+
+def _at_most(name: str, formula: str, figure: float | None, most: float) -> Clause:
+    return Clause(name, formula, figure, f"<= {most}", PASS if figure is not None and figure <= most else HOLD)
+
+
+def _ratio(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def _span(store: Store, scope: Scope) -> dict[str, int]:
+    """Deliverable offsets of the completed batches, outcomes inside them, and offsets skipped.
+
+    From the first batch of a segment's partition to its last one every offset must be in a batch or in a skipped range.
+    """
+    batches = store.rows(
+        "SELECT segment, topic, partition, first_offset, last_offset, skipped, decisions + evaluations + planes + rejects AS n "
+        f"FROM violet_batches FINAL WHERE phase = 'COMPLETE' AND {scope.where} ORDER BY segment, topic, partition, first_offset",
+        scope.params,
+    )
+    first: dict[tuple[int, str, int], int] = {}
+    last: dict[tuple[int, str, int], int] = {}
+    skipped: dict[tuple[int, str, int], int] = {}
+    for row in batches:
+        key = (row["segment"], row["topic"], row["partition"])
+        gaps: list[Sequence[int]] = msgspec.json.decode(row["skipped"])
+        opened = min([row["first_offset"], *(a for a, _ in gaps)])
+        first.setdefault(key, opened)
+        last[key] = max(last.get(key, -1), row["last_offset"])
+        skipped[key] = skipped.get(key, 0) + sum(b - a + 1 for a, b in gaps)
+    journaled = store.rows(
+        "SELECT uniqExact(topic, partition, log_offset) AS n FROM ("
+        + " UNION ALL ".join(f"SELECT topic, partition, log_offset FROM {t} WHERE {scope.where}" for t in TABLES.values())
+        + ")",
+        scope.params,
+    )[0]["n"]
+    return {
+        "deliverable": sum(last[k] - first[k] + 1 - skipped[k] for k in first),
+        "journaled": journaled,
+        "skipped": sum(skipped.values()),
+    }
+
+
+def _doubled(store: Store, scope: Scope) -> int:
+    """Offsets with outcomes of two kinds, or raw rows of one key that differ."""
+    parts = " UNION ALL ".join(
+        f"SELECT topic, partition, log_offset, {kind.value} AS kind, {row_hash_sql(kind)} AS h FROM {TABLES[kind]} WHERE {scope.where}"
+        for kind in Outcome
+    )
+    sql = (
+        "SELECT count() AS n FROM (SELECT topic, partition, log_offset FROM "
+        f"({parts}) GROUP BY topic, partition, log_offset HAVING min(kind) != max(kind) OR min(h) != max(h))"
+    )
+    n: int = store.rows(sql, scope.params)[0]["n"]
+    return n
+
+
+def _time(store: Store, scope: Scope) -> Mapping[str, Any]:
+    """Time coverage of the worst stream, its gaps, and the longest silence of any."""
+    rows = store.rows(
+        "SELECT stream, count() + 1 AS n, quantileExactInclusive(0.5)(d) AS c, max(d) AS longest, "
+        "groupArrayIf(d, d > 0) AS ds, sum(d) AS span FROM ("
+        "SELECT stream, ts_ms - lagInFrame(ts_ms) OVER (PARTITION BY stream ORDER BY ts_ms) AS d, "
+        "row_number() OVER (PARTITION BY stream ORDER BY ts_ms) AS i FROM ("
+        f"SELECT DISTINCT stream, ts_ms FROM {_SCANS} WHERE {scope.where_scans})) WHERE i > 1 GROUP BY stream",
+        scope.params,
+    )
+    shares: list[float | None] = []
+    gaps, longest = 0, 0
+    for row in rows:
+        c = row["c"]
+        over = [d for d in row["ds"] if d > 2 * c]
+        gaps += len(over)
+        longest = max(longest, row["longest"])
+        shares.append(1.0 - sum(d - c for d in over) / row["span"] if row["n"] >= 3 else None)
+    known = [share for share in shares if share is not None]
+    share = min(known) if known and len(known) == len(shares) else None
+    return {"time_coverage": share, "scan_gaps": gaps, "longest_silence_ms": longest}

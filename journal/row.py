@@ -1,0 +1,268 @@
+"""Rows of the journal: their columns, the row hash, and the blocks that are inserted.
+
+Decisions and evaluations share one set of columns. A row's hash folds its words, in the order of SCORED:
+
+    h = SEED; for each word w: h = intHash64(h xor w)
+
+where intHash64 is ClickHouse's (a murmur finalizer), a float is its 64 bits, an integer itself, and a string the
+first eight bytes, little endian, of its SHA-256. The content hash is the wrapping sum of row hashes, so it does not
+depend on order, batches, partitions or restarts, and `row_hash_sql` computes it inside ClickHouse from what is stored.
+Source: SPEC sections 4 and 6.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lanes.code import Bound, DcStatus, Outcome, Reason, Reject
+from lanes.kernel import kernel
+
+Words = NDArray[np.uint64]
+SEED: Final = 0x5649_4F4C_4554_0001  # "VIOLET", layout 1: another layout must never give an old layout's hash
+SIDE: Final = "SHORT"
+RAW_MAX: Final = 65_536  # bytes of a rejected record that are kept
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One stored column: its ClickHouse type and how it enters the row hash (float, int, string, or not at all)."""
+
+    name: str
+    type: str
+    word: str = ""
+
+
+def _enum(codes: Any) -> str:
+    return "Enum8(" + ", ".join(f"'{c.name}' = {c.value}" for c in codes) + ")"
+
+
+def _enum16(codes: Any) -> str:
+    return "Enum16(" + ", ".join(f"'{c.name}' = {c.value}" for c in codes) + ")"
+
+
+KEY: Final = (
+    Column("run_id", "LowCardinality(String)"),
+    Column("segment", "UInt32"),
+    Column("topic", "LowCardinality(String)"),
+    Column("partition", "UInt32"),
+    Column("log_offset", "Int64"),
+)
+# In the order of the hash. What is a product of these without a constant, the views compute.
+SCORED: Final = (
+    Column("stream", "LowCardinality(String)", "string"),
+    Column("scan_id", "Int64", "int"),
+    Column("ts_ms", "Int64", "int"),
+    Column("asset", "LowCardinality(String)", "string"),
+    Column("posture", "LowCardinality(String)", "string"),
+    Column("dc_status", _enum(DcStatus), "int"),
+    Column("bound", _enum(Bound), "int"),
+    Column("reasons", "UInt64", "int"),
+    Column("vel_div", "Float64", "float"),
+    Column("w750", "Float64", "float"),
+    Column("strength", "Float64", "float"),
+    Column("base", "Float64", "float"),
+    Column("dc", "Float64", "float"),
+    Column("acb_boost", "Float64", "float"),
+    Column("meta_boost", "Float64", "float"),
+    Column("mc_scale", "Float64", "float"),
+    Column("ob", "Float64", "float"),
+    Column("esof", "Float64", "float"),
+    Column("esof_fanin", "Float64", "float"),
+    Column("cap", "Float64", "float"),
+    Column("leverage_fanin", "Float64", "float"),
+    Column("sc_mult", "Float64", "float"),
+    Column("leverage", "Float64", "float"),
+    Column("fraction", "Float64", "float"),
+    Column("capital_usd", "Float64", "float"),
+    Column("notional_usd", "Float64", "float"),
+    Column("params_hash", "LowCardinality(String)", "string"),
+)
+PLANE: Final = (
+    Column("stream", "LowCardinality(String)", "string"),
+    Column("name", "LowCardinality(String)", "string"),
+    Column("seq", "Int64", "int"),
+    Column("ts_ms", "Int64", "int"),
+    Column("value", "String", "string"),
+)
+REJECT: Final = (
+    Column("code", _enum16(Reject), "int"),
+    Column("lane", "LowCardinality(String)", "string"),
+    Column("kind", "LowCardinality(String)", "string"),
+    Column("stream", "LowCardinality(String)", "string"),
+    Column("scan_id", "Int64", "int"),
+    Column("ts_ms", "Int64", "int"),
+    Column("bytes", "UInt64", "int"),
+    Column("digest", "String", "string"),
+    Column("raw", "String", "string"),
+    Column("detail", "String"),
+)
+COLUMNS: Final[dict[Outcome, tuple[Column, ...]]] = {
+    Outcome.DECISION: SCORED,
+    Outcome.EVALUATION: SCORED,
+    Outcome.PLANE: PLANE,
+    Outcome.REJECT: REJECT,
+}
+TABLES: Final[dict[Outcome, str]] = {
+    Outcome.DECISION: "violet_decisions",
+    Outcome.EVALUATION: "violet_evaluations",
+    Outcome.PLANE: "violet_planes",
+    Outcome.REJECT: "violet_rejects",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """A string column as positions in a short list of names."""
+
+    codes: NDArray[np.int32]
+    names: Sequence[str]
+
+    def take(self, at: NDArray[Any]) -> "Coded":
+        """The rows at these positions."""
+        return Coded(self.codes[at], self.names)
+
+    def strings(self) -> list[str]:
+        """The column spelled out."""
+        if len(self.names) == 1:
+            return [self.names[0]] * len(self.codes)
+        names = self.names
+        return [names[code] for code in self.codes.tolist()]
+
+
+Values = NDArray[Any] | Coded | list[str] | list[bytes]
+
+
+@dataclass(slots=True)
+class Rows:
+    """Rows of one kind, in offset order: their offsets, their columns by name, and their hashes."""
+
+    offsets: NDArray[np.int64]
+    columns: dict[str, Values]
+    hashes: Words
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def take(self, at: NDArray[Any]) -> "Rows":
+        """The rows at these positions."""
+        return Rows(self.offsets[at], {n: _take(v, at) for n, v in self.columns.items()}, self.hashes[at])
+
+    @property
+    def hash(self) -> int:
+        """Wrapping sum of the row hashes."""
+        return int(self.hashes.sum(dtype=np.uint64))
+
+    def digest(self) -> str:
+        """Digest of the block: which offsets hold which rows. Part of the insert token."""
+        return hashlib.sha256(self.offsets.tobytes() + self.hashes.tobytes()).hexdigest()[:32]
+
+
+@dataclass(slots=True)
+class Batch:
+    """The outcomes of a range of offsets of one partition, and the state after it.
+
+    `values` are the records' bytes in order, for a row that ClickHouse refuses; `skipped` holds ranges [a, b] inside
+    first..last that the broker never delivers.
+    """
+
+    topic: str
+    partition: int
+    segment: int
+    first: int
+    last: int
+    rows: dict[Outcome, Rows]
+    state: bytes
+    values: list[bytes | None]
+    skipped: list[tuple[int, int]] = field(default_factory=list)
+    unknown: dict[str, int] = field(default_factory=dict)
+    last_ts_ms: int = 0
+
+    @property
+    def content_hash(self) -> int:
+        """Wrapping sum over decisions and evaluations."""
+        return (self.rows[Outcome.DECISION].hash + self.rows[Outcome.EVALUATION].hash) & (2**64 - 1)
+
+
+def rows(kind: Outcome, offsets: NDArray[np.int64], columns: dict[str, Values]) -> Rows:
+    """Rows of a kind with their hashes computed."""
+    words = [_words(columns[c.name], len(offsets)) for c in COLUMNS[kind] if c.word]
+    return Rows(offsets, columns, fold(words, len(offsets)))
+
+
+def fold(words: Iterable[Words], n: int) -> Words:
+    """Row hashes of n rows from their words, one array a column."""
+    hashes = np.full(n, SEED, dtype=np.uint64)
+    for column in words:
+        _fold_column(hashes, column)
+    return hashes
+
+
+def string_word(text: str | bytes) -> int:
+    """The word of a string: first eight bytes of its SHA-256, little endian."""
+    return int.from_bytes(hashlib.sha256(text if isinstance(text, bytes) else text.encode()).digest()[:8], "little")
+
+
+def row_hash_sql(kind: Outcome) -> str:
+    """The row hash as a ClickHouse expression over the base table's columns."""
+    expression = f"toUInt64({SEED})"
+    for column in COLUMNS[kind]:
+        if column.word:
+            expression = f"intHash64(bitXor({expression}, {_word_sql(column)}))"
+    return expression
+
+
+def reasons_mask(reasons: Iterable[Reason]) -> int:
+    """The mask that stores these reasons."""
+    return sum(1 << reason for reason in set(reasons))
+
+
+def reason_names(mask: int) -> list[str]:
+    """Names of the reasons in a mask, lowest bit first."""
+    return [reason.name for reason in Reason if mask >> reason & 1]
+
+
+def table_columns(kind: Outcome) -> Mapping[str, str]:
+    """Name and ClickHouse type of every stored column, key first."""
+    return {column.name: column.type for column in (*KEY, *COLUMNS[kind])}
+
+
+def _word_sql(column: Column) -> str:
+    if column.word == "float":
+        return f"reinterpretAsUInt64({column.name})"
+    if column.word == "int":
+        return f"reinterpretAsUInt64(toInt64({column.name}))"
+    return f"reinterpretAsUInt64(substring(SHA256({column.name}), 1, 8))"
+
+
+def _words(values: Values, n: int) -> Words:
+    if isinstance(values, Coded):
+        names = np.array([string_word(name) for name in values.names], dtype=np.uint64)
+        return names[values.codes] if n else np.empty(0, np.uint64)
+    if isinstance(values, list):
+        return np.array([string_word(text) for text in values], dtype=np.uint64)
+    if values.dtype == np.float64:
+        return np.ascontiguousarray(values).view(np.uint64)
+    return values.astype(np.int64).view(np.uint64) if values.dtype != np.uint64 else values
+
+
+def _take(values: Values, at: NDArray[Any]) -> Values:
+    if isinstance(values, Coded):
+        return values.take(at)
+    if isinstance(values, list):
+        return [values[i] for i in at.tolist()]  # type: ignore[return-value]
+    return values[at]
+
+
+@kernel
+def _fold_column(hashes: Words, words: Words) -> None:
+    for i in range(len(hashes)):
+        x = hashes[i] ^ words[i] ^ np.uint64(0x4CF2D2BAAE6DA887)
+        x ^= x >> np.uint64(33)
+        x *= np.uint64(0xFF51AFD7ED558CCD)
+        x ^= x >> np.uint64(33)
+        x *= np.uint64(0xC4CEB9FE1A85EC53)
+        hashes[i] = x ^ (x >> np.uint64(33))

@@ -1,0 +1,47 @@
+"""The one way in which arithmetic is compiled.
+
+A scalar kernel is plain Python that calls no other kernel, so its `py_func` is its pure Python twin. The loop
+over a column stands in the same file as the scalar kernel that it calls: numba's cache looks only at the file
+of the function that it loads, and a loop elsewhere would go on using the machine code of an older kernel.
+min and max are written as comparisons, `b if b < a else a`, which is what Python's builtins do: a NaN or -0.0
+in the first place stays unless the other is strictly smaller. Numba and LLVM have minima of their own, a
+comparison has one meaning everywhere.
+Source: SPEC section 3; requirements section 10 (hazards H-1 to H-7).
+"""
+
+from collections.abc import Callable
+from typing import ParamSpec, Protocol, TypeVar, cast
+
+import numpy as np
+from numba import config, njit
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.int8]
+Counts = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+P = ParamSpec("P")
+R_co = TypeVar("R_co", covariant=True)
+
+if getattr(config, "USING_SVML", False):  # its pow is not libm's in the last bit, fastmath or not
+    raise ImportError("lanes must be compiled without Intel SVML; fix: set NUMBA_DISABLE_INTEL_SVML=1")
+
+
+class Kernel(Protocol[P, R_co]):
+    """A compiled function and its pure Python twin."""
+
+    @property
+    def py_func(self) -> Callable[P, R_co]: ...
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+
+
+def kernel(function: Callable[P, R_co]) -> Kernel[P, R_co]:
+    """Compile at the first call, once for each set of argument types."""
+    compiled = njit(
+        cache=True,  # a soak starts in a second, not in ten
+        fastmath=False,  # no regrouping, no FMA contraction, NaN and -0.0 count: the bits are the contract
+        error_model="numpy",  # x / 0 as IEEE has it; the Python model's branch stops the vectoriser
+    )
+    return cast("Kernel[P, R_co]", compiled(function))

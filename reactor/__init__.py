@@ -1,0 +1,1 @@
+"""Moving records: topic to decisions to journal."""

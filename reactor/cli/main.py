@@ -1,0 +1,112 @@
+"""The `violet` command: the table of its commands, loaded when they are asked for.
+
+Exit codes: 0 PASS or done, 1 FAIL, 2 HOLD, 3 error, refusal, wrong usage. Only a command that judges exits 1
+or 2, so click's own 2 for wrong usage becomes 3 here, as does every exception. Source: SPEC section 5.
+"""
+
+import difflib
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Final, NamedTuple
+
+import click
+
+from journal.refusal import Refusal
+
+ERROR: Final = 3
+
+
+class Entry(NamedTuple):
+    """What is known of a command before its module reactor/cli/NAME.py is loaded, which exports `command`."""
+
+    use: str
+    help: str
+
+
+RUN: Final = "Run a soak"
+ASK: Final = "Ask the journal"
+FEED: Final = "Make and publish scans"
+KEEP: Final = "Look after it"
+COMMANDS: Final = {
+    "soak": Entry(RUN, "Evaluate scans as BLUE would, trade nothing, journal every outcome."),
+    "status": Entry(RUN, "Where each run stands, and whether it is healthy."),
+    "end": Entry(RUN, "End a stopped run for good."),
+    "sql": Entry(ASK, "Query the journal, while a soak runs and after; read only."),
+    "gate": Entry(ASK, "The verdict of a run: each clause, its figure and its bound."),
+    "verify": Entry(ASK, "Recompute every outcome and compare with what was journaled."),
+    "explain": Entry(ASK, "How one scan came to its leverage, part by part."),
+    "lanes": Entry(ASK, "What each of the five lanes said."),
+    "rejects": Entry(ASK, "Records that had no other outcome, by code, with their bytes."),
+    "scan": Entry(FEED, "Turn 1-minute bars into a scan archive."),
+    "publish": Entry(FEED, "Fill a topic with a scan archive."),
+    "serve": Entry(KEEP, "Serve the journal over ClickHouse's HTTP protocol on loopback."),
+    "migrate": Entry(KEEP, "Bring the journal's tables up to this version."),
+    "doctor": Entry(KEEP, "Check this machine, the broker and the journal."),
+}
+
+
+class Commands(click.Group):
+    """A group that imports a command when it runs, not when it is listed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"reactor.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            near = difflib.get_close_matches(name, COMMANDS, 1)
+            hint = f" Did you mean {near[0]!r}?" if near else f" The commands are {', '.join(COMMANDS)}."
+            raise click.UsageError(f"No such command {name!r}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        width = max(map(len, COMMANDS))
+        for use in dict.fromkeys(entry.use for entry in COMMANDS.values()):
+            with formatter.section(use):
+                formatter.write_dl([(n.ljust(width), e.help) for n, e in COMMANDS.items() if e.use == use])
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="violet-reactor", prog_name="violet")
+def violet() -> None:
+    """VIOLET: the dark twin of a live sizing engine.
+
+    It reads BLUE's scans, sizes every one as BLUE would, never trades, and journals each outcome exactly
+    once. Start with `violet soak`, then `violet sql "SELECT count() FROM decisions"`.
+    """
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line; returns the exit code, which is what the command returned (None: 0)."""
+    try:
+        code = violet.main(arguments, prog_name="violet", standalone_mode=False)
+    except SystemExit as ended:  # click exits 1 when the reader of a pipe went away, which is no FAIL
+        code = ERROR if isinstance(ended.__context__, BrokenPipeError) else ended.code
+    except click.ClickException as error:
+        error.show()
+        code = ERROR
+    except Refusal as refusal:
+        click.echo(f"violet: {refusal}", err=True)
+        code = ERROR
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("violet: interrupted", err=True)
+        code = ERROR
+    except Exception:  # noqa: BLE001 - python's own exit code for it is 1, which means FAIL here
+        traceback.print_exc()
+        code = ERROR
+    return code if isinstance(code, int) else 0
+
+
+def main() -> None:
+    """Entry point of the `violet` script."""
+    sys.exit(run())

@@ -1,0 +1,238 @@
+"""`violet soak`: run a dark shadow soak to its end, or until Ctrl-C; the same command resumes it."""
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from journal.engine.owner import Address, attach, ensure
+from journal.gate import EXIT, HOLD, summary
+from journal.ledger import Ledger
+from journal.lock import Lock
+from journal.migrate import migrate
+from journal.refusal import Refusal
+from journal.row import Batch
+from journal.store import JournalAway, JournalRefused, Store, connect
+from lanes.code import Incident, Outcome, Severity
+from reactor import session as sessions
+from reactor.cli.common import err, json_option, out, print_json
+from reactor.log.kafka import BrokerFailed, LogGap
+from reactor.market.seeded import write_market
+from reactor.settings import Settings, SoakSettings, load
+from reactor.source import ArchiveSource, BrokerSource, Source
+
+MARKET: Final = "market.jsonl.zst"
+MARKET_SEED: Final = 20260614
+MARKET_SCANS: Final = 21_600  # 15 days of minutes
+WATCH_S: Final = 5.0
+AWAY_S: Final = 10.0
+DISK_DEGRADED: Final = 0.85
+DISK_HALT: Final = 0.92
+
+
+def _options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """One click option for every field of SoakSettings, so that flags and file cannot drift apart."""
+    for name, field in reversed(SoakSettings.model_fields.items()):
+        flag = "--" + (field.alias or name).replace("_", "-")
+        kind: Any = Path if field.annotation in (Path, Path | None) else int if field.annotation is int else str
+        default = "" if field.default in (None, False) else f" [default: {field.default}]"
+        command = click.option(
+            flag, field.alias or name, type=click.Path(path_type=Path) if kind is Path else kind, default=None,
+            is_flag=field.annotation is bool, help=f"{field.description}{default}",
+        )(command)  # fmt: skip
+    return command
+
+
+@click.command("soak")
+@_options
+@click.option("--config", type=click.Path(path_type=Path), help="TOML file; flags win over it.")
+@json_option
+def command(config: Path | None, as_json: bool, **flags: Any) -> None:
+    """Run a dark shadow soak.
+
+    With --scans FILE it publishes an archive into the embedded broker and soaks it to its end. With
+    --bootstrap-servers and --topic it follows a topic. Alone it makes a seeded market in the data directory and soaks
+    that. Ctrl-C leaves the run Stopped; the same command resumes it. Exit code: 0 PASS, 1 FAIL, 2 HOLD or stopped,
+    3 refused.
+    """
+    given = {name: value for name, value in flags.items() if value not in (None, False)}
+    raise SystemExit(run(load(given, config), as_json))
+
+
+def run(settings: Settings, as_json: bool, seam: Callable[[str], None] = lambda name: None) -> int:
+    """Soak, print the summary, return the exit code. `seam` hears every step of the ledger."""
+    soak, data = settings.soak, settings.soak.data
+    if data.exists() and not data.is_dir():
+        raise Refusal(f"--data {data}: is a file; fix: name a directory")
+    if soak.scans is not None and not soak.scans.is_file():
+        raise Refusal(f"--scans {soak.scans}: no such file; fix: name a scan archive, .jsonl or .jsonl.zst")
+    with ExitStack() as stack:
+        broker = _broker(settings, stack)
+        stack.enter_context(Lock.acquire(data / "locks" / f"soak-{soak.name}.lock"))
+        stop = _Stop()
+        journal = _Journal(settings, stack)
+        migrate(journal.store)
+        source = broker or _archive(settings, stack)
+        session = sessions.Session(
+            settings, journal.store, source,
+            lambda run_id: Ledger(journal.store, run_id, revive=journal.revive, seam=seam),
+        )  # fmt: skip
+        watch = _Watch(stop, source, session.ledger, data)
+        try:
+            with _Bar(soak.name) as bar:
+                session.read(watch, sessions.Progress(bar.expect, bar.batch))
+        except (sessions.Integrity, JournalRefused, _DiskFull) as error:
+            session.halt(str(error))
+            err.print(f"HALTED: {error}", style="bold red")
+        except (LogGap, BrokerFailed) as error:
+            session.stop(str(error))
+            raise Refusal(f"{error}; the run is Stopped; fix: look at the log, then resume (--accept-gap for a gap)") from None
+        finally:
+            source.close()
+        result = summary(session.ledger.store, session.run)
+        print_json(result) if as_json else _print(result)
+    return EXIT[HOLD] if result["state"] == "STOPPED" else EXIT[result["verdict"]]
+
+
+def _broker(settings: Settings, stack: ExitStack) -> BrokerSource | None:
+    """The topic to follow, reached before anything on disk is touched."""
+    soak = settings.soak
+    if soak.bootstrap_servers is None:
+        return None
+    source = BrokerSource(soak.bootstrap_servers, soak.topic or "", soak.name)
+    stack.callback(source.close)
+    return source
+
+
+def _archive(settings: Settings, stack: ExitStack) -> Source:
+    soak = settings.soak
+    path, seeded = soak.scans, soak.scans is None
+    if path is None:
+        path = soak.data / MARKET
+        if not path.exists():
+            err.print(f"making a seeded market of {MARKET_SCANS} scans in {path}")
+            write_market(path, MARKET_SEED, MARKET_SCANS)
+    return ArchiveSource(path, soak.name, soak.speed, soak.data, seeded=seeded)
+
+
+class _Journal:
+    """The journal's address: the directory's engine, started where none runs and again where it died, or a server."""
+
+    def __init__(self, settings: Settings, stack: ExitStack) -> None:
+        self._data, self._stack, self._remote = settings.soak.data, stack, settings.journal
+        self.store = self._connect()
+
+    def revive(self) -> Store | None:
+        """A store on an engine that answers, or None while there is none."""
+        try:
+            return self._connect()
+        except (Refusal, JournalAway):
+            return None
+
+    def _connect(self) -> Store:
+        if self._remote.url is not None:
+            return connect(Address(self._remote.url, self._remote.user, self._remote.password.get_secret_value()))
+        address, engine = ensure(self._data)
+        if engine is not None:
+            self._stack.callback(engine.close)
+        return connect(address)
+
+
+class _Stop:
+    """Ctrl-C and SIGTERM: the first drains, the second ends the process and its children at once."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on)
+
+    def _on(self, number: int, frame: FrameType | None) -> None:
+        if self.asked:
+            os._exit(EXIT[HOLD])  # the broker and the feeder die with us; the engine sees that it is alone
+        self.asked = True
+        err.print("stopping: journaling what was read; once more stops at once", style="yellow")
+
+
+class _DiskFull(Exception):
+    """The disk is so full that an outcome could be lost."""
+
+
+class _Watch:
+    """Asked between polls: whether to stop. Sees to feeder, broker and disk, and notes when the mode changes."""
+
+    def __init__(self, stop: _Stop, source: Source, ledger: Ledger, data: Path) -> None:
+        self._stop, self._source, self._ledger, self._data = stop, source, ledger, data
+        self._next = 0.0
+        self._degraded = False
+
+    def __call__(self) -> bool:
+        if (now := time.monotonic()) >= self._next:
+            self._next = now + WATCH_S
+            self._source.check()
+            self._disk()
+        return self._stop.asked
+
+    def _disk(self) -> None:
+        usage = shutil.disk_usage(self._data)
+        used = usage.used / usage.total
+        if used >= DISK_HALT:
+            raise _DiskFull(f"the disk of {self._data} is {used:.0%} full; from {DISK_HALT:.0%} on nothing is journaled")
+        if (used >= DISK_DEGRADED) is not self._degraded:
+            self._degraded = not self._degraded
+            words = "DEGRADED" if self._degraded else "RUN again"
+            self._ledger.note(Severity.WARN, Incident.DISK_SHORT, f"{words}: the disk is {used:.0%} full")
+
+
+class _Bar:
+    """Progress for people on standard error; on a pipe a line now and then."""
+
+    def __init__(self, name: str) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[said]}"))
+        self._bar = Progress(*columns, TimeRemainingColumn(), console=err, disable=not err.is_terminal)
+        self._name, self._said = name, time.monotonic()
+        self._counts = dict.fromkeys(Outcome, 0)
+        self._done, self._total = 0, None
+
+    def __enter__(self) -> "_Bar":
+        self._bar.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._bar.__exit__(*error)
+
+    def expect(self, total: int | None, behind: int) -> None:
+        self._total = total
+        self._task = self._bar.add_task(self._name, total=total, said="")
+        if behind:
+            err.print(f"resuming behind offset {behind}", style="dim")
+
+    def batch(self, batch: Batch) -> None:
+        for kind, rows in batch.rows.items():
+            self._counts[kind] += len(rows)
+            self._done += len(rows)
+        said = f"{self._counts[Outcome.DECISION]} decisions, {self._counts[Outcome.REJECT]} rejects"
+        self._bar.update(self._task, completed=self._done, said=said)
+        if not err.is_terminal and time.monotonic() - self._said > WATCH_S:
+            self._said = time.monotonic()
+            err.print(f"{self._name}: {self._done} of {self._total or '?'} records, {said}")
+
+
+def _print(result: dict[str, Any]) -> None:
+    style = {"PASS": "bold green", "FAIL": "bold red"}.get(result["verdict"], "bold yellow")
+    for name in ("run_id", "state", "profile", "records", "decisions", "evaluations", "planes", "rejects", "lost",
+                 "doubled", "corrupt", "skipped", "coverage", "time_coverage", "scan_gaps", "longest_silence_ms",
+                 "orders", "content_hash", "trust"):  # fmt: skip
+        out.print(f"{name:>20}  {result[name]}")
+    for segment in result["segments"]:
+        for clause in segment["clauses"]:
+            out.print(f"{'segment ' + str(segment['segment']):>20}  {clause['verdict']}: {clause['name']} "
+                      f"({clause['formula']}) is {clause['figure']}, must be {clause['bound']}")  # fmt: skip
+    out.print(f"{result['verdict']} ({result['verdict_basis']})", style=style)

@@ -1,0 +1,315 @@
+"""A Kafka-compatible broker as the log. The only module that speaks to one.
+
+Partitions are assigned from the journal's offsets, never from a group; group offsets are committed afterwards, for lag
+tools. A lost range of offsets raises LogGap, never a silent jump. Source: SPEC sections 4, 5 and 7; reliability
+section 3.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from confluent_kafka import (
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicCollection,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from journal.refusal import Refusal
+from reactor.log.archive import Cut
+from reactor.log.port import Chunk
+from reactor.record import CUT_BYTES, DIGEST_HEADER, LENGTH_HEADER
+
+REACH_S: Final = 10.0  # an unreachable broker is refused after this long
+QUIET_S: Final = 1.0  # nothing more for this long: the end of the log, where a broker's watermark cannot be trusted
+_FETCH: Final = {
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "auto.offset.reset": "error",  # offsets that retention ate must never be skipped in silence
+    "isolation.level": "read_committed",
+    "allow.auto.create.topics": False,
+    "check.crcs": True,
+    "enable.partition.eof": True,
+    "fetch.wait.max.ms": 20,  # a Tansu long poll wakes only every half of this
+    "fetch.queue.backoff.ms": 5,
+    "queued.min.messages": 100_000,
+    "queued.max.messages.kbytes": 65_536,
+    "session.timeout.ms": 6_000,
+    "log_level": 0,
+}
+
+
+class LogGap(Exception):
+    """The log no longer has the offsets that the journal wants next."""
+
+    def __init__(self, partition: int, wanted: int) -> None:
+        super().__init__(f"partition {partition} no longer has offset {wanted}")
+        self.partition, self.wanted = partition, wanted
+
+
+class BrokerFailed(Exception):
+    """The broker refused for good: a topic that went away, a right that was taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicIdentity:
+    """Which log: cluster id, topic name, topic id (empty where the broker has none), partitions."""
+
+    cluster: str
+    topic: str
+    topic_id: str
+    partitions: int
+
+
+class KafkaLog:
+    """A topic as a log."""
+
+    def __init__(self, bootstrap: str, topic: str, client: str) -> None:
+        """client: `<name>-shadow`, on the client id and the group id."""
+        self._bootstrap, self.topic, self._client = bootstrap, topic, client
+        self._consumer = Consumer(self._config())
+        self._positions: dict[int, int] = {}
+        self._reached: dict[int, int] = {}
+        self.away_since: float | None = None
+
+    def describe(self) -> TopicIdentity:
+        """Identity of the topic. Raises Refusal where the broker or the topic is not there."""
+        admin = AdminClient({"bootstrap.servers": self._bootstrap, "log_level": 0})
+        cluster = reach(admin, self._bootstrap)
+        found = admin.list_topics(self.topic, timeout=REACH_S).topics[self.topic]
+        if found.error is not None or not found.partitions:
+            raise Refusal(
+                f"topic {self.topic!r} is not on {self._bootstrap}; "
+                "fix: `violet publish` an archive to it first, or name a topic that is there"
+            )
+        return TopicIdentity(cluster, self.topic, _topic_id(admin, self.topic), len(found.partitions))
+
+    def assign(self, positions: dict[int, int]) -> None:
+        """Read these partitions from these offsets on."""
+        self._positions, self._reached = dict(positions), {}
+        self._consumer.assign([TopicPartition(self.topic, p, offset) for p, offset in positions.items()])
+
+    def lows(self, partitions: Iterable[int]) -> dict[int, int]:
+        """First offset that each partition still has."""
+        return {p: self._watermarks(p)[0] for p in partitions}
+
+    def range(self, partition: int, first: int, end: int) -> Iterator[Chunk]:
+        """Records of a range of offsets. Raises Refusal where they do not come."""
+        if first >= end:
+            return
+        self.assign({partition: first})
+        at, deadline = first, time.monotonic() + REACH_S
+        while at < end and self._reached.get(partition, -1) < end:
+            for chunk in self.poll(16_384, 0.2):
+                at, deadline = chunk.offsets[-1] + 1, time.monotonic() + REACH_S
+                head, _ = chunk.split(sum(offset < end for offset in chunk.offsets))
+                if len(head):
+                    yield head
+            if time.monotonic() > deadline:
+                raise Refusal(
+                    f"offsets {at} to {end - 1} of partition {partition} of {self.topic!r} did not come within "
+                    f"{REACH_S:.0f} s; fix: look at the broker, then try again"
+                )
+
+    def poll(self, limit: int, timeout_s: float) -> list[Chunk]:
+        """Records that have come, at most `limit`, by partition."""
+        messages = self._consumer.consume(limit, timeout_s)
+        chunks: dict[int, Chunk] = {}
+        if messages and len(self._positions) == 1 and not any(map(_error, messages)):
+            only = next(iter(self._positions))
+            chunk = Chunk(only, list(map(_offset, messages)), list(map(_value, messages)))
+            chunks[only] = chunk
+            self._cuts(chunk, messages)
+        else:
+            for message in messages:
+                self._take(message, chunks)
+        for chunk in chunks.values():
+            self._positions[chunk.partition] = chunk.offsets[-1] + 1
+            self.away_since = None
+        return list(chunks.values())
+
+    def reached(self) -> dict[int, int]:
+        """Offsets at which the broker said that there is no more yet."""
+        return self._reached
+
+    def ends(self, partitions: Iterable[int]) -> dict[int, int]:
+        """Offset after the last record of each partition.
+
+        Reads on from the broker's watermark until nothing more comes: Tansu reports it too low.
+        """
+        found = {p: self._watermarks(p)[1] for p in partitions}
+        scout = Consumer(self._config())
+        try:
+            scout.assign([TopicPartition(self.topic, p, end) for p, end in found.items()])
+            deadline, quiet = time.monotonic() + REACH_S, time.monotonic() + QUIET_S
+            while time.monotonic() < min(deadline, quiet):
+                for message in scout.consume(10_000, 0.1):
+                    if message.error() is None:
+                        found[message.partition()] = message.offset() + 1
+                        quiet = time.monotonic() + QUIET_S
+        finally:
+            scout.close()
+        return found
+
+    def commit(self, positions: dict[int, int]) -> None:
+        """Commit group offsets, without waiting and without minding."""
+        offsets = [TopicPartition(self.topic, p, offset) for p, offset in positions.items()]
+        try:
+            self._consumer.commit(offsets=offsets, asynchronous=True)
+        except KafkaException:
+            pass  # a courtesy to lag tools; the journal alone owns the offsets
+
+    def close(self) -> None:
+        """Leave without waiting for the group."""
+        self._consumer.close()
+
+    def _config(self) -> dict[str, Any]:
+        return {
+            **_FETCH,
+            "bootstrap.servers": self._bootstrap,
+            "client.id": self._client,
+            "group.id": self._client,
+            "error_cb": self._on_error,
+        }
+
+    def _on_error(self, error: KafkaError) -> None:
+        if error.code() in (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT):
+            self.away_since = self.away_since or time.monotonic()
+
+    def _watermarks(self, partition: int) -> tuple[int, int]:
+        low, high = self._consumer.get_watermark_offsets(TopicPartition(self.topic, partition), timeout=REACH_S)
+        return max(low, 0), max(high, 0)
+
+    def _take(self, message: Message, chunks: dict[int, Chunk]) -> None:
+        error = message.error()
+        if error is None:
+            partition = message.partition()
+            chunk = chunks.get(partition)
+            if chunk is None:
+                chunk = chunks[partition] = Chunk(partition, [], [])
+            chunk.offsets.append(message.offset())
+            chunk.values.append(message.value())
+            self._cuts(chunk, [message])
+        elif error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
+            raise LogGap(message.partition(), self._positions[message.partition()])
+        elif error.code() == KafkaError._PARTITION_EOF:
+            self._reached[message.partition()] = message.offset()
+            self.away_since = None
+        elif error.fatal() or error.code() in _HOPELESS:
+            raise BrokerFailed(error.str())
+
+    def _cuts(self, chunk: Chunk, messages: Iterable[Message]) -> None:
+        for message in messages:
+            value = message.value()
+            if value is not None and len(value) == CUT_BYTES:  # headers cost; only a cut line has just this length
+                headers = dict(message.headers() or ())
+                if LENGTH_HEADER in headers and DIGEST_HEADER in headers:
+                    known = int(headers[LENGTH_HEADER]), headers[DIGEST_HEADER].decode()
+                    chunk.cut[message.offset()] = known
+
+
+_HOPELESS: Final = (
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_PARTITION,
+    KafkaError._UNKNOWN_TOPIC,
+)
+_error: Final[Callable[[Message], Any]] = Message.error
+_offset: Final[Callable[[Message], int]] = Message.offset
+_value: Final[Callable[[Message], bytes | None]] = Message.value
+
+
+class KafkaWriter:
+    """Fills a topic with an archive's lines, in order, idempotently. Never part of a reactor."""
+
+    def __init__(self, bootstrap: str, topic: str, client: str) -> None:
+        self._bootstrap, self.topic = bootstrap, topic
+        self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+        self._producer = Producer(
+            {
+                "bootstrap.servers": bootstrap,
+                "client.id": client,
+                "enable.idempotence": True,
+                "linger.ms": 5,
+                "batch.size": 1_000_000,
+                "queue.buffering.max.messages": 200_000,
+                "queue.buffering.max.kbytes": 131_072,
+                "message.max.bytes": 1_000_000,
+                "delivery.timeout.ms": 120_000,
+                "log_level": 0,
+            }
+        )
+        self._failed: KafkaError | None = None
+
+    def create(self, partitions: int) -> None:
+        """Create the topic where it is missing."""
+        reach(self._admin, self._bootstrap)
+        future = self._admin.create_topics([NewTopic(self.topic, partitions, 1)], request_timeout=REACH_S)[self.topic]
+        try:
+            future.result(REACH_S)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise Refusal(f"topic {self.topic!r} cannot be created: {error.args[0].str()}") from None
+
+    def write(self, line: bytes | Cut, key: bytes | None, partition: int) -> None:
+        """Queue one line; blocks while the queue is full."""
+        headers: Mapping[str, bytes] | None = None
+        value = line
+        if isinstance(line, Cut):
+            headers = {LENGTH_HEADER: str(line.length).encode(), DIGEST_HEADER: line.digest.encode()}
+            value = line.head
+        while True:
+            try:
+                self._producer.produce(
+                    self.topic, value, key, partition, self._delivered, headers=headers
+                )
+            except BufferError:
+                self._producer.poll(0.1)
+            else:
+                break
+        self._producer.poll(0)
+        self._check()
+
+    def serve(self, seconds: float) -> None:
+        """Let queued lines go while the caller waits."""
+        self._producer.poll(seconds)
+        self._check()
+
+    def flush(self) -> None:
+        """Wait until everything queued is stored."""
+        while self._producer.flush(1.0):
+            self._check()
+        self._check()
+
+    def _delivered(self, error: KafkaError | None, _: Message) -> None:
+        if error is not None:
+            self._failed = error
+
+    def _check(self) -> None:
+        if self._failed is not None:
+            raise BrokerFailed(self._failed.str())
+
+
+def reach(admin: AdminClient, bootstrap: str) -> str:
+    """Cluster id of a broker that answers within REACH_S; Refusal else."""
+    try:
+        return admin.list_topics(timeout=REACH_S).cluster_id or ""
+    except KafkaException as error:
+        raise Refusal(
+            f"no broker answers at {bootstrap} within {REACH_S:.0f} s ({error.args[0].str()}); "
+            "fix: start it, or give --bootstrap-servers HOST:PORT of one that runs"
+        ) from None
+
+
+def _topic_id(admin: AdminClient, topic: str) -> str:
+    try:
+        found = admin.describe_topics(TopicCollection([topic]), request_timeout=REACH_S)[topic].result(REACH_S)
+    except KafkaException:
+        return ""  # a broker without topic ids
+    return str(found.topic_id)

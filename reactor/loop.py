@@ -1,0 +1,191 @@
+"""The loop: poll, step, append, commit.
+
+Records gather by partition and are journaled when a batch is full, when the oldest has waited `flush_ms`, or at the
+end. A second thread appends a batch while the next one is read and computed, one ahead at most, so that memory stays
+bounded while ClickHouse is away. Source: SPEC sections 5 and 6.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from journal.ledger import Ledger
+from journal.row import Batch
+from reactor.log.port import Chunk, Log
+from reactor.record import Decoder, Scan
+from reactor.state import State
+from reactor.step import Rules, step
+
+POLL_S: Final = 0.05
+POLL_RECORDS: Final = 16_384
+
+
+@dataclass(slots=True)
+class Reading:
+    """One partition while it is read: its state, the offset that its next batch starts from, where it ends (None:
+    never) and what has gathered since."""
+
+    state: State
+    position: int
+    end: int | None
+    decoder: Decoder = field(default_factory=Decoder)
+    pending: Chunk | None = None
+    since: float = 0.0
+    done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """When rows are journaled: at this many records, or this long after the first of them."""
+
+    batch_size: int
+    flush_ms: int
+
+
+class Loop:
+    """Reads partitions to their ends or until it is told to stop."""
+
+    def __init__(
+        self,
+        log: Log,
+        ledger: Ledger,
+        rules: Rules,
+        readings: dict[int, Reading],
+        pace: Pace,
+        *,
+        topic: str,
+        segment: int,
+        until_ms: int | None = None,
+        on_batch: Callable[[Batch], None] = lambda batch: None,
+    ) -> None:
+        self._log, self._rules, self._readings, self._pace = log, rules, readings, pace
+        self._topic, self._segment, self._until_ms = topic, segment, until_ms
+        self._writer = _Writer(ledger, log, on_batch)
+
+    def run(self, stop: Callable[[], bool]) -> bool:
+        """Read on; True at the ends, False where `stop` said so. What was read is journaled either way."""
+        readings = self._readings.values()
+        for reading in readings:
+            reading.done = reading.end is not None and reading.position >= reading.end
+        live = {p: r.position for p, r in self._readings.items() if not r.done}
+        limit = min(POLL_RECORDS, self._pace.batch_size)
+        try:
+            if live:
+                self._log.assign(live)
+            while not stop() and not all(reading.done for reading in readings):
+                for chunk in self._log.poll(limit, self._wait_s()):
+                    self._take(self._readings[chunk.partition], chunk)
+                for partition, reached in self._log.reached().items():
+                    reading = self._readings[partition]
+                    reading.done = reading.done or (reading.end is not None and reached >= reading.end)
+                self._flush_due()
+                self._writer.check()
+            for reading in readings:
+                while reading.pending is not None:
+                    self._flush(reading)
+        finally:
+            self._writer.close()
+        return all(reading.done for reading in readings)
+
+    def _wait_s(self) -> float:
+        """How long a poll may wait: no longer than the oldest record's time to be journaled."""
+        since = [r.since for r in self._readings.values() if r.pending is not None]
+        if not since:
+            return POLL_S
+        return max(0.0, min(POLL_S, min(since) + self._pace.flush_ms / 1e3 - time.monotonic()))
+
+    def _take(self, reading: Reading, chunk: Chunk) -> None:
+        if reading.done:
+            return
+        end = reading.end
+        if self._until_ms is not None:
+            reached = first_at(chunk, self._until_ms, reading.decoder)
+            end = chunk.offsets[reached] if reached is not None else end
+        if end is not None and chunk.offsets[-1] >= end - 1:
+            chunk, _ = chunk.split(sum(offset < end for offset in chunk.offsets))
+            reading.done = True
+        if not len(chunk):
+            return
+        if reading.pending is None:
+            reading.pending, reading.since = chunk, time.monotonic()
+        else:
+            reading.pending.extend(chunk)
+
+    def _flush_due(self) -> None:
+        now = time.monotonic()
+        for reading in self._readings.values():
+            while reading.pending is not None and len(reading.pending) >= self._pace.batch_size:
+                self._flush(reading)
+            if reading.pending is not None and (now - reading.since) * 1e3 >= self._pace.flush_ms:
+                self._flush(reading)
+
+    def _flush(self, reading: Reading) -> None:
+        """Compute and hand over one batch of what has gathered."""
+        assert reading.pending is not None
+        chunk, rest = reading.pending.split(self._pace.batch_size)
+        batch = step(
+            reading.state, chunk, self._rules, reading.decoder,
+            topic=self._topic, segment=self._segment, expected=reading.position,
+        )  # fmt: skip
+        reading.position = batch.last + 1
+        reading.pending = rest if len(rest) else None
+        self._writer.put(batch, reading.since)
+
+
+def first_at(chunk: Chunk, ts_ms: int, decoder: Decoder) -> int | None:
+    """Position of the first scan whose event time is at or after a time."""
+    for at, raw in enumerate(chunk.values):
+        record = decoder.decode(raw)
+        if isinstance(record, Scan) and record.ts_ms >= ts_ms:
+            decoder.take_unknown()
+            return at
+    decoder.take_unknown()
+    return None
+
+
+class _Writer:
+    """Appends batches on a thread of its own, in order; a failure surfaces at the next put or check."""
+
+    def __init__(self, ledger: Ledger, log: Log, on_batch: Callable[[Batch], None]) -> None:
+        self._ledger, self._log, self._on_batch = ledger, log, on_batch
+        self._queue: queue.Queue[tuple[Batch, float] | None] = queue.Queue(maxsize=1)
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
+        self._thread.start()
+
+    def put(self, batch: Batch, polled_at: float) -> None:
+        """Hand over a batch; waits while one is being appended and another waits."""
+        self._put((batch, polled_at))
+
+    def check(self) -> None:
+        """Raise what the thread met."""
+        if self._error is not None:
+            raise self._error
+
+    def close(self) -> None:
+        """Wait until everything handed over is journaled."""
+        if self._error is None:
+            self._put(None)
+        self._thread.join()
+        self.check()
+
+    def _put(self, item: tuple[Batch, float] | None) -> None:
+        while True:
+            self.check()
+            try:
+                self._queue.put(item, timeout=0.2)
+            except queue.Full:
+                continue
+            return
+
+    def _run(self) -> None:
+        try:
+            while (item := self._queue.get()) is not None:
+                batch, polled_at = item
+                self._ledger.append(batch, polled_at, self._log.commit)
+                self._on_batch(batch)
+        except BaseException as error:
+            self._error = error

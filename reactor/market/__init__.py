@@ -1,0 +1,1 @@
+"""What stands upstream of the topic: scanner, seeded market, publisher."""

@@ -1,0 +1,55 @@
+"""Archive writer: one record a line into `.jsonl` or `.jsonl.zst`, whole or not at all.
+
+Lines go to a temporary file beside the target, which takes its name once everything is on disk.
+Source: SPEC section 4 (scan archives).
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import zstandard
+
+from journal.refusal import Refusal
+
+SUFFIXES: Final = (".jsonl", ".jsonl.zst")
+
+encode: Final[Callable[[Any], bytes]] = msgspec.json.Encoder().encode
+"""Compact JSON; floats in their shortest form that reads back to the same bits."""
+
+
+def check_target(path: Path, *, force: bool = False) -> None:
+    """Refuse a target that cannot be written or would be overwritten without `force`."""
+    if not path.name.endswith(SUFFIXES):
+        raise Refusal(f"an archive must end in {' or '.join(SUFFIXES)}, was {path}; fix: rename the output")
+    if not path.parent.is_dir():
+        raise Refusal(f"{path.parent} must be a directory, was not found; fix: create it first")
+    if path.is_dir() or (path.exists() and not force):
+        raise Refusal(f"{path} must not exist yet; fix: name another output, or --force to replace a file")
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Callable[[bytes], None]]:
+    """Yields what takes one line, without its end. The file gets its name only when the block ends well."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with ExitStack() as stack:
+            file = stack.enter_context(part.open("wb"))
+            sink: Any = file
+            if path.suffix == ".zst":
+                sink = stack.enter_context(zstandard.ZstdCompressor().stream_writer(file, closefd=False))
+
+            def put(line: bytes) -> None:
+                sink.write(line + b"\n")
+
+            yield put
+            if sink is not file:
+                sink.close()
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

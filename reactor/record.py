@@ -1,0 +1,337 @@
+"""Records: any bytes become a typed scan or plane, or one fault with a stable code.
+
+The structs are the one definition of the wire format: they decode it, and `schema()` yields its JSON Schema.
+A well-formed record takes one typed decode; whatever fails there is looked at again, slowly, to name its fault.
+Of a duplicate key the last wins; a JSON null in an optional field counts as absent.
+Source: SPEC section 4; reliability section 7, fault 35.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType, ValidationError
+
+from lanes.code import Reject
+
+MAX_BYTES: Final = 900_000  # a broker's default message limit, 1 MB, less room for headers
+CUT_BYTES: Final = 16_384  # what a publisher leaves of a longer line
+LENGTH_HEADER: Final = "violet-length"
+DIGEST_HEADER: Final = "violet-sha256"
+NAMES_MAX: Final = 100_000  # well-formed names remembered; a feed of ever new names must not fill memory
+DEPTH_MAX: Final = 128  # our own bound: the decoder's depends on the caller's stack, and a code must not
+UNKNOWN_MAX: Final = 64  # unknown fields counted by name in a batch; further ones count as "*"
+
+STREAM_PATTERN: Final = r"^[A-Za-z0-9._-]{1,64}$"
+SYMBOL_PATTERN: Final = r"^[A-Z0-9._-]{1,32}$"
+
+Id = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+TsMs = Annotated[int, Meta(ge=1_230_768_000_000, lt=4_102_444_800_000)]  # 2009-01-01 to 2100-01-01
+Multiplier = Annotated[float, Meta(ge=0.0)]
+Stream = Annotated[str, Meta(extra_json_schema={"pattern": STREAM_PATTERN})]
+Symbol = Annotated[str, Meta(extra_json_schema={"pattern": SYMBOL_PATTERN})]
+
+
+class Irp(Struct, gc=False, forbid_unknown_fields=True):
+    """Rank of one asset: `score` (higher is better) and `alignment`, both dimensionless."""
+
+    score: float
+    alignment: float
+
+
+class Scan(Struct, tag_field="kind", tag="scan", gc=False, forbid_unknown_fields=True):
+    """One scan of the market. `ts_ms` is event time, UTC milliseconds; prices in quote currency."""
+
+    v: Literal[1]
+    stream: Stream
+    scan_id: Id
+    ts_ms: TsMs
+    vel_div: float
+    prices: Annotated[dict[Symbol, float], Meta(min_length=1)]
+    w750: float | None = None
+    irp: dict[Symbol, Irp] | None = None
+    dc_status: str | None = None
+    context: Raw = msgspec.field(default_factory=Raw)
+
+
+class Value(Struct, gc=False, forbid_unknown_fields=True):
+    """A plane's value: exactly the fields of one of its forms."""
+
+    boost: Multiplier | UnsetType = UNSET
+    signals: float | UnsetType = UNSET
+    scale: Multiplier | UnsetType = UNSET
+    mult: Multiplier | UnsetType = UNSET
+    eff_imb: float | UnsetType = UNSET
+    agree: float | UnsetType = UNSET
+    n_assets: Annotated[int, Meta(ge=0, lt=2**31)] | UnsetType = UNSET
+    score: float | UnsetType = UNSET
+    posture: Annotated[str, Meta(min_length=1, max_length=64)] | UnsetType = UNSET
+    capital_usd: Annotated[float, Meta(gt=0.0)] | UnsetType = UNSET
+    decide: Annotated[int, Meta(ge=1, lt=2**31)] | UnsetType = UNSET
+
+
+class Plane(Struct, tag_field="kind", tag="plane", gc=False, forbid_unknown_fields=True):
+    """One value of a slow plane; it acts on the scans of its own stream that follow it."""
+
+    v: Literal[1]
+    stream: Stream
+    name: str
+    seq: Id
+    ts_ms: TsMs
+    value: Value
+
+    def form(self) -> dict[str, Any]:
+        """Fields and values of the form that applies."""
+        fields = next(f for f in FORMS[self.name] if all(getattr(self.value, n) is not UNSET for n in f))
+        return {name: getattr(self.value, name) for name in fields}
+
+
+# The forms of each plane, the multiplier first: where a value holds both, BLUE's own multiplier is used.
+FORMS: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
+    "acb": (("boost",), ("signals",)),
+    "meta": (("boost",),),
+    "mc": (("scale",),),
+    "ob": (("mult",), ("eff_imb", "agree", "n_assets")),
+    "esof": (("mult",), ("score",)),
+    "posture": (("posture",),),
+    "capital": (("capital_usd",),),
+    "cadence": (("decide",),),
+}
+
+
+class Fault(Struct):
+    """A record that cannot be used. `kind`, `stream`, `scan_id`, `ts_ms` hold what is known of it."""
+
+    code: Reject
+    detail: str
+    kind: str = ""
+    stream: str = ""
+    scan_id: int = -1
+    ts_ms: int = -1
+    lane: str = ""
+
+
+Record = Scan | Plane | Fault
+
+_decode_typed: Callable[[bytes], Scan | Plane] = msgspec.json.Decoder(Scan | Plane).decode
+_decode_any: Callable[[bytes], Any] = msgspec.json.Decoder().decode
+_structs: Final[dict[str, type[Scan] | type[Plane]]] = {"scan": Scan, "plane": Plane}
+_stream_ok = re.compile(STREAM_PATTERN).fullmatch
+_symbol_ok = re.compile(SYMBOL_PATTERN).fullmatch
+
+
+class Decoder:
+    """Decodes records one by one. `unknown` counts the fields that the schema does not know, by dotted name."""
+
+    def __init__(self) -> None:
+        self.unknown: Counter[str] = Counter()
+        self._streams: set[str] = set()
+        self._symbols: set[str] = set()
+
+    def decode(self, raw: bytes | None) -> Record:
+        """One record of at most MAX_BYTES; never raises."""
+        try:
+            if len(raw) > MAX_BYTES:  # type: ignore[arg-type]  # None is a tombstone: TypeError, then `_slow`
+                return self._slow(raw)
+            record = _decode_typed(raw)  # type: ignore[arg-type]
+            if record.stream not in self._streams:
+                self._check_stream(record.stream)
+            if type(record) is Scan:
+                if not record.prices.keys() <= self._symbols:
+                    self._check_symbols(record.prices.keys())
+                if record.irp is not None and not record.irp.keys() <= self._symbols:
+                    self._check_symbols(record.irp.keys())
+                return record if not record.context or _plain(bytes(record.context)) else self._slow(raw)
+            return record if _has_form(record) else self._slow(raw)  # type: ignore[arg-type]
+        except Exception:
+            return self._slow(raw)
+
+    def take_unknown(self) -> dict[str, int]:
+        """The counts since the last call."""
+        counts, self.unknown = dict(self.unknown), Counter()
+        return counts
+
+    def _check_stream(self, name: str) -> None:
+        if not _stream_ok(name):
+            raise _Bad(Reject.BAD_NAME, f"stream must match {STREAM_PATTERN}")
+        if len(self._streams) >= NAMES_MAX:
+            self._streams.clear()
+        self._streams.add(name)
+
+    def _check_symbols(self, names: Any) -> None:
+        if len(self._symbols) >= NAMES_MAX:
+            self._symbols.clear()
+        for name in names:
+            if not _symbol_ok(name):
+                raise _Bad(Reject.BAD_NAME, f"symbol must match {SYMBOL_PATTERN}")
+            self._symbols.add(name)
+
+    def _slow(self, raw: bytes | None) -> Record:
+        try:
+            return self._classify(raw)
+        except _Bad as bad:
+            return Fault(bad.code, bad.detail, **bad.known)
+        except Exception as error:  # a fault that nobody thought of is still one reject, never a stall
+            return Fault(Reject.MALFORMED, f"{type(error).__name__}: {error}"[:200])
+
+    def _classify(self, raw: bytes | None) -> Record:
+        obj = _parse(raw)
+        known = _known(obj)
+        try:
+            if type(obj.get("v")) is not int or obj["v"] != 1:
+                raise _Bad(Reject.SCHEMA_VERSION, "v must be 1")
+            if obj.get("kind") not in ("scan", "plane"):
+                raise _Bad(Reject.KIND, "kind must be scan or plane")
+            return self._scan(obj) if obj["kind"] == "scan" else self._plane(obj)
+        except _Bad as bad:
+            raise _Bad(bad.code, bad.detail, known) from None
+
+    def _scan(self, obj: dict[str, Any]) -> Scan:
+        context = obj.pop("context", None)
+        if context is not None and type(context) is not dict:
+            raise _Bad(Reject.WRONG_TYPE, "context must be an object")
+        irp = obj.get("irp")
+        if type(irp) is dict:
+            for entry in irp.values():
+                if type(entry) is dict:
+                    self._drop_unknown(entry, Irp, "irp.")
+        scan: Scan = self._convert(obj, Scan)
+        self._check_stream(scan.stream)
+        self._check_symbols(scan.prices.keys() | (scan.irp or {}).keys())
+        return scan
+
+    def _plane(self, obj: dict[str, Any]) -> Plane:
+        name, value = obj.get("name"), obj.get("value")
+        if type(name) is str and name not in FORMS:
+            raise _Bad(Reject.PLANE_NAME, f"no plane {name[:64]!r}; known: {', '.join(FORMS)}")
+        if type(name) is str and type(value) is dict:
+            form = next((f for f in FORMS[name] if all(n in value for n in f)), None)
+            if form is None:
+                forms = " or ".join("{" + ", ".join(f) + "}" for f in FORMS[name])
+                raise _Bad(Reject.PLANE_VALUE, f"value of plane {name} must hold {forms}")
+            for extra in value.keys() - set(form):
+                self._count(f"value.{extra}")
+            obj["value"] = {n: value[n] for n in form}
+        plane: Plane = self._convert(obj, Plane)
+        self._check_stream(plane.stream)
+        return plane
+
+    def _convert(self, obj: dict[str, Any], struct: type[Any]) -> Any:
+        self._drop_unknown(obj, struct, "")
+        try:
+            return msgspec.convert(obj, struct)
+        except ValidationError as error:
+            raise _Bad(_code_of(str(error)), str(error)) from None
+
+    def _drop_unknown(self, obj: dict[str, Any], struct: type[Any], prefix: str) -> None:
+        for name in obj.keys() - set(struct.__struct_fields__) - {struct.__struct_config__.tag_field}:
+            self._count(prefix + name)
+            del obj[name]
+
+    def _count(self, name: str) -> None:
+        self.unknown[name[:64] if len(self.unknown) < UNKNOWN_MAX or name in self.unknown else "*"] += 1
+
+
+class _Bad(Exception):
+    """Internal: carries a code out of the slow path."""
+
+    def __init__(self, code: Reject, detail: str, known: dict[str, Any] | None = None) -> None:
+        self.code, self.detail, self.known = code, detail, known or {}
+
+
+def _has_form(plane: Plane) -> bool:
+    """Whether the value is exactly one form, and nothing else. Shapes the fast path alone."""
+    value, forms = plane.value, FORMS.get(plane.name, ())
+    for form in forms:
+        if all(getattr(value, name) is not UNSET for name in form):
+            return sum(field is not UNSET for field in msgspec.structs.astuple(value)) == len(form)
+    return False
+
+
+def _parse(raw: bytes | None) -> dict[str, Any]:
+    if raw is None or not raw.strip():
+        raise _Bad(Reject.EMPTY, "no bytes")
+    if len(raw) > MAX_BYTES:
+        raise _Bad(Reject.TOO_LARGE, f"{len(raw)} bytes; at most {MAX_BYTES}")
+    try:
+        obj = _decode_any(raw)
+    except Exception as error:
+        detail = str(error)[:200]
+        if "out of range" in detail or _only_non_finite(raw):
+            raise _Bad(Reject.NON_FINITE, "NaN, an infinity, or a number that float64 cannot hold") from None
+        raise _Bad(Reject.MALFORMED, detail) from None
+    if type(obj) is not dict:
+        raise _Bad(Reject.MALFORMED, f"must be a JSON object, was {type(obj).__name__}")
+    if _depth(obj) > DEPTH_MAX:
+        raise _Bad(Reject.MALFORMED, f"nested deeper than {DEPTH_MAX} levels")
+    return obj
+
+
+def _only_non_finite(raw: bytes) -> bool:
+    """Whether the text would be JSON but for NaN and Infinity, which Python's reader takes."""
+    constants: list[str] = []
+    try:
+        json.loads(raw, parse_constant=constants.append)
+    except (ValueError, RecursionError):
+        return False
+    return bool(constants)
+
+
+def _plain(context: bytes) -> bool:
+    """Whether a context needs no second look: an object with too few brackets to be deep."""
+    return context.startswith(b"{") and context.count(b"{") + context.count(b"[") <= DEPTH_MAX
+
+
+def _depth(value: Any) -> int:
+    """Levels of nesting, counted without recursion."""
+    depth, level = 0, [value]
+    while level:
+        depth += 1
+        level = [
+            child
+            for node in level
+            for child in (node.values() if type(node) is dict else node if type(node) is list else ())
+        ]
+    return depth
+
+
+def _known(obj: dict[str, Any]) -> dict[str, Any]:
+    """What can be trusted of a faulty object: its kind, stream, scan id and time, each where it is valid."""
+    known: dict[str, Any] = {}
+    if obj.get("kind") in ("scan", "plane"):
+        known["kind"] = obj["kind"]
+    if type(obj.get("stream")) is str and _stream_ok(obj["stream"]):
+        known["stream"] = obj["stream"]
+    for name in ("scan_id", "ts_ms"):
+        value = obj.get(name)
+        if type(value) is int and 0 <= value < 2**63:
+            known[name] = value
+    return known
+
+
+def _code_of(message: str) -> Reject:
+    """The code for one of msgspec's validation messages."""
+    if "missing required field" in message:
+        return Reject.MISSING_FIELD
+    if "out of range" in message:
+        return Reject.NON_FINITE
+    return Reject.WRONG_TYPE if ", got " in message else Reject.OUT_OF_RANGE
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema of a record, drawn from the structs, with the forms of each plane."""
+    out = msgspec.json.schema(Scan | Plane)
+    out["$defs"]["Plane"]["allOf"] = [
+        {
+            "if": {"properties": {"name": {"const": name}}},
+            "then": {"properties": {"value": {"anyOf": [{"required": list(f)} for f in forms]}}},
+        }
+        for name, forms in FORMS.items()
+    ]
+    out["$defs"]["Plane"]["properties"]["name"]["enum"] = list(FORMS)
+    for name in ("Scan", "Plane", "Irp", "Value"):  # readers ignore and count what they do not know
+        out["$defs"][name].pop("additionalProperties", None)
+    return out

@@ -1,0 +1,329 @@
+"""A session: one process's part of a run. Opens or resumes the run, reads the log, leaves it Stopped or Ended.
+
+What a resume may go on with is decided here: the log's identity, the segment's code, params and kernels, and offsets
+that the log lost. Source: SPEC section 5.
+"""
+
+import hashlib
+import platform
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import datetime
+from importlib import metadata, resources
+from typing import Any, Final
+
+import msgspec
+
+from journal import run as runs
+from journal.ledger import Ledger, Position, audit, digest, identities, positions
+from journal.refusal import Refusal
+from journal.row import Batch
+from journal.run import Run, Segment
+from journal.store import Store
+from lanes.code import Incident, Severity
+from lanes.lane import LANES
+from lanes.params import Profile
+from reactor.kernel import Kernels, load
+from reactor.log.port import Chunk
+from reactor.loop import Loop, Pace, Reading
+from reactor.position import WARM_MAX, seek, warm
+from reactor.record import Decoder
+from reactor.settings import Settings, point, span_s
+from reactor.source import Source
+from reactor.state import IDENTITIES, State
+from reactor.step import Rules, step
+
+_DECIDING: Final = {  # the source files whose change can change an outcome
+    "lanes": ("acb", "base", "code", "columns", "dc", "esof", "fanin", "kernel", "lane", "ob", "params"),
+    "reactor": ("record", "select", "state", "step"),
+    "journal": ("row",),
+}
+
+
+class Integrity(Exception):
+    """The journal and the log contradict each other: the run is HALTED."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Callbacks for people: records expected in all (None: open), and each batch."""
+
+    expect: Callable[[int | None, int], None]
+    batch: Callable[[Batch], None]
+
+
+def code_hash() -> str:
+    """Hash over the source files that decide."""
+    found = hashlib.sha256()
+    for package, modules in _DECIDING.items():
+        for module in modules:
+            found.update((resources.files(package) / f"{module}.py").read_bytes())
+    return found.hexdigest()[:16]
+
+
+class Session:
+    """Opens a run on a source and reads it."""
+
+    def __init__(self, settings: Settings, store: Store, source: Source, ledger: Callable[[str], Ledger]) -> None:
+        """ledger: makes the ledger of a run id. Refuses before anything is written."""
+        self._settings, self._store, self._source = settings, store, source
+        self.kernels: Kernels = load(settings.profile)
+        self.rules = Rules(settings.profile, self.kernels.kernels)
+        audited = runs.find(store, name=settings.soak.name)
+        resumable = audited is not None and audited.state != "ENDED" and not settings.soak.new
+        self._ledger_of = ledger
+        self.run = self._resume(audited) if audited is not None and resumable else self._start()
+        self.ledger = ledger(self.run.run_id)
+
+    def read(self, stop: Callable[[], bool], progress: Progress) -> Run:
+        """Read to the end of the run or until told to stop; returns the run as it was left."""
+        soak = self._settings.soak
+        readings = self._readings
+        deadline = self.run.started_at.timestamp() + span_s(soak.for_) if soak.for_ else None
+        over = (lambda: deadline is not None and time.time() >= deadline)  # noqa: E731 - a predicate beside its use
+        todo = [r.end - r.position if r.end is not None else None for r in readings.values()]
+        progress.expect(None if None in todo else sum(t for t in todo if t), sum(r.position for r in readings.values()))
+        loop = Loop(
+            self._source.open(min(r.position for r in readings.values())), self.ledger, self.rules, readings, Pace(soak.batch_size, soak.flush_ms),
+            topic=self._source.topic, segment=self._segment.segment, until_ms=self.run.until.get("ts_ms"),
+            on_batch=progress.batch,
+        )  # fmt: skip
+        ended = loop.run(lambda: stop() or over()) or over()
+        self.run = runs.save(self.ledger.store, replace(self.run, state="ENDED" if ended else "STOPPED"))
+        self.ledger.note(Severity.INFO, Incident.ENDED if ended else Incident.STOPPED)
+        return self.run
+
+    def stop(self, reason: str) -> Run:
+        """Leave the run Stopped with a reason."""
+        self.run = runs.save(self.ledger.store, replace(self.run, state="STOPPED", reason=reason))
+        self.ledger.note(Severity.WARN, Incident.STOPPED, reason)
+        return self.run
+
+    def halt(self, reason: str) -> Run:
+        """Latch HALTED; the first reason is kept."""
+        self.run = runs.save(self.ledger.store, replace(self.run, state="HALTED", reason=self.run.reason or reason))
+        self.ledger.note(Severity.ERROR, Incident.HALTED, reason)
+        return self.run
+
+    # -- opening -----------------------------------------------------------------------------------------------------
+
+    def _start(self) -> Run:
+        """A new run: where it begins, how warm it is, and its first segment."""
+        soak, source = self._settings.soak, self._source
+        self._readings, warmth = self._begin()
+        until = self._until()
+        for partition, reading in self._readings.items():
+            reading.end = until.get("ends", {}).get(str(partition))
+        standins = [lane.name for lane in LANES if self._stands_in(lane.name)]
+        run = Run(
+            run_id=f"{datetime.now().astimezone():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}",
+            name=soak.name,
+            state="RUNNING",
+            profile=self._settings.profile.name,
+            source=source.identity,
+            until=until,
+            start={str(p): r.position for p, r in self._readings.items()},
+            warm=warmth,
+            standins=(*standins, *(["scanner"] if source.identity.get("standin_scanner") else [])),
+            versions=versions(),
+            started_at=runs.now(),
+        )
+        run = runs.save(self._store, run)
+        ledger = self._ledger_of(run.run_id)
+        self._segment = self._segment_of(run.run_id, 1)
+        self._open(self._segment, "start")
+        ledger.note(Severity.INFO, Incident.STARTED, f"{warmth} start")
+        if warmth == "COLD":
+            ledger.note(Severity.INFO, Incident.COLD_START, f"planes were not all seen in {WARM_MAX} records")
+        return run
+
+    def _resume(self, run: Run) -> Run:
+        """Go on with a run from the journal's offsets, an in-doubt batch first."""
+        soak = self._settings.soak
+        if run.state == "HALTED" and soak.resume_halted is None:
+            raise Refusal(
+                f"run {run.run_id} is HALTED ({run.reason}); fix: look into it, then --resume-halted REASON, or --new"
+            )
+        self._same_log(run)
+        audit(self._store, run.run_id)
+        last = [s for s in runs.segments(self._store, run.run_id)]
+        newest = max(last, key=lambda s: s.segment)
+        mine = self._segment_of(run.run_id, newest.segment)
+        differs = mine.differs(newest)
+        if differs and not soak.new_segment:
+            raise Refusal(
+                f"run {run.run_id} went on with another {'; another '.join(differs)}; "
+                "fix: resume with the same, or --new-segment to go on with these, or --new"
+            )
+        known = positions(self._store, run.run_id)
+        starts = {int(p): at for p, at in run.start.items()}
+        gaps = self._gaps(starts, known)
+        ledger = self._ledger_of(run.run_id)
+        if run.state == "HALTED":
+            ledger.note(Severity.INFO, Incident.HALT_RESUMED, soak.resume_halted or "")
+        self._readings = {}
+        for partition, start in starts.items():
+            self._readings[partition] = self._restore(run, ledger, partition, start, known.get(partition), last)
+        for partition, low in gaps.items():
+            wanted = self._readings[partition].position
+            ledger.note(Severity.WARN, Incident.GAP_ACCEPTED, f"partition {partition}: offsets {wanted} to {low - 1}")
+            self._readings[partition].position = low
+        self._segment = newest
+        if differs or gaps:
+            cause = "; ".join([*differs, *(f"gap before {low} in partition {p}" for p, low in gaps.items())])
+            self._segment = replace(mine, segment=newest.segment + 1)
+            self._open(self._segment, cause)
+            ledger.note(Severity.INFO, Incident.SEGMENT_OPENED, cause)
+        for partition, reading in self._readings.items():
+            reading.end = run.until.get("ends", {}).get(str(partition))
+        ledger.note(Severity.INFO, Incident.RESUMED, f"from {run.state}")
+        return runs.save(self._store, replace(run, state="RUNNING", reason=""))
+
+    def _restore(
+        self, run: Run, ledger: Ledger, partition: int, start: int, at: Position | None, known: list[Segment]
+    ) -> Reading:
+        """State and position of a partition; a batch in doubt is computed and inserted again, exactly."""
+        if at is None or at.last < 0:
+            state, position = self._state_at(partition, start), start
+        else:
+            ids = identities(self._store, run.run_id, partition, at.last, IDENTITIES)
+            state, position = State.load(at.state, ids), at.last + 1
+        if at is not None and at.doubt is not None:
+            first, last = at.doubt
+            chunk = _join(self._source.range(partition, first, last + 1))
+            segment = next(s for s in known if s.segment == at.doubt_segment)
+            rules = Rules(Profile.model_validate_json(segment.params), self.kernels.kernels)
+            batch = step(
+                state, chunk, rules, Decoder(), topic=self._source.topic, segment=segment.segment, expected=position
+            )
+            if digest(batch) != at.doubt_digest:
+                if segment.code_hash != code_hash():
+                    raise Refusal(
+                        f"the batch in doubt at offsets {first} to {last} comes out differently with this code "
+                        f"({code_hash()}, was {segment.code_hash}); fix: resume once with the version that wrote it"
+                    )
+                raise Integrity(f"the batch in doubt at offsets {first} to {last} does not come out the same again")
+            ledger.append(batch, time.monotonic(), lambda positions: None)
+            position = last + 1
+        return Reading(state, position, None)
+
+    def _same_log(self, run: Run) -> None:
+        mine, was = dict(self._source.identity), dict(run.source)
+        keys = ("kind", "sha256", "lines", "cluster", "topic", "topic_id", "partitions")
+        differs = [f"{k} is {mine.get(k)!r}, was {was.get(k)!r}" for k in keys if mine.get(k) != was.get(k)]
+        if differs:
+            raise Refusal(
+                f"run {run.run_id} reads another log ({'; '.join(differs)}); "
+                "fix: give the log that it began with, or --new, or another --name"
+            )
+
+    def _gaps(self, starts: Mapping[int, int], known: Mapping[int, Position]) -> dict[int, int]:
+        """First offset still there of each partition that lost offsets which the run wants next."""
+        lows = self._source.lows()
+        gaps = {}
+        for partition, start in starts.items():
+            at = known.get(partition)
+            wanted = at.last + 1 if at and at.last >= 0 else start
+            if lows.get(partition, 0) > wanted:
+                gaps[partition] = lows[partition]
+        if gaps and not self._settings.soak.accept_gap:
+            lost = ", ".join(f"partition {p} begins at {low}" for p, low in gaps.items())
+            raise Refusal(
+                f"the log lost offsets that the run wants next ({lost}); fix: restore them, or --accept-gap, or --new"
+            )
+        return gaps
+
+    # -- where a run begins and ends ---------------------------------------------------------------------------------
+
+    def _begin(self) -> tuple[dict[int, Reading], str]:
+        """Readings of a new run, and EXACT, WARM or COLD."""
+        soak, source = self._settings.soak, self._source
+        partitions = list(range(source.partitions))
+        lows = source.lows()
+        if soak.from_ == "earliest":
+            return {p: Reading(State(), lows[p], None) for p in partitions}, "EXACT"
+        ends = source.ends()
+        at = ends if soak.from_ == "latest" else point(soak.from_, "from")
+        readings: dict[int, Reading] = {}
+        warmth: set[str] = set()
+        for p in partitions:
+            if isinstance(at, datetime):
+                state, offset = seek(source.range, p, lows[p], ends[p], int(at.timestamp() * 1e3), self.rules)
+                warmth.add("EXACT")
+            else:
+                offset = at[p] if isinstance(at, dict) else at
+                if offset > ends[p] or offset < lows[p]:
+                    raise Refusal(f"--from {offset}: partition {p} holds offsets {lows[p]} to {ends[p]}; fix: one of these")
+                state, how = warm(source.range, p, lows[p], offset, self.rules)
+                warmth.add(how)
+            readings[p] = Reading(state, offset, None)
+        return readings, next(w for w in ("COLD", "WARM", "EXACT") if w in warmth)
+
+    def _until(self) -> dict[str, Any]:
+        """The run's end: offsets by partition, or an event time, or nothing."""
+        soak = self._settings.soak
+        if soak.until == "end" or (soak.until is None and self._source.finite):
+            return {"ends": {str(p): end for p, end in self._source.ends().items()}}
+        if soak.until is None:
+            return {}
+        at = point(soak.until, "until")
+        ends = {str(p): end for p, end in self._source.ends().items()} if self._source.finite else {}
+        if isinstance(at, datetime):
+            return {"ts_ms": int(at.timestamp() * 1e3), "ends": ends}
+        return {"ends": {str(p): min(at, ends.get(str(p), at)) for p in range(self._source.partitions)}}
+
+    def _state_at(self, partition: int, start: int) -> State:
+        """The state before the first offset of a run that has no batch yet."""
+        return warm(self._source.range, partition, self._source.lows()[partition], start, self.rules)[0]
+
+    # -- segments ----------------------------------------------------------------------------------------------------
+
+    def _segment_of(self, run_id: str, number: int) -> Segment:
+        profile = self._settings.profile
+        return Segment(
+            run_id=run_id,
+            segment=number,
+            topic=self._source.topic,
+            partition=0,
+            first_offset=0,
+            cause="",
+            profile=profile.name,
+            params=profile.model_dump_json(),
+            params_hash=profile.hash,
+            code_hash=code_hash(),
+            kernels=self.kernels.hashes,
+        )
+
+    def _open(self, segment: Segment, cause: str) -> None:
+        for partition, reading in self._readings.items():
+            at = {"partition": partition, "first_offset": reading.position}
+            opened = replace(segment, cause=cause, state=reading.state.dump().decode(), **at)
+            runs.open_segment(self._store, opened)
+
+    def _stands_in(self, lane: str) -> bool:
+        return lane not in self.kernels.hashes and getattr(self._settings.profile, lane).enabled and lane != "base"
+
+
+def versions() -> dict[str, str]:
+    """What computed: interpreter, machine and the libraries that decide."""
+    names = ("numpy", "numba", "msgspec", "confluent-kafka", "clickhouse-connect", "chdb", "violet-reactor")
+    found = {"python": platform.python_version(), "machine": platform.machine(), "libc": " ".join(platform.libc_ver())}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed as a package"
+    return found
+
+
+def _join(chunks: Iterator[Chunk]) -> Chunk:
+    found = list(chunks)
+    if not found:
+        raise Integrity("the log no longer has the batch in doubt")
+    whole = found[0]
+    for chunk in found[1:]:
+        whole.extend(chunk)
+    return whole

@@ -1,0 +1,175 @@
+"""Settings of a soak: one definition for the flags, the TOML file and the environment (this module alone reads it).
+
+Flags win over the file, the file over the environment (VIOLET_DATA, VIOLET_BATCH_SIZE, ... and
+VIOLET_JOURNAL_PASSWORD), that over the defaults. An unknown key is refused by its full dotted name.
+Source: SPEC section 5.
+"""
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from journal.refusal import Refusal
+from lanes.params import Profile, profile
+
+LANE_TABLES: Final = ("base", "dc", "acb", "ob", "esof", "fanin", "select")
+M = TypeVar("M", bound=BaseModel)
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_SPAN: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+_UNIT_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+
+
+class SoakSettings(BaseModel):
+    """Every long flag of `violet soak`; the same names, `-` as `_`, stand in the `[reactor]` table."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data: Annotated[Path, Field(description="Data directory: journal, engine, locks.")] = Path("violet-data")
+    name: Annotated[str, Field(description="Name of the soak: on rows, client id, group id and locks.")] = "violet"
+    profile: Annotated[str, Field(description="Profile: blue_8b or v3_base9.")] = "blue_8b"
+    scans: Annotated[Path | None, Field(description="Scan archive (.jsonl or .jsonl.zst) for the embedded broker.")] = None
+    bootstrap_servers: Annotated[str | None, Field(description="Follow a topic of this broker, HOST:PORT.")] = None
+    topic: Annotated[str | None, Field(description="Topic to follow.")] = None
+    from_: Annotated[
+        str, Field(alias="from", description="Where a new run starts: earliest, latest, OFFSET or event TIME.")
+    ] = "earliest"
+    until: Annotated[str | None, Field(description="Where the run ends: end (as of its start), OFFSET or event TIME.")] = None
+    for_: Annotated[str | None, Field(alias="for", description="End the run this long after its start, e.g. 14d.")] = None
+    speed: Annotated[str, Field(description="Pace of the archive in event time: max, or 60x.")] = "max"
+    batch_size: Annotated[int, Field(ge=1, le=1_000_000, description="Records journaled together at most.")] = 65_536
+    flush_ms: Annotated[int, Field(ge=1, le=60_000, description="Journal after this many ms at the latest.")] = 500
+    new: Annotated[bool, Field(description="Start another run instead of resuming.")] = False
+    new_segment: Annotated[bool, Field(description="Go on with other code, params or kernels as a new segment.")] = False
+    accept_gap: Annotated[bool, Field(description="Go on although the log lost offsets; the gap is recorded.")] = False
+    resume_halted: Annotated[str | None, Field(description="Resume a HALTED run; the text says why.")] = None
+
+    @field_validator("name")
+    @classmethod
+    def _plain(cls, value: str) -> str:
+        if not _NAME.fullmatch(value):
+            raise ValueError("must be 1 to 64 letters, digits, dots, underscores or hyphens")
+        return value
+
+    @field_validator("speed")
+    @classmethod
+    def _speed(cls, value: str) -> str:
+        pace(value)
+        return value
+
+    @field_validator("for_")
+    @classmethod
+    def _for(cls, value: str | None) -> str | None:
+        if value is not None:
+            span_s(value)
+        return value
+
+
+class JournalSettings(BaseModel):
+    """The `[journal]` table: a ClickHouse server instead of the embedded engine."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: Annotated[str | None, Field(description="HTTP address of a ClickHouse server.")] = None
+    user: str = "default"
+    password: SecretStr = SecretStr("")
+
+
+class Settings(BaseModel):
+    """Everything that a soak is told."""
+
+    model_config = ConfigDict(frozen=True)
+
+    soak: SoakSettings
+    journal: JournalSettings
+    profile: Profile
+
+
+def load(flags: Mapping[str, Any], config: Path | None, environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings from flags over file over environment. Raises Refusal naming the key and the fix."""
+    tables = _read(config)
+    environ = os.environ if environ is None else environ
+    keys = _keys(SoakSettings)
+    unknown = [
+        f"{table}.{key}" for table, known in (("reactor", keys), ("journal", _keys(JournalSettings)))
+        for key in tables.get(table, {}) if key not in known
+    ] + [table for table in tables if table not in ("reactor", "journal", *LANE_TABLES)]  # fmt: skip
+    if unknown:
+        near = difflib.get_close_matches(unknown[0].split(".")[-1], [*keys, *_keys(JournalSettings), *LANE_TABLES], 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise Refusal(f"{config}: unknown key {unknown[0]}{hint}")
+    env = {key: environ[f"VIOLET_{key.upper()}"] for key in keys if f"VIOLET_{key.upper()}" in environ}
+    secret = {"password": environ["VIOLET_JOURNAL_PASSWORD"]} if "VIOLET_JOURNAL_PASSWORD" in environ else {}
+    soak = _valid(SoakSettings, {**env, **tables.get("reactor", {}), **flags}, "reactor")
+    if soak.scans is not None and soak.bootstrap_servers is not None:
+        raise Refusal("--scans fills the embedded broker, --bootstrap-servers follows another; fix: give one of them")
+    if (soak.topic is None) != (soak.bootstrap_servers is None):
+        raise Refusal("--bootstrap-servers and --topic go together; fix: give both")
+    journal = _valid(JournalSettings, {**secret, **tables.get("journal", {})}, "journal")
+    try:
+        chosen = profile(soak.profile, {t: tables[t] for t in LANE_TABLES if t in tables})
+    except ValueError as error:
+        raise Refusal(f"{config or '--profile'}: {error}") from None
+    return Settings.model_construct(soak=soak, journal=journal, profile=chosen)
+
+
+def pace(text: str) -> float | None:
+    """Seconds of event time a second, or None for as fast as it goes."""
+    if text == "max":
+        return None
+    if not re.fullmatch(r"\d+(\.\d+)?x", text) or float(text[:-1]) <= 0.0:
+        raise ValueError("must be max, or a positive factor such as 60x")
+    return float(text[:-1])
+
+
+def span_s(text: str) -> float:
+    """Seconds in a span such as 90s, 12h or 14d."""
+    if not (match := _SPAN.fullmatch(text)):
+        raise ValueError("must be a number and one of ms, s, m, h, d, w, such as 14d")
+    return float(match[1]) * _UNIT_S[match[2]]
+
+
+def point(text: str, flag: str) -> int | datetime:
+    """An OFFSET or an event TIME (ISO 8601, UTC where no zone is given) of --from or --until."""
+    if text.isdigit():
+        return int(text)
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        words = "earliest, latest, " if flag == "from" else "end, "
+        raise Refusal(f"--{flag} must be {words}an offset or a time such as 2025-05-04T15:33Z, was {text!r}") from None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _keys(model: type[BaseModel]) -> list[str]:
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _read(config: Path | None) -> dict[str, Any]:
+    if config is None:
+        return {}
+    try:
+        return tomllib.loads(config.read_text("utf-8"))
+    except FileNotFoundError:
+        raise Refusal(f"--config {config}: no such file; fix: name a TOML file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refusal(f"--config {config}: cannot be read ({error}); fix: name a readable TOML file") from None
+    except tomllib.TOMLDecodeError as error:
+        raise Refusal(f"--config {config}: not TOML: {error}; fix: mend that line") from None
+
+
+def _valid(model: type[M], values: Mapping[str, Any], table: str) -> M:
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        flag = f" (--{key.replace('_', '-')})" if table == "reactor" else ""
+        raise Refusal(f"{table}.{key}{flag}: {message}, was {first['input']!r}") from None

@@ -1,0 +1,159 @@
+"""Where a run's records come from: an archive through the embedded broker, or a topic of a broker that exists.
+
+Both give the log's identity, its first and last offsets, any range of its records, and the live log.
+Source: SPEC section 5.
+"""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from journal.refusal import Refusal
+from reactor.log import archive
+from reactor.log.kafka import KafkaLog, KafkaWriter
+from reactor.log.port import Chunk, Log
+from reactor.log.tansu import Tansu, die_with_parent
+
+_MARK: Final = b'"scanner":"stand-in"'  # in the context of every scan of reactor.market.scanner
+_PEEK: Final = 256  # records looked at for it
+
+
+class Source(Protocol):
+    """The log of a run. `finite`: its end is known before it is read."""
+
+    topic: str
+    partitions: int
+    finite: bool
+    identity: dict[str, Any]
+
+    def lows(self) -> dict[int, int]:
+        """First offset that each partition still has."""
+
+    def ends(self) -> dict[int, int]:
+        """Offset after the last record of each partition, as of now."""
+
+    def range(self, partition: int, first: int, end: int) -> Iterator[Chunk]:
+        """Records of a range of offsets."""
+
+    def open(self, paced_from: int) -> Log:
+        """The live log; records before `paced_from` come as fast as they can."""
+
+    def check(self) -> None:
+        """Raise where what feeds the log has failed."""
+
+    def close(self) -> None:
+        """End what `open` started; returns when it is gone."""
+
+
+class ArchiveSource:
+    """An archive, published line by line into a broker of its own: line n is offset n."""
+
+    partitions: int = 1
+    finite: bool = True
+
+    def __init__(self, path: Path, name: str, speed: str, work: Path, *, seeded: bool = False) -> None:
+        """work: folder for the broker's messages. Reads the archive once, for its identity."""
+        if not path.is_file():
+            raise Refusal(f"--scans {path}: no such file; fix: name a scan archive, .jsonl or .jsonl.zst")
+        self.topic = f"violet.{name}.scans"
+        self._path, self._speed, self._work, self._client = path, speed, work, f"{name}-shadow"
+        known = archive.identity(path)
+        self._lines = known.lines
+        self.identity = {
+            "kind": "archive",
+            "path": str(path.resolve()),
+            "sha256": known.sha256,
+            "lines": known.lines,
+            "seeded": seeded,
+            "standin_scanner": any(map(standin, islice(archive.chunks(path, _PEEK), 1))),
+        }
+        self._broker: Tansu | None = None
+        self._feeder: subprocess.Popen[bytes] | None = None
+        self._log: KafkaLog | None = None
+
+    def lows(self) -> dict[int, int]:
+        return {0: 0}
+
+    def ends(self) -> dict[int, int]:
+        return {0: self._lines}
+
+    def range(self, partition: int, first: int, end: int) -> Iterator[Chunk]:
+        return archive.ranges(self._path)(partition, first, end)
+
+    def open(self, paced_from: int) -> Log:
+        self._broker = Tansu(self._work / f"broker-{self._client}.log")
+        KafkaWriter(self._broker.bootstrap, self.topic, self._client).create(1)
+        command = [sys.executable, "-m", "reactor.market.feed", str(self._path), self._broker.bootstrap, self.topic]
+        self._feeder = subprocess.Popen(
+            [*command, self._speed, str(paced_from)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=(self._work / f"feeder-{self._client}.log").open("wb"), preexec_fn=die_with_parent,
+        )  # fmt: skip
+        self._log = KafkaLog(self._broker.bootstrap, self.topic, self._client)
+        return self._log
+
+    def check(self) -> None:
+        if self._feeder is not None and self._feeder.poll():
+            tail = (self._work / f"feeder-{self._client}.log").read_text(errors="replace")[-800:]
+            raise Refusal(f"the archive could not be published: {tail.strip() or self._feeder.returncode}")
+
+    def close(self) -> None:
+        if self._feeder is not None:
+            self._feeder.kill()
+            self._feeder.wait()
+        if self._log is not None:
+            self._log.close()
+        if self._broker is not None:
+            self._broker.close()
+
+
+class BrokerSource:
+    """A topic that exists. It is read, never written."""
+
+    finite: bool = False
+
+    def __init__(self, bootstrap: str, topic: str, name: str) -> None:
+        """Raises Refusal where the broker or the topic does not answer."""
+        self.topic = topic
+        self._log = KafkaLog(bootstrap, topic, f"{name}-shadow")
+        found = self._log.describe()
+        self.partitions = found.partitions
+        self.identity = {
+            "kind": "broker",
+            "cluster": found.cluster,
+            "topic": found.topic,
+            "topic_id": found.topic_id,
+            "partitions": found.partitions,
+            "standin_scanner": self._peek(),
+        }
+
+    def lows(self) -> dict[int, int]:
+        return self._log.lows(range(self.partitions))
+
+    def ends(self) -> dict[int, int]:
+        return self._log.ends(range(self.partitions))
+
+    def range(self, partition: int, first: int, end: int) -> Iterator[Chunk]:
+        return self._log.range(partition, first, end)
+
+    def open(self, paced_from: int) -> Log:
+        return self._log
+
+    def check(self) -> None:
+        """Nothing of ours feeds it."""
+
+    def close(self) -> None:
+        self._log.close()
+
+    def _peek(self) -> bool:
+        """Whether the first records there are the stand-in scanner's."""
+        low = self.lows()[0]
+        self._log.assign({0: low})
+        return any(map(standin, self._log.poll(_PEEK, 0.5)))
+
+
+def standin(chunk: Chunk) -> bool:
+    """Whether records say that the project's own stand-in scanner made them."""
+    return any(_MARK in (value or b"") for value in chunk.values)

@@ -1,0 +1,205 @@
+"""Verify: recompute a run's outcomes and compare them, row by row, with what was journaled.
+
+The records come from the archive or the broker's log where either is there, else from the journal's own stored inputs
+(planes, and of each scan its vel_div, w750, dc_status, asset): then lanes and fan-in alone are proved, and it says so.
+Source: SPEC section 5.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from journal.gate import Scope, content_hash_sql, corrupt_batches, figures
+from journal.refusal import Refusal
+from journal.row import TABLES, Batch, row_hash_sql
+from journal.run import Run, Segment, segments
+from journal.store import Store
+from lanes.code import Outcome, Reason
+from lanes.params import Profile
+from reactor.kernel import load
+from reactor.log import archive
+from reactor.log.port import Chunk
+from reactor.position import Ranges, warm
+from reactor.record import MAX_BYTES, Decoder
+from reactor.source import BrokerSource
+from reactor.state import State
+from reactor.step import Rules, step
+
+_CHUNK: Final = 16_384  # records recomputed at a time
+_NAMED: Final = 20  # offsets named in a report at most
+
+
+@dataclass(slots=True)
+class Report:
+    """What was recomputed from where, and the offsets that differ."""
+
+    source: str
+    recomputed: int = 0
+    content_hash: int = 0
+    differing: list[str] = field(default_factory=list)
+    n_differing: int = 0
+
+    def differ(self, partition: int, offset: int, words: str) -> None:
+        """Count a difference; the first few are named."""
+        self.n_differing += 1
+        if len(self.differing) < _NAMED:
+            self.differing.append(f"partition {partition} offset {offset}: {words}")
+
+
+def verify(
+    store: Store, run: Run, bootstrap: str | None, on_batch: Callable[[int], None] = lambda n: None
+) -> dict[str, Any]:
+    """Figures of a run as the summary names them, and the recomputation's. Raises Refusal where nothing can be read."""
+    scope = Scope(run.run_id)
+    report = _recompute(store, run, bootstrap, on_batch)
+    found = figures(store, scope)
+    corrupt = [f"{b['topic']}/{b['partition']} {b['first_offset']}-{b['last_offset']}" for b in corrupt_batches(store, scope)]
+    same = report.n_differing == 0 and f"{report.content_hash:016x}" == found["content_hash"]
+    sound = same and not (found["lost"] or found["doubled"] or corrupt)
+    return {
+        "run_id": run.run_id,
+        "verdict": "PASS" if sound else "FAIL",
+        "recomputed_from": report.source,
+        "recomputed": report.recomputed,
+        "recomputed_hash": f"{report.content_hash:016x}",
+        "identical": same,
+        "differing": report.n_differing,
+        "first_differing": report.differing,
+        "corrupt_batches": corrupt,
+        "content_hash_sql": content_hash_sql(scope).replace("{run:String}", f"'{run.run_id}'"),
+        **found,
+    }
+
+
+def _recompute(store: Store, run: Run, bootstrap: str | None, on_batch: Callable[[int], None]) -> Report:
+    opened = segments(store, run.run_id)
+    ranges, lows, words = _log(store, run, bootstrap)
+    report = Report(words)
+    for partition, start in ((int(p), at) for p, at in run.start.items()):
+        state, decoder = None, Decoder()
+        for segment, first, last in _spans(store, run, opened, partition):
+            rules = _rules(segment)
+            if state is None:
+                low = lows.get(partition)
+                state = State.load(segment.state.encode(), ()) if low is None else warm(ranges, partition, low, start, rules)[0]
+            for chunk in ranges(partition, first, last + 1):
+                batch = step(
+                    state, chunk, rules, decoder, topic=segment.topic, segment=segment.segment, expected=chunk.offsets[0]
+                )
+                _compare(store, run, batch, report)
+                on_batch(report.recomputed)
+    return report
+
+
+def _log(store: Store, run: Run, bootstrap: str | None) -> tuple[Ranges, dict[int, int], str]:
+    """How to read the run's records again, first offsets of its partitions there, and in words what it is."""
+    source = run.source
+    if source["kind"] == "archive":
+        path = Path(source["path"])
+        if path.is_file() and archive.identity(path).sha256 == source["sha256"]:
+            return archive.ranges(path), {0: 0}, "archive"
+    elif bootstrap is not None:
+        broker = BrokerSource(bootstrap, source["topic"], f"{run.name}-verify")
+        if (broker.identity["cluster"], broker.identity["topic_id"]) != (source["cluster"], source["topic_id"]):
+            raise Refusal(f"--bootstrap-servers {bootstrap}: not the cluster and topic that run {run.run_id} read")
+        return broker.range, broker.lows(), "log"
+    if any(segment.kernels for segment in segments(store, run.run_id)):
+        raise Refusal("a run with foreign kernels is verified from its archive or log alone; fix: bring it back")
+    return stored_inputs(store, run), {}, "stored inputs (lanes and fan-in; prices and irp are not stored)"
+
+
+def _spans(store: Store, run: Run, opened: list[Segment], partition: int) -> Iterator[tuple[Segment, int, int]]:
+    """Offsets that each segment journaled of a partition."""
+    for segment in opened:
+        if segment.partition != partition:
+            continue
+        row = store.rows(
+            "SELECT count() AS n, min(first_offset) AS first, max(last_offset) AS last FROM violet_batches FINAL "
+            "WHERE run_id = {run:String} AND phase = 'COMPLETE' AND segment = {segment:UInt32} AND partition = {p:UInt32}",
+            {"run": run.run_id, "segment": segment.segment, "p": partition},
+        )[0]
+        if row["n"]:
+            yield segment, row["first"], row["last"]
+
+
+def _rules(segment: Segment) -> Rules:
+    profile = Profile.model_validate_json(segment.params)
+    kernels = load(profile)
+    if dict(kernels.hashes) != dict(segment.kernels):
+        raise Refusal(
+            f"segment {segment.segment} ran with kernels {dict(segment.kernels)}, here are {dict(kernels.hashes)}; "
+            "fix: install the packages that it ran with"
+        )
+    return Rules(profile, kernels.kernels)
+
+
+def _compare(store: Store, run: Run, batch: Batch, report: Report) -> None:
+    """Rows of a recomputed batch against the stored rows of its offsets."""
+    stored: dict[int, tuple[int, int]] = {}
+    for kind in Outcome:
+        sql = (
+            f"SELECT log_offset, {row_hash_sql(kind)} AS h FROM {TABLES[kind]} FINAL WHERE run_id = {{run:String}} "
+            "AND topic = {topic:String} AND partition = {p:UInt32} AND log_offset BETWEEN {a:Int64} AND {b:Int64}"
+        )
+        params = {"run": run.run_id, "topic": batch.topic, "p": batch.partition, "a": batch.first, "b": batch.last}
+        stored |= {row["log_offset"]: (kind, row["h"]) for row in store.rows(sql, params)}
+    for kind, rows in batch.rows.items():
+        if kind in (Outcome.DECISION, Outcome.EVALUATION):
+            report.content_hash = (report.content_hash + rows.hash) % 2**64
+        for offset, row_hash in zip(rows.offsets.tolist(), rows.hashes.tolist(), strict=True):
+            report.recomputed += 1
+            was = stored.pop(offset, None)
+            if was is None:
+                report.differ(batch.partition, offset, f"no outcome, recomputed a {kind.name.lower()}")
+            elif was != (kind, row_hash):
+                report.differ(batch.partition, offset, f"journaled as {Outcome(was[0]).name.lower()}, recomputed otherwise")
+    for offset in stored:
+        report.differ(batch.partition, offset, "journaled, but not in the log")
+
+
+def stored_inputs(store: Store, run: Run) -> Ranges:
+    """The journal's own inputs as records: planes and rejects as they came, scans with the asset that was chosen."""
+
+    def read(partition: int, first: int, end: int) -> Iterator[Chunk]:
+        for begin in range(first, end, _CHUNK):
+            params = {"run": run.run_id, "p": partition, "a": begin, "b": min(end, begin + _CHUNK) - 1}
+            where = "WHERE run_id = {run:String} AND partition = {p:UInt32} AND log_offset BETWEEN {a:Int64} AND {b:Int64}"
+            found: dict[int, bytes] = {}
+            chunk = Chunk(partition, [], [])
+            for table in ("violet_decisions", "violet_evaluations"):
+                sql = f"SELECT log_offset, stream, scan_id, ts_ms, asset, vel_div, w750, dc_status, reasons FROM {table} FINAL {where}"
+                found |= {row["log_offset"]: _scan(row) for row in store.rows(sql, params)}
+            for row in store.rows(f"SELECT * FROM violet_planes FINAL {where}", params):
+                found[row["log_offset"]] = _plane(row)
+            for row in store.rows(f"SELECT log_offset, bytes, digest, raw FROM violet_rejects FINAL {where}", params):
+                found[row["log_offset"]] = row["raw"] if isinstance(row["raw"], bytes) else row["raw"].encode()
+                if row["bytes"] > MAX_BYTES:
+                    chunk.cut[row["log_offset"]] = (row["bytes"], row["digest"])
+            chunk.offsets = sorted(found)
+            chunk.values = [found[offset] for offset in chunk.offsets]
+            if len(chunk):
+                yield chunk
+
+    return read
+
+
+def _scan(row: Mapping[str, Any]) -> bytes:
+    reasons, asset = row["reasons"], row["asset"]
+    prices = {asset or "NONE": 1.0} | ({"DROPPED": 0.0} if reasons >> Reason.SYMBOL_DROPPED & 1 else {})
+    scan = {
+        "v": 1,
+        "kind": "scan",
+        **{name: row[name] for name in ("stream", "scan_id", "ts_ms", "vel_div", "dc_status")},
+        "prices": prices,
+        "irp": {asset: {"score": 1.0, "alignment": 1.0}} if asset else {},
+    }
+    return msgspec.json.encode(scan if math.isnan(row["w750"]) else {**scan, "w750": row["w750"]})
+
+
+def _plane(row: Mapping[str, Any]) -> bytes:
+    plane = {"v": 1, "kind": "plane", "value": msgspec.Raw(row["value"].encode())}
+    return msgspec.json.encode(plane | {name: row[name] for name in ("stream", "name", "seq", "ts_ms")})

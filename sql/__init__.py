@@ -1,0 +1,1 @@
+"""Migrations, views and the questions that people ask, as SQL files."""
