@@ -23,6 +23,7 @@ HOLD: Final = "HOLD"
 FAIL: Final = "FAIL"
 _WORST: Final = (FAIL, HOLD, PASS)
 EXIT: Final = {PASS: 0, FAIL: 1, HOLD: 2}
+ENDED_EARLY: Final = "ended before its end"  # by --for or `violet end`: what it did not read is not lost
 MIN_DECISIONS: Final = 100
 TRUST: Final = "HOLD (no kernels of BLUE and no trades of BLUE to compare with)"
 _SCANS: Final = "(SELECT * FROM violet_decisions UNION ALL SELECT * FROM violet_evaluations)"
@@ -78,7 +79,7 @@ def worst(verdicts: Sequence[str]) -> str:
     return next((v for v in _WORST if v in verdicts), HOLD)
 
 
-def figures(store: Store, scope: Scope) -> dict[str, Any]:
+def figures(store: Store, run: Run, scope: Scope) -> dict[str, Any]:
     """Counts, integrity and time coverage of a scope, as the summary names them."""
     counts = {
         f"{kind.name.lower()}s": store.rows(
@@ -99,7 +100,7 @@ def figures(store: Store, scope: Scope) -> dict[str, Any]:
     return {
         "records": outcomes,
         **counts,
-        "lost": max(0, span["deliverable"] - span["journaled"]),
+        "lost": max(0, span["deliverable"] - span["journaled"]) + _unread(store, run, scope),
         "doubled": _doubled(store, scope),
         "corrupt": len(corrupt_batches(store, scope)),
         "skipped": span["skipped"],
@@ -153,7 +154,7 @@ def judge(store: Store, run: Run, since_ms: int | None = None) -> list[Judged]:
     for segment in segments(store, run.run_id):
         by_number.setdefault(segment.segment, segment)
     return [
-        _judge(store, Scope(run.run_id, number, since_ms), Profile.model_validate_json(segment.params))
+        _judge(store, run, Scope(run.run_id, number, since_ms), Profile.model_validate_json(segment.params))
         for number, segment in by_number.items()
     ]
 
@@ -169,6 +170,7 @@ def basis(run: Run) -> str:
 def summary(store: Store, run: Run, since_ms: int | None = None) -> dict[str, Any]:
     """The summary of a run: its counts and hash, and the worst of its segments' verdicts."""
     judged = judge(store, run, since_ms)
+    whole = figures(store, run, Scope(run.run_id, since_ms=since_ms))
     held = [f"{c.name} {c.verdict}" for j in judged for c in j.clauses if c.verdict != PASS]
     listed = [
         {"segment": j.segment, "verdict": j.verdict, "clauses": [asdict(c) for c in j.clauses if c.verdict != PASS]}
@@ -187,12 +189,12 @@ def summary(store: Store, run: Run, since_ms: int | None = None) -> dict[str, An
         "verdict": worst([j.verdict for j in judged]),
         "verdict_basis": basis(run) + (f"; {'; '.join(held)}" if held else ""),
         "trust": TRUST,
-        **figures(store, Scope(run.run_id, since_ms=since_ms)),
+        **whole,
     }
 
 
-def _judge(store: Store, scope: Scope, profile: Profile) -> Judged:
-    f = figures(store, scope)
+def _judge(store: Store, run: Run, scope: Scope, profile: Profile) -> Judged:
+    f = figures(store, run, scope)
     d = store.rows(
         "SELECT count() AS n, countIf(asset IN {pegged:Array(String)}) AS pegged, max(vel_div) AS top, "
         "min(leverage_fanin) AS low, max(leverage_fanin) AS high, "
@@ -290,38 +292,57 @@ def _span(store: Store, scope: Scope) -> dict[str, int]:
     }
 
 
+def _unread(store: Store, run: Run, scope: Scope) -> int:
+    """Records of an archive that an Ended run never came to. A broker's last offsets may be undeliverable: not here."""
+    ends = run.until.get("ends", {})
+    if run.state != "ENDED" or run.source.get("kind") != "archive" or "ts_ms" in run.until or "0" not in ends:
+        return 0
+    last = store.rows(
+        "SELECT max(last_offset) AS last, max(segment) AS segment FROM violet_batches WHERE run_id = {run:String} "
+        "AND phase = 'COMPLETE' HAVING count() > 0",
+        scope.params,
+    )
+    if scope.segment is not None and last and last[0]["segment"] != scope.segment:
+        return 0
+    reached = last[0]["last"] + 1 if last else int(run.start["0"])
+    return max(0, int(ends["0"]) - int(reached)) if run.reason != ENDED_EARLY else 0
+
+
 def _doubled(store: Store, scope: Scope) -> int:
     """Offsets with outcomes of two kinds, or raw rows of one key that differ."""
     parts = " UNION ALL ".join(
-        f"SELECT topic, partition, log_offset, {kind.value} AS kind, {row_hash_sql(kind)} AS h FROM {TABLES[kind]} WHERE {scope.where}"
+        f"SELECT topic, partition, log_offset, {kind.value} AS outcome, {row_hash_sql(kind)} AS h FROM {TABLES[kind]} "
+        f"WHERE {scope.where}"
         for kind in Outcome
     )
     sql = (
         "SELECT count() AS n FROM (SELECT topic, partition, log_offset FROM "
-        f"({parts}) GROUP BY topic, partition, log_offset HAVING min(kind) != max(kind) OR min(h) != max(h))"
+        f"({parts}) GROUP BY topic, partition, log_offset HAVING min(outcome) != max(outcome) OR min(h) != max(h))"
     )
     n: int = store.rows(sql, scope.params)[0]["n"]
     return n
 
 
 def _time(store: Store, scope: Scope) -> Mapping[str, Any]:
-    """Time coverage of the worst stream, its gaps, and the longest silence of any."""
-    rows = store.rows(
-        "SELECT stream, count() + 1 AS n, quantileExactInclusive(0.5)(d) AS c, max(d) AS longest, "
-        "groupArrayIf(d, d > 0) AS ds, sum(d) AS span FROM ("
-        "SELECT stream, ts_ms - lagInFrame(ts_ms) OVER (PARTITION BY stream ORDER BY ts_ms) AS d, "
-        "row_number() OVER (PARTITION BY stream ORDER BY ts_ms) AS i FROM ("
-        f"SELECT DISTINCT stream, ts_ms FROM {_SCANS} WHERE {scope.where_scans})) WHERE i > 1 GROUP BY stream",
-        scope.params,
+    """Time coverage of the worst stream, its gaps, and the longest silence of any.
+
+    c is the median step between distinct event times of a stream; a gap is a step over 2c.
+    """
+    steps = (
+        "SELECT stream, ts_ms - lagInFrame(ts_ms) OVER w AS d, row_number() OVER w AS i FROM "
+        f"(SELECT DISTINCT stream, ts_ms FROM {_SCANS} WHERE {scope.where_scans}) "
+        "WINDOW w AS (PARTITION BY stream ORDER BY ts_ms)"
     )
-    shares: list[float | None] = []
-    gaps, longest = 0, 0
-    for row in rows:
-        c = row["c"]
-        over = [d for d in row["ds"] if d > 2 * c]
-        gaps += len(over)
-        longest = max(longest, row["longest"])
-        shares.append(1.0 - sum(d - c for d in over) / row["span"] if row["n"] >= 3 else None)
-    known = [share for share in shares if share is not None]
-    share = min(known) if known and len(known) == len(shares) else None
-    return {"time_coverage": share, "scan_gaps": gaps, "longest_silence_ms": longest}
+    sql = (
+        f"WITH steps AS ({steps}), medians AS (SELECT stream, quantileExactInclusiveIf(0.5)(d, i > 1) AS c FROM steps "
+        "GROUP BY stream) SELECT stream, count() AS n, sumIf(d, i > 1) AS span, countIf(i > 1 AND d > 2 * c) AS gaps, "
+        "sumIf(d - c, i > 1 AND d > 2 * c) AS dead, maxIf(d, i > 1) AS longest "
+        "FROM steps INNER JOIN medians USING (stream) GROUP BY stream"
+    )
+    rows = store.rows(sql, scope.params)
+    known = all(row["n"] >= 3 for row in rows) and bool(rows)
+    return {
+        "time_coverage": min(1.0 - row["dead"] / row["span"] for row in rows) if known else None,
+        "scan_gaps": sum(row["gaps"] for row in rows),
+        "longest_silence_ms": max((row["longest"] for row in rows), default=0),
+    }

@@ -253,8 +253,9 @@ def _take(values: Values, at: NDArray[Any]) -> Values:
     if isinstance(values, Coded):
         return values.take(at)
     if isinstance(values, list):
-        return [values[i] for i in at.tolist()]  # type: ignore[return-value]
-    return values[at]
+        return [values[i] for i in at.tolist()]
+    taken: NDArray[Any] = values[at]
+    return taken
 
 
 @kernel

@@ -4,7 +4,7 @@ A run is RUNNING, STOPPED (the same command resumes it), ENDED or HALTED. Each c
 revision counts. Source: SPEC section 5.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -156,25 +156,15 @@ def pick(store: Store, run_id: str | None) -> Run:
     return run
 
 
-def open_segment(store: Store, segment: Segment) -> None:
-    """Record a segment's first offset in one partition."""
-    row = {
-        "run_id": segment.run_id,
-        "segment": segment.segment,
-        "topic": segment.topic,
-        "partition": segment.partition,
-        "first_offset": segment.first_offset,
-        "cause": segment.cause,
-        "profile": segment.profile,
-        "params": segment.params,
-        "params_hash": segment.params_hash,
-        "code_hash": segment.code_hash,
-        "kernels": _json(segment.kernels),
-        "state": segment.state,
-        "opened_at": now(),
-    }
-    token = f"{segment.run_id}|{segment.segment}|{segment.partition}|{segment.first_offset}"
-    store.insert("violet_segments", {n: [v] for n, v in row.items()}, SEGMENT_TYPES, token)
+def open_segments(store: Store, opened: Sequence[Segment]) -> None:
+    """Record a segment's first offset in every partition: one insert, so that a crash leaves all of them or none."""
+    at = now()
+    rows = [{n: getattr(s, n) for n in SEGMENT_TYPES if n != "opened_at"} for s in opened]
+    columns: dict[str, list[Any]] = {n: [row[n] for row in rows] for n in rows[0]}
+    columns["kernels"] = [_json(kernels) for kernels in columns["kernels"]]
+    columns["opened_at"] = [at] * len(opened)
+    token = f"{opened[0].run_id}|{opened[0].segment}|" + ",".join(f"{s.partition}-{s.first_offset}" for s in opened)
+    store.insert("violet_segments", columns, SEGMENT_TYPES, token)
 
 
 def segments(store: Store, run_id: str) -> list[Segment]:

@@ -10,7 +10,6 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from itertools import pairwise
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -158,7 +157,7 @@ class Profile(Params):
     fanin: FaninParams
     select: SelectParams
 
-    @cached_property
+    @property
     def hash(self) -> str:
         """First 16 hex digits of the SHA-256 over everything but the name."""
         text = json.dumps(self.model_dump(exclude={"name"}), sort_keys=True, separators=(",", ":"))

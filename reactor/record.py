@@ -83,11 +83,6 @@ class Plane(Struct, tag_field="kind", tag="plane", gc=False, forbid_unknown_fiel
     ts_ms: TsMs
     value: Value
 
-    def form(self) -> dict[str, Any]:
-        """Fields and values of the form that applies."""
-        fields = next(f for f in FORMS[self.name] if all(getattr(self.value, n) is not UNSET for n in f))
-        return {name: getattr(self.value, name) for name in fields}
-
 
 # The forms of each plane, the multiplier first: where a value holds both, BLUE's own multiplier is used.
 FORMS: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
@@ -118,9 +113,10 @@ Record = Scan | Plane | Fault
 
 _decode_typed: Callable[[bytes], Scan | Plane] = msgspec.json.Decoder(Scan | Plane).decode
 _decode_any: Callable[[bytes], Any] = msgspec.json.Decoder().decode
-_structs: Final[dict[str, type[Scan] | type[Plane]]] = {"scan": Scan, "plane": Plane}
+_set_fields: Callable[[Value], dict[str, Any]] = msgspec.to_builtins
 _stream_ok = re.compile(STREAM_PATTERN).fullmatch
 _symbol_ok = re.compile(SYMBOL_PATTERN).fullmatch
+_tokens = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.DOTALL).findall
 
 
 class Decoder:
@@ -139,13 +135,14 @@ class Decoder:
             record = _decode_typed(raw)  # type: ignore[arg-type]
             if record.stream not in self._streams:
                 self._check_stream(record.stream)
-            if type(record) is Scan:
+            if isinstance(record, Scan):
                 if not record.prices.keys() <= self._symbols:
                     self._check_symbols(record.prices.keys())
                 if record.irp is not None and not record.irp.keys() <= self._symbols:
                     self._check_symbols(record.irp.keys())
                 return record if not record.context or _plain(bytes(record.context)) else self._slow(raw)
-            return record if _has_form(record) else self._slow(raw)  # type: ignore[arg-type]
+            # A struct's set fields come in declared order, which is the order in FORMS.
+            return record if tuple(_set_fields(record.value)) in FORMS[record.name] else self._slow(raw)
         except Exception:
             return self._slow(raw)
 
@@ -242,25 +239,16 @@ class _Bad(Exception):
         self.code, self.detail, self.known = code, detail, known or {}
 
 
-def _has_form(plane: Plane) -> bool:
-    """Whether the value is exactly one form, and nothing else. Shapes the fast path alone."""
-    value, forms = plane.value, FORMS.get(plane.name, ())
-    for form in forms:
-        if all(getattr(value, name) is not UNSET for name in form):
-            return sum(field is not UNSET for field in msgspec.structs.astuple(value)) == len(form)
-    return False
-
-
 def _parse(raw: bytes | None) -> dict[str, Any]:
+    if raw is not None and len(raw) > MAX_BYTES:
+        raise _Bad(Reject.TOO_LARGE, f"{len(raw)} bytes; at most {MAX_BYTES}")
     if raw is None or not raw.strip():
         raise _Bad(Reject.EMPTY, "no bytes")
-    if len(raw) > MAX_BYTES:
-        raise _Bad(Reject.TOO_LARGE, f"{len(raw)} bytes; at most {MAX_BYTES}")
     try:
         obj = _decode_any(raw)
     except Exception as error:
         detail = str(error)[:200]
-        if "out of range" in detail or _only_non_finite(raw):
+        if not _deep(raw) and ("out of range" in detail or _only_non_finite(raw)):
             raise _Bad(Reject.NON_FINITE, "NaN, an infinity, or a number that float64 cannot hold") from None
         raise _Bad(Reject.MALFORMED, detail) from None
     if type(obj) is not dict:
@@ -274,15 +262,28 @@ def _only_non_finite(raw: bytes) -> bool:
     """Whether the text would be JSON but for NaN and Infinity, which Python's reader takes."""
     constants: list[str] = []
     try:
-        json.loads(raw, parse_constant=constants.append)
+        json.loads(raw.decode(), parse_constant=constants.append)
     except (ValueError, RecursionError):
         return False
     return bool(constants)
 
 
 def _plain(context: bytes) -> bool:
-    """Whether a context needs no second look: an object with too few brackets to be deep."""
-    return context.startswith(b"{") and context.count(b"{") + context.count(b"[") <= DEPTH_MAX
+    """Whether a context needs no second look: an object with too few brackets to be deep.
+
+    Raises what the decoder raises: the typed decode skips over a context without a look at its text and numbers.
+    """
+    return type(_decode_any(context)) is dict and context.count(b"{") + context.count(b"[") <= DEPTH_MAX - 2
+
+
+def _deep(raw: bytes) -> bool:
+    """Whether text that did not parse opens more than DEPTH_MAX levels: an error, not the stack, names its code."""
+    depth = 0
+    for token in _tokens(raw):
+        depth += (token[0] in b"{[") - (token[0] in b"}]")
+        if depth > DEPTH_MAX:
+            return True
+    return False
 
 
 def _depth(value: Any) -> int:

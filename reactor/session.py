@@ -18,6 +18,7 @@ from typing import Any, Final
 import msgspec
 
 from journal import run as runs
+from journal.gate import ENDED_EARLY
 from journal.ledger import Ledger, Position, audit, digest, identities, positions
 from journal.refusal import Refusal
 from journal.row import Batch
@@ -83,7 +84,10 @@ class Session:
         soak = self._settings.soak
         readings = self._readings
         deadline = self.run.started_at.timestamp() + span_s(soak.for_) if soak.for_ else None
-        over = (lambda: deadline is not None and time.time() >= deadline)  # noqa: E731 - a predicate beside its use
+
+        def over() -> bool:
+            return deadline is not None and time.time() >= deadline
+
         todo = [r.end - r.position if r.end is not None else None for r in readings.values()]
         progress.expect(None if None in todo else sum(t for t in todo if t), sum(r.position for r in readings.values()))
         loop = Loop(
@@ -91,8 +95,10 @@ class Session:
             topic=self._source.topic, segment=self._segment.segment, until_ms=self.run.until.get("ts_ms"),
             on_batch=progress.batch,
         )  # fmt: skip
-        ended = loop.run(lambda: stop() or over()) or over()
-        self.run = runs.save(self.ledger.store, replace(self.run, state="ENDED" if ended else "STOPPED"))
+        at_end = loop.run(lambda: stop() or over())
+        ended = at_end or over()
+        reason = "" if at_end or not ended else ENDED_EARLY
+        self.run = runs.save(self.ledger.store, replace(self.run, state="ENDED" if ended else "STOPPED", reason=reason))
         self.ledger.note(Severity.INFO, Incident.ENDED if ended else Incident.STOPPED)
         return self.run
 
@@ -131,10 +137,10 @@ class Session:
             versions=versions(),
             started_at=runs.now(),
         )
-        run = runs.save(self._store, run)
-        ledger = self._ledger_of(run.run_id)
         self._segment = self._segment_of(run.run_id, 1)
         self._open(self._segment, "start")
+        run = runs.save(self._store, run)  # after its segment: a run that can be found can be resumed
+        ledger = self._ledger_of(run.run_id)
         ledger.note(Severity.INFO, Incident.STARTED, f"{warmth} start")
         if warmth == "COLD":
             ledger.note(Severity.INFO, Incident.COLD_START, f"planes were not all seen in {WARM_MAX} records")
@@ -149,8 +155,8 @@ class Session:
             )
         self._same_log(run)
         audit(self._store, run.run_id)
-        last = [s for s in runs.segments(self._store, run.run_id)]
-        newest = max(last, key=lambda s: s.segment)
+        opened = runs.segments(self._store, run.run_id)
+        newest = max(opened, key=lambda s: s.segment)
         mine = self._segment_of(run.run_id, newest.segment)
         differs = mine.differs(newest)
         if differs and not soak.new_segment:
@@ -166,7 +172,7 @@ class Session:
             ledger.note(Severity.INFO, Incident.HALT_RESUMED, soak.resume_halted or "")
         self._readings = {}
         for partition, start in starts.items():
-            self._readings[partition] = self._restore(run, ledger, partition, start, known.get(partition), last)
+            self._readings[partition] = self._restore(run, ledger, partition, start, known.get(partition), opened)
         for partition, low in gaps.items():
             wanted = self._readings[partition].position
             ledger.note(Severity.WARN, Incident.GAP_ACCEPTED, f"partition {partition}: offsets {wanted} to {low - 1}")
@@ -298,10 +304,11 @@ class Session:
         )
 
     def _open(self, segment: Segment, cause: str) -> None:
-        for partition, reading in self._readings.items():
-            at = {"partition": partition, "first_offset": reading.position}
-            opened = replace(segment, cause=cause, state=reading.state.dump().decode(), **at)
-            runs.open_segment(self._store, opened)
+        opened = [
+            replace(segment, cause=cause, partition=p, first_offset=r.position, state=r.state.dump().decode())
+            for p, r in self._readings.items()
+        ]
+        runs.open_segments(self._store, opened)
 
     def _stands_in(self, lane: str) -> bool:
         return lane not in self.kernels.hashes and getattr(self._settings.profile, lane).enabled and lane != "base"

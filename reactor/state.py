@@ -138,7 +138,7 @@ class StreamState:
             fields = {field: known[f"ob_{field}"] for field in ("eff_imb", "agree", "n_assets")}
         else:
             fields = {{"acb": "signals", "esof": "score"}[name]: known[f"{name}_x"]}
-        return {**fields, "ts_ms": known[f"{name}_ts_ms"]}  # type: ignore[dict-item]
+        return {**fields, "ts_ms": known[f"{name}_ts_ms"]}
 
     def complete(self) -> bool:
         """Whether every plane whose absence is a reason was seen."""

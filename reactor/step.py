@@ -40,6 +40,7 @@ _SYMBOL_DROPPED: Final = 1 << Reason.SYMBOL_DROPPED
 _QUIET: Final = _DUP_SCAN | _NO_SIGNAL | _CADENCE | _NO_ELIGIBLE_ASSET
 _UNKNOWN_DC: Final = int(DcStatus.UNKNOWN)
 _LANE_NAMES: Final = ("", *(lane.name for lane in LANES), "fanin")
+_encode: Final = msgspec.json.Encoder().encode
 _NAN: Final = float("nan")
 ACB_MAX: Final = 4.0  # marked beyond; requirements section 9.2
 
@@ -353,12 +354,12 @@ def _reasons(
 
 def _plane_rows(chunk: Chunk, planes: list[tuple[int, Plane]]) -> Rows:
     streams, names = _Names(), _Names()
-    columns = {
+    columns: dict[str, Any] = {
         "stream": Coded(np.array([streams.code(p.stream) for _, p in planes], dtype=np.int32), streams.names),
         "name": Coded(np.array([names.code(p.name) for _, p in planes], dtype=np.int32), names.names),
         "seq": np.array([p.seq for _, p in planes], dtype=np.int64),
         "ts_ms": np.array([p.ts_ms for _, p in planes], dtype=np.int64),
-        "value": [msgspec.json.encode(p.form()).decode() for _, p in planes],
+        "value": [_encode(p.value).decode() for _, p in planes],
     }
     return rows(Outcome.PLANE, np.array([chunk.offsets[at] for at, _ in planes], dtype=np.int64), columns)
 

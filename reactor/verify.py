@@ -56,7 +56,7 @@ def verify(
     """Figures of a run as the summary names them, and the recomputation's. Raises Refusal where nothing can be read."""
     scope = Scope(run.run_id)
     report = _recompute(store, run, bootstrap, on_batch)
-    found = figures(store, scope)
+    found = figures(store, run, scope)
     corrupt = [f"{b['topic']}/{b['partition']} {b['first_offset']}-{b['last_offset']}" for b in corrupt_batches(store, scope)]
     same = report.n_differing == 0 and f"{report.content_hash:016x}" == found["content_hash"]
     sound = same and not (found["lost"] or found["doubled"] or corrupt)

@@ -35,9 +35,9 @@ CREATE TABLE IF NOT EXISTS violet_evaluations (
     params_hash LowCardinality(String),
     CONSTRAINT finite CHECK isFinite(vel_div) AND isFinite(strength) AND isFinite(base) AND isFinite(dc) AND isFinite(acb_boost) AND isFinite(meta_boost) AND isFinite(mc_scale) AND isFinite(ob) AND isFinite(esof) AND isFinite(esof_fanin) AND isFinite(cap) AND isFinite(leverage_fanin) AND isFinite(sc_mult) AND isFinite(leverage) AND isFinite(fraction) AND isFinite(capital_usd) AND isFinite(notional_usd),
     CONSTRAINT time CHECK ts_ms >= 1230768000000 AND ts_ms < 4102444800000,
-    CONSTRAINT identity CHECK scan_id >= 0 AND log_offset >= 0 AND stream != '',
+    CONSTRAINT identity CHECK scan_id >= 0 AND log_offset >= 0 AND notEmpty(stream),
     CONSTRAINT multipliers CHECK dc >= 0 AND acb_boost >= 0 AND meta_boost >= 0 AND mc_scale >= 0 AND ob >= 0 AND esof >= 0 AND capital_usd > 0,
-    CONSTRAINT actuated CHECK asset = '' AND bitAnd(reasons, 15) != 0
+    CONSTRAINT actuated CHECK empty(asset) AND bitAnd(reasons, 15) != 0
 ) ENGINE = ReplacingMergeTree
 PARTITION BY run_id
 ORDER BY (run_id, topic, partition, log_offset)

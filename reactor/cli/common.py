@@ -61,6 +61,14 @@ def print_json(value: Any) -> None:
     sys.stdout.flush()
 
 
+def show(rows: Sequence[Mapping[str, Any]], as_json: bool, title: str = "") -> None:
+    """Rows as JSON or as a table."""
+    if as_json:
+        print_json(rows)
+    else:
+        print_rows(rows, title)
+
+
 def print_rows(rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
     """Rows as a table for people."""
     table = Table(title=title or None, title_justify="left", header_style="bold")

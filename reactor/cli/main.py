@@ -5,11 +5,12 @@ or 2, so click's own 2 for wrong usage becomes 3 here, as does every exception. 
 """
 
 import difflib
+import os
 import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import click
 
@@ -69,6 +70,17 @@ class Commands(click.Group):
             raise click.UsageError(f"No such command {name!r}.{hint}", ctx)
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except (
+            BrokenPipeError
+        ):  # whoever read our output went away; click would exit 1, which means FAIL here
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return ERROR
+        return result
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         width = max(map(len, COMMANDS))
         for use in dict.fromkeys(entry.use for entry in COMMANDS.values()):
@@ -90,8 +102,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command line; returns the exit code, which is what the command returned (None: 0)."""
     try:
         code = violet.main(arguments, prog_name="violet", standalone_mode=False)
-    except SystemExit as ended:  # click exits 1 when the reader of a pipe went away, which is no FAIL
-        code = ERROR if isinstance(ended.__context__, BrokenPipeError) else ended.code
+    except SystemExit as ended:
+        code = ended.code
     except click.ClickException as error:
         error.show()
         code = ERROR

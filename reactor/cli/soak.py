@@ -98,7 +98,10 @@ def run(settings: Settings, as_json: bool, seam: Callable[[str], None] = lambda 
         finally:
             source.close()
         result = summary(session.ledger.store, session.run)
-        print_json(result) if as_json else _print(result)
+        if as_json:
+            print_json(result)
+        else:
+            _print(result)
     return EXIT[HOLD] if result["state"] == "STOPPED" else EXIT[result["verdict"]]
 
 
@@ -199,7 +202,8 @@ class _Bar:
         self._bar = Progress(*columns, TimeRemainingColumn(), console=err, disable=not err.is_terminal)
         self._name, self._said = name, time.monotonic()
         self._counts = dict.fromkeys(Outcome, 0)
-        self._done, self._total = 0, None
+        self._done = 0
+        self._total: int | None = None
 
     def __enter__(self) -> "_Bar":
         self._bar.__enter__()

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import BinaryIO, Final, cast
 
 from journal.refusal import Refusal
 from reactor.log.port import Chunk
@@ -91,11 +91,11 @@ def ranges(path: Path, size: int = 16_384) -> Callable[[int, int, int], Iterator
     return read
 
 
-def _open(path: Path) -> IO[bytes]:
-    return zstd.open(path, "rb") if path.suffix == ".zst" else path.open("rb")
+def _open(path: Path) -> BinaryIO:
+    return cast(BinaryIO, zstd.open(path, "rb")) if path.suffix == ".zst" else path.open("rb")
 
 
-def _split(stream: IO[bytes]) -> Iterator[bytes | Cut]:
+def _split(stream: BinaryIO) -> Iterator[bytes | Cut]:
     rest, long = b"", None
     while block := stream.read(_BLOCK):
         if long is not None:

@@ -6,9 +6,9 @@ section 3.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias, cast
 
 from confluent_kafka import (
     Consumer,
@@ -19,7 +19,8 @@ from confluent_kafka import (
     TopicCollection,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from journal.refusal import Refusal
 from reactor.log.archive import Cut
@@ -43,6 +44,14 @@ _FETCH: Final = {
     "session.timeout.ms": 6_000,
     "log_level": 0,
 }
+
+
+_Read: TypeAlias = "Message[bytes, bytes]"  # generic for the type checker alone
+# The client types these as optional; on a message that was consumed they are there.
+_error: Final = cast(Callable[[_Read], KafkaError | None], Message.error)
+_partition: Final = cast(Callable[[_Read], int], Message.partition)
+_offset: Final = cast(Callable[[_Read], int], Message.offset)
+_value: Final = cast(Callable[[_Read], bytes | None], Message.value)
 
 
 class LogGap(Exception):
@@ -151,7 +160,7 @@ class KafkaLog:
             while time.monotonic() < min(deadline, quiet):
                 for message in scout.consume(10_000, 0.1):
                     if message.error() is None:
-                        found[message.partition()] = message.offset() + 1
+                        found[_partition(message)] = _offset(message) + 1
                         quiet = time.monotonic() + QUIET_S
         finally:
             scout.close()
@@ -186,32 +195,31 @@ class KafkaLog:
         low, high = self._consumer.get_watermark_offsets(TopicPartition(self.topic, partition), timeout=REACH_S)
         return max(low, 0), max(high, 0)
 
-    def _take(self, message: Message, chunks: dict[int, Chunk]) -> None:
-        error = message.error()
+    def _take(self, message: _Read, chunks: dict[int, Chunk]) -> None:
+        error, partition = message.error(), _partition(message)
         if error is None:
-            partition = message.partition()
             chunk = chunks.get(partition)
             if chunk is None:
                 chunk = chunks[partition] = Chunk(partition, [], [])
-            chunk.offsets.append(message.offset())
+            chunk.offsets.append(_offset(message))
             chunk.values.append(message.value())
             self._cuts(chunk, [message])
         elif error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
-            raise LogGap(message.partition(), self._positions[message.partition()])
+            raise LogGap(partition, self._positions[partition])
         elif error.code() == KafkaError._PARTITION_EOF:
-            self._reached[message.partition()] = message.offset()
+            self._reached[partition] = _offset(message)
             self.away_since = None
         elif error.fatal() or error.code() in _HOPELESS:
             raise BrokerFailed(error.str())
 
-    def _cuts(self, chunk: Chunk, messages: Iterable[Message]) -> None:
+    def _cuts(self, chunk: Chunk, messages: Iterable[_Read]) -> None:
         for message in messages:
             value = message.value()
             if value is not None and len(value) == CUT_BYTES:  # headers cost; only a cut line has just this length
                 headers = dict(message.headers() or ())
                 if LENGTH_HEADER in headers and DIGEST_HEADER in headers:
-                    known = int(headers[LENGTH_HEADER]), headers[DIGEST_HEADER].decode()
-                    chunk.cut[message.offset()] = known
+                    length, digest = (bytes(headers[name] or b"") for name in (LENGTH_HEADER, DIGEST_HEADER))  # type: ignore[arg-type]
+                    chunk.cut[_offset(message)] = (int(length), digest.decode())
 
 
 _HOPELESS: Final = (
@@ -220,9 +228,6 @@ _HOPELESS: Final = (
     KafkaError._UNKNOWN_PARTITION,
     KafkaError._UNKNOWN_TOPIC,
 )
-_error: Final[Callable[[Message], Any]] = Message.error
-_offset: Final[Callable[[Message], int]] = Message.offset
-_value: Final[Callable[[Message], bytes | None]] = Message.value
 
 
 class KafkaWriter:
@@ -259,11 +264,7 @@ class KafkaWriter:
 
     def write(self, line: bytes | Cut, key: bytes | None, partition: int) -> None:
         """Queue one line; blocks while the queue is full."""
-        headers: Mapping[str, bytes] | None = None
-        value = line
-        if isinstance(line, Cut):
-            headers = {LENGTH_HEADER: str(line.length).encode(), DIGEST_HEADER: line.digest.encode()}
-            value = line.head
+        value, headers = (line.head, _cut_headers(line)) if isinstance(line, Cut) else (line, None)
         while True:
             try:
                 self._producer.produce(
@@ -287,7 +288,7 @@ class KafkaWriter:
             self._check()
         self._check()
 
-    def _delivered(self, error: KafkaError | None, _: Message) -> None:
+    def _delivered(self, error: KafkaError | None, _: _Read) -> None:
         if error is not None:
             self._failed = error
 
@@ -296,10 +297,14 @@ class KafkaWriter:
             raise BrokerFailed(self._failed.str())
 
 
+def _cut_headers(line: Cut) -> dict[str, str | bytes | None]:
+    return {LENGTH_HEADER: str(line.length).encode(), DIGEST_HEADER: line.digest.encode()}
+
+
 def reach(admin: AdminClient, bootstrap: str) -> str:
     """Cluster id of a broker that answers within REACH_S; Refusal else."""
     try:
-        return admin.list_topics(timeout=REACH_S).cluster_id or ""
+        return str(admin.list_topics(timeout=REACH_S).cluster_id)
     except KafkaException as error:
         raise Refusal(
             f"no broker answers at {bootstrap} within {REACH_S:.0f} s ({error.args[0].str()}); "

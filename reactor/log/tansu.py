@@ -36,6 +36,7 @@ class Tansu:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
+                start_new_session=True,  # a Ctrl-C is the soak's to handle: it drains from this broker
                 preexec_fn=die_with_parent,
             )
         self._wait(log)

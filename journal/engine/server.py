@@ -1,0 +1,457 @@
+"""ClickHouse's HTTP protocol on loopback, in front of the embedded engine.
+
+/ping; / with `query` as parameter, form field or body, `param_*`, `database`, `default_format`, a trailing FORMAT, and
+INSERT ... FORMAT X with its data, also chunked or compressed. The writer may do everything; the reader passes the gate.
+A request is one session of the engine, so requests share nothing and none waits for another.
+Source: SPEC sections 2 and 5; the protocol as clickhouse-connect and curl use it.
+"""
+
+import base64
+import binascii
+import hmac
+import json
+import os
+import re
+import secrets
+import sys
+import threading
+import traceback
+import uuid
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from email import policy
+from email.parser import BytesParser
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Final, Protocol
+from urllib.parse import parse_qsl, urlsplit
+
+from journal.engine.address import READER, WRITER
+from journal.engine.gate import SYNTAX_ERROR, QueryError, admit, caps, escaped, quoted
+
+MIB: Final = 1 << 20
+MAX_BODY: Final = {READER: MIB, WRITER: 1 << 30}
+MAX_QUERY: Final = 16 * MIB
+READERS: Final = 8  # reader queries at once; the next one waits, the writer never does
+IDLE_S: Final = 3_600  # a kept connection without a request
+LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
+CODINGS: Final = {"gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate", "zstd": "zstd", "lz4": "lz4", "br": "br"}
+
+# Parameters that HTTP itself uses; every other one of the writer is a setting.
+_RESERVED: Final = frozenset(
+    {"query", "database", "default_format", "user", "password", "query_id", "session_id", "session_timeout"}
+    | {"session_check", "quota_key", "compress", "decompress", "buffer_size", "wait_end_of_query", "role"}
+    | {"client_protocol_version", "send_progress_in_http_headers", "http_headers_progress_interval_ms"}
+    | {"enable_http_compression", "stacktrace", "cancel_http_readonly_queries_on_client_close"}
+)
+_INSERT: Final = re.compile(
+    rb"\s*INSERT\s+INTO\s+(?:TABLE\s+)?"
+    rb"(?P<into>(?:\w+|`[^`]+`)(?:\.(?:\w+|`[^`]+`))?\s*(?:\((?:[^()`]|`[^`]*`)*\))?)\s*"
+    rb"(?:SETTINGS\s+(?P<settings>[^;]*?)\s*)?\bFORMAT\s+(?P<format>\w+)[ \t\f]*\r?\n?",
+    re.IGNORECASE,
+)
+_FORMAT: Final = re.compile(r"\bFORMAT\s+(\w+)[\s;]*\Z", re.IGNORECASE)
+_ROWS: Final = re.compile(r"\s*(?:\(|(?:SELECT|WITH|SHOW|DESCRIBE|DESC|EXISTS|EXPLAIN|CHECK)\b)", re.IGNORECASE)
+_SELECT: Final = re.compile(r"\s*(?:SELECT|WITH)\b", re.IGNORECASE)
+_WORD: Final = re.compile(r"\w{1,64}", re.ASCII)
+_QUERY_ID: Final = re.compile(r"[\w-]{1,64}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a statement gave."""
+
+    body: bytes
+    rows_read: int = 0
+    bytes_read: int = 0
+    elapsed_ns: int = 0
+
+
+class Session(Protocol):
+    """A connection to the engine with settings of its own."""
+
+    def run(self, sql: str, form: str, params: Mapping[str, str]) -> Answer:
+        """Run one statement. Raises QueryError."""
+
+    def stream(self, sql: str, params: Mapping[str, str]) -> Iterator[bytes]:
+        """Run a SELECT ... FORMAT Native, block by block. Raises QueryError."""
+
+
+class Engine(Protocol):
+    """What the server needs of the engine."""
+
+    memory_bytes: int
+
+    def session(self, settings: Mapping[str, str], database: str = "") -> AbstractContextManager[Session]:
+        """A session in which these settings hold, set in their order."""
+
+
+class Server(ThreadingHTTPServer):
+    """The listening socket, the keys, and the count of inserts that run."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, port: int, engine: Engine) -> None:
+        super().__init__(("127.0.0.1", port), Handler)
+        self.engine, self.tokens = engine, dict[str, str]()
+        self.readers = threading.BoundedSemaphore(READERS)
+        self.closing = False
+        self._inserts, self._changed = 0, threading.Condition()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    @contextmanager
+    def inserting(self) -> Generator[None]:
+        """Count an insert, so that the end can wait for it."""
+        with self._changed:
+            self._inserts += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._inserts -= 1
+                self._changed.notify_all()
+
+    def finish(self, timeout_s: float) -> None:
+        """Take no more requests; wait until no insert runs, up to timeout_s."""
+        self.closing = True
+        self.shutdown()
+        with self._changed:
+            self._changed.wait_for(lambda: not self._inserts, timeout_s)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), OSError):  # a client that went away is no news
+            traceback.print_exc()
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection."""
+
+    server: Server
+    protocol_version = "HTTP/1.1"
+    server_version = "ClickHouse-violet"
+    disable_nagle_algorithm = True
+    wbufsize = 64 * 1024
+    timeout = IDLE_S
+
+    def do_GET(self) -> None:
+        self._whole = self.command == "GET" and "Content-Length" not in self.headers
+        self._started = False
+        try:
+            self._serve()
+        except QueryError as error:
+            self._fail(403 if error.code in (516, 497) else 500, error.text, error.code)
+        except (ConnectionError, TimeoutError):
+            self.close_connection = True
+        except Exception as error:  # noqa: BLE001 - a bad request never ends the process
+            traceback.print_exc()
+            self._fail(500, f"Code: 1001. DB::Exception: {type(error).__name__}: {error} (STD_EXCEPTION)", 1001)
+
+    do_POST = do_GET
+
+    def _serve(self) -> None:
+        host = self.headers.get("Host", "")
+        if re.sub(r":\d+\Z", "", host).lower() not in LOOPBACK:
+            self._fail(403, "this engine answers to loopback names only")
+            return
+        target = urlsplit(self.path)
+        if target.path == "/ping":
+            self._reply(b"Ok.\n")
+        elif target.path not in ("", "/"):
+            self._fail(404, "there is / and /ping")
+        elif self.server.closing:
+            self._fail(503, "the engine is closing")
+        else:
+            params = dict(parse_qsl(target.query, keep_blank_values=True, max_num_fields=1_000))
+            user = self._login(params)
+            query, data = self._request(user, params)
+            if user == READER:
+                with self.server.readers:
+                    self._read(_text(b"".join([query, *data])), params)
+            else:
+                self._write(query, data, params)
+
+    def _login(self, params: Mapping[str, str]) -> str:
+        user, token = params.get("user", ""), params.get("password", "")
+        if "X-ClickHouse-User" in self.headers:
+            user, token = self.headers["X-ClickHouse-User"], self.headers.get("X-ClickHouse-Key", "")
+        kind, _, basic = self.headers.get("Authorization", "").partition(" ")
+        if kind.lower() == "basic":
+            try:
+                user, _, token = base64.b64decode(basic, validate=True).decode().partition(":")
+            except (binascii.Error, UnicodeDecodeError):
+                user = ""
+        expected = self.server.tokens.get(user, "")
+        same = hmac.compare_digest(token.encode(errors="replace"), (expected or secrets.token_hex(16)).encode())
+        if not (same and expected):
+            raise QueryError.of(516, "AUTHENTICATION_FAILED", "no such user, or another token: DIR/sql.json holds the reader's")
+        return user
+
+    def _request(self, user: str, params: dict[str, str]) -> tuple[bytes, Iterator[bytes]]:
+        """The `query` parameter and what comes after it, as pieces."""
+        body = self._body(MAX_BODY[user])
+        if coding := self.headers.get("Content-Encoding", ""):
+            body = self._decoded(coding.lower(), body, user)
+        if self.headers.get_content_type() == "multipart/form-data":
+            params.update(_form(self.headers["Content-Type"], b"".join(body)))
+            body = iter(())
+        query = params.get("query", "").encode()
+        return query + b"\n" if query and not query.endswith(b"\n") else query, body
+
+    def _read(self, text: str, params: dict[str, str]) -> None:
+        settings = caps(params, self.server.engine.memory_bytes)
+        with self.server.engine.session(settings, _database(params)) as session:
+
+            def canonical(query: str) -> str:
+                bound = {"q": escaped(query)}
+                return session.run("SELECT formatQuerySingleLine({q:String})", "RawBLOB", bound).body.decode()
+
+            admitted = admit(text, canonical, settings)
+            bound = _bound(params)
+            if admitted.wants_run and "run" not in bound:
+                bound["run"] = _latest_run(session)
+            form = admitted.format or _default_format(params, self.headers)
+            self._answer(session.run(f"{admitted.sql} FORMAT {form}", "TabSeparated", bound), form, params)
+
+    def _write(self, query: bytes, data: Iterator[bytes], params: dict[str, str]) -> None:
+        settings = {"async_insert": "0"} | {
+            name: value for name, value in params.items() if name not in _RESERVED and not name.startswith("param_")
+        }
+        if wrong := [name for name in settings if not _WORD.fullmatch(name)]:
+            raise QueryError.of(115, "UNKNOWN_SETTING", f"no such setting: {wrong[0][:80]!r}")
+        head = query
+        for piece in data:
+            head += piece
+            if len(head) >= 64 * 1024:
+                break
+        if match := _INSERT.match(head):
+            with self.server.inserting():
+                self._insert(match, head[match.end() :], data, settings, params)
+            return
+        text = _text(head + b"".join(_bounded(data, MAX_QUERY)))
+        found = _FORMAT.search(text)
+        form = found[1] if found else _default_format(params, self.headers)
+        counted = self.server.inserting() if re.match(r"\s*INSERT\b", text, re.IGNORECASE) else _nothing()
+        with counted, self.server.engine.session(settings, _database(params)) as session:
+            if found and form == "Native" and _SELECT.match(text):
+                self._stream(session.stream(text, _bound(params)), params)
+            else:
+                answer = session.run(text, form, _bound(params))
+                self._answer(answer, form if answer.body or _ROWS.match(text) else "", params)
+
+    def _insert(
+        self, match: re.Match[bytes], first: bytes, rest: Iterator[bytes], settings: dict[str, str], params: dict[str, str]
+    ) -> None:
+        """Insert from an anonymous file: the engine's own streaming insert hides a violated constraint."""
+        clause = ", ".join(f"{name} = {quoted(value)}" for name, value in settings.items())
+        if match["settings"]:
+            clause += f", {match['settings'].decode()}"
+        with _memory_file() as (fd, path):
+            _fill(fd, [first])
+            _fill(fd, rest)
+            sql = f"INSERT INTO {match['into'].decode()} FROM INFILE '{path}' SETTINGS {clause} FORMAT {match['format'].decode()}"
+            with self.server.engine.session({}, _database(params)) as session:
+                answer = session.run(sql, "TabSeparated", {})
+        self._answer(answer, "", params, written=True)
+
+    def _body(self, most: int) -> Iterator[bytes]:
+        """The body in pieces. Raises QueryError beyond `most` bytes."""
+        taken = 0
+        for piece in self._chunks() if self.headers.get("Transfer-Encoding", "").lower() == "chunked" else self._plain():
+            taken += len(piece)
+            if taken > most:
+                raise QueryError.of(SYNTAX_ERROR, "SYNTAX_ERROR", f"a request must be at most {most} bytes")
+            yield piece
+        self._whole = True
+
+    def _plain(self) -> Iterator[bytes]:
+        length = self.headers.get("Content-Length", "0")
+        if not re.fullmatch(r"[0-9]{1,15}", length):
+            raise QueryError.of(SYNTAX_ERROR, "SYNTAX_ERROR", "Content-Length must be a number")
+        left = int(length)
+        while left:
+            piece = self.rfile.read(min(left, MIB))
+            if not piece:
+                raise ConnectionError("the body ended early")
+            left -= len(piece)
+            yield piece
+
+    def _chunks(self) -> Iterator[bytes]:
+        while True:
+            size = self.rfile.readline(1_024).split(b";")[0].strip()
+            if not re.fullmatch(rb"[0-9A-Fa-f]{1,8}", size):
+                raise ConnectionError("the body ended early")
+            left = int(size, 16)
+            if not left:
+                while self.rfile.readline(65_536).strip():
+                    pass
+                return
+            while left:
+                piece = self.rfile.read(min(left, MIB))
+                if not piece:
+                    raise ConnectionError("the body ended early")
+                left -= len(piece)
+                yield piece
+            self.rfile.readline(8)
+
+    def _decoded(self, coding: str, body: Iterator[bytes], user: str) -> Iterator[bytes]:
+        """Decompressed by the engine, which knows every coding that a ClickHouse client may send."""
+        if user == READER or coding not in CODINGS:
+            raise QueryError.of(48, "NOT_IMPLEMENTED", f"Content-Encoding {coding[:20]!r} is not for this request")
+        with _memory_file() as (fd, path), self.server.engine.session({"max_memory_usage": str(4 << 30)}) as session:
+            _fill(fd, body)
+            if os.fstat(fd).st_size:
+                sql = f"SELECT * FROM file('{path}', 'RawBLOB', 'data String', '{CODINGS[coding]}')"
+                yield session.run(sql, "RawBLOB", {}).body
+
+    def _answer(self, answer: Answer, form: str, params: Mapping[str, str], *, written: bool = False) -> None:
+        rows, size = ("written_rows", "written_bytes") if written else ("read_rows", "read_bytes")
+        counts = dict.fromkeys(("read_rows", "read_bytes", "written_rows", "written_bytes"), "0")
+        counts |= {rows: str(answer.rows_read), size: str(answer.bytes_read), "elapsed_ns": str(answer.elapsed_ns)}
+        self._reply(answer.body, self._headers(form, params) | {"X-ClickHouse-Summary": json.dumps(counts)})
+
+    def _headers(self, form: str, params: Mapping[str, str]) -> dict[str, str]:
+        asked = params.get("query_id", "")
+        query_id = asked if _QUERY_ID.fullmatch(asked) else str(uuid.uuid4())
+        headers = {"X-ClickHouse-Timezone": "UTC", "X-ClickHouse-Query-Id": query_id}
+        return headers | ({"X-ClickHouse-Format": form} if form else {})
+
+    def _stream(self, blocks: Iterator[bytes], params: Mapping[str, str]) -> None:
+        """Chunks as they come. An error after the first goes the way ClickHouse tells it in mid-stream."""
+        first = next(blocks, b"")
+        tag = secrets.token_hex(8)
+        self._head(200, self._headers("Native", params) | {"X-ClickHouse-Exception-Tag": tag, "Transfer-Encoding": "chunked"})
+        try:
+            self._chunk(first)
+            for block in blocks:
+                self._chunk(block)
+        except QueryError as error:
+            text = error.text.encode()
+            frame = b"\r\n__exception__\r\n%b\r\n%b\n%d %b\r\n__exception__\r\n"
+            self._chunk(frame % (tag.encode(), text, len(text), tag.encode()))
+        self.wfile.write(b"0\r\n\r\n")
+
+    def _chunk(self, block: bytes) -> None:
+        if block:
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(block), block))
+
+    def _reply(self, body: bytes, headers: Mapping[str, str] | None = None, status: int = 200) -> None:
+        self._head(status, {"Content-Type": "text/plain; charset=UTF-8", **(headers or {}), "Content-Length": str(len(body))})
+        self.wfile.write(body)
+
+    def _head(self, status: int, headers: Mapping[str, str]) -> None:
+        self._started = True
+        self.send_response(status)
+        if not self._whole:  # what is left of a body would be taken for the next request
+            self.close_connection = True
+            self.send_header("Connection", "close")
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def _fail(self, status: int, text: str, code: int = 0) -> None:
+        if self._started:
+            self.close_connection = True
+            return
+        if not self._whole:
+            self._drain()
+        headers = {"X-ClickHouse-Exception-Code": str(code)} if code else {}
+        self._reply(text.encode() + b"\n", headers, status)
+
+    def _drain(self) -> None:
+        """Take what is left of a small body, since a client that still writes would not read the answer."""
+        length = self.headers.get("Content-Length", "")
+        self.connection.settimeout(0.2)
+        try:
+            if length.isdigit() and int(length) <= MIB:
+                self.rfile.read(int(length))
+        except OSError:
+            pass
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing: the log is for what goes wrong."""
+
+
+def _text(raw: bytes) -> str:
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        raise QueryError.of(SYNTAX_ERROR, "SYNTAX_ERROR", "a query must be UTF-8") from None
+    if not text.strip() or "\0" in text:
+        raise QueryError.of(SYNTAX_ERROR, "SYNTAX_ERROR", "a query must not be empty or hold a NUL")
+    return text
+
+
+def _bound(params: Mapping[str, str]) -> dict[str, str]:
+    return {name.removeprefix("param_"): value for name, value in params.items() if name.startswith("param_")}
+
+
+def _database(params: Mapping[str, str]) -> str:
+    name = params.get("database", "")
+    if name and not _WORD.fullmatch(name):
+        raise QueryError.of(81, "UNKNOWN_DATABASE", f"no such database: {name[:80]!r}")
+    return name
+
+
+def _default_format(params: Mapping[str, str], headers: Mapping[str, str]) -> str:
+    name = params.get("default_format") or headers.get("X-ClickHouse-Format") or "TabSeparated"
+    # The last four are the engine's ways into Python objects and its debug log.
+    if not _WORD.fullmatch(name) or name.lower() in ("dataframe", "datastore", "arrowtable", "debug"):
+        raise QueryError.of(73, "UNKNOWN_FORMAT", f"unknown format {name[:80]!r}")
+    return name
+
+
+def _latest_run(session: Session) -> str:
+    try:
+        sql = "SELECT run_id FROM violet_runs ORDER BY started_at DESC, run_id DESC LIMIT 1"
+        found = session.run(sql, "RawBLOB", {}).body.decode()
+    except QueryError:
+        found = ""
+    if not found:
+        raise QueryError.of(456, "UNKNOWN_QUERY_PARAMETER", "{run:String} is the latest run, and the journal has none yet")
+    return escaped(found)
+
+
+def _form(content_type: str, body: bytes) -> dict[str, str]:
+    head = f"Content-Type: {content_type}\r\n\r\n".encode()
+    message = BytesParser(policy=policy.HTTP).parsebytes(head + body)
+    fields = {}
+    for part in message.iter_parts():
+        name, content = part.get_param("name", header="content-disposition"), part.get_payload(decode=True)
+        if isinstance(name, str) and isinstance(content, bytes):
+            fields[name] = content.decode(errors="replace")
+    return fields
+
+
+def _bounded(pieces: Iterable[bytes], most: int) -> Iterator[bytes]:
+    taken = 0
+    for piece in pieces:
+        taken += len(piece)
+        if taken > most:
+            raise QueryError.of(SYNTAX_ERROR, "SYNTAX_ERROR", f"a query must be at most {most} bytes")
+        yield piece
+
+
+@contextmanager
+def _memory_file() -> Generator[tuple[int, str]]:
+    """An anonymous file in memory and the path by which this process can open it; nothing is left behind."""
+    fd = os.memfd_create("violet", os.MFD_CLOEXEC)
+    try:
+        yield fd, f"/proc/self/fd/{fd}"
+    finally:
+        os.close(fd)
+
+
+def _fill(fd: int, pieces: Iterable[bytes]) -> None:
+    for piece in pieces:
+        view = memoryview(piece)
+        while view:
+            view = view[os.write(fd, view) :]
+
+
+@contextmanager
+def _nothing() -> Generator[None]:
+    yield

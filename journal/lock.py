@@ -1,0 +1,121 @@
+"""Locks: one holder for each soak name and for the engine of a data directory, by flock; the file says who holds it.
+
+The kernel drops a lock with its process, so the file of a dead process is no obstacle. Files are never unlinked:
+that would let two processes lock two files of one name. Source: SPEC section 5, "SQL"; section 6.
+"""
+
+import fcntl
+import json
+import os
+import shlex
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from journal.refusal import Refusal
+
+PATIENCE_S: Final = 0.1  # always waited: `held` looks by taking a shared lock for an instant
+POLL_S: Final = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The process that holds a lock. pid 0: it has not written its name yet."""
+
+    pid: int
+    command: str
+
+
+class Lock:
+    """A held lock. Released by `release`, as a context manager, or with the process; children do not inherit it."""
+
+    def __init__(self, path: Path, fd: int) -> None:
+        self.path, self._fd = path, fd
+
+    @classmethod
+    def acquire(cls, path: Path, wait_s: float = 0.0) -> Self:
+        """Take the lock, waiting up to wait_s. Raises Refusal naming who holds it."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        deadline = time.monotonic() + max(wait_s, PATIENCE_S)
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    holder = _read(fd)
+                    os.close(fd)
+                    raise Refusal(
+                        f"{path} is locked by pid {holder.pid} ({holder.command}); "
+                        f"fix: wait until it ends, or stop it with `kill {holder.pid}`"
+                    ) from None
+                time.sleep(POLL_S)
+            except BaseException:
+                os.close(fd)
+                raise
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, json.dumps(asdict(Holder(os.getpid(), _command()))).encode(), 0)
+        return cls(path, fd)
+
+    def release(self) -> None:
+        """Let go; a second call does nothing."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.release()
+
+
+def held(path: Path) -> Holder | None:
+    """Who holds the lock, or None."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _read(fd)
+    finally:
+        os.close(fd)
+    return None
+
+
+def engine_lock(data: Path) -> Path:
+    """The lock of a data directory's engine."""
+    return data / "locks" / "engine.lock"
+
+
+def soak_lock(data: Path, name: str) -> Path:
+    """The lock of one soak of a data directory."""
+    return data / "locks" / f"soak-{name}.lock"
+
+
+def soaks(data: Path) -> list[Holder]:
+    """The soaks that run in a data directory."""
+    return [holder for path in sorted((data / "locks").glob("soak-*.lock")) if (holder := held(path))]
+
+
+def _read(fd: int) -> Holder:
+    try:
+        return Holder(**json.loads(os.pread(fd, 65_536, 0)))
+    except (ValueError, TypeError):
+        return Holder(0, "starting")
+
+
+def _command() -> str:
+    """This process as one would type it: without the interpreter's path, with the script's name."""
+    program, *arguments = sys.orig_argv
+    while arguments and arguments[0].startswith("-") and arguments[0] not in ("-m", "-c"):
+        arguments.pop(0)
+    if arguments and not arguments[0].startswith("-"):
+        program, *arguments = arguments
+    return shlex.join([Path(program).name, *arguments])[:1000]

@@ -1,0 +1,112 @@
+"""The journal's ClickHouse over HTTP: the only module that imports clickhouse-connect.
+
+Inserts are columns in Native, one block each, and always carry a deduplication token: the driver sends an insert again
+by itself when a connection breaks, which only the token makes harmless. Source: SPEC sections 2 and 6; reliability
+section 3 (recipe) and section 4 (traps T1 to T5, T11).
+"""
+
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final, Self
+
+from clickhouse_connect import get_client
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
+from clickhouse_connect.driver.httputil import get_pool_manager
+
+from journal.engine.address import Address
+
+# Codes that pass: timeouts, too many queries, memory, network, disk full, too many parts. The batch waits for them.
+AWAY_CODES: Final = frozenset({159, 202, 209, 210, 236, 241, 243, 252, 319, 999})
+TIMEOUT_S: Final = 120
+
+
+class JournalAway(Exception):
+    """ClickHouse does not answer or cannot take it now. The same call may be made again."""
+
+
+class JournalRefused(Exception):
+    """ClickHouse said no: its error code and text. The same call gives the same answer."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class Store:
+    """A connection to the journal's ClickHouse."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def rows(self, sql: str, params: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        """The rows of a query; params bind {name:Type}, on the server."""
+        with _errors():
+            return list(self._client.query(sql, parameters=dict(params or {})).named_results())
+
+    def blocks(self, sql: str) -> Iterator[dict[str, Any]]:
+        """The result of a query in blocks, as they come: column name -> values."""
+        with _errors(), self._client.query_column_block_stream(sql) as stream:
+            names = stream.source.column_names
+            for block in stream:
+                yield dict(zip(names, block, strict=True))
+
+    def command(self, sql: str, params: Mapping[str, Any] | None = None) -> Any:
+        """Run a statement; returns its single value or row, if it has one."""
+        with _errors():
+            return self._client.command(sql, parameters=dict(params or {}))
+
+    def insert(self, table: str, columns: Mapping[str, Any], types: Mapping[str, str], token: str) -> None:
+        """Insert columns as one block. The types come along, so nobody asks the server for them."""
+        if not token:
+            raise ValueError("must have a deduplication token")
+        count = len(next(iter(columns.values())))
+        settings = {"insert_deduplication_token": token, "insert_deduplicate": 1, "async_insert": 0}
+        with _errors():
+            context = self._client.create_insert_context(
+                table,
+                list(columns),
+                column_type_names=[types[name] for name in columns],
+                column_oriented=True,
+                settings=settings,
+            )
+            context.req_block_size = max(1, count)
+            context.data = list(columns.values())
+            self._client.data_insert(context)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def connect(address: Address, *, compress: bool = False) -> Store:
+    """Connect; never through a proxy of the environment, which would learn the token."""
+    with _errors():
+        return Store(
+            get_client(
+                host=address.host,
+                port=address.port,
+                username=address.user,
+                password=address.token,
+                compress=compress,
+                send_receive_timeout=TIMEOUT_S,
+                autogenerate_session_id=False,
+                pool_mgr=get_pool_manager(),
+            )
+        )
+
+
+@contextmanager
+def _errors() -> Generator[None]:
+    try:
+        yield
+    except DatabaseError as error:
+        code = error.code or 0
+        if code in AWAY_CODES or (not code and isinstance(error, OperationalError)):
+            raise JournalAway(str(error)) from error
+        raise JournalRefused(code, str(error)) from error

@@ -1,0 +1,96 @@
+"""`violet doctor`: check this machine, the broker and the journal, and say what to do about what is wrong."""
+
+import math
+import platform
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+
+from journal.ledger import audit
+from journal.migrate import pending
+from journal.refusal import Refusal
+from lanes import base
+from reactor.cli.common import data_option, journal, json_option, show
+from reactor.log.tansu import Tansu
+from reactor.session import versions
+from reactor.source import BrokerSource
+
+
+@click.command("doctor")
+@data_option
+@click.option("--bootstrap-servers", help="Also check this broker.")
+@click.option("--topic", help="And this topic of it.")
+@json_option
+def command(data: Path, bootstrap_servers: str | None, topic: str | None, as_json: bool) -> None:
+    """Check machine, embedded broker, journal and, where given, a broker. Exit code 0 where all is well, 1 where not."""
+    checks: list[tuple[str, Callable[[], str]]] = [
+        ("python", _python),
+        ("libraries", lambda: ", ".join(f"{k} {v}" for k, v in versions().items())),
+        ("arithmetic", _arithmetic),
+        ("disk", lambda: _disk(data)),
+        ("embedded broker", _tansu),
+        ("journal", lambda: _journal(data)),
+        ("darkness", lambda: "no order code exists; broker ACLs not proved"),
+    ]
+    if bootstrap_servers is not None:
+        checks.append(("broker", lambda: _broker(bootstrap_servers, topic or "")))
+    rows = []
+    for name, check in checks:
+        try:
+            rows.append({"check": name, "ok": True, "found": check()})
+        except Refusal as refusal:
+            rows.append({"check": name, "ok": False, "found": str(refusal)})
+    show(rows, as_json)
+    raise SystemExit(0 if all(row["ok"] for row in rows) else 1)
+
+
+def _python() -> str:
+    if sys.version_info < (3, 11):
+        raise Refusal(f"Python must be 3.11 or newer, is {platform.python_version()}; fix: install a newer one")
+    return f"{platform.python_version()} on {platform.machine()}"
+
+
+def _arithmetic() -> str:
+    """The compiled cubic gives the bits of this interpreter's own pow."""
+    args = (-0.0337, -0.02, -0.05, 0.5, 8.0, 3.0)
+    compiled, plain = base.base(*args), base.base.py_func(*args)
+    if compiled != plain or not math.isclose(plain[1], 1.214264722222222, rel_tol=0.0):
+        raise Refusal(f"compiled and plain base differ: {compiled} and {plain}; fix: report the libm and numba versions")
+    return "compiled and plain lanes give the same bits at the median scan"
+
+
+def _disk(data: Path) -> str:
+    usage = shutil.disk_usage(next(p for p in (data, *data.absolute().parents) if p.exists()))
+    share = usage.used / usage.total
+    if share >= 0.85:
+        raise Refusal(f"{share:.0%} full; fix: free some: from 85 % a soak is DEGRADED, from 92 % it halts")
+    return f"{share:.0%} full, {usage.free / 2**30:.0f} GiB free"
+
+
+def _tansu() -> str:
+    with TemporaryDirectory() as folder, Tansu(Path(folder) / "broker.log") as broker:
+        return f"starts ({broker.bootstrap})"
+
+
+def _journal(data: Path) -> str:
+    if not (data / "engine").is_dir():
+        return f"none yet in {data}"
+    with journal(data) as store:
+        due = pending(store)
+        for row in store.rows("SELECT run_id FROM runs WHERE state != 'RUNNING'"):
+            audit(store, row["run_id"])
+    if due:
+        raise Refusal(f"{len(due)} scripts to apply; fix: `violet migrate --data {data}`")
+    return "up to date, batches and rows agree"
+
+
+def _broker(bootstrap: str, topic: str) -> str:
+    source = BrokerSource(bootstrap, topic, "violet-doctor")
+    try:
+        return f"cluster {source.identity['cluster'] or '?'}, topic {topic}, {source.partitions} partition(s)"
+    finally:
+        source.close()

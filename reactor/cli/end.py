@@ -1,0 +1,34 @@
+"""`violet end`: end a stopped run for good."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from journal import run as runs
+from journal.gate import ENDED_EARLY
+from journal.lock import Lock
+from journal.refusal import Refusal
+from lanes.code import Incident, Severity
+from reactor.cli.common import data_option, journal, json_option, out, print_json
+
+
+@click.command("end")
+@data_option
+@click.option("--name", default="violet", show_default=True, help="Name of the soak.")
+@json_option
+def command(data: Path, name: str, as_json: bool) -> None:
+    """End the latest run of a soak; the next `violet soak` starts a new one."""
+    with journal(data) as store:
+        run = runs.find(store, name=name)
+        if run is None:
+            raise Refusal(f"--name {name}: no run of that name in {data}; fix: `violet status` lists them")
+        if run.state == "ENDED":
+            raise Refusal(f"run {run.run_id} is Ended already; fix: nothing to do")
+        with Lock.acquire(data / "locks" / f"soak-{name}.lock"):
+            runs.save(store, replace(run, state="ENDED", reason=ENDED_EARLY))
+            runs.note(store, run.run_id, Severity.INFO, Incident.ENDED, "by violet end")
+    if as_json:
+        print_json({"run_id": run.run_id, "state": "ENDED"})
+    else:
+        out.print(f"run {run.run_id} is Ended")

@@ -1,0 +1,46 @@
+"""`violet gate`: the verdict of a run on demand, from SQL alone."""
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from journal import run as runs
+from journal.gate import EXIT, TRUST, basis, judge, worst
+from journal.refusal import Refusal
+from reactor.cli.common import data_option, journal, json_option, out, print_json, print_rows, run_argument
+
+
+@click.command("gate")
+@run_argument
+@data_option
+@click.option("--since", help="Judge scans from this event time on, e.g. 2025-05-04T15:33Z.")
+@json_option
+def command(run_id: str | None, data: Path, since: str | None, as_json: bool) -> None:
+    """Judge a run: every clause with its formula, figure and bound, a segment at a time.
+
+    Exit code: 0 PASS, 1 FAIL, 2 HOLD.
+    """
+    try:
+        at = datetime.fromisoformat(since) if since else None
+    except ValueError:
+        raise Refusal(f"--since must be a time such as 2025-05-04T15:33Z, was {since!r}") from None
+    since_ms = int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1e3) if at else None
+    with journal(data) as store:
+        run = runs.pick(store, run_id)
+        judged = judge(store, run, since_ms)
+    verdict = worst([j.verdict for j in judged])
+    if as_json:
+        print_json({"run_id": run.run_id, "verdict": verdict, "verdict_basis": basis(run), "trust": TRUST,
+                    "segments": [asdict(j) for j in judged]})  # fmt: skip
+    else:
+        for segment in judged:
+            rows = [
+                {"verdict": c.verdict, "clause": c.name, "formula": c.formula, "figure": c.figure, "bound": c.bound,
+                 "": "by construction" if c.by_construction else ""}
+                for c in segment.clauses
+            ]  # fmt: skip
+            print_rows(rows, f"run {run.run_id} segment {segment.segment}: {segment.verdict}")
+        out.print(f"{verdict} ({basis(run)}); trust {TRUST}", style="bold")
+    raise SystemExit(EXIT[verdict])

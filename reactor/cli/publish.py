@@ -1,0 +1,53 @@
+"""`violet publish`: fill a topic with a scan archive, or go on where it was left."""
+
+from pathlib import Path
+
+import click
+from rich.progress import Progress
+
+from journal.refusal import Refusal
+from reactor.cli.common import err, json_option, out, print_json
+from reactor.log import archive
+from reactor.log.kafka import KafkaLog, KafkaWriter
+from reactor.market.publish import publish
+from reactor.settings import pace
+
+
+@click.command("publish")
+@click.option("--scans", type=click.Path(path_type=Path), required=True, help="Scan archive, .jsonl or .jsonl.zst.")
+@click.option("--bootstrap-servers", required=True, help="Broker, HOST:PORT.")
+@click.option("--topic", required=True, help="Topic; created where it is missing.")
+@click.option("--partitions", type=click.IntRange(1, 1024), default=1, show_default=True, help="Of a new topic, by key.")
+@click.option("--speed", default="max", show_default=True, help="Pace in event time: max, or 60x.")
+@json_option
+def command(scans: Path, bootstrap_servers: str, topic: str, partitions: int, speed: str, as_json: bool) -> None:
+    """Fill a topic with an archive's lines, as they are.
+
+    Line n of a fresh one-partition topic is offset n. A topic that holds the archive's first lines is gone on with; any
+    other content is refused.
+    """
+    if not scans.is_file():
+        raise Refusal(f"--scans {scans}: no such file; fix: name a scan archive, .jsonl or .jsonl.zst")
+    try:
+        factor = pace(speed)
+    except ValueError as error:
+        raise Refusal(f"--speed: {error}, was {speed!r}") from None
+    total = archive.identity(scans).lines
+    writer = KafkaWriter(bootstrap_servers, topic, "violet-publisher")
+    writer.create(partitions)
+    log = KafkaLog(bootstrap_servers, topic, "violet-publisher")
+    try:
+        there = log.describe().partitions
+        if there != partitions and partitions != 1:
+            raise Refusal(f"topic {topic!r} has {there} partitions, not {partitions}; fix: --partitions {there}")
+        with Progress(console=err, disable=not err.is_terminal) as bar:
+            task = bar.add_task("publishing", total=total)
+            lines, skipped = publish(
+                scans, writer, log, there, pace=factor, on_line=lambda n: bar.update(task, completed=n)
+            )
+    finally:
+        log.close()
+    if as_json:
+        print_json({"topic": topic, "partitions": there, "lines": lines, "published": lines - skipped, "there": skipped})
+    else:
+        out.print(f"{topic}: {lines - skipped} lines published, {skipped} were there already")

@@ -1,0 +1,122 @@
+"""violet sql: one read-only query of the journal, while a soak runs and after."""
+
+import json
+import sys
+from base64 import b64encode
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import click
+
+from journal.engine import owner
+from journal.engine.address import Address
+from journal.refusal import Refusal
+from reactor import settings
+
+FORMATS: Final = {"table": "JSONCompactStrings", "json": "JSONCompact", "csv": "CSVWithNames"}
+GRACE_S: Final = 10  # beyond the query's own limit, for the answer to arrive
+
+
+@click.command("sql", short_help="Query the journal, while a soak runs and after; read only.")
+@click.argument("query")
+@click.option("--data", type=click.Path(path_type=Path), help="Data directory.  [default: violet-data]")
+@click.option("--config", type=click.Path(path_type=Path), help="TOML file with the data directory.")
+@click.option("--format", "form", type=click.Choice(list(FORMATS)), default="table", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Same as --format json: a list of row objects.")
+@click.option("--param", multiple=True, metavar="NAME=VALUE", help="Bind {NAME:Type} in the query; may be repeated.")
+@click.option("--run", help="Bind {run:String}.  [default: the latest run]")
+@click.option("--max-rows", type=click.IntRange(1, 10_000_000), default=100_000, show_default=True, help="More is an error.")
+@click.option("--timeout", type=click.IntRange(1, 3_600), default=30, show_default=True, help="Seconds; longer is an error.")
+def command(
+    *,
+    query: str,
+    data: Path | None,
+    config: Path | None,
+    form: str,
+    as_json: bool,
+    param: tuple[str, ...],
+    run: str | None,
+    max_rows: int,
+    timeout: int,
+) -> None:
+    r"""Ask the journal in ClickHouse's SQL. Read only, and never cut short: a result that is too large is an error.
+
+    \b
+    violet sql "SELECT count() FROM decisions WHERE run_id = {run:String}"
+    violet sql "SELECT * FROM decisions WHERE asset = {a:String} LIMIT 5" --param a=BTCUSDT --format json
+    """
+    folder = settings.load({"data": data} if data else {}, config).soak.data
+    form = "json" if as_json else form
+    bound = dict(_pair(text) for text in param) | ({"run": run} if run is not None else {})
+    asked = {f"param_{name}": _escaped(value) for name, value in bound.items()} | {
+        "default_format": FORMATS[form],
+        "max_result_rows": str(max_rows),
+        "max_execution_time": str(timeout),
+        "date_time_output_format": "iso" if form == "json" else "simple",
+    }
+    with owner.reading(folder) as address:
+        answer, given = ask(address, query, asked, timeout + GRACE_S)
+    if given != FORMATS[form] or form == "csv":  # a FORMAT in the query wins
+        sys.stdout.buffer.write(answer)
+        sys.stdout.buffer.flush()
+    elif form == "json":
+        click.echo(json.dumps(_objects(json.loads(answer)), ensure_ascii=False, separators=(",", ":")))
+    else:
+        _print(json.loads(answer))
+
+
+def ask(address: Address, query: str, params: dict[str, str], timeout_s: float) -> tuple[bytes, str]:
+    """A reader's query: the answer and its format. Raises Refusal with the engine's exact words."""
+    login = b64encode(f"{address.user}:{address.token}".encode()).decode()
+    connection = HTTPConnection(address.host, address.port, timeout=timeout_s)
+    try:
+        connection.request("POST", f"/?{urlencode(params)}", query.encode(), {"Authorization": f"Basic {login}"})
+        response = connection.getresponse()
+        body = response.read()
+    except (OSError, HTTPException) as error:
+        raise Refusal(f"the engine at {address.url} went away ({error}); fix: ask again") from None
+    finally:
+        connection.close()
+    if response.status != 200:
+        raise Refusal(body.decode(errors="replace").strip())
+    return body, response.headers.get("X-ClickHouse-Format", "")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (equals and name.isidentifier()):
+        raise Refusal(f"--param must be NAME=VALUE, was {text!r}")
+    return name, value
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")
+
+
+def _objects(answer: dict[str, Any]) -> list[dict[str, Any]]:
+    names = [column["name"] for column in answer["meta"]]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise Refusal(f"two columns are named {twice!r}; fix: name them apart with AS, or use --format csv")
+    return [dict(zip(names, row, strict=True)) for row in answer["data"]]
+
+
+def _print(answer: dict[str, Any]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, show_edge=False)
+    for column in answer["meta"]:
+        kind = column["type"].removeprefix("Nullable(")
+        number = kind.startswith(("Int", "UInt", "Float", "Decimal", "BFloat"))
+        table.add_column(Text(column["name"]), justify="right" if number else "left", overflow="fold")
+    for row in answer["data"]:
+        table.add_row(*(Text("NULL" if cell is None else str(cell)) for cell in row))
+    console = Console()
+    if not console.is_terminal:  # a file or a pipe has no width to fit
+        console = Console(width=max(80, console.measure(table, options=console.options.update(width=100_000)).maximum))
+    console.print(table)
+    console.print(f"{len(answer['data'])} rows", style="dim", highlight=False)

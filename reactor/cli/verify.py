@@ -1,0 +1,33 @@
+"""`violet verify`: recompute every outcome and compare it with what was journaled."""
+
+from pathlib import Path
+
+import click
+from rich.progress import Progress
+
+from journal import run as runs
+from journal.gate import EXIT
+from reactor.cli.common import data_option, err, journal, json_option, out, print_json, run_argument
+from reactor.verify import verify
+
+
+@click.command("verify")
+@run_argument
+@data_option
+@click.option("--bootstrap-servers", help="Broker that holds the run's topic; else archive or stored inputs are used.")
+@json_option
+def command(run_id: str | None, data: Path, bootstrap_servers: str | None, as_json: bool) -> None:
+    """Recompute a run from its archive, its log or its stored inputs, and say which.
+
+    Exit code: 0 identical and whole, 1 not.
+    """
+    with journal(data) as store, Progress(console=err, disable=not err.is_terminal) as bar:
+        run = runs.pick(store, run_id)
+        task = bar.add_task("recomputing", total=None)
+        report = verify(store, run, bootstrap_servers, lambda n: bar.update(task, completed=n))
+    if as_json:
+        print_json(report)
+    else:
+        for name, value in report.items():
+            out.print(f"{name:>20}  {value}")
+    raise SystemExit(EXIT[report["verdict"]])

@@ -1,0 +1,51 @@
+"""`make bench`: CPU of the stream path beside a plain loop, medians of interleaved runs. Prints; asserts no timing."""
+
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reactor.log.archive import identity
+from reactor.log.kafka import KafkaWriter
+from reactor.log.tansu import Tansu
+from reactor.market.publish import fill
+from reactor.market.seeded import write_market
+
+RUNS = 5
+TIMES = 3  # the archive is published this often into the topic, so that start-up is a small part
+
+
+@pytest.mark.bench
+@pytest.mark.timeout(900)
+def test_the_stream_path_beside_a_plain_loop(tmp_path: Path) -> None:
+    archive = tmp_path / "market.jsonl.zst"
+    write_market(archive, 7, 40_000)
+    records = identity(archive).lines * TIMES
+    results: dict[str, list[dict[str, float]]] = {"plain": [], "violet": []}
+    with Tansu(tmp_path / "broker.log") as broker:
+        writer = KafkaWriter(broker.bootstrap, "bench", "bench")
+        writer.create(1)
+        for _ in range(TIMES):
+            fill(archive, writer, [[]])
+        for run in range(RUNS + 1):
+            for contender in results:
+                data = tmp_path / f"{contender}-{run}"
+                command = [sys.executable, "-m", "tests.bench.stream", contender, broker.bootstrap, "bench", str(records), str(data)]
+                done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
+                if run:  # the first compiles
+                    results[contender].append(json.loads(done.stdout.splitlines()[-1]))
+    print(f"\n{records} records (scans of 16 symbols with irp, and planes), {RUNS} runs each, medians; engine included, broker not")
+    print(f"{'':>8} {'CPU s/M records':>16} {'of it engine':>13} {'records/s':>10} {'peak MiB':>9}")
+    middle: dict[str, float] = {}
+    for contender, runs in results.items():
+        cpu = [r["cpu_s"] / r["records"] * 1e6 for r in runs]
+        middle[contender] = statistics.median(cpu)
+        engine = statistics.median(r["engine_cpu_s"] / r["records"] * 1e6 for r in runs)
+        rate = statistics.median(r["records"] / r["wall_s"] for r in runs)
+        memory = statistics.median(r["peak_mib"] for r in runs)
+        print(f"{contender:>8} {middle[contender]:>9.2f} ({min(cpu):.1f}-{max(cpu):.1f}) {engine:>8.2f} {rate:>10.0f} {memory:>9.0f}")
+    print(f"violet / plain: {middle['violet'] / middle['plain']:.2f}")
+    assert all(r["rows"] == records for r in results["violet"]), "every record must have its outcome"

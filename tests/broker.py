@@ -1,0 +1,328 @@
+"""The brokers that tests run on, all of them real: Tansu always, Apache Kafka wherever it can be had.
+
+Kafka comes from Maven's jars on the local Java, else from Docker, else it is at $VIOLET_TEST_KAFKA.
+Brokers die with the thread that started them: start and restart them from the main thread.
+"""
+
+import base64
+import functools
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import Final, Protocol
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from reactor.log.tansu import Tansu, die_with_parent, free_port
+
+ROOT: Final = Path(__file__).parents[1]
+POM: Final = ROOT / "tests/kafka/pom.xml"
+VERSION: Final = re.search(r"kafka_2.13</artifactId>\s*<version>([\d.]+)", POM.read_text("utf-8"))[1]
+JARS: Final = ROOT / ".kafka" / VERSION
+IMAGE: Final = f"apache/kafka:{VERSION}"
+ADDRESS: Final = "VIOLET_TEST_KAFKA"
+FETCH_S: Final = 100.0
+READY_S: Final = 30.0
+STOP_S: Final = 15.0
+HEAP: Final = "-Xmx512m"
+
+
+class NoKafka(Exception):
+    """Why no Apache Kafka can be had here, one reason for each way."""
+
+
+class NotOurs(Exception):
+    """The broker at a given address is not the tests' to stop."""
+
+
+class Broker(Protocol):
+    """What every broker of the tests can do."""
+
+    name: str
+    bootstrap: str
+
+    def create_topic(self, topic: str | None = None, partitions: int = 1, **config: str) -> str:
+        """Create a topic, under a name of its own where none is given; returns the name."""
+
+
+class Topics:
+    """Topics of the broker at `bootstrap`."""
+
+    bootstrap: str
+
+    def admin(self) -> AdminClient:
+        return AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
+
+    def create_topic(self, topic: str | None = None, partitions: int = 1, **config: str) -> str:
+        name = topic or f"t-{uuid.uuid4().hex[:12]}"
+        admin = self.admin()  # held until the answer is there: its end ends the request
+        admin.create_topics([NewTopic(name, partitions, 1, config=config)])[name].result(10.0)
+        return name
+
+    def wait_ready(self) -> None:
+        """Until the broker answers and every partition has a leader."""
+        deadline = time.monotonic() + READY_S
+        while not self.ready():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{self.bootstrap} was not ready within {READY_S:.0f} s")
+            time.sleep(0.05)
+
+    def ready(self) -> bool:
+        try:
+            cluster = self.admin().list_topics(timeout=1.0)
+        except KafkaException:
+            return False
+        partitions = [p for topic in cluster.topics.values() for p in topic.partitions.values()]
+        return bool(cluster.brokers) and all(p.leader >= 0 for p in partitions)
+
+
+class EmbeddedTansu(Topics):
+    """The broker that VIOLET embeds."""
+
+    name = "Tansu (embedded, memory)"
+
+    def __init__(self, broker: Tansu) -> None:
+        self.bootstrap = broker.bootstrap
+
+
+class KafkaBroker(Topics):
+    """One node of Apache Kafka in KRaft mode on the local Java. Started again, it keeps its port and log."""
+
+    name = f"Apache Kafka {VERSION} (KRaft, local Java)"
+
+    def __init__(self, home: Path, jars: Path) -> None:
+        """home: an empty folder for its config, log and output."""
+        port, controller = free_port(), free_port()
+        self.bootstrap = f"127.0.0.1:{port}"
+        self._home, self._process = home, None
+        self._java = ["java", HEAP, "-XX:+UseSerialGC", "-cp", f"{jars}/*"]
+        self._config = home / "server.properties"
+        settings = {
+            "process.roles": "broker,controller",
+            "node.id": "1",
+            "controller.quorum.bootstrap.servers": f"127.0.0.1:{controller}",
+            "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://127.0.0.1:{controller}",
+            "advertised.listeners": f"PLAINTEXT://{self.bootstrap}",
+            "controller.listener.names": "CONTROLLER",
+            "log.dirs": str(home / "log"),
+            "broker.heartbeat.interval.ms": "250",
+            "broker.session.timeout.ms": "1000",  # a start after a SIGKILL waits for the old session to end
+            "auto.create.topics.enable": "false",
+            "group.initial.rebalance.delay.ms": "0",
+            "offsets.topic.num.partitions": "1",
+            "offsets.topic.replication.factor": "1",
+            "transaction.state.log.num.partitions": "1",
+            "transaction.state.log.replication.factor": "1",
+            "transaction.state.log.min.isr": "1",
+            "share.coordinator.state.topic.num.partitions": "1",
+            "share.coordinator.state.topic.replication.factor": "1",
+            "share.coordinator.state.topic.min.isr": "1",
+            "log.retention.check.interval.ms": "1000",
+            "log.segment.delete.delay.ms": "1000",
+        }
+        self._config.write_text("".join(f"{key}={value}\n" for key, value in settings.items()), "utf-8")
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        storage = [*self._java, "kafka.tools.StorageTool", "format", "--standalone", "-t", cluster]
+        subprocess.run([*storage, "-c", str(self._config)], check=True, capture_output=True, timeout=READY_S)
+
+    def start(self) -> None:
+        """Start and wait until it answers."""
+        with (self._home / "out.txt").open("ab") as out:
+            self._process = subprocess.Popen(
+                [*self._java, "kafka.Kafka", str(self._config)],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                preexec_fn=die_with_parent,
+            )
+        try:
+            self.wait_ready()
+        except TimeoutError as error:
+            self.kill()
+            raise TimeoutError(f"{error}: {(self._home / 'out.txt').read_text('utf-8')[-1000:]}") from None
+
+    def stop(self) -> None:
+        """Stop it in good order; kill it where it takes too long over that."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self._end(signal.SIGKILL)
+
+    def restart(self) -> None:
+        """Stop and start on the same log and port."""
+        self.stop()
+        self.start()
+
+    def ready(self) -> bool:
+        if self._process.poll() is not None:
+            raise TimeoutError(f"the broker ended with {self._process.returncode}")
+        return super().ready()
+
+    def _end(self, by: signal.Signals) -> None:
+        if self._process is None:
+            return
+        self._process.send_signal(by)
+        try:
+            self._process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+
+class KafkaContainer(Topics):
+    """The same in Docker, on a fixed port, so that a restart keeps it."""
+
+    name = f"Apache Kafka {VERSION} (KRaft, Docker)"
+
+    def __init__(self) -> None:
+        from testcontainers.core.container import DockerContainer
+
+        port = free_port()
+        self.bootstrap = f"127.0.0.1:{port}"
+        environment = {
+            "KAFKA_NODE_ID": "1",
+            "KAFKA_PROCESS_ROLES": "broker,controller",
+            "KAFKA_CONTROLLER_QUORUM_VOTERS": "1@localhost:9093",
+            "KAFKA_LISTENERS": "PLAINTEXT://:9092,CONTROLLER://:9093",
+            "KAFKA_ADVERTISED_LISTENERS": f"PLAINTEXT://{self.bootstrap}",
+            "KAFKA_CONTROLLER_LISTENER_NAMES": "CONTROLLER",
+            "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+            "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
+            "KAFKA_BROKER_HEARTBEAT_INTERVAL_MS": "250",
+            "KAFKA_BROKER_SESSION_TIMEOUT_MS": "1000",
+            "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
+            "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR": "1",
+            "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": "1",
+            "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "1",
+            "KAFKA_LOG_RETENTION_CHECK_INTERVAL_MS": "1000",
+            "KAFKA_HEAP_OPTS": HEAP,
+        }
+        self._container = DockerContainer(IMAGE).with_bind_ports(9092, port)
+        for key, value in environment.items():
+            self._container.with_env(key, value)
+        self._running = False
+
+    def start(self) -> None:
+        """Start and wait until it answers."""
+        if self._running:
+            self._container.get_wrapped_container().start()
+        else:
+            self._container.start()
+            self._running = True
+        self.wait_ready()
+
+    def stop(self) -> None:
+        """Stop it in good order."""
+        self._container.get_wrapped_container().stop(timeout=int(STOP_S))
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self._container.get_wrapped_container().kill()
+
+    def restart(self) -> None:
+        """Stop and start on the same log and port."""
+        self.stop()
+        self.start()
+
+    def close(self) -> None:
+        """Remove it."""
+        self._container.stop()
+
+
+class GivenKafka(Topics):
+    """A broker at a given address."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self.bootstrap = bootstrap
+        self.name = f"the Kafka at {bootstrap}"
+        self.wait_ready()
+
+    def start(self) -> None:
+        raise NotOurs(f"{self.name} is not the tests' to start")
+
+    def stop(self) -> None:
+        raise NotOurs(f"{self.name} is not the tests' to stop")
+
+    kill = restart = stop
+
+
+@contextmanager
+def tansu(home: Path) -> Iterator[EmbeddedTansu]:
+    """A Tansu of its own."""
+    with Tansu(home / "tansu.txt") as broker:
+        yield EmbeddedTansu(broker)
+
+
+@contextmanager
+def kafka(home: Path) -> Iterator[KafkaBroker | KafkaContainer | GivenKafka]:
+    """A Kafka of its own. Raises NoKafka with every reason why there is none."""
+    way, reasons = ways()
+    with ExitStack() as stack:
+        if way == "jars":
+            broker = KafkaBroker(home, jars())
+            stack.callback(broker.kill)
+            broker.start()
+        elif way == "docker":
+            broker = stack.enter_context(closing(KafkaContainer()))
+            broker.start()
+        elif way == "address":
+            broker = GivenKafka(os.environ[ADDRESS])
+        else:
+            raise NoKafka("; ".join(reasons))
+        yield broker
+
+
+@functools.cache
+def ways() -> tuple[str | None, list[str]]:
+    """The way in which Kafka can be had here, and why the ways before it cannot."""
+    reasons = []
+    if not shutil.which("java"):
+        reasons.append("no java on PATH")
+    elif not JARS.is_dir() and not shutil.which("mvn"):
+        reasons.append("no mvn on PATH to fetch Kafka's jars")
+    else:
+        return "jars", reasons
+    if not shutil.which("docker"):
+        reasons.append("no docker on PATH")
+    elif subprocess.run(["docker", "info"], check=False, capture_output=True, timeout=20).returncode:
+        reasons.append("Docker does not run")
+    else:
+        return "docker", reasons
+    if os.environ.get(ADDRESS):
+        return "address", reasons
+    return None, [*reasons, f"${ADDRESS} is not set"]
+
+
+def jars() -> Path:
+    """The folder with Kafka's jars, fetched once. Raises NoKafka with what Maven said."""
+    if not JARS.is_dir():
+        fresh = JARS.with_name(f"{VERSION}.{os.getpid()}")
+        fetch = [
+            "mvn",
+            "-q",
+            "-B",
+            "-f",
+            str(POM),
+            "dependency:copy-dependencies",
+            f"-DoutputDirectory={fresh}",
+        ]
+        try:
+            subprocess.run(fetch, check=True, capture_output=True, text=True, timeout=FETCH_S)
+            fresh.rename(JARS)
+        except subprocess.CalledProcessError as error:
+            raise NoKafka(f"Maven did not bring Kafka's jars: {error.stdout[-500:]}") from None
+        except subprocess.TimeoutExpired:
+            raise NoKafka(f"Maven did not bring Kafka's jars within {FETCH_S:.0f} s") from None
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+    return JARS

@@ -1,0 +1,46 @@
+import importlib
+import inspect
+
+import pytest
+
+from lanes.drift import REGISTER
+from lanes.lane import LANES
+from lanes.params import PROFILES
+
+BLUE = PROFILES["blue_8b"]
+CONSTANTS = [drift for drift in REGISTER if not drift.key.endswith("()")]
+RULES = [drift for drift in REGISTER if drift.key.endswith("()")]
+# Constants that the seeds do state, and switches. Every other one is in the register.
+STATED = {
+    "base": {"enabled", "kernel", "thr", "extreme", "min_lev", "base_max", "convexity"},
+    "dc": {"enabled", "kernel"},
+    "acb": {"enabled", "kernel"},
+    "ob": {"enabled", "kernel", "imb_from", "up", "down"},
+    "esof": {"enabled", "kernel", "stale"},
+    "fanin": {"abs_max", "stalker_cap", "fraction"},
+    "select": {"min_alignment"},
+}
+
+
+@pytest.mark.parametrize("drift", CONSTANTS, ids=lambda drift: drift.key)
+def test_a_constant_is_the_profiles(drift):
+    table, key = drift.key.split(".")
+    assert getattr(getattr(BLUE, table), key) == drift.value
+
+
+@pytest.mark.parametrize("drift", RULES, ids=lambda drift: drift.key)
+def test_a_rule_stands_in_the_docstring_of_its_module(drift):
+    table = drift.key.split(".")[0]
+    where = f"lanes.{table}" if table in [lane.name for lane in LANES] else f"reactor.{table}"
+    assert drift.value in " ".join(inspect.getdoc(importlib.import_module(where)).split())
+
+
+def test_every_constant_is_stated_by_the_seeds_or_in_the_register():
+    stated = {f"{table}.{key}" for table, keys in STATED.items() for key in keys}
+    every = {f"{table}.{key}" for table in STATED for key, _ in getattr(BLUE, table)}
+    assert every - stated == {drift.key for drift in CONSTANTS}
+
+
+def test_each_is_registered_once_and_says_why():
+    assert len({drift.key for drift in REGISTER}) == len(REGISTER)
+    assert all(drift.seed_says and drift.default_source for drift in REGISTER)

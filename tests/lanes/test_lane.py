@@ -1,0 +1,129 @@
+"""What every lane keeps to by standing in LANES."""
+
+import ast
+import dataclasses
+import importlib
+import inspect
+
+import numpy as np
+import pytest
+from numba.core.dispatcher import Dispatcher
+
+from lanes import columns, fanin
+from lanes.kernel import kernel
+from lanes.lane import LANES
+from lanes.params import PROFILES, LaneParams, Profile, profile
+from tests.lanes import points
+from tests.lanes.bits import same
+
+BLUE = PROFILES["blue_8b"]
+NAMES = [lane.name for lane in LANES]
+FIELDS = {field.name for field in dataclasses.fields(columns.Readings)}
+
+each_lane = pytest.mark.parametrize("lane", LANES, ids=NAMES)
+
+
+def module(lane):
+    return importlib.import_module(f"lanes.{lane.name}")
+
+
+def calls(compiled):
+    """Kernels that a kernel calls."""
+    function = compiled.py_func
+    called = [function.__globals__.get(name) for name in function.__code__.co_names]
+    return [each for each in called if isinstance(each, Dispatcher)]
+
+
+def test_five_lanes_in_the_order_of_the_product():
+    assert NAMES == ["base", "dc", "acb", "ob", "esof"]
+
+
+@each_lane
+def test_name_is_module_kernel_column_and_params(lane):
+    assert getattr(module(lane), lane.name).py_func.__name__ == lane.name
+    assert {lane.name, *lane.components} <= FIELDS
+    assert Profile.model_fields[lane.name].annotation is lane.params
+    assert issubclass(lane.params, LaneParams)
+
+
+@each_lane
+def test_a_lane_states_its_formula_and_its_source(lane):
+    assert lane.formula
+    assert lane.source.startswith("seed 004")
+    assert "Source: seed 004" in module(lane).__doc__
+
+
+@each_lane
+def test_a_scalar_kernel_calls_no_kernel(lane):
+    assert calls(getattr(module(lane), lane.name)) == []
+
+
+@pytest.mark.parametrize("part", [*[module(lane) for lane in LANES], fanin], ids=[*NAMES, "fanin"])
+def test_a_loop_calls_only_kernels_of_its_file(part):
+    """Else numba's cache would go on with the machine code of an older kernel."""
+    assert calls(part.column)
+    assert {inspect.getfile(each.py_func) for each in calls(part.column)} == {part.__file__}
+
+
+@each_lane
+def test_a_lane_imports_no_lane(lane):
+    nodes = ast.walk(ast.parse(inspect.getsource(module(lane))))
+    imports = [node for node in nodes if isinstance(node, ast.ImportFrom | ast.Import)]
+    words = {word for n in imports for word in (getattr(n, "module", ""), *(name.name for name in n.names))}
+    assert "lanes.kernel" in words
+    assert not words & {*NAMES, *(f"lanes.{name}" for name in NAMES)}
+
+
+@each_lane
+def test_a_lane_that_is_off_is_one_and_has_its_columns(lane):
+    where = points.inputs(500, 3, BLUE)
+    readings = columns.evaluate(where, profile("blue_8b", {lane.name: {"enabled": False}}), {})
+    for name in {lane.name, *lane.components} - {"strength"}:
+        assert (getattr(readings, name) == 1.0).all()
+    assert same(readings.strength, columns.evaluate(where, BLUE, {}).strength).all()
+
+
+@each_lane
+def test_a_lane_that_is_off_stays_off_under_a_foreign_kernel(lane):
+    off = profile("blue_8b", {lane.name: {"enabled": False}})
+    readings = columns.evaluate(points.inputs(500, 3, BLUE), off, {lane.name: np.full(500, 0.5)})
+    assert (getattr(readings, lane.name) == 1.0).all()
+
+
+@each_lane
+def test_a_foreign_column_takes_the_place_of_the_default(lane):
+    where = points.inputs(500, 3, BLUE)
+    foreign = np.linspace(0.0, 1.0, 500)
+    plain, readings = columns.evaluate(where, BLUE, {}), columns.evaluate(where, BLUE, {lane.name: foreign})
+    assert same(getattr(readings, lane.name), foreign).all()
+    others = [other.name for other in LANES if other is not lane]
+    assert all(same(getattr(readings, name), getattr(plain, name)).all() for name in others)
+
+
+@each_lane
+def test_a_lane_that_is_not_finite_is_named(lane):
+    where = points.inputs(4, 0, BLUE)
+    for column in dataclasses.fields(where):
+        getattr(where, column.name)[:] = 1
+    for bad in (np.nan, np.inf, -np.inf):
+        foreign = np.array([1.0, bad, 1.0, 1.0])
+        marks = columns.evaluate(where, BLUE, {lane.name: foreign}).non_finite
+        clamped = lane.name == "esof" and not np.isnan(bad)
+        assert marks.tolist() == [0, 0 if clamped else NAMES.index(lane.name) + 1, 0, 0]
+
+
+def test_the_first_lane_that_is_not_finite_is_the_one_named():
+    where = points.inputs(1, 0, BLUE)
+    for column in dataclasses.fields(where):
+        getattr(where, column.name)[:] = 1
+    nan = np.array([np.nan])
+    for first in range(5):
+        foreign = dict.fromkeys(NAMES[first:], nan)
+        assert columns.evaluate(where, BLUE, foreign).non_finite.tolist() == [first + 1]
+
+
+def test_kernels_are_compiled_without_licence_to_reorder():
+    compiled = kernel(lambda x: x)
+    assert compiled.targetoptions["error_model"] == "numpy"
+    assert compiled.targetoptions["fastmath"] is False
+    assert "parallel" not in compiled.targetoptions

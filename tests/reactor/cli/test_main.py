@@ -1,0 +1,113 @@
+"""The command line as a whole: exit codes, wrong usage, refusals, accidents."""
+
+import subprocess
+import sys
+from pathlib import Path
+from subprocess import PIPE
+from types import ModuleType
+
+import click
+import pytest
+
+from journal.refusal import Refusal
+from reactor.cli import main
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def command(monkeypatch):
+    """Put a body in the place of `violet doctor`; returns the exit code of running it."""
+
+    def run(body, *arguments):
+        module = ModuleType("reactor.cli.doctor")
+        module.command = click.command("doctor")(click.option("--data")(body))
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        return main.run(["doctor", *arguments])
+
+    return run
+
+
+def raising(error):
+    def body(data):
+        raise error
+
+    return body
+
+
+def test_a_command_that_returns_nothing_is_done(command):
+    assert command(lambda data: None) == 0
+
+
+@pytest.mark.parametrize("code", [0, 1, 2, 3])
+def test_a_verdict_is_the_exit_code_whichever_way_it_comes(command, code):
+    assert command(lambda data: code) == code
+    assert command(raising(SystemExit(code))) == code
+    assert command(lambda data: click.get_current_context().exit(code)) == code
+
+
+def test_a_refusal_is_one_line_and_exit_3(command, capsys):
+    assert command(raising(Refusal("--data: no journal there; fix: name another"))) == 3
+    assert capsys.readouterr() == ("", "violet: --data: no journal there; fix: name another\n")
+
+
+def test_an_accident_shows_its_traceback_and_is_no_verdict(command, capsys):
+    assert command(raising(ZeroDivisionError("x"))) == 3
+    assert "ZeroDivisionError: x" in capsys.readouterr().err
+
+
+def test_an_interrupt_is_no_verdict(command):
+    assert command(raising(KeyboardInterrupt())) == 3
+
+
+@pytest.mark.parametrize("size", [10, 1_000_000])  # within the buffer of stdout, and beyond
+def test_a_closed_pipe_is_no_verdict_and_no_traceback(size):
+    body = f"""
+import sys, types, click
+from reactor.cli import main
+module = types.ModuleType("reactor.cli.doctor")
+module.command = click.command("doctor")(lambda: print("x" * {size}))
+sys.modules[module.__name__] = module
+sys.stdin.read()
+sys.exit(main.run(["doctor"]))
+"""
+    start = [sys.executable, "-c", body]
+    with subprocess.Popen(start, cwd=ROOT, stdin=PIPE, stdout=PIPE, stderr=PIPE) as process:
+        process.stdout.close()
+        process.stdin.close()
+        assert process.stderr.read() == b""
+        assert process.wait(20) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["sok"], "Did you mean 'soak'?"),
+        (["xyzzy"], "The commands are soak, "),
+        (["doctor", "--dta", "x"], "Did you mean '--data'?"),
+        (["--vrsion"], "Did you mean '--version'?"),
+        (["doctor", "--data"], "requires an argument"),
+    ],
+)
+def test_wrong_usage_is_exit_3_and_names_the_nearest(command, capsys, arguments, said):
+    command(lambda data: 0)
+    capsys.readouterr()
+    assert main.run(arguments) == 3
+    output = capsys.readouterr()
+    assert said in output.err
+    assert output.out == ""
+
+
+def test_help_names_every_command_under_its_use(capsys):
+    assert main.run(["--help"]) == 0
+    text = capsys.readouterr().out
+    for name, entry in main.COMMANDS.items():
+        assert f"  {name}" in text
+        assert f"{entry.use}:" in text
+
+
+def test_the_version_is_that_of_the_distribution(violet):
+    done = violet("--version")
+    if done.returncode:
+        pytest.skip("violet-reactor is not installed in this environment")
+    assert done.stdout.startswith("violet, version ")

