@@ -1,7 +1,7 @@
-"""Locks: one holder for each soak name and for the engine of a data directory, by flock; the file says who holds it.
+"""Locks: one holder for each soak name and for the engine of a data directory, by flock; the file says who.
 
-The kernel drops a lock with its process, so the file of a dead process is no obstacle. Files are never unlinked:
-that would let two processes lock two files of one name. Source: SPEC section 5, "SQL"; section 6.
+The kernel drops a lock with its process, so the file of a dead process is no obstacle. Files are never unlinked,
+which would let two processes lock two files of one name. Source: SPEC section 5, "SQL"; section 6.
 """
 
 import fcntl
@@ -30,7 +30,7 @@ class Holder:
 
 
 class Lock:
-    """A held lock. Released by `release`, as a context manager, or with the process; children do not inherit it."""
+    """A held lock. It goes by `release`, as a context manager or with the process; no child inherits it."""
 
     def __init__(self, path: Path, fd: int) -> None:
         self.path, self._fd = path, fd
@@ -70,7 +70,9 @@ class Lock:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.release()
 
 

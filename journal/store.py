@@ -1,8 +1,8 @@
 """The journal's ClickHouse over HTTP: the only module that imports clickhouse-connect.
 
-Inserts are columns in Native, one block each, and always carry a deduplication token: the driver sends an insert again
-by itself when a connection breaks, which only the token makes harmless. Source: SPEC sections 2 and 6; reliability
-section 3 (recipe) and section 4 (traps T1 to T5, T11).
+Inserts are columns in Native, one block each, and always carry a deduplication token: the driver sends an insert
+again by itself when a connection breaks, which only the token makes harmless.
+Source: SPEC sections 2 and 6; reliability section 3 (recipe) and section 4 (traps T1 to T5, T11).
 """
 
 from collections.abc import Generator, Iterator, Mapping
@@ -16,7 +16,7 @@ from clickhouse_connect.driver.httputil import get_pool_manager
 
 from journal.engine.address import Address
 
-# Codes that pass: timeouts, too many queries, memory, network, disk full, too many parts. The batch waits for them.
+# What passes, so a batch waits for it: timeouts, too many queries, memory, network, disk full, too many parts.
 AWAY_CODES: Final = frozenset({159, 202, 209, 210, 236, 241, 243, 252, 319, 999})
 TIMEOUT_S: Final = 120
 

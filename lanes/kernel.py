@@ -3,6 +3,7 @@
 A scalar kernel is plain Python that calls no other kernel, so its `py_func` is its pure Python twin. The loop
 over a column stands in the same file as the scalar kernel that it calls: numba's cache looks only at the file
 of the function that it loads, and a loop elsewhere would go on using the machine code of an older kernel.
+Nor does it know the flags below: whoever changes them empties the caches.
 min and max are written as comparisons, `b if b < a else a`, which is what Python's builtins do: a NaN or -0.0
 in the first place stays unless the other is strictly smaller. Numba and LLVM have minima of their own, a
 comparison has one meaning everywhere.

@@ -49,9 +49,10 @@ def load(profile: Profile) -> Kernels:
 def package_hash(module_name: str) -> str:
     """Hash over the files of a module's package, or of the module alone where it has no package."""
     root = importlib.import_module(module_name.partition(".")[0])
-    file = Path(root.__file__ or "")
-    files = sorted(p for p in file.parent.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
     found = hashlib.sha256()
-    for path in files if hasattr(root, "__path__") else [file]:
-        found.update(path.relative_to(file.parent).as_posix().encode() + b"\0" + path.read_bytes())
+    for folder in map(Path, getattr(root, "__path__", [])):
+        for path in sorted(p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts):
+            found.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+    if not hasattr(root, "__path__"):
+        found.update(Path(root.__file__ or "").read_bytes())
     return found.hexdigest()[:16]

@@ -103,7 +103,8 @@ class Loop:
         end = reading.end
         if self._until_ms is not None:
             reached = first_at(chunk, self._until_ms, reading.decoder)
-            end = chunk.offsets[reached] if reached is not None else end
+            if reached is not None:
+                end = chunk.offsets[reached] if end is None else min(end, chunk.offsets[reached])
         if end is not None and chunk.offsets[-1] >= end - 1:
             chunk, _ = chunk.split(sum(offset < end for offset in chunk.offsets))
             reading.done = True

@@ -116,7 +116,9 @@ _decode_any: Callable[[bytes], Any] = msgspec.json.Decoder().decode
 _set_fields: Callable[[Value], dict[str, Any]] = msgspec.to_builtins
 _stream_ok = re.compile(STREAM_PATTERN).fullmatch
 _symbol_ok = re.compile(SYMBOL_PATTERN).fullmatch
-_tokens = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.DOTALL).findall
+# The last string may be open: a match that fails at its end would be tried again from every quote in it.
+_strings = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
+_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"{}[]"))
 
 
 class Decoder:
@@ -209,8 +211,9 @@ class Decoder:
             if form is None:
                 forms = " or ".join("{" + ", ".join(f) + "}" for f in FORMS[name])
                 raise _Bad(Reject.PLANE_VALUE, f"value of plane {name} must hold {forms}")
-            for extra in value.keys() - set(form):
-                self._count(f"value.{extra}")
+            for extra in value:
+                if extra not in form:
+                    self._count(f"value.{extra}")
             obj["value"] = {n: value[n] for n in form}
         plane: Plane = self._convert(obj, Plane)
         self._check_stream(plane.stream)
@@ -224,12 +227,14 @@ class Decoder:
             raise _Bad(_code_of(str(error)), str(error)) from None
 
     def _drop_unknown(self, obj: dict[str, Any], struct: type[Any], prefix: str) -> None:
-        for name in obj.keys() - set(struct.__struct_fields__) - {struct.__struct_config__.tag_field}:
+        known = (*struct.__struct_fields__, struct.__struct_config__.tag_field)
+        for name in [each for each in obj if each not in known]:
             self._count(prefix + name)
             del obj[name]
 
     def _count(self, name: str) -> None:
-        self.unknown[name[:64] if len(self.unknown) < UNKNOWN_MAX or name in self.unknown else "*"] += 1
+        name = name[:64]
+        self.unknown[name if len(self.unknown) < UNKNOWN_MAX or name in self.unknown else "*"] += 1
 
 
 class _Bad(Exception):
@@ -271,16 +276,16 @@ def _only_non_finite(raw: bytes) -> bool:
 def _plain(context: bytes) -> bool:
     """Whether a context needs no second look: an object with too few brackets to be deep.
 
-    Raises what the decoder raises: the typed decode skips over a context without a look at its text and numbers.
+    Raises what the decoder raises: the typed decode skips a context without a look at its text and numbers.
     """
     return type(_decode_any(context)) is dict and context.count(b"{") + context.count(b"[") <= DEPTH_MAX - 2
 
 
 def _deep(raw: bytes) -> bool:
-    """Whether text that did not parse opens more than DEPTH_MAX levels: an error, not the stack, names its code."""
+    """Whether text that did not parse nests over DEPTH_MAX; where a parser gives up hangs on the stack."""
     depth = 0
-    for token in _tokens(raw):
-        depth += (token[0] in b"{[") - (token[0] in b"}]")
+    for bracket in _strings.sub(b"", raw).translate(None, _NO_BRACKETS):
+        depth += 1 if bracket in b"{[" else -1
         if depth > DEPTH_MAX:
             return True
     return False

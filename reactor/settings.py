@@ -96,12 +96,16 @@ def load(flags: Mapping[str, Any], config: Path | None, environ: Mapping[str, st
     tables = _read(config)
     environ = os.environ if environ is None else environ
     keys = _keys(SoakSettings)
+    for table in ("reactor", "journal"):
+        if not isinstance(tables.get(table, {}), dict):
+            raise Refusal(f"{config}: {table} must be a table, was {tables[table]!r}; fix: write [{table}]")
     unknown = [
         f"{table}.{key}" for table, known in (("reactor", keys), ("journal", _keys(JournalSettings)))
         for key in tables.get(table, {}) if key not in known
     ] + [table for table in tables if table not in ("reactor", "journal", *LANE_TABLES)]  # fmt: skip
     if unknown:
-        near = difflib.get_close_matches(unknown[0].split(".")[-1], [*keys, *_keys(JournalSettings), *LANE_TABLES], 1)
+        words = [*keys, *_keys(JournalSettings), "reactor", "journal", *LANE_TABLES]
+        near = difflib.get_close_matches(unknown[0].split(".")[-1], words, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise Refusal(f"{config}: unknown key {unknown[0]}{hint}")
     env = {key: environ[f"VIOLET_{key.upper()}"] for key in keys if f"VIOLET_{key.upper()}" in environ}
@@ -137,7 +141,7 @@ def span_s(text: str) -> float:
 
 def point(text: str, flag: str) -> int | datetime:
     """An OFFSET or an event TIME (ISO 8601, UTC where no zone is given) of --from or --until."""
-    if text.isdigit():
+    if text.isdecimal():
         return int(text)
     try:
         at = datetime.fromisoformat(text)

@@ -87,10 +87,11 @@ class ArchiveSource:
         self._broker = Tansu(self._work / f"broker-{self._client}.log")
         KafkaWriter(self._broker.bootstrap, self.topic, self._client).create(1)
         command = [sys.executable, "-m", "reactor.market.feed", str(self._path), self._broker.bootstrap, self.topic]
-        self._feeder = subprocess.Popen(
-            [*command, self._speed, str(paced_from)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=(self._work / f"feeder-{self._client}.log").open("wb"), start_new_session=True, preexec_fn=die_with_parent,
-        )  # fmt: skip
+        with (self._work / f"feeder-{self._client}.log").open("wb") as words:
+            self._feeder = subprocess.Popen(
+                [*command, self._speed, str(paced_from)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                stderr=words, start_new_session=True, preexec_fn=die_with_parent,
+            )  # fmt: skip
         self._log = KafkaLog(self._broker.bootstrap, self.topic, self._client)
         return self._log
 

@@ -18,6 +18,8 @@ from reactor.record import Plane
 IDENTITIES: Final = 4_096
 NEVER: Final = math.nan
 LANE_PLANES: Final = {"acb": ("acb", "meta", "mc"), "ob": ("ob",), "esof": ("esof",)}
+# Floats as in the fields, so that a state that was loaded dumps the bytes that it was loaded from.
+_MULTIPLIER, _INPUTS = float(PlaneForm.MULTIPLIER), float(PlaneForm.INPUTS)
 ALERTED: Final = ("acb", "meta", "mc", "ob", "esof", "posture", "capital")  # planes whose absence is a reason
 
 
@@ -99,17 +101,17 @@ class StreamState:
             case "ob":
                 known.ob_ts_ms = ts_ms
                 if value.mult is not UNSET:
-                    known.ob_form, known.ob_mult = PlaneForm.MULTIPLIER, value.mult
+                    known.ob_form, known.ob_mult = _MULTIPLIER, value.mult
                 else:
-                    known.ob_form, known.ob_mult = PlaneForm.INPUTS, NEVER
+                    known.ob_form, known.ob_mult = _INPUTS, NEVER
                     known.ob_eff_imb, known.ob_agree = value.eff_imb, value.agree  # type: ignore[assignment]
                     known.ob_n_assets = float(value.n_assets)  # type: ignore[arg-type]
             case "acb":
-                form = PlaneForm.MULTIPLIER if value.boost is not UNSET else PlaneForm.INPUTS
+                form = _MULTIPLIER if value.boost is not UNSET else _INPUTS
                 x = value.boost if value.boost is not UNSET else value.signals
                 known.acb_form, known.acb_x, known.acb_ts_ms = form, x, ts_ms  # type: ignore[assignment]
             case "esof":
-                form = PlaneForm.MULTIPLIER if value.mult is not UNSET else PlaneForm.INPUTS
+                form = _MULTIPLIER if value.mult is not UNSET else _INPUTS
                 x = value.mult if value.mult is not UNSET else value.score
                 known.esof_form, known.esof_x, known.esof_ts_ms = form, x, ts_ms  # type: ignore[assignment]
             case "meta":

@@ -8,6 +8,7 @@ Source: SPEC sections 3 and 4.
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any, Final
 
 import msgspec
@@ -202,7 +203,7 @@ class _Walk:
     def _foreign(self, at: int, scan: Scan, stream: StreamState) -> None:
         for lane, kernel in self.rules.kernels.items():
             try:
-                value = float(kernel(scan, stream.planes(lane)))
+                value = _real(kernel(scan, stream.planes(lane)))
             except Exception as error:  # a foreign kernel's fault is a reject with the lane's name, never a stall
                 detail = f"{type(error).__name__}: {error}"[:200]
                 known = ("scan", scan.stream, scan.scan_id, scan.ts_ms)
@@ -350,6 +351,13 @@ def _reasons(
     presence("capital", profile.fanin.alert_age_ms)
     mark(Reason.FLOOR_LIFTED, readings.floor_lifted)
     return mask
+
+
+def _real(value: object) -> float:
+    """A kernel's answer; float() alone would take text."""
+    if not isinstance(value, Real):
+        raise TypeError(f"must return a float, was {type(value).__name__}")
+    return float(value)
 
 
 def _plane_rows(chunk: Chunk, planes: list[tuple[int, Plane]]) -> Rows:

@@ -91,7 +91,8 @@ def test_the_installed_command_soaks_and_answers_in_sql(installed):
     assert {k: summary[k] for k in ("lost", "doubled", "corrupt", "orders")} == dict.fromkeys(
         ("lost", "doubled", "corrupt", "orders"), 0
     )
-    assert summary["coverage"] == 1.0
+    assert summary["records"] == sum(summary[k] for k in ("decisions", "evaluations", "planes", "rejects"))
+    assert summary["coverage"] >= 0.95  # the seeded market has malformed lines in it, on purpose
     for view in ("decisions", "evaluations", "planes"):
         asked = run(
             violet,

@@ -1,7 +1,7 @@
-"""Where the engine of a data directory listens, and the keys to it: DIR/sql.json (reader) and DIR/writer.json.
+"""Where the engine of a data directory listens, and the keys to it: DIR/sql.json (reader), DIR/writer.json.
 
-Both files are 0600 and stay between runs, so that port and tokens stay the same for a directory; whether an engine
-runs is what /ping says. Source: SPEC section 5, "SQL".
+Both files are 0600 and stay between runs, so that port and tokens stay the same for a directory; whether an
+engine runs is what its lock and /ping say. Source: SPEC section 5, "SQL".
 """
 
 import json
@@ -44,7 +44,7 @@ def read(data: Path, user: str) -> Address | None:
 
 
 def write(data: Path, user: str, url: str) -> Address:
-    """Store an address for this process, with the token that the directory has, or a new one. Atomic, 0600."""
+    """Store an address for this process, with the directory's token or a new one. Atomic, 0600."""
     known = read(data, user)
     address = Address(url, user, known.token if known else secrets.token_urlsafe(24))
     path = data / FILES[user]

@@ -1,10 +1,10 @@
 """The read-only gate: what a reader may run, and the only form in which it runs.
 
-The text goes through the engine's own parser and formatter, which runs nothing, refuses several statements and
-unbalanced brackets, and drops comments. Only that canonical output runs, inside brackets, where INTO OUTFILE, FORMAT
-and PARALLEL WITH do not parse, in a session whose last SET was readonly = 1 (process.py): it refuses writes, files,
-networks and changed settings, also from subqueries. What readonly = 1 lets through, FORBIDDEN stops by name: the scalar
-function file() reads any file of the machine, so also the writer's token.
+The text goes through the engine's own parser and formatter, which runs nothing, refuses several statements
+and unbalanced brackets, and drops comments. Only that canonical output runs, inside brackets, where INTO OUTFILE,
+FORMAT and PARALLEL WITH do not parse, in a session whose last SET was readonly = 1: it refuses writes, files and
+networks, also from subqueries. What readonly = 1 lets through, FORBIDDEN stops by name: the scalar function
+file() reads any file of the machine, so also the writer's token.
 Source: SPEC section 5, "SQL"; research of the engine, T14 to T16.
 """
 
@@ -18,11 +18,35 @@ BAD_ARGUMENTS: Final = 36
 SYNTAX_ERROR: Final = 62
 
 FORBIDDEN: Final = frozenset(
-    {"file", "python", "eval", "catboostevaluate", "evalmlmethod", "showcertificate", "logtrace", "getclienthttpheader"}
+    {
+        "file",
+        "python",
+        "eval",
+        "catboostevaluate",
+        "evalmlmethod",
+        "showcertificate",
+        "logtrace",
+        "getclienthttpheader",
+    }
     | {"addresstoline", "addresstolinewithinlines", "addresstosymbol"}
-    | {f"ai{verb}" for verb in ("classify", "embed", "extract", "filter", "generate", "redact", "similarity", "translate")}
+    | {
+        f"ai{verb}"
+        for verb in (
+            "classify",
+            "embed",
+            "extract",
+            "filter",
+            "generate",
+            "redact",
+            "similarity",
+            "translate",
+        )
+    }
 )
-LIMITS: Final = {"max_result_rows": 10_000_000, "max_execution_time": 3_600}  # what a reader may raise, and how far
+LIMITS: Final = {
+    "max_result_rows": 10_000_000,
+    "max_execution_time": 3_600,
+}  # what a reader may raise, and how far
 STYLES: Final = ("simple", "iso")  # of date_time_output_format
 
 _FORMAT: Final = re.compile(r"\s+FORMAT\s+(\w+)[\s;]*\Z", re.IGNORECASE)
@@ -33,12 +57,14 @@ _CATALOG: Final = re.compile(
     rf"|DESCRIBE TABLE {_NAME}|EXISTS (?:TABLE|VIEW) {_NAME}"
 )
 _EXPLAIN: Final = re.compile(
-    r"(?P<explain>EXPLAIN(?: AST| SYNTAX| QUERY TREE| PLAN| PIPELINE| ESTIMATE)?(?: \w+ = \d+,?)*) (?P<query>(?:SELECT|WITH)\s.*|\(.*)",
+    r"(?P<explain>EXPLAIN(?: AST| SYNTAX| QUERY TREE| PLAN| PIPELINE| ESTIMATE)?(?: \w+ = \d+,?)*) "
+    r"(?P<query>(?:SELECT|WITH)\s.*|\(.*)",
     re.DOTALL,
 )
 # A quote inside `...` opens no string, so both are matched; only the string goes.
 _STRING: Final = re.compile(r"'(?:[^'\\]|\\.)*'|(`(?:[^`\\]|\\.)*`)", re.DOTALL)
 _WORD: Final = re.compile(r"\w+")
+_SETTINGS: Final = re.compile(r"\bSETTINGS\s+\w+\s*=")  # the engine would drop them in silence
 _RUN: Final = re.compile(r"\{\s*run\s*:\s*String\s*\}")
 
 
@@ -65,7 +91,7 @@ class Admitted:
 
 
 def admit(text: str, canonical: Callable[[str], str], settings: Mapping[str, str]) -> Admitted:
-    """Pass a reader's text through the gate. canonical: the engine's formatter; raises QueryError, as this does."""
+    """Pass a reader's text through the gate. canonical: the engine's formatter. Both raise QueryError."""
     match = _FORMAT.search(text)
     query = canonical(text[: match.start()] if match else text)
     if _SELECT.match(query):
@@ -76,25 +102,27 @@ def admit(text: str, canonical: Callable[[str], str], settings: Mapping[str, str
         sql = f"{explain['explain']} {_bracketed(canonical(explain['query']), settings)}"
     else:
         raise _refusal(
-            "the reader may run SELECT, WITH, SHOW TABLES, SHOW DATABASES, SHOW CREATE name, DESCRIBE name, EXISTS name "
-            f"and EXPLAIN of a SELECT, was {query[:80]!r}"
+            "the reader may run SELECT, WITH, SHOW TABLES, SHOW DATABASES, SHOW CREATE name, DESCRIBE name, "
+            f"EXISTS name and EXPLAIN of a SELECT, was {query[:80]!r}"
         )
     return Admitted(sql, match[1] if match else None, bool(_RUN.search(query)))
 
 
 def caps(params: Mapping[str, str], memory_bytes: int) -> dict[str, str]:
-    """Settings of a reader's session, from the few parameters that a reader may give; others have no effect."""
+    """Settings of a reader's session, from the few parameters it may give; others have no effect."""
     chosen = {"max_result_rows": "100000", "max_execution_time": "30"}
     for name, most in LIMITS.items():
         value = params.get(name, chosen[name])
         if not re.fullmatch(r"[0-9]{1,9}", value) or not 1 <= int(value) <= most:
-            raise QueryError.of(BAD_ARGUMENTS, "BAD_ARGUMENTS", f"{name} must be 1 to {most}, was {value[:40]!r}")
+            raise QueryError.of(
+                BAD_ARGUMENTS, "BAD_ARGUMENTS", f"{name} must be 1 to {most}, was {value[:40]!r}"
+            )
         chosen[name] = value
     style = params.get("date_time_output_format", STYLES[0])
     return chosen | {
         "result_overflow_mode": "throw",
         "timeout_overflow_mode": "throw",
-        "max_result_bytes": str(256 << 20),
+        "max_result_bytes": str(memory_bytes // 4),
         "max_memory_usage": str(memory_bytes),
         "date_time_output_format": style if style in STYLES else STYLES[0],
         "readonly": "1",  # last: after it nothing can be changed
@@ -104,10 +132,17 @@ def caps(params: Mapping[str, str], memory_bytes: int) -> dict[str, str]:
 def _bracketed(query: str, settings: Mapping[str, str]) -> str:
     if not _SELECT.match(query):
         raise _refusal(f"EXPLAIN takes a SELECT, was {query[:80]!r}")
-    for word in _WORD.findall(_STRING.sub(r"\1 ", query)):
+    bare = _STRING.sub(r"\1 ", query)
+    if _SETTINGS.search(bare):
+        raise _refusal(
+            "SETTINGS is not for readers; max_result_rows and max_execution_time are parameters of a request"
+        )
+    for word in _WORD.findall(bare):
         if word.lower() in FORBIDDEN:
             raise _refusal(f"the name {word!r} is not for readers, it reaches beyond the journal")
-    return f"SELECT * FROM (\n{query}\n) SETTINGS {', '.join(f'{k} = {quoted(v)}' for k, v in settings.items())}"
+    return (
+        f"SELECT * FROM (\n{query}\n) SETTINGS {', '.join(f'{k} = {quoted(v)}' for k, v in settings.items())}"
+    )
 
 
 def _refusal(rule: str) -> QueryError:

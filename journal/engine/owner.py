@@ -1,7 +1,7 @@
 """Starting, finding and ending the engine of a data directory.
 
-The engine belongs to the directory: it ends with the command that started it, unless a soak of the directory still
-runs, and then with that soak. Its words go to DIR/engine.log. Source: SPEC sections 2 and 5.
+The engine belongs to the directory: it ends with the command that started it, unless a soak of the directory
+still runs, and then with that soak. Its words go to DIR/engine.log. Source: SPEC sections 2 and 5.
 """
 
 import os
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 import journal
-from journal.engine.address import READER, WRITER, Address, attach, read
+from journal.engine.address import READER, Address, attach, read
 from journal.lock import engine_lock, held, soaks
 from journal.refusal import Refusal
 
@@ -113,15 +113,17 @@ def running(data: Path) -> Generator[Address]:
 
 @contextmanager
 def reading(data: Path) -> Generator[Address]:
-    """The reader's address for the duration. Starts no engine while a soak holds the directory, but waits for its."""
+    """The reader's address for the duration. While a soak holds the directory, waits for its engine."""
     if not (data / "engine").is_dir():
-        raise Refusal(f"{data} holds no journal; fix: run `violet soak --data {data}` first, or name another --data")
+        raise Refusal(
+            f"{data} holds no journal; fix: run `violet soak --data {data}` first, or name another --data"
+        )
     deadline = time.monotonic() + FOUND_S
     while not (address := attach(data, READER)) and (holders := soaks(data)):
         if time.monotonic() >= deadline:
             raise Refusal(
-                f"the soak of pid {holders[0].pid} holds {data}, but its engine did not answer within {FOUND_S:.0f} s; "
-                f"fix: ask again, or see {data / 'engine.log'}"
+                f"the soak of pid {holders[0].pid} holds {data}, but its engine did not answer within "
+                f"{FOUND_S:.0f} s; fix: ask again, or see {data / 'engine.log'}"
             )
         time.sleep(POLL_S)
     if address:

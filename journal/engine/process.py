@@ -1,8 +1,8 @@
 """The engine's process: chdb at DIR/engine, served over HTTP. The only module that imports chdb.
 
 python -m journal.engine.process --data DIR [--until-orphaned PID]
-It takes DIR/locks/engine.lock first. With --until-orphaned it ends once PID is no longer its parent and no soak of the
-directory runs. Source: SPEC sections 2 and 5.
+It takes DIR/locks/engine.lock first. With --until-orphaned it ends once PID is no longer its parent and no soak
+of the directory runs. Source: SPEC sections 2 and 5.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from chdb.state.sqlitelike import Connection, connect  # noqa: E402
 LOCK_WAIT_S: Final = 10.0
 DRAIN_S: Final = 5.0
 WATCH_S: Final = 0.25
-READER_MEMORY: Final = 2 << 30  # bytes a reader's query may take, or a quarter of the machine
+READER_MEMORY: Final = 1 << 30  # bytes a reader's query may take, or an eighth of the machine
 
 
 class Embedded:
@@ -45,7 +45,7 @@ class Embedded:
         self._path = str(path)
         self._kept = connect(self._path)
         machine_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        self.memory_bytes = min(READER_MEMORY, machine_bytes // 4)
+        self.memory_bytes = min(READER_MEMORY, machine_bytes // 8)
 
     @contextmanager
     def session(self, settings: Mapping[str, str], database: str = "") -> Generator["EmbeddedSession"]:
@@ -61,9 +61,6 @@ class Embedded:
             yield session
         finally:
             connection.close()
-
-    def close(self) -> None:
-        self._kept.close()
 
 
 class EmbeddedSession:
@@ -111,7 +108,11 @@ def _listen(data: Path, engine: Embedded) -> Server:
         server = Server(known.port if known else 0, engine)
     except OSError as error:
         server = Server(0, engine)
-        print(f"port {known.port if known else 0} is taken ({error}); now at {server.url}", file=sys.stderr, flush=True)
+        print(
+            f"port {known.port if known else 0} is taken ({error}); now at {server.url}",
+            file=sys.stderr,
+            flush=True,
+        )
     for user in (address.WRITER, address.READER):
         server.tokens[user] = address.write(data, user, server.url).token
     return server
@@ -140,7 +141,9 @@ def serve(data: Path, parent: int | None) -> None:
         stop.wait()
         server.finish(DRAIN_S)
         sys.stderr.flush()
-        os._exit(0)  # readers' queries may still run: closing under them is not safe, and every insert is on disk
+        os._exit(
+            0
+        )  # readers' queries may still run: closing under them is not safe, and every insert is on disk
 
 
 def main() -> int:

@@ -1,8 +1,8 @@
 """ClickHouse's HTTP protocol on loopback, in front of the embedded engine.
 
-/ping; / with `query` as parameter, form field or body, `param_*`, `database`, `default_format`, a trailing FORMAT, and
-INSERT ... FORMAT X with its data, also chunked or compressed. The writer may do everything; the reader passes the gate.
-A request is one session of the engine, so requests share nothing and none waits for another.
+/ping; / with `query` as parameter, form field or body, `param_*`, `database`, `default_format`, a trailing
+FORMAT, and INSERT ... FORMAT X with its data, also chunked or compressed. The writer may do everything; the
+reader passes the gate. A request is one session of the engine, so requests share nothing and none waits for another.
 Source: SPEC sections 2 and 5; the protocol as clickhouse-connect and curl use it.
 """
 
@@ -24,7 +24,7 @@ from email import policy
 from email.parser import BytesParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final, Protocol
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from journal.engine.address import READER, WRITER
 from journal.engine.gate import SYNTAX_ERROR, QueryError, admit, caps, escaped, quoted
@@ -32,10 +32,17 @@ from journal.engine.gate import SYNTAX_ERROR, QueryError, admit, caps, escaped, 
 MIB: Final = 1 << 20
 MAX_BODY: Final = {READER: MIB, WRITER: 1 << 30}
 MAX_QUERY: Final = 16 * MIB
-READERS: Final = 8  # reader queries at once; the next one waits, the writer never does
+READERS: Final = 4  # reader queries at once; the next one waits, the writer never does
 IDLE_S: Final = 3_600  # a kept connection without a request
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
-CODINGS: Final = {"gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate", "zstd": "zstd", "lz4": "lz4", "br": "br"}
+CODINGS: Final = {
+    "gzip": "gzip",
+    "x-gzip": "gzip",
+    "deflate": "deflate",
+    "zstd": "zstd",
+    "lz4": "lz4",
+    "br": "br",
+}
 
 # Parameters that HTTP itself uses; every other one of the writer is a setting.
 _RESERVED: Final = frozenset(
@@ -51,7 +58,9 @@ _INSERT: Final = re.compile(
     re.IGNORECASE,
 )
 _FORMAT: Final = re.compile(r"\bFORMAT\s+(\w+)[\s;]*\Z", re.IGNORECASE)
-_ROWS: Final = re.compile(r"\s*(?:\(|(?:SELECT|WITH|SHOW|DESCRIBE|DESC|EXISTS|EXPLAIN|CHECK)\b)", re.IGNORECASE)
+_ROWS: Final = re.compile(
+    r"\s*(?:\(|(?:SELECT|WITH|SHOW|DESCRIBE|DESC|EXISTS|EXPLAIN|CHECK)\b)", re.IGNORECASE
+)
 _SELECT: Final = re.compile(r"\s*(?:SELECT|WITH)\b", re.IGNORECASE)
 _WORD: Final = re.compile(r"\w{1,64}", re.ASCII)
 _QUERY_ID: Final = re.compile(r"[\w-]{1,64}", re.ASCII)
@@ -148,24 +157,27 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         except Exception as error:  # noqa: BLE001 - a bad request never ends the process
             traceback.print_exc()
-            self._fail(500, f"Code: 1001. DB::Exception: {type(error).__name__}: {error} (STD_EXCEPTION)", 1001)
+            self._fail(
+                500, f"Code: 1001. DB::Exception: {type(error).__name__}: {error} (STD_EXCEPTION)", 1001
+            )
 
-    do_POST = do_GET
+    def do_POST(self) -> None:
+        self.do_GET()
 
     def _serve(self) -> None:
         host = self.headers.get("Host", "")
         if re.sub(r":\d+\Z", "", host).lower() not in LOOPBACK:
             self._fail(403, "this engine answers to loopback names only")
             return
-        target = urlsplit(self.path)
-        if target.path == "/ping":
+        path, _, query_string = self.path.partition("?")
+        if path == "/ping":
             self._reply(b"Ok.\n")
-        elif target.path not in ("", "/"):
+        elif path != "/":
             self._fail(404, "there is / and /ping")
         elif self.server.closing:
             self._fail(503, "the engine is closing")
         else:
-            params = dict(parse_qsl(target.query, keep_blank_values=True, max_num_fields=1_000))
+            params = dict(parse_qsl(query_string, keep_blank_values=True, max_num_fields=1_000))
             user = self._login(params)
             query, data = self._request(user, params)
             if user == READER:
@@ -185,9 +197,15 @@ class Handler(BaseHTTPRequestHandler):
             except (binascii.Error, UnicodeDecodeError):
                 user = ""
         expected = self.server.tokens.get(user, "")
-        same = hmac.compare_digest(token.encode(errors="replace"), (expected or secrets.token_hex(16)).encode())
+        same = hmac.compare_digest(
+            token.encode(errors="replace"), (expected or secrets.token_hex(16)).encode()
+        )
         if not (same and expected):
-            raise QueryError.of(516, "AUTHENTICATION_FAILED", "no such user, or another token: DIR/sql.json holds the reader's")
+            raise QueryError.of(
+                516,
+                "AUTHENTICATION_FAILED",
+                "no such user, or another token: DIR/sql.json holds the reader's",
+            )
         return user
 
     def _request(self, user: str, params: dict[str, str]) -> tuple[bytes, Iterator[bytes]]:
@@ -213,12 +231,14 @@ class Handler(BaseHTTPRequestHandler):
             bound = _bound(params)
             if admitted.wants_run and "run" not in bound:
                 bound["run"] = _latest_run(session)
-            form = admitted.format or _default_format(params, self.headers)
+            form = admitted.format or _default_format(params)
             self._answer(session.run(f"{admitted.sql} FORMAT {form}", "TabSeparated", bound), form, params)
 
     def _write(self, query: bytes, data: Iterator[bytes], params: dict[str, str]) -> None:
         settings = {"async_insert": "0"} | {
-            name: value for name, value in params.items() if name not in _RESERVED and not name.startswith("param_")
+            name: value
+            for name, value in params.items()
+            if name not in _RESERVED and not name.startswith("param_")
         }
         if wrong := [name for name in settings if not _WORD.fullmatch(name)]:
             raise QueryError.of(115, "UNKNOWN_SETTING", f"no such setting: {wrong[0][:80]!r}")
@@ -233,7 +253,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         text = _text(head + b"".join(_bounded(data, MAX_QUERY)))
         found = _FORMAT.search(text)
-        form = found[1] if found else _default_format(params, self.headers)
+        form = found[1] if found else _default_format(params)
         counted = self.server.inserting() if re.match(r"\s*INSERT\b", text, re.IGNORECASE) else _nothing()
         with counted, self.server.engine.session(settings, _database(params)) as session:
             if found and form == "Native" and _SELECT.match(text):
@@ -243,7 +263,12 @@ class Handler(BaseHTTPRequestHandler):
                 self._answer(answer, form if answer.body or _ROWS.match(text) else "", params)
 
     def _insert(
-        self, match: re.Match[bytes], first: bytes, rest: Iterator[bytes], settings: dict[str, str], params: dict[str, str]
+        self,
+        match: re.Match[bytes],
+        first: bytes,
+        rest: Iterator[bytes],
+        settings: dict[str, str],
+        params: dict[str, str],
     ) -> None:
         """Insert from an anonymous file: the engine's own streaming insert hides a violated constraint."""
         clause = ", ".join(f"{name} = {quoted(value)}" for name, value in settings.items())
@@ -252,7 +277,8 @@ class Handler(BaseHTTPRequestHandler):
         with _memory_file() as (fd, path):
             _fill(fd, [first])
             _fill(fd, rest)
-            sql = f"INSERT INTO {match['into'].decode()} FROM INFILE '{path}' SETTINGS {clause} FORMAT {match['format'].decode()}"
+            into, form = match["into"].decode(), match["format"].decode()
+            sql = f"INSERT INTO {into} FROM INFILE '{path}' SETTINGS {clause} FORMAT {form}"
             with self.server.engine.session({}, _database(params)) as session:
                 answer = session.run(sql, "TabSeparated", {})
         self._answer(answer, "", params, written=True)
@@ -260,7 +286,11 @@ class Handler(BaseHTTPRequestHandler):
     def _body(self, most: int) -> Iterator[bytes]:
         """The body in pieces. Raises QueryError beyond `most` bytes."""
         taken = 0
-        for piece in self._chunks() if self.headers.get("Transfer-Encoding", "").lower() == "chunked" else self._plain():
+        for piece in (
+            self._chunks()
+            if self.headers.get("Transfer-Encoding", "").lower() == "chunked"
+            else self._plain()
+        ):
             taken += len(piece)
             if taken > most:
                 raise QueryError.of(SYNTAX_ERROR, "SYNTAX_ERROR", f"a request must be at most {most} bytes")
@@ -300,8 +330,13 @@ class Handler(BaseHTTPRequestHandler):
     def _decoded(self, coding: str, body: Iterator[bytes], user: str) -> Iterator[bytes]:
         """Decompressed by the engine, which knows every coding that a ClickHouse client may send."""
         if user == READER or coding not in CODINGS:
-            raise QueryError.of(48, "NOT_IMPLEMENTED", f"Content-Encoding {coding[:20]!r} is not for this request")
-        with _memory_file() as (fd, path), self.server.engine.session({"max_memory_usage": str(4 << 30)}) as session:
+            raise QueryError.of(
+                48, "NOT_IMPLEMENTED", f"Content-Encoding {coding[:20]!r} is not for this request"
+            )
+        with (
+            _memory_file() as (fd, path),
+            self.server.engine.session({"max_memory_usage": str(4 << 30)}) as session,
+        ):
             _fill(fd, body)
             if os.fstat(fd).st_size:
                 sql = f"SELECT * FROM file('{path}', 'RawBLOB', 'data String', '{CODINGS[coding]}')"
@@ -310,7 +345,11 @@ class Handler(BaseHTTPRequestHandler):
     def _answer(self, answer: Answer, form: str, params: Mapping[str, str], *, written: bool = False) -> None:
         rows, size = ("written_rows", "written_bytes") if written else ("read_rows", "read_bytes")
         counts = dict.fromkeys(("read_rows", "read_bytes", "written_rows", "written_bytes"), "0")
-        counts |= {rows: str(answer.rows_read), size: str(answer.bytes_read), "elapsed_ns": str(answer.elapsed_ns)}
+        counts |= {
+            rows: str(answer.rows_read),
+            size: str(answer.bytes_read),
+            "elapsed_ns": str(answer.elapsed_ns),
+        }
         self._reply(answer.body, self._headers(form, params) | {"X-ClickHouse-Summary": json.dumps(counts)})
 
     def _headers(self, form: str, params: Mapping[str, str]) -> dict[str, str]:
@@ -323,7 +362,11 @@ class Handler(BaseHTTPRequestHandler):
         """Chunks as they come. An error after the first goes the way ClickHouse tells it in mid-stream."""
         first = next(blocks, b"")
         tag = secrets.token_hex(8)
-        self._head(200, self._headers("Native", params) | {"X-ClickHouse-Exception-Tag": tag, "Transfer-Encoding": "chunked"})
+        self._head(
+            200,
+            self._headers("Native", params)
+            | {"X-ClickHouse-Exception-Tag": tag, "Transfer-Encoding": "chunked"},
+        )
         try:
             self._chunk(first)
             for block in blocks:
@@ -339,7 +382,14 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"%x\r\n%b\r\n" % (len(block), block))
 
     def _reply(self, body: bytes, headers: Mapping[str, str] | None = None, status: int = 200) -> None:
-        self._head(status, {"Content-Type": "text/plain; charset=UTF-8", **(headers or {}), "Content-Length": str(len(body))})
+        self._head(
+            status,
+            {
+                "Content-Type": "text/plain; charset=UTF-8",
+                **(headers or {}),
+                "Content-Length": str(len(body)),
+            },
+        )
         self.wfile.write(body)
 
     def _head(self, status: int, headers: Mapping[str, str]) -> None:
@@ -371,7 +421,7 @@ class Handler(BaseHTTPRequestHandler):
         except OSError:
             pass
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name it has above
         """Nothing: the log is for what goes wrong."""
 
 
@@ -396,8 +446,8 @@ def _database(params: Mapping[str, str]) -> str:
     return name
 
 
-def _default_format(params: Mapping[str, str], headers: Mapping[str, str]) -> str:
-    name = params.get("default_format") or headers.get("X-ClickHouse-Format") or "TabSeparated"
+def _default_format(params: Mapping[str, str]) -> str:
+    name = params.get("default_format") or "TabSeparated"
     # The last four are the engine's ways into Python objects and its debug log.
     if not _WORD.fullmatch(name) or name.lower() in ("dataframe", "datastore", "arrowtable", "debug"):
         raise QueryError.of(73, "UNKNOWN_FORMAT", f"unknown format {name[:80]!r}")
@@ -411,7 +461,9 @@ def _latest_run(session: Session) -> str:
     except QueryError:
         found = ""
     if not found:
-        raise QueryError.of(456, "UNKNOWN_QUERY_PARAMETER", "{run:String} is the latest run, and the journal has none yet")
+        raise QueryError.of(
+            456, "UNKNOWN_QUERY_PARAMETER", "{run:String} is the latest run, and the journal has none yet"
+        )
     return escaped(found)
 
 

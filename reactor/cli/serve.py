@@ -25,12 +25,14 @@ WAIT_S: Final = 10.0
 def command(*, data: Path | None, config: Path | None, as_json: bool) -> int:
     """Serve the journal on loopback until Ctrl-C, for any client that speaks to ClickHouse over HTTP.
 
-    The login printed here, and kept in DIR/sql.json, may only read. While a soak of the directory runs, its engine
-    is that server already: `violet sql` and DIR/sql.json find it.
+    The login printed here, and kept in DIR/sql.json, may only read. While a soak of the directory runs, its
+    engine is that server already: `violet sql` and DIR/sql.json find it.
     """
     folder = settings.load({"data": data} if data else {}, config).soak.data
     if not (folder / "engine").is_dir():
-        raise Refusal(f"{folder} holds no journal; fix: run `violet soak --data {folder}` first, or name another --data")
+        raise Refusal(
+            f"{folder} holds no journal; fix: run `violet soak --data {folder}` first, or name another --data"
+        )
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -40,7 +42,9 @@ def command(*, data: Path | None, config: Path | None, as_json: bool) -> int:
     if holder and not stop.is_set():
         there = read(folder, READER)
         where = there.url if there else "its own address"
-        raise Refusal(f"the engine of pid {holder.pid} already serves {folder} at {where}; fix: query it there")
+        raise Refusal(
+            f"the engine of pid {holder.pid} already serves {folder} at {where}; fix: query it there"
+        )
     engine = owner.start(folder)
     try:
         reader = read(folder, READER)
@@ -48,7 +52,9 @@ def command(*, data: Path | None, config: Path | None, as_json: bool) -> int:
             raise Refusal(f"{folder / 'sql.json'} cannot be read; fix: make it readable for this user")
         keys = folder.resolve() / "sql.json"
         if as_json:
-            click.echo(json.dumps({"url": reader.url, "user": reader.user, "token": reader.token, "pid": engine.pid}))
+            click.echo(
+                json.dumps({"url": reader.url, "user": reader.user, "token": reader.token, "pid": engine.pid})
+            )
         else:
             click.echo(
                 f"serving {folder} at {reader.url}, user {reader.user}, token in {keys}, until Ctrl-C\n"

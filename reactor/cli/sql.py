@@ -16,6 +16,7 @@ from journal.refusal import Refusal
 from reactor import settings
 
 FORMATS: Final = {"table": "JSONCompactStrings", "json": "JSONCompact", "csv": "CSVWithNames"}
+NULL: Final = "\u1d3a\u1d41\u1d38\u1d38"  # how ClickHouse prints it
 GRACE_S: Final = 10  # beyond the query's own limit, for the answer to arrive
 
 
@@ -25,10 +26,24 @@ GRACE_S: Final = 10  # beyond the query's own limit, for the answer to arrive
 @click.option("--config", type=click.Path(path_type=Path), help="TOML file with the data directory.")
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), default="table", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Same as --format json: a list of row objects.")
-@click.option("--param", multiple=True, metavar="NAME=VALUE", help="Bind {NAME:Type} in the query; may be repeated.")
+@click.option(
+    "--param", multiple=True, metavar="NAME=VALUE", help="Bind {NAME:Type} in the query; may be repeated."
+)
 @click.option("--run", help="Bind {run:String}.  [default: the latest run]")
-@click.option("--max-rows", type=click.IntRange(1, 10_000_000), default=100_000, show_default=True, help="More is an error.")
-@click.option("--timeout", type=click.IntRange(1, 3_600), default=30, show_default=True, help="Seconds; longer is an error.")
+@click.option(
+    "--max-rows",
+    type=click.IntRange(1, 10_000_000),
+    default=100_000,
+    show_default=True,
+    help="More is an error.",
+)
+@click.option(
+    "--timeout",
+    type=click.IntRange(1, 3_600),
+    default=30,
+    show_default=True,
+    help="Seconds; longer is an error.",
+)
 def command(
     *,
     query: str,
@@ -41,7 +56,7 @@ def command(
     max_rows: int,
     timeout: int,
 ) -> None:
-    r"""Ask the journal in ClickHouse's SQL. Read only, and never cut short: a result that is too large is an error.
+    r"""Ask the journal in ClickHouse's SQL. Read only; a result that is too large is an error, never cut short.
 
     \b
     violet sql "SELECT count() FROM decisions WHERE run_id = {run:String}"
@@ -72,7 +87,9 @@ def ask(address: Address, query: str, params: dict[str, str], timeout_s: float) 
     login = b64encode(f"{address.user}:{address.token}".encode()).decode()
     connection = HTTPConnection(address.host, address.port, timeout=timeout_s)
     try:
-        connection.request("POST", f"/?{urlencode(params)}", query.encode(), {"Authorization": f"Basic {login}"})
+        connection.request(
+            "POST", f"/?{urlencode(params)}", query.encode(), {"Authorization": f"Basic {login}"}
+        )
         response = connection.getresponse()
         body = response.read()
     except (OSError, HTTPException) as error:
@@ -114,9 +131,12 @@ def _print(answer: dict[str, Any]) -> None:
         number = kind.startswith(("Int", "UInt", "Float", "Decimal", "BFloat"))
         table.add_column(Text(column["name"]), justify="right" if number else "left", overflow="fold")
     for row in answer["data"]:
-        table.add_row(*(Text("NULL" if cell is None else str(cell)) for cell in row))
+        table.add_row(*(Text("NULL" if cell == NULL else str(cell)) for cell in row))
     console = Console()
     if not console.is_terminal:  # a file or a pipe has no width to fit
-        console = Console(width=max(80, console.measure(table, options=console.options.update(width=100_000)).maximum))
+        console = Console(
+            width=max(80, console.measure(table, options=console.options.update(width=100_000)).maximum)
+        )
     console.print(table)
-    console.print(f"{len(answer['data'])} rows", style="dim", highlight=False)
+    count = len(answer["data"])
+    console.print(f"{count} row{'' if count == 1 else 's'}", style="dim", highlight=False)

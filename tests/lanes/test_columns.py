@@ -78,7 +78,7 @@ def test_a_foreign_haircut_is_clamped_too():
 
 def test_overflow_inside_the_fan_in_is_the_fan_ins():
     where = neutral(4)
-    where.acb_x[0] = 1e308  # the lane is finite, raw and the product are not
+    where.vel_div[0], where.acb_x[0] = -0.02, 1e308  # lane and raw are finite, the product in the cap is not
     where.capital_usd[1] = 1e308  # the notional is not
     where.acb_x[2], where.meta[2] = 1e200, 1e200  # the lane itself is not
     readings = evaluate(where, BLUE, {})
@@ -86,6 +86,14 @@ def test_overflow_inside_the_fan_in_is_the_fan_ins():
     assert readings.leverage[0] == 9.0  # which is why it is marked
     whole = profile("blue_8b", {"fanin": {"fraction": 1.0}})
     assert evaluate(where, whole, {}).non_finite.tolist() == [6, 6, 3, 0]
+
+
+def test_a_component_that_is_not_finite_is_its_lanes():
+    where = neutral(2)
+    where.vel_div[1] = np.nan
+    off = profile("blue_8b", {"base": {"enabled": False}})
+    assert evaluate(where, off, {}).base.tolist() == [1.0, 1.0]
+    assert evaluate(where, off, {}).non_finite.tolist() == [0, 1]  # the strength is still there, and is NaN
 
 
 def test_inputs_are_left_as_they_were():

@@ -1,0 +1,197 @@
+"""Soaks for the tests: in this process where nothing is killed, as a process of its own where something is.
+
+Engine, brokers and journal are the real ones. A Journal is a data directory whose engine runs as long as the tests that
+share it, so that a soak costs what a soak costs; every run in it has a name of its own.
+"""
+
+import contextlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from confluent_kafka import Producer
+
+from journal.engine import owner
+from journal.engine.address import READER, read
+from journal.gate import Scope, figures
+from journal.run import find
+from journal.store import connect
+from reactor.cli import soak as soaks
+from reactor.cli.main import run as command_line
+from reactor.settings import load
+
+ROOT = Path(__file__).parents[2]
+VIOLET = [sys.executable, "-c", "from reactor.cli.main import main; main()"]
+COUNTS = ("records", "decisions", "evaluations", "planes", "rejects", "lost", "doubled", "corrupt", "skipped")
+
+
+@dataclass(frozen=True)
+class Soaked:
+    """What a soak left: exit code, summary, words."""
+
+    code: int
+    summary: dict
+    err: str
+
+    @property
+    def hash(self):
+        return self.summary["content_hash"]
+
+    @property
+    def run_id(self):
+        return self.summary["run_id"]
+
+    @property
+    def counts(self):
+        return {name: self.summary[name] for name in COUNTS}
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command left."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+
+class Journal:
+    """A data directory with its engine running."""
+
+    def __init__(self, data):
+        self.data, self._engine = data, owner.start(data)
+        self.store = connect(self._engine.address)
+        self.reader = read(data, READER)
+
+    def close(self):
+        self.store.close()
+        self._engine.close()
+
+    def soak(self, **flags):
+        """`violet soak` in this process, under a new name where none is given. Raises its refusal."""
+        return soak(self.data, **{"name": uuid.uuid4().hex[:8], **flags})
+
+    def rows(self, sql, **params):
+        return self.store.rows(sql, params)
+
+    def value(self, sql, **params):
+        (row,) = self.rows(sql, **params)
+        (value,) = row.values()
+        return value
+
+    def run(self, name):
+        return find(self.store, name=name)
+
+    def figures(self, run_id):
+        return figures(self.store, find(self.store, run_id=run_id), Scope(run_id))
+
+    def violet(self, *arguments):
+        return violet(*arguments, "--data", self.data)
+
+
+def soak(data, seam=lambda name: None, **flags):
+    """`violet soak` in this process. Raises its refusal."""
+    flags = {name.rstrip("_"): value for name, value in flags.items()}
+    out, err = io.StringIO(), io.StringIO()
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = soaks.run(load({"data": data, **flags}, None), as_json=True, seam=seam)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    return Soaked(code, json.loads(out.getvalue()), err.getvalue())
+
+
+def violet(*arguments):
+    """A command line in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = command_line([str(each) for each in arguments])
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    return Said(code, out.getvalue(), err.getvalue())
+
+
+def spawn(*arguments, env=None):
+    """A command as a process of its own."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}
+    return subprocess.Popen(
+        [*VIOLET, *map(str, arguments)], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+
+
+def ended(process, timeout_s=60):
+    """Its end, as what it said."""
+    try:
+        out, err = process.communicate(timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        out, err = process.communicate()
+        raise AssertionError(f"did not end within {timeout_s} s: {err[-2000:]}") from None
+    return Said(process.returncode, out, err)
+
+
+def until(holds, within_s=20.0, every_s=0.02):
+    """Wait until something holds; its value."""
+    deadline = time.monotonic() + within_s
+    while not (value := holds()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"did not come to hold within {within_s} s: {holds}")
+        time.sleep(every_s)
+    return value
+
+
+def producer(bootstrap, **config):
+    return Producer({"bootstrap.servers": bootstrap, "linger.ms": 0, "log_level": 0, **config})
+
+
+def produce(bootstrap, topic, lines, partition=0, **config):
+    """Put lines into a topic as they are."""
+    made = producer(bootstrap, **config)
+    for each in lines:
+        made.produce(topic, each, partition=partition)
+    assert made.flush(20.0) == 0
+
+
+def listing(folder):
+    """Every path below a folder with its size and time of change."""
+    return {str(p.relative_to(folder)): (p.stat().st_size, p.stat().st_mtime_ns) for p in sorted(folder.rglob("*"))}
+
+
+def processes(mention):
+    """Live processes whose command line mentions a text: pid -> command."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            with contextlib.suppress(OSError):
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                if str(mention) in command and (entry / "stat").read_text().rpartition(")")[2].split()[0] != "Z":
+                    found[int(entry.name)] = command
+    return found
+
+
+def free_of(data, port=None, within_s=10.0):
+    """No process of a data directory is left, and nobody listens on its engine's port."""
+    until(lambda: not processes(data), within_s)
+    address = read(Path(data), READER)
+    port = port or (address and urlsplit(address.url).port)
+    if port:
+        listening = f"0100007F:{port:04X} 00000000:0000 0A"
+        until(lambda: listening not in Path("/proc/net/tcp").read_text(), within_s)

@@ -1,0 +1,104 @@
+"""`violet sql` and `violet serve` on a real engine."""
+
+import json
+import signal
+import time
+
+import pytest
+
+from journal.engine.address import Address
+
+CALL = "import sys; from reactor.cli.main import run; sys.exit(run(sys.argv[1:]))"
+
+
+@pytest.fixture
+def violet(python, running):
+    def call(*arguments, data=None, code=0):
+        child = python(CALL, *arguments, "--data", data or running.data)
+        out, err = child.communicate(timeout=60)
+        assert child.returncode == code, err
+        return out, err
+
+    return call
+
+
+def test_json_is_a_list_of_row_objects_with_exact_values(violet):
+    query = (
+        "SELECT toUInt64(18446744073709551615) AS big, 0/0 AS nan, -1/0 AS inf, [1, 2] AS list, "
+        "NULL AS none, "
+        "toDateTime64(1746372780.123, 3) AS at, 0.1 AS x, {t:String} AS t, {run:String} AS run"
+    )
+    out, _ = violet("sql", query, "--json", "--param", "t=a=b\\\n")
+    assert json.loads(out) == [
+        {
+            "big": 2**64 - 1,
+            "nan": None,
+            "inf": None,
+            "list": [1, 2],
+            "none": None,
+            "at": "2025-05-04T15:33:00.123Z",
+        }
+        | {"x": 0.1, "t": "a=b\\\n", "run": "new"}
+    ]
+    assert json.loads(violet("sql", "SELECT 1 AS a WHERE 0", "--format", "json")[0]) == []
+
+
+def test_table_and_csv_show_the_same_rows(violet):
+    table = violet("sql", "SELECT n, s, if(n = 1, NULL, x) AS y FROM d ORDER BY n")[0]
+    assert [line.split() for line in table.splitlines() if line.strip()][2:] == [
+        ["1", "a", "NULL"],
+        ["2", "b", "1.5"],
+        ["3", "c", "2.5"],
+        ["3", "rows"],
+    ]
+    assert (
+        violet("sql", "SELECT n, s FROM d WHERE n < 3 ORDER BY n", "--format", "csv")[0]
+        == '"n","s"\n1,"a"\n2,"b"\n'
+    )
+    assert violet("sql", "SELECT 1 FORMAT TSKV", "--json")[0] == "1=1\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("SELECT nope FROM d",), "Unknown expression identifier"),
+        (("DROP TABLE d",), "read-only gate"),
+        (("SELECT * FROM numbers(11)", "--max-rows", "10"), "396"),
+        (("SELECT sleepEachRow(1) FROM numbers(3)", "--timeout", "1"), "159"),
+        (("SELECT 1 AS a, 2 AS b", "--param", "x"), "NAME=VALUE"),
+        (("SELECT n, n FROM d", "--json"), "named 'n'"),
+    ],
+)
+def test_a_refused_query_exits_3_with_the_exact_reason(violet, arguments, words):
+    out, err = violet("sql", *arguments, code=3)
+    assert out == ""
+    assert words in err
+    assert "Traceback" not in err
+
+
+def test_a_missing_journal_is_refused_and_not_created(violet, tmp_path):
+    for arguments in (("sql", "SELECT 1"), ("serve",)):
+        assert "holds no journal" in violet(*arguments, data=tmp_path / "no", code=3)[1]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_query_on_a_running_engine_answers_soon_and_loads_no_numba(python, running, violet):
+    began = time.monotonic()
+    violet("sql", "SELECT 1")
+    assert time.monotonic() - began < 5.0  # 0.6 s on an idle machine
+    heavy = "('numba', 'confluent_kafka', 'chdb')"
+    code = f"import sys; import reactor.cli.sql; print([m for m in {heavy} if m in sys.modules])"
+    assert python(code).communicate()[0] == "[]\n"
+
+
+def test_serve_starts_serves_and_ends_with_its_engine(python, tmp_path, http, gone):
+    (tmp_path / "engine").mkdir()
+    child = python(CALL, "serve", "--json", "--data", tmp_path)
+    told = json.loads(child.stdout.readline())
+    address = Address(told["url"], told["user"], told["token"])
+    assert http(address, "SELECT 1").text == "1\n"
+    assert http(address, "CREATE TABLE e (a Int32) ENGINE = Memory").code == 164
+    child.send_signal(signal.SIGINT)
+    child.communicate(timeout=15)
+    assert child.returncode == 0
+    assert gone(told["pid"], 0.1)
