@@ -22,6 +22,7 @@ from lanes.code import Bound, DcStatus, Outcome, Reason, Reject
 from lanes.kernel import kernel
 
 Words = NDArray[np.uint64]
+_sha256 = hashlib.sha256
 SEED: Final = 0x5649_4F4C_4554_0001  # "VIOLET", layout 1: another layout must never give an old layout's hash
 SIDE: Final = "SHORT"
 RAW_MAX: Final = 65_536  # bytes of a rejected record that are kept
@@ -243,7 +244,8 @@ def _words(values: Values, n: int) -> Words:
         names = np.array([string_word(name) for name in values.names], dtype=np.uint64)
         return names[values.codes] if n else np.empty(0, np.uint64)
     if isinstance(values, list):
-        return np.array([string_word(text) for text in values], dtype=np.uint64)
+        digests = [_sha256(t if type(t) is bytes else t.encode()).digest()[:8] for t in values]  # type: ignore[union-attr]
+        return np.frombuffer(b"".join(digests), dtype="<u8")
     if values.dtype == np.float64:
         return np.ascontiguousarray(values).view(np.uint64)
     return values.astype(np.int64).view(np.uint64) if values.dtype != np.uint64 else values

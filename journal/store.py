@@ -1,7 +1,7 @@
 """The journal's ClickHouse over HTTP: the only module that imports clickhouse-connect.
 
-Inserts are columns in Native, one block each, and always carry a deduplication token: the driver sends an insert
-again by itself when a connection breaks, which only the token makes harmless.
+Inserts are columns in Native, one block each, and always carry a deduplication token: the driver sends an
+insert again by itself when a connection breaks, which only the token makes harmless.
 Source: SPEC sections 2 and 6; reliability section 3 (recipe) and section 4 (traps T1 to T5, T11).
 """
 
@@ -16,7 +16,7 @@ from clickhouse_connect.driver.httputil import get_pool_manager
 
 from journal.engine.address import Address
 
-# What passes, so a batch waits for it: timeouts, too many queries, memory, network, disk full, too many parts.
+# What passes, so a batch waits for it: timeout, too many queries, memory, network, disk full, too many parts.
 AWAY_CODES: Final = frozenset({159, 202, 209, 210, 236, 241, 243, 252, 319, 999})
 TIMEOUT_S: Final = 120
 
@@ -61,7 +61,13 @@ class Store:
         if not token:
             raise ValueError("must have a deduplication token")
         count = len(next(iter(columns.values())))
-        settings = {"insert_deduplication_token": token, "insert_deduplicate": 1, "async_insert": 0}
+        # A block's keys are distinct, so sorting it into its final form at once would cost and give nothing.
+        settings = {
+            "insert_deduplication_token": token,
+            "insert_deduplicate": 1,
+            "async_insert": 0,
+            "optimize_on_insert": 0,
+        }
         with _errors():
             context = self._client.create_insert_context(
                 table,

@@ -13,7 +13,7 @@ from pathlib import Path
 from journal.refusal import Refusal
 from lanes.lane import LANES
 from lanes.params import Profile
-from reactor.step import Foreign
+from reactor.walk import Foreign
 
 
 @dataclass(frozen=True, slots=True)

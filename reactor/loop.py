@@ -5,6 +5,7 @@ end. A second thread appends a batch while the next one is read and computed, on
 bounded while ClickHouse is away. Source: SPEC sections 5 and 6.
 """
 
+import gc
 import queue
 import threading
 import time
@@ -17,22 +18,25 @@ from journal.row import Batch
 from reactor.log.port import Chunk, Log
 from reactor.record import Decoder, Scan
 from reactor.state import State
-from reactor.step import Rules, step
+from reactor.step import outcomes
+from reactor.walk import Rules, Walk
 
 POLL_S: Final = 0.05
-POLL_RECORDS: Final = 16_384
+# Records hold no cycles, and looking for some at every few hundred of them is a fifth of the path: so it is done by hand.
+COLLECT_S: Final = 60.0
+POLL_RECORDS: Final = 4_096  # few enough to be decoded while they are warm in the cache
 
 
 @dataclass(slots=True)
 class Reading:
     """One partition while it is read: its state, the offset that its next batch starts from, where it ends (None:
-    never) and what has gathered since."""
+    never), and the walk over what has come since."""
 
     state: State
     position: int
     end: int | None
     decoder: Decoder = field(default_factory=Decoder)
-    pending: Chunk | None = None
+    walk: Walk | None = None
     since: float = 0.0
     done: bool = False
 
@@ -64,6 +68,7 @@ class Loop:
         self._log, self._rules, self._readings, self._pace = log, rules, readings, pace
         self._topic, self._segment, self._until_ms = topic, segment, until_ms
         self._writer = _Writer(ledger, log, on_batch)
+        self._collected = time.monotonic()
 
     def run(self, stop: Callable[[], bool]) -> bool:
         """Read on; True at the ends, False where `stop` said so. What was read is journaled either way."""
@@ -72,78 +77,82 @@ class Loop:
             reading.done = reading.end is not None and reading.position >= reading.end
         live = {p: r.position for p, r in self._readings.items() if not r.done}
         limit = min(POLL_RECORDS, self._pace.batch_size)
+        gc.collect()
+        gc.freeze()
+        gc.disable()
         try:
             if live:
                 self._log.assign(live)
             while not stop() and not all(reading.done for reading in readings):
                 for chunk in self._log.poll(limit, self._wait_s()):
-                    self._take(self._readings[chunk.partition], chunk)
+                    self._take(chunk.partition, chunk)
                 for partition, reached in self._log.reached().items():
                     reading = self._readings[partition]
                     reading.done = reading.done or (reading.end is not None and reached >= reading.end)
                 self._flush_due()
                 self._writer.check()
-            for reading in readings:
-                while reading.pending is not None:
-                    self._flush(reading)
+            for partition in self._readings:
+                self._flush(partition)
         finally:
+            gc.enable()
             self._writer.close()
         return all(reading.done for reading in readings)
 
     def _wait_s(self) -> float:
         """How long a poll may wait: no longer than the oldest record's time to be journaled."""
-        since = [r.since for r in self._readings.values() if r.pending is not None]
+        since = [r.since for r in self._readings.values() if r.walk is not None]
         if not since:
             return POLL_S
         return max(0.0, min(POLL_S, min(since) + self._pace.flush_ms / 1e3 - time.monotonic()))
 
-    def _take(self, reading: Reading, chunk: Chunk) -> None:
+    def _take(self, partition: int, chunk: Chunk) -> None:
+        reading = self._readings[partition]
         if reading.done:
             return
         end = reading.end
         if self._until_ms is not None:
-            reached = first_at(chunk, self._until_ms, reading.decoder)
+            reached = first_at(chunk, self._until_ms)
             if reached is not None:
                 end = chunk.offsets[reached] if end is None else min(end, chunk.offsets[reached])
         if end is not None and chunk.offsets[-1] >= end - 1:
             chunk, _ = chunk.split(sum(offset < end for offset in chunk.offsets))
             reading.done = True
-        if not len(chunk):
-            return
-        if reading.pending is None:
-            reading.pending, reading.since = chunk, time.monotonic()
-        else:
-            reading.pending.extend(chunk)
+        while len(chunk):
+            if reading.walk is None:
+                reading.walk, reading.since = Walk(reading.state, self._rules, reading.decoder), time.monotonic()
+            head, chunk = chunk.split(self._pace.batch_size - len(reading.walk))
+            reading.walk.take(head)
+            if len(reading.walk) >= self._pace.batch_size:
+                self._flush(partition)
 
     def _flush_due(self) -> None:
         now = time.monotonic()
-        for reading in self._readings.values():
-            while reading.pending is not None and len(reading.pending) >= self._pace.batch_size:
-                self._flush(reading)
-            if reading.pending is not None and (now - reading.since) * 1e3 >= self._pace.flush_ms:
-                self._flush(reading)
+        for partition, reading in self._readings.items():
+            if reading.walk is not None and (now - reading.since) * 1e3 >= self._pace.flush_ms:
+                self._flush(partition)
 
-    def _flush(self, reading: Reading) -> None:
-        """Compute and hand over one batch of what has gathered."""
-        assert reading.pending is not None
-        chunk, rest = reading.pending.split(self._pace.batch_size)
-        batch = step(
-            reading.state, chunk, self._rules, reading.decoder,
-            topic=self._topic, segment=self._segment, expected=reading.position,
-        )  # fmt: skip
-        reading.position = batch.last + 1
-        reading.pending = rest if len(rest) else None
+    def _flush(self, partition: int) -> None:
+        """Hand over the batch of what a walk gathered."""
+        reading = self._readings[partition]
+        if reading.walk is None:
+            return
+        batch = outcomes(
+            reading.walk, topic=self._topic, partition=partition, segment=self._segment, expected=reading.position
+        )
+        reading.position, reading.walk = batch.last + 1, None
+        if (now := time.monotonic()) - self._collected > COLLECT_S:
+            gc.collect()
+            self._collected = now
         self._writer.put(batch, reading.since)
 
 
-def first_at(chunk: Chunk, ts_ms: int, decoder: Decoder) -> int | None:
+def first_at(chunk: Chunk, ts_ms: int) -> int | None:
     """Position of the first scan whose event time is at or after a time."""
+    decode = Decoder().decode
     for at, raw in enumerate(chunk.values):
-        record = decoder.decode(raw)
+        record = decode(raw)
         if isinstance(record, Scan) and record.ts_ms >= ts_ms:
-            decoder.take_unknown()
             return at
-    decoder.take_unknown()
     return None
 
 

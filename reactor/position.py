@@ -11,7 +11,8 @@ from reactor.log.port import Chunk
 from reactor.loop import first_at
 from reactor.record import Decoder
 from reactor.state import State
-from reactor.step import Rules, advance
+from reactor.step import advance
+from reactor.walk import Rules
 
 Ranges = Callable[[int, int, int], Iterator[Chunk]]  # (partition, first, end) -> records
 WARM_FIRST: Final = 4_096
@@ -39,7 +40,7 @@ def seek(ranges: Ranges, partition: int, low: int, end: int, ts_ms: int, rules: 
     """Offset of the first scan at or after an event time (else `end`), and the exact state before it."""
     state, decoder = State(), Decoder()
     for chunk in ranges(partition, low, end):
-        at = first_at(chunk, ts_ms, decoder)
+        at = first_at(chunk, ts_ms)
         if at is None:
             advance(state, chunk, rules, decoder)
             continue

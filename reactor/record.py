@@ -111,7 +111,7 @@ class Fault(Struct):
 
 Record = Scan | Plane | Fault
 
-_decode_typed: Callable[[bytes], Scan | Plane] = msgspec.json.Decoder(Scan | Plane).decode
+decode_typed: Callable[[bytes], Scan | Plane] = msgspec.json.Decoder(Scan | Plane).decode
 _decode_any: Callable[[bytes], Any] = msgspec.json.Decoder().decode
 _set_fields: Callable[[Value], dict[str, Any]] = msgspec.to_builtins
 _stream_ok = re.compile(STREAM_PATTERN).fullmatch
@@ -122,31 +122,37 @@ _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"{}[]"))
 
 
 class Decoder:
-    """Decodes records one by one. `unknown` counts the fields that the schema does not know, by dotted name."""
+    """Decodes records one by one. `unknown` counts the fields that the schema does not know, by dotted name.
+
+    `streams` and `symbols` are names found well-formed, at most NAMES_MAX of each.
+    """
 
     def __init__(self) -> None:
         self.unknown: Counter[str] = Counter()
-        self._streams: set[str] = set()
-        self._symbols: set[str] = set()
+        self.streams: set[str] = set()
+        self.symbols: set[str] = set()
 
     def decode(self, raw: bytes | None) -> Record:
         """One record of at most MAX_BYTES; never raises."""
         try:
-            if len(raw) > MAX_BYTES:  # type: ignore[arg-type]  # None is a tombstone: TypeError, then `_slow`
-                return self._slow(raw)
-            record = _decode_typed(raw)  # type: ignore[arg-type]
-            if record.stream not in self._streams:
-                self._check_stream(record.stream)
-            if isinstance(record, Scan):
-                if not record.prices.keys() <= self._symbols:
-                    self._check_symbols(record.prices.keys())
-                if record.irp is not None and not record.irp.keys() <= self._symbols:
-                    self._check_symbols(record.irp.keys())
-                return record if not record.context or _plain(bytes(record.context)) else self._slow(raw)
-            # A struct's set fields come in declared order, which is the order in FORMS.
-            return record if tuple(_set_fields(record.value)) in FORMS[record.name] else self._slow(raw)
+            return self.check(decode_typed(raw), raw)  # type: ignore[arg-type]  # a tombstone raises
         except Exception:
-            return self._slow(raw)
+            return self.slow(raw)
+
+    def check(self, record: Scan | Plane, raw: bytes) -> Record:
+        """What the structs cannot say: size, names, a plane's form, a context. May raise; then `slow` tells why."""
+        if len(raw) > MAX_BYTES:
+            return self.slow(raw)
+        if record.stream not in self.streams:
+            self._check_stream(record.stream)
+        if isinstance(record, Plane):
+            # A struct's set fields come in declared order, which is the order in FORMS.
+            return record if tuple(_set_fields(record.value)) in FORMS[record.name] else self.slow(raw)
+        if not self.symbols.issuperset(record.prices):
+            self._check_symbols(record.prices.keys())
+        if record.irp is not None and not self.symbols.issuperset(record.irp):
+            self._check_symbols(record.irp.keys())
+        return record if not record.context or _plain(bytes(record.context)) else self.slow(raw)
 
     def take_unknown(self) -> dict[str, int]:
         """The counts since the last call."""
@@ -156,19 +162,20 @@ class Decoder:
     def _check_stream(self, name: str) -> None:
         if not _stream_ok(name):
             raise _Bad(Reject.BAD_NAME, f"stream must match {STREAM_PATTERN}")
-        if len(self._streams) >= NAMES_MAX:
-            self._streams.clear()
-        self._streams.add(name)
+        if len(self.streams) >= NAMES_MAX:
+            self.streams.clear()
+        self.streams.add(name)
 
     def _check_symbols(self, names: Any) -> None:
-        if len(self._symbols) >= NAMES_MAX:
-            self._symbols.clear()
+        if len(self.symbols) >= NAMES_MAX:
+            self.symbols.clear()
         for name in names:
             if not _symbol_ok(name):
                 raise _Bad(Reject.BAD_NAME, f"symbol must match {SYMBOL_PATTERN}")
-            self._symbols.add(name)
+            self.symbols.add(name)
 
-    def _slow(self, raw: bytes | None) -> Record:
+    def slow(self, raw: bytes | None) -> Record:
+        """Decode without haste, naming what is wrong; never raises."""
         try:
             return self._classify(raw)
         except _Bad as bad:
@@ -278,7 +285,7 @@ def _plain(context: bytes) -> bool:
 
     Raises what the decoder raises: the typed decode skips a context without a look at its text and numbers.
     """
-    return type(_decode_any(context)) is dict and context.count(b"{") + context.count(b"[") <= DEPTH_MAX - 2
+    return type(_decode_any(context)) is dict and context.count(b"{") + context.count(b"[") < DEPTH_MAX
 
 
 def _deep(raw: bytes) -> bool:
@@ -291,15 +298,16 @@ def _deep(raw: bytes) -> bool:
     return False
 
 
-def _depth(value: Any) -> int:
-    """Levels of nesting, counted without recursion."""
-    depth, level = 0, [value]
+def _depth(obj: dict[str, Any]) -> int:
+    """Levels of objects and arrays, counted without recursion."""
+    depth, level = 0, [obj]
     while level:
         depth += 1
         level = [
             child
             for node in level
-            for child in (node.values() if type(node) is dict else node if type(node) is list else ())
+            for child in (node.values() if type(node) is dict else node)
+            if type(child) is dict or type(child) is list
         ]
     return depth
 
@@ -338,6 +346,7 @@ def schema() -> dict[str, Any]:
         for name, forms in FORMS.items()
     ]
     out["$defs"]["Plane"]["properties"]["name"]["enum"] = list(FORMS)
+    out["$defs"]["Scan"]["properties"]["context"] = {"type": ["object", "null"]}
     for name in ("Scan", "Plane", "Irp", "Value"):  # readers ignore and count what they do not know
         out["$defs"][name].pop("additionalProperties", None)
     return out

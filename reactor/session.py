@@ -35,7 +35,8 @@ from reactor.record import Decoder
 from reactor.settings import Settings, point, span_s
 from reactor.source import Source
 from reactor.state import IDENTITIES, State
-from reactor.step import Rules, step
+from reactor.step import step
+from reactor.walk import Rules
 
 _DECIDING: Final = {  # the source files whose change can change an outcome
     "lanes": ("acb", "base", "code", "columns", "dc", "esof", "fanin", "kernel", "lane", "ob", "params"),

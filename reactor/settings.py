@@ -43,8 +43,8 @@ class SoakSettings(BaseModel):
     until: Annotated[str | None, Field(description="Where the run ends: end (as of its start), OFFSET or event TIME.")] = None
     for_: Annotated[str | None, Field(alias="for", description="End the run this long after its start, e.g. 14d.")] = None
     speed: Annotated[str, Field(description="Pace of the archive in event time: max, or 60x.")] = "max"
-    batch_size: Annotated[int, Field(ge=1, le=1_000_000, description="Records journaled together at most.")] = 65_536
-    flush_ms: Annotated[int, Field(ge=1, le=60_000, description="Journal after this many ms at the latest.")] = 500
+    batch_size: Annotated[int, Field(ge=1, le=1_000_000, description="Records journaled together at most.")] = 131_072
+    flush_ms: Annotated[int, Field(ge=1, le=60_000, description="Journal after this many ms at the latest.")] = 1_000
     new: Annotated[bool, Field(description="Start another run instead of resuming.")] = False
     new_segment: Annotated[bool, Field(description="Go on with other code, params or kernels as a new segment.")] = False
     accept_gap: Annotated[bool, Field(description="Go on although the log lost offsets; the gap is recorded.")] = False

@@ -60,7 +60,9 @@ class Stored(Struct):
 class StreamState:
     """Planes, identities and cadence of one stream in one partition."""
 
-    __slots__ = ("decide", "dirty", "known", "last_ts_ms", "posture", "scans", "seen", "version", "_order", "_count")
+    __slots__ = (
+        "_count", "_order", "code", "decide", "dirty", "known", "last_ts_ms", "posture", "scans", "seen", "version",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.known = Known()
@@ -73,6 +75,7 @@ class StreamState:
         self._count = 0
         self.dirty = True  # the planes changed since `version` was taken
         self.version = -1
+        self.code = -1  # of the stream's name, in the walk that took the version
 
     def repeat(self, scan_id: int, ts_ms: int) -> bool:
         """Whether this identity is among the last 4,096 scans; it joins them."""
@@ -87,11 +90,6 @@ class StreamState:
             if seen[old] <= self._count - IDENTITIES:  # else it came again since
                 del seen[old]
         return again
-
-    def may_decide(self) -> bool:
-        """Count a scan that is not a repeat; whether the cadence lets it decide."""
-        self.scans += 1
-        return self.scans % self.decide == 0
 
     def apply(self, plane: Plane) -> None:
         """Take a plane's value. The last by offset holds, whatever its seq or ts_ms."""

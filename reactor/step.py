@@ -1,14 +1,11 @@
 """The step: (state, records) -> (state, outcomes), as columns. Pure but for the state that it advances.
 
-Walks the records once in offset order (planes change the state, scans become rows of columns), then lets the lanes and
-the fan-in run over the columns. Verify and replay use this same function.
-Source: SPEC sections 3 and 4.
+What a walk gathered goes through the lanes and the fan-in as columns, and every record becomes exactly one row. Verify
+and replay use the same functions. Source: SPEC sections 3 and 4.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from numbers import Real
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -20,253 +17,126 @@ from lanes.code import DcStatus, Outcome, PlaneForm, Reason, Reject
 from lanes.columns import Inputs, Readings, evaluate
 from lanes.lane import LANES
 from lanes.params import Profile
-from reactor import select
 from reactor.log.port import Chunk
-from reactor.record import MAX_BYTES, Decoder, Fault, Plane, Scan
-from reactor.state import Known, State, StreamState
+from reactor.record import Decoder, Fault
+from reactor.state import Known, State
+from reactor.walk import CADENCE, DUP_SCAN, NO_ELIGIBLE_ASSET, NO_SIGNAL, Names, Rules, Walk
 
-Foreign = Callable[[Scan, Mapping[str, Mapping[str, Any] | None]], float]
 Floats = NDArray[np.float64]
 
-_DC: Final = {None: 0} | {status.name: int(status) for status in DcStatus if status is not DcStatus.UNKNOWN}
-_KNOWN_FIELDS: Final = {name: i for i, name in enumerate(Known.__struct_fields__)}
-_POSTURE: Final = len(_KNOWN_FIELDS)  # column of the posture's code behind the known planes
-# Plain integers: an enum's shift would be a tenth of the walk.
-_DUP_SCAN: Final = 1 << Reason.DUP_SCAN
-_NO_SIGNAL: Final = 1 << Reason.NO_SIGNAL
-_CADENCE: Final = 1 << Reason.CADENCE
-_NO_ELIGIBLE_ASSET: Final = 1 << Reason.NO_ELIGIBLE_ASSET
-_OUT_OF_ORDER: Final = 1 << Reason.OUT_OF_ORDER
-_SYMBOL_DROPPED: Final = 1 << Reason.SYMBOL_DROPPED
-_QUIET: Final = _DUP_SCAN | _NO_SIGNAL | _CADENCE | _NO_ELIGIBLE_ASSET
-_UNKNOWN_DC: Final = int(DcStatus.UNKNOWN)
+_QUIET: Final = np.uint64(DUP_SCAN | NO_SIGNAL | CADENCE | NO_ELIGIBLE_ASSET)
+_KNOWN: Final = {name: i for i, name in enumerate(Known.__struct_fields__)}
+_POSTURE: Final = len(_KNOWN)  # column of the posture's code behind the known planes
 _LANE_NAMES: Final = ("", *(lane.name for lane in LANES), "fanin")
 _encode: Final = msgspec.json.Encoder().encode
-_NAN: Final = float("nan")
 ACB_MAX: Final = 4.0  # marked beyond; requirements section 9.2
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What decides, fixed for a segment: the profile, and kernels that take a lane's place."""
-
-    profile: Profile
-    kernels: Mapping[str, Foreign] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class _Scans:
-    """Columns of the scans of a batch while they are gathered."""
-
-    at: list[int] = field(default_factory=list)  # position in the chunk
-    stream: list[int] = field(default_factory=list)
-    scan_id: list[int] = field(default_factory=list)
-    ts_ms: list[int] = field(default_factory=list)
-    vel_div: list[float] = field(default_factory=list)
-    w750: list[float] = field(default_factory=list)
-    dc: list[int] = field(default_factory=list)
-    asset: list[int] = field(default_factory=list)
-    reasons: list[int] = field(default_factory=list)
-    version: list[int] = field(default_factory=list)
-    foreign: dict[str, list[float]] = field(default_factory=dict)
-
-
-class _Names:
-    """Strings of a batch as codes."""
-
-    def __init__(self) -> None:
-        self.names: list[str] = []
-        self._codes: dict[str, int] = {}
-
-    def code(self, name: str) -> int:
-        code = self._codes.get(name)
-        if code is None:
-            code = self._codes[name] = len(self.names)
-            self.names.append(name)
-        return code
 
 
 def step(
     state: State, chunk: Chunk, rules: Rules, decoder: Decoder, *, topic: str, segment: int, expected: int
 ) -> Batch:
-    """Outcomes of a chunk's records, the state advanced past them. Every record ends in exactly one row.
+    """Outcomes of a chunk's records, the state advanced past them."""
+    walk = Walk(state, rules, decoder)
+    walk.take(chunk)
+    return outcomes(walk, topic=topic, partition=chunk.partition, segment=segment, expected=expected)
 
-    expected: offset after the last batch; what lies between it and the chunk was never delivered.
+
+def outcomes(walk: Walk, *, topic: str, partition: int, segment: int, expected: int) -> Batch:
+    """The batch of everything that a walk gathered. Every record ends in exactly one row.
+
+    expected: offset after the last batch; what lies between it and the first record was never delivered.
     """
-    walk = _Walk(state, rules)
-    walk.run(chunk, decoder)
-    scored = walk.scored()
-    scored.rows.offsets = np.array(chunk.offsets, dtype=np.int64)[scored.rows.offsets]
+    offsets = np.array(walk.offsets, dtype=np.int64)
+    scored = _score(walk, offsets)
     faults = scored.faults | walk.faults
-    decided = scored.decided
     return Batch(
         topic=topic,
-        partition=chunk.partition,
+        partition=partition,
         segment=segment,
-        first=chunk.offsets[0],
-        last=chunk.offsets[-1],
+        first=walk.offsets[0],
+        last=walk.offsets[-1],
         rows={
-            Outcome.DECISION: scored.rows.take(np.flatnonzero(decided & scored.sound)),
-            Outcome.EVALUATION: scored.rows.take(np.flatnonzero(~decided & scored.sound)),
-            Outcome.PLANE: _plane_rows(chunk, walk.planes),
-            Outcome.REJECT: _reject_rows(chunk, faults),
+            Outcome.DECISION: scored.rows.take(np.flatnonzero(scored.decided & scored.sound)),
+            Outcome.EVALUATION: scored.rows.take(np.flatnonzero(~scored.decided & scored.sound)),
+            Outcome.PLANE: _plane_rows(walk, offsets),
+            Outcome.REJECT: _reject_rows(walk, offsets, faults),
         },
-        state=state.dump(),
-        skipped=_gaps(expected, chunk.offsets),
-        unknown=decoder.take_unknown(),
-        last_ts_ms=max(walk.scans.ts_ms, default=0),
-        values=chunk.values,
+        state=walk.state.dump(),
+        skipped=_gaps(expected, walk.offsets),
+        unknown=walk.decoder.take_unknown(),
+        last_ts_ms=int(scored.rows.columns["ts_ms"].max(initial=0)),  # type: ignore[union-attr]
+        values=walk.values,
     )
 
 
 def advance(state: State, chunk: Chunk, rules: Rules, decoder: Decoder) -> None:
     """Move the state past records without outcomes: how a run that starts late gets warm."""
-    _Walk(state, rules).run(chunk, decoder)
+    Walk(state, rules, decoder).take(chunk)
 
 
 @dataclass(slots=True)
 class _Scored:
+    """Rows of all scans, whether each decided, whether all of it is finite, and the faults of those that are not."""
+
     rows: Rows
     decided: NDArray[np.bool_]
     sound: NDArray[np.bool_]
     faults: dict[int, Fault]
 
 
-class _Walk:
-    """One pass over the records of a batch."""
+def _score(walk: Walk, offsets: NDArray[np.int64]) -> _Scored:
+    """Lanes and fan-in over the scans that a walk gathered."""
+    profile = walk.rules.profile
+    gathered = list(zip(*walk.scans, strict=True)) or [()] * 10
+    at, stream, scan_id, ts_ms, vel_div, w750, dc, asset, reasons, version = gathered
+    versions = np.array(walk.versions or np.empty((0, _POSTURE + 1)), dtype=np.float64)
+    planes = _Planes(versions, np.array(version, dtype=np.int64), np.array(ts_ms, dtype=np.int64))
+    scan = _Scan(np.array(vel_div, dtype=np.float64), np.array(w750, dtype=np.float64), np.array(dc, dtype=np.int8))
+    inputs = _inputs(scan, planes, profile, walk.postures.names)
+    foreign = {lane: np.array(values, dtype=np.float64) for lane, values in walk.foreign.items()}
+    r = evaluate(inputs, profile, foreign)
+    mask = np.array(reasons, dtype=np.uint64)
+    decided = mask & _QUIET == 0
+    mask |= _reasons(inputs, r, planes, profile, walk.postures.names)
+    columns: dict[str, Any] = {
+        "stream": Coded(np.array(stream, dtype=np.int32), walk.streams.names),
+        "scan_id": np.array(scan_id, dtype=np.int64),
+        "ts_ms": planes.ts_ms,
+        "asset": Coded(np.array(asset, dtype=np.int32), walk.assets.names),
+        "posture": Coded(planes.posture, walk.postures.names or [""]),
+        "dc_status": inputs.dc_status,
+        "reasons": mask,
+        "vel_div": inputs.vel_div,
+        "w750": inputs.w750,
+        "capital_usd": inputs.capital_usd,
+        "fraction": np.full(len(mask), profile.fanin.fraction),
+        "params_hash": Coded(np.zeros(len(mask), dtype=np.int32), [profile.hash]),
+        **{name: getattr(r, name) for name in _READ},
+    }
+    positions = np.array(at, dtype=np.int64)
+    sound = r.non_finite == 0
+    faults = {}
+    for i in np.flatnonzero(~sound).tolist():
+        lane = _LANE_NAMES[r.non_finite[i]]
+        known = ("scan", walk.streams.names[stream[i]], scan_id[i], ts_ms[i])
+        faults[at[i]] = Fault(Reject.LANE_NON_FINITE, f"{lane} is not finite", *known, lane)
+    return _Scored(rows(Outcome.DECISION, offsets[positions], columns), decided, sound, faults)
 
-    def __init__(self, state: State, rules: Rules) -> None:
-        self.state, self.rules = state, rules
-        self.scans = _Scans(foreign={lane: [] for lane in rules.kernels})
-        self.planes: list[tuple[int, Plane]] = []
-        self.faults: dict[int, Fault] = {}
-        self.versions: list[tuple[float, ...]] = []
-        self.streams, self.assets, self.postures = _Names(), _Names(), _Names()
-        self.assets.code("")
-        self.excluded = frozenset(rules.profile.select.excluded)
-        for stream in state.streams.values():
-            stream.dirty = True
 
-    def run(self, chunk: Chunk, decoder: Decoder) -> None:
-        """Decode and dispatch every record."""
-        decode, stream_of, scan, planes = decoder.decode, self.state.stream, self._scan, self.planes
-        cut, offsets = chunk.cut, chunk.offsets
-        for at, raw in enumerate(chunk.values):
-            if cut and offsets[at] in cut:
-                self.faults[at] = Fault(Reject.TOO_LARGE, f"{cut[offsets[at]][0]} bytes; at most {MAX_BYTES}")
-                continue
-            record = decode(raw)
-            if type(record) is Scan:
-                scan(at, record, stream_of(record.stream))
-            elif type(record) is Plane:
-                stream_of(record.stream).apply(record)
-                planes.append((at, record))
-            else:
-                self.faults[at] = record  # type: ignore[assignment]
+# Columns that are the readings' own.
+_READ: Final = (
+    "bound", "strength", "base", "dc", "acb_boost", "meta_boost", "mc_scale", "ob", "esof", "esof_fanin", "cap",
+    "leverage_fanin", "sc_mult", "leverage", "notional_usd",
+)  # fmt: skip
 
-    def _scan(self, at: int, scan: Scan, stream: StreamState) -> None:
-        params, out = self.rules.profile, self.scans
-        vel_div, ts_ms, symbol = scan.vel_div, scan.ts_ms, None
-        if self.rules.kernels:
-            self._foreign(at, scan, stream)
-        if stream.repeat(scan.scan_id, ts_ms):
-            reasons = _DUP_SCAN
-        else:
-            may_decide = stream.may_decide()
-            if not vel_div < params.base.thr:
-                reasons = _NO_SIGNAL
-            elif not may_decide:
-                reasons = _CADENCE
-            else:
-                symbol = select.asset(scan, params.select, self.excluded)
-                reasons = 0 if symbol is not None else _NO_ELIGIBLE_ASSET
-        if ts_ms < stream.last_ts_ms:
-            reasons |= _OUT_OF_ORDER
-        stream.last_ts_ms = ts_ms
-        if min(scan.prices.values()) <= 0.0:
-            reasons |= _SYMBOL_DROPPED
-        if stream.dirty:
-            posture = float(self.postures.code(stream.posture))
-            self.versions.append((*msgspec.structs.astuple(stream.known), posture))
-            stream.version, stream.dirty = len(self.versions) - 1, False
-        out.at.append(at)
-        out.stream.append(self.streams.code(scan.stream))
-        out.scan_id.append(scan.scan_id)
-        out.ts_ms.append(ts_ms)
-        out.vel_div.append(vel_div)
-        out.w750.append(_NAN if scan.w750 is None else scan.w750)
-        out.dc.append(_DC.get(scan.dc_status, _UNKNOWN_DC))
-        out.asset.append(0 if symbol is None else self.assets.code(symbol))
-        out.reasons.append(reasons)
-        out.version.append(stream.version)
 
-    def _foreign(self, at: int, scan: Scan, stream: StreamState) -> None:
-        for lane, kernel in self.rules.kernels.items():
-            try:
-                value = _real(kernel(scan, stream.planes(lane)))
-            except Exception as error:  # a foreign kernel's fault is a reject with the lane's name, never a stall
-                detail = f"{type(error).__name__}: {error}"[:200]
-                known = ("scan", scan.stream, scan.scan_id, scan.ts_ms)
-                self.faults[at] = Fault(Reject.LANE_ERROR, detail, *known, lane)
-                value = _NAN
-            self.scans.foreign[lane].append(value)
+@dataclass(frozen=True, slots=True)
+class _Scan:
+    """What the lanes read of the scans themselves."""
 
-    def scored(self) -> _Scored:
-        """Lanes and fan-in over the gathered columns."""
-        scans, profile = self.scans, self.rules.profile
-        width = _POSTURE + 1
-        versions = np.array(self.versions or np.empty((0, width)), dtype=np.float64).reshape(-1, width)
-        version = np.array(scans.version, dtype=np.int64)
-        planes = _Planes(versions, version, np.array(scans.ts_ms, dtype=np.int64))
-        inputs = _inputs(scans, planes, profile, self.postures.names)
-        foreign = {lane: np.array(values, dtype=np.float64) for lane, values in scans.foreign.items()}
-        readings = evaluate(inputs, profile, foreign)
-        reasons = np.array(scans.reasons, dtype=np.uint64)
-        decided = reasons & np.uint64(_QUIET) == 0
-        reasons |= _reasons(inputs, readings, planes, profile, self.postures.names)
-        columns = self._columns(inputs, readings, planes, reasons)
-        sound = readings.non_finite == 0
-        faults = {}
-        for i in np.flatnonzero(~sound).tolist():
-            lane = _LANE_NAMES[readings.non_finite[i]]
-            known = ("scan", self.streams.names[scans.stream[i]], scans.scan_id[i], scans.ts_ms[i])
-            faults[scans.at[i]] = Fault(Reject.LANE_NON_FINITE, f"{lane} is not finite", *known, lane)
-        at = np.array(scans.at, dtype=np.int64)
-        return _Scored(rows(Outcome.DECISION, at, columns), decided, sound, faults)
-
-    def _columns(
-        self, inputs: Inputs, r: Readings, planes: "_Planes", reasons: NDArray[np.uint64]
-    ) -> dict[str, Any]:
-        scans, profile, n = self.scans, self.rules.profile, len(self.scans.at)
-        return {
-            "stream": Coded(np.array(scans.stream, dtype=np.int32), self.streams.names),
-            "scan_id": np.array(scans.scan_id, dtype=np.int64),
-            "ts_ms": planes.ts_ms,
-            "asset": Coded(np.array(scans.asset, dtype=np.int32), self.assets.names),
-            "posture": Coded(planes.posture, self.postures.names or [""]),
-            "dc_status": inputs.dc_status,
-            "bound": r.bound,
-            "reasons": reasons,
-            "vel_div": inputs.vel_div,
-            "w750": inputs.w750,
-            "strength": r.strength,
-            "base": r.base,
-            "dc": r.dc,
-            "acb_boost": r.acb_boost,
-            "meta_boost": r.meta_boost,
-            "mc_scale": r.mc_scale,
-            "ob": r.ob,
-            "esof": r.esof,
-            "esof_fanin": r.esof_fanin,
-            "cap": r.cap,
-            "leverage_fanin": r.leverage_fanin,
-            "sc_mult": r.sc_mult,
-            "leverage": r.leverage,
-            "fraction": np.full(n, profile.fanin.fraction),
-            "capital_usd": inputs.capital_usd,
-            "notional_usd": r.notional_usd,
-            "params_hash": Coded(np.zeros(n, dtype=np.int32), [profile.hash]),
-        }
+    vel_div: Floats
+    w750: Floats
+    dc: NDArray[np.int8]
 
 
 class _Planes:
@@ -277,7 +147,7 @@ class _Planes:
         self.posture = versions[:, _POSTURE].astype(np.int32)[version]
 
     def __getitem__(self, name: str) -> Floats:
-        taken: Floats = self._versions[:, _KNOWN_FIELDS[name]][self._version]
+        taken: Floats = self._versions[:, _KNOWN[name]][self._version]
         return taken
 
     def missing(self, name: str) -> NDArray[np.bool_]:
@@ -289,14 +159,14 @@ class _Planes:
         return self.ts_ms - self[f"{name}_ts_ms"] > than_ms
 
 
-def _inputs(scans: _Scans, planes: _Planes, profile: Profile, postures: list[str]) -> Inputs:
+def _inputs(scan: _Scan, planes: _Planes, profile: Profile, postures: list[str]) -> Inputs:
     capital, esof_ts = planes["capital"], planes["esof_ts_ms"]
     stalker = np.array([name == "STALKER" for name in postures] or [False])
     seen = ~np.isnan(esof_ts)
     return Inputs(
-        vel_div=np.array(scans.vel_div, dtype=np.float64),
-        w750=np.array(scans.w750, dtype=np.float64),
-        dc_status=np.array(scans.dc, dtype=np.int8),
+        vel_div=scan.vel_div,
+        w750=scan.w750,
+        dc_status=scan.dc,
         acb_form=planes["acb_form"].astype(np.int8),
         acb_x=planes["acb_x"],
         meta_seen=~planes.missing("meta"),
@@ -353,29 +223,23 @@ def _reasons(
     return mask
 
 
-def _real(value: object) -> float:
-    """A kernel's answer; float() alone would take text."""
-    if not isinstance(value, Real):
-        raise TypeError(f"must return a float, was {type(value).__name__}")
-    return float(value)
-
-
-def _plane_rows(chunk: Chunk, planes: list[tuple[int, Plane]]) -> Rows:
-    streams, names = _Names(), _Names()
+def _plane_rows(walk: Walk, offsets: NDArray[np.int64]) -> Rows:
+    streams, names = Names(), Names()
+    planes = [plane for _, plane in walk.planes]
     columns: dict[str, Any] = {
-        "stream": Coded(np.array([streams.code(p.stream) for _, p in planes], dtype=np.int32), streams.names),
-        "name": Coded(np.array([names.code(p.name) for _, p in planes], dtype=np.int32), names.names),
-        "seq": np.array([p.seq for _, p in planes], dtype=np.int64),
-        "ts_ms": np.array([p.ts_ms for _, p in planes], dtype=np.int64),
-        "value": [_encode(p.value).decode() for _, p in planes],
+        "stream": Coded(np.array([streams.code(p.stream) for p in planes], dtype=np.int32), streams.names),
+        "name": Coded(np.array([names.code(p.name) for p in planes], dtype=np.int32), names.names),
+        "seq": np.array([p.seq for p in planes], dtype=np.int64),
+        "ts_ms": np.array([p.ts_ms for p in planes], dtype=np.int64),
+        "value": [_encode(p.value) for p in planes],
     }
-    return rows(Outcome.PLANE, np.array([chunk.offsets[at] for at, _ in planes], dtype=np.int64), columns)
+    return rows(Outcome.PLANE, offsets[np.array([at for at, _ in walk.planes], dtype=np.int64)], columns)
 
 
-def _reject_rows(chunk: Chunk, faults: dict[int, Fault]) -> Rows:
+def _reject_rows(walk: Walk, offsets: NDArray[np.int64], faults: dict[int, Fault]) -> Rows:
     ordered = sorted(faults.items())
-    raws = [chunk.values[at] or b"" for at, _ in ordered]
-    cut = [chunk.cut.get(chunk.offsets[at]) for at, _ in ordered]
+    raws = [walk.values[at] or b"" for at, _ in ordered]
+    cut = [walk.cut.get(walk.offsets[at]) for at, _ in ordered]
     texts = {name: [getattr(f, name) for _, f in ordered] for name in ("lane", "kind", "stream", "detail")}
     columns: dict[str, Any] = {
         "code": np.array([f.code for _, f in ordered], dtype=np.int16),
@@ -386,7 +250,7 @@ def _reject_rows(chunk: Chunk, faults: dict[int, Fault]) -> Rows:
         "raw": [raw[:RAW_MAX] for raw in raws],
         **texts,
     }
-    return rows(Outcome.REJECT, np.array([chunk.offsets[at] for at, _ in ordered], dtype=np.int64), columns)
+    return rows(Outcome.REJECT, offsets[np.array([at for at, _ in ordered], dtype=np.int64)], columns)
 
 
 def _gaps(expected: int, offsets: list[int]) -> list[tuple[int, int]]:

@@ -27,7 +27,8 @@ from reactor.position import Ranges, warm
 from reactor.record import MAX_BYTES, Decoder
 from reactor.source import BrokerSource
 from reactor.state import State
-from reactor.step import Rules, step
+from reactor.step import step
+from reactor.walk import Rules
 
 _CHUNK: Final = 16_384  # records recomputed at a time
 _NAMED: Final = 20  # offsets named in a report at most

@@ -153,17 +153,14 @@ def mixed_archive(seed, n=500):
 
     Three streams interleaved. Deterministic; a longer archive has more of the ordinary.
     """
-    rng = random.Random(seed)
-    script = list(_script())
     if n < 500:
         raise ValueError(f"n must be at least 500, was {n}")
-    feeds = {name: _feed(rng, name) for name in ("ng7", "alt.2")}
-    ordinary = n - len(script)
+    rng = random.Random(seed)
+    feeds = [_feed(rng, "ng7"), _feed(rng, "alt.2")]
+    script = list(_script())
     places = set(rng.sample(range(n), len(script)))
     rest = iter(script)
-    lines = [next(rest) if at in places else next(feeds[rng.choice(("ng7", "ng7", "alt.2"))]) for at in range(n)]
-    assert ordinary > len(script)
-    return lines
+    return [next(rest) if at in places else next(rng.choice(feeds)) for at in range(n)]
 
 
 def write_archive(path: Path, lines):

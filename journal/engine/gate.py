@@ -1,10 +1,10 @@
 """The read-only gate: what a reader may run, and the only form in which it runs.
 
 The text goes through the engine's own parser and formatter, which runs nothing, refuses several statements
-and unbalanced brackets, and drops comments. Only that canonical output runs, inside brackets, where INTO OUTFILE,
-FORMAT and PARALLEL WITH do not parse, in a session whose last SET was readonly = 1: it refuses writes, files and
-networks, also from subqueries. What readonly = 1 lets through, FORBIDDEN stops by name: the scalar function
-file() reads any file of the machine, so also the writer's token.
+and unbalanced brackets, and drops comments. Only that canonical output runs, inside brackets, where INTO
+OUTFILE, FORMAT and PARALLEL WITH do not parse, in a session whose last SET was readonly = 1, which refuses
+writes, files and networks, also from subqueries. What readonly = 1 lets through, FORBIDDEN stops by name: the
+scalar function file() reads any file of the machine, so also the writer's token.
 Source: SPEC section 5, "SQL"; research of the engine, T14 to T16.
 """
 
@@ -53,7 +53,7 @@ _FORMAT: Final = re.compile(r"\s+FORMAT\s+(\w+)[\s;]*\Z", re.IGNORECASE)
 _SELECT: Final = re.compile(r"(?:SELECT|WITH)\s|\(")
 _NAME: Final = r"(?!INTO\b|FORMAT\b|SETTINGS\b)\w+(?:\.\w+)?"
 _CATALOG: Final = re.compile(
-    rf"SHOW (?:TABLES|DATABASES)|SHOW TABLES FROM \w+|SHOW CREATE (?:TABLE|VIEW) {_NAME}"
+    rf"SHOW DATABASES|SHOW TABLES(?: FROM \w+)?(?: LIKE '[\w%]*')?|SHOW CREATE (?:TABLE|VIEW) {_NAME}"
     rf"|DESCRIBE TABLE {_NAME}|EXISTS (?:TABLE|VIEW) {_NAME}"
 )
 _EXPLAIN: Final = re.compile(
@@ -140,9 +140,8 @@ def _bracketed(query: str, settings: Mapping[str, str]) -> str:
     for word in _WORD.findall(bare):
         if word.lower() in FORBIDDEN:
             raise _refusal(f"the name {word!r} is not for readers, it reaches beyond the journal")
-    return (
-        f"SELECT * FROM (\n{query}\n) SETTINGS {', '.join(f'{k} = {quoted(v)}' for k, v in settings.items())}"
-    )
+    clause = ", ".join(f"{name} = {quoted(value)}" for name, value in settings.items())
+    return f"SELECT * FROM (\n{query}\n) SETTINGS {clause}"
 
 
 def _refusal(rule: str) -> QueryError:

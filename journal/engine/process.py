@@ -1,8 +1,8 @@
 """The engine's process: chdb at DIR/engine, served over HTTP. The only module that imports chdb.
 
 python -m journal.engine.process --data DIR [--until-orphaned PID]
-It takes DIR/locks/engine.lock first. With --until-orphaned it ends once PID is no longer its parent and no soak
-of the directory runs. Source: SPEC sections 2 and 5.
+It takes DIR/locks/engine.lock first. With --until-orphaned it ends once PID is no longer its parent and no
+soak of the directory runs. Source: SPEC sections 2 and 5.
 """
 
 import argparse
@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -78,7 +78,7 @@ class EmbeddedSession:
         body = bytes(result.bytes() or b"")
         return Answer(body, result.rows_read(), result.bytes_read(), int(result.elapsed() * 1e9))
 
-    def stream(self, sql: str, params: Mapping[str, str]) -> Iterator[bytes]:
+    def stream(self, sql: str, params: Mapping[str, str]) -> Generator[bytes]:
         """Run a SELECT ... FORMAT Native block by block."""
         blocks = None
         try:
@@ -89,7 +89,7 @@ class EmbeddedSession:
             raise _query_error(error) from None
         finally:
             if blocks is not None:
-                blocks.close()
+                blocks.close()  # type: ignore[no-untyped-call]
 
 
 def _query_error(error: Exception) -> QueryError:
@@ -119,10 +119,12 @@ def _listen(data: Path, engine: Embedded) -> Server:
 
 
 def _watch(parent: int, data: Path, stop: threading.Event) -> None:
-    """End once the parent is gone and no soak of the directory runs."""
-    while os.getppid() == parent or soaks(data):
-        time.sleep(WATCH_S)
-    stop.set()
+    """End once the parent is gone and no soak of the directory runs, or nobody can tell."""
+    try:
+        while os.getppid() == parent or soaks(data):
+            time.sleep(WATCH_S)
+    finally:
+        stop.set()
 
 
 def serve(data: Path, parent: int | None) -> None:
@@ -136,7 +138,7 @@ def serve(data: Path, parent: int | None) -> None:
             signal.signal(number, lambda *_: stop.set())
         if parent is not None:
             threading.Thread(target=_watch, args=(parent, data, stop), daemon=True).start()
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True).start()
         print(f"serving {data} at {server.url}, pid {os.getpid()}", file=sys.stderr, flush=True)
         stop.wait()
         server.finish(DRAIN_S)

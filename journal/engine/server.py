@@ -2,7 +2,7 @@
 
 /ping; / with `query` as parameter, form field or body, `param_*`, `database`, `default_format`, a trailing
 FORMAT, and INSERT ... FORMAT X with its data, also chunked or compressed. The writer may do everything; the
-reader passes the gate. A request is one session of the engine, so requests share nothing and none waits for another.
+reader passes the gate. A request is one session of the engine, so requests share nothing.
 Source: SPEC sections 2 and 5; the protocol as clickhouse-connect and curl use it.
 """
 
@@ -17,23 +17,20 @@ import sys
 import threading
 import traceback
 import uuid
-from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
-from email import policy
-from email.parser import BytesParser
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qsl
 
 from journal.engine.address import READER, WRITER
 from journal.engine.gate import SYNTAX_ERROR, QueryError, admit, caps, escaped, quoted
+from journal.engine.wire import MIB, Wire, bounded, fill, form, memory_file
 
-MIB: Final = 1 << 20
 MAX_BODY: Final = {READER: MIB, WRITER: 1 << 30}
 MAX_QUERY: Final = 16 * MIB
 READERS: Final = 4  # reader queries at once; the next one waits, the writer never does
-IDLE_S: Final = 3_600  # a kept connection without a request
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 CODINGS: Final = {
     "gzip": "gzip",
@@ -82,7 +79,7 @@ class Session(Protocol):
     def run(self, sql: str, form: str, params: Mapping[str, str]) -> Answer:
         """Run one statement. Raises QueryError."""
 
-    def stream(self, sql: str, params: Mapping[str, str]) -> Iterator[bytes]:
+    def stream(self, sql: str, params: Mapping[str, str]) -> Generator[bytes]:
         """Run a SELECT ... FORMAT Native, block by block. Raises QueryError."""
 
 
@@ -136,46 +133,23 @@ class Server(ThreadingHTTPServer):
             traceback.print_exc()
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(Wire):
     """One connection."""
 
     server: Server
-    protocol_version = "HTTP/1.1"
-    server_version = "ClickHouse-violet"
-    disable_nagle_algorithm = True
-    wbufsize = 64 * 1024
-    timeout = IDLE_S
 
-    def do_GET(self) -> None:
-        self._whole = self.command == "GET" and "Content-Length" not in self.headers
-        self._started = False
-        try:
-            self._serve()
-        except QueryError as error:
-            self._fail(403 if error.code in (516, 497) else 500, error.text, error.code)
-        except (ConnectionError, TimeoutError):
-            self.close_connection = True
-        except Exception as error:  # noqa: BLE001 - a bad request never ends the process
-            traceback.print_exc()
-            self._fail(
-                500, f"Code: 1001. DB::Exception: {type(error).__name__}: {error} (STD_EXCEPTION)", 1001
-            )
-
-    def do_POST(self) -> None:
-        self.do_GET()
-
-    def _serve(self) -> None:
+    def serve(self) -> None:
         host = self.headers.get("Host", "")
         if re.sub(r":\d+\Z", "", host).lower() not in LOOPBACK:
-            self._fail(403, "this engine answers to loopback names only")
+            self.fail(403, "this engine answers to loopback names only")
             return
         path, _, query_string = self.path.partition("?")
         if path == "/ping":
-            self._reply(b"Ok.\n")
+            self.reply(b"Ok.\n")
         elif path != "/":
-            self._fail(404, "there is / and /ping")
+            self.fail(404, "there is / and /ping")
         elif self.server.closing:
-            self._fail(503, "the engine is closing")
+            self.fail(503, "the engine is closing")
         else:
             params = dict(parse_qsl(query_string, keep_blank_values=True, max_num_fields=1_000))
             user = self._login(params)
@@ -210,11 +184,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def _request(self, user: str, params: dict[str, str]) -> tuple[bytes, Iterator[bytes]]:
         """The `query` parameter and what comes after it, as pieces."""
-        body = self._body(MAX_BODY[user])
+        body = self.body(MAX_BODY[user])
         if coding := self.headers.get("Content-Encoding", ""):
             body = self._decoded(coding.lower(), body, user)
         if self.headers.get_content_type() == "multipart/form-data":
-            params.update(_form(self.headers["Content-Type"], b"".join(body)))
+            params.update(form(self.headers["Content-Type"], b"".join(body)))
             body = iter(())
         query = params.get("query", "").encode()
         return query + b"\n" if query and not query.endswith(b"\n") else query, body
@@ -251,13 +225,14 @@ class Handler(BaseHTTPRequestHandler):
             with self.server.inserting():
                 self._insert(match, head[match.end() :], data, settings, params)
             return
-        text = _text(head + b"".join(_bounded(data, MAX_QUERY)))
+        text = _text(head + b"".join(bounded(data, MAX_QUERY, "query")))
         found = _FORMAT.search(text)
         form = found[1] if found else _default_format(params)
         counted = self.server.inserting() if re.match(r"\s*INSERT\b", text, re.IGNORECASE) else _nothing()
         with counted, self.server.engine.session(settings, _database(params)) as session:
             if found and form == "Native" and _SELECT.match(text):
-                self._stream(session.stream(text, _bound(params)), params)
+                with closing(session.stream(text, _bound(params))) as blocks:
+                    self._stream(blocks, params)
             else:
                 answer = session.run(text, form, _bound(params))
                 self._answer(answer, form if answer.body or _ROWS.match(text) else "", params)
@@ -274,58 +249,14 @@ class Handler(BaseHTTPRequestHandler):
         clause = ", ".join(f"{name} = {quoted(value)}" for name, value in settings.items())
         if match["settings"]:
             clause += f", {match['settings'].decode()}"
-        with _memory_file() as (fd, path):
-            _fill(fd, [first])
-            _fill(fd, rest)
+        with memory_file() as (fd, path):
+            fill(fd, [first])
+            fill(fd, rest)
             into, form = match["into"].decode(), match["format"].decode()
             sql = f"INSERT INTO {into} FROM INFILE '{path}' SETTINGS {clause} FORMAT {form}"
             with self.server.engine.session({}, _database(params)) as session:
                 answer = session.run(sql, "TabSeparated", {})
         self._answer(answer, "", params, written=True)
-
-    def _body(self, most: int) -> Iterator[bytes]:
-        """The body in pieces. Raises QueryError beyond `most` bytes."""
-        taken = 0
-        for piece in (
-            self._chunks()
-            if self.headers.get("Transfer-Encoding", "").lower() == "chunked"
-            else self._plain()
-        ):
-            taken += len(piece)
-            if taken > most:
-                raise QueryError.of(SYNTAX_ERROR, "SYNTAX_ERROR", f"a request must be at most {most} bytes")
-            yield piece
-        self._whole = True
-
-    def _plain(self) -> Iterator[bytes]:
-        length = self.headers.get("Content-Length", "0")
-        if not re.fullmatch(r"[0-9]{1,15}", length):
-            raise QueryError.of(SYNTAX_ERROR, "SYNTAX_ERROR", "Content-Length must be a number")
-        left = int(length)
-        while left:
-            piece = self.rfile.read(min(left, MIB))
-            if not piece:
-                raise ConnectionError("the body ended early")
-            left -= len(piece)
-            yield piece
-
-    def _chunks(self) -> Iterator[bytes]:
-        while True:
-            size = self.rfile.readline(1_024).split(b";")[0].strip()
-            if not re.fullmatch(rb"[0-9A-Fa-f]{1,8}", size):
-                raise ConnectionError("the body ended early")
-            left = int(size, 16)
-            if not left:
-                while self.rfile.readline(65_536).strip():
-                    pass
-                return
-            while left:
-                piece = self.rfile.read(min(left, MIB))
-                if not piece:
-                    raise ConnectionError("the body ended early")
-                left -= len(piece)
-                yield piece
-            self.rfile.readline(8)
 
     def _decoded(self, coding: str, body: Iterator[bytes], user: str) -> Iterator[bytes]:
         """Decompressed by the engine, which knows every coding that a ClickHouse client may send."""
@@ -334,10 +265,10 @@ class Handler(BaseHTTPRequestHandler):
                 48, "NOT_IMPLEMENTED", f"Content-Encoding {coding[:20]!r} is not for this request"
             )
         with (
-            _memory_file() as (fd, path),
+            memory_file() as (fd, path),
             self.server.engine.session({"max_memory_usage": str(4 << 30)}) as session,
         ):
-            _fill(fd, body)
+            fill(fd, body)
             if os.fstat(fd).st_size:
                 sql = f"SELECT * FROM file('{path}', 'RawBLOB', 'data String', '{CODINGS[coding]}')"
                 yield session.run(sql, "RawBLOB", {}).body
@@ -350,7 +281,7 @@ class Handler(BaseHTTPRequestHandler):
             size: str(answer.bytes_read),
             "elapsed_ns": str(answer.elapsed_ns),
         }
-        self._reply(answer.body, self._headers(form, params) | {"X-ClickHouse-Summary": json.dumps(counts)})
+        self.reply(answer.body, self._headers(form, params) | {"X-ClickHouse-Summary": json.dumps(counts)})
 
     def _headers(self, form: str, params: Mapping[str, str]) -> dict[str, str]:
         asked = params.get("query_id", "")
@@ -362,67 +293,20 @@ class Handler(BaseHTTPRequestHandler):
         """Chunks as they come. An error after the first goes the way ClickHouse tells it in mid-stream."""
         first = next(blocks, b"")
         tag = secrets.token_hex(8)
-        self._head(
+        self.head(
             200,
             self._headers("Native", params)
             | {"X-ClickHouse-Exception-Tag": tag, "Transfer-Encoding": "chunked"},
         )
         try:
-            self._chunk(first)
+            self.chunk(first)
             for block in blocks:
-                self._chunk(block)
+                self.chunk(block)
         except QueryError as error:
             text = error.text.encode()
             frame = b"\r\n__exception__\r\n%b\r\n%b\n%d %b\r\n__exception__\r\n"
-            self._chunk(frame % (tag.encode(), text, len(text), tag.encode()))
+            self.chunk(frame % (tag.encode(), text, len(text), tag.encode()))
         self.wfile.write(b"0\r\n\r\n")
-
-    def _chunk(self, block: bytes) -> None:
-        if block:
-            self.wfile.write(b"%x\r\n%b\r\n" % (len(block), block))
-
-    def _reply(self, body: bytes, headers: Mapping[str, str] | None = None, status: int = 200) -> None:
-        self._head(
-            status,
-            {
-                "Content-Type": "text/plain; charset=UTF-8",
-                **(headers or {}),
-                "Content-Length": str(len(body)),
-            },
-        )
-        self.wfile.write(body)
-
-    def _head(self, status: int, headers: Mapping[str, str]) -> None:
-        self._started = True
-        self.send_response(status)
-        if not self._whole:  # what is left of a body would be taken for the next request
-            self.close_connection = True
-            self.send_header("Connection", "close")
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-
-    def _fail(self, status: int, text: str, code: int = 0) -> None:
-        if self._started:
-            self.close_connection = True
-            return
-        if not self._whole:
-            self._drain()
-        headers = {"X-ClickHouse-Exception-Code": str(code)} if code else {}
-        self._reply(text.encode() + b"\n", headers, status)
-
-    def _drain(self) -> None:
-        """Take what is left of a small body, since a client that still writes would not read the answer."""
-        length = self.headers.get("Content-Length", "")
-        self.connection.settimeout(0.2)
-        try:
-            if length.isdigit() and int(length) <= MIB:
-                self.rfile.read(int(length))
-        except OSError:
-            pass
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name it has above
-        """Nothing: the log is for what goes wrong."""
 
 
 def _text(raw: bytes) -> str:
@@ -465,43 +349,6 @@ def _latest_run(session: Session) -> str:
             456, "UNKNOWN_QUERY_PARAMETER", "{run:String} is the latest run, and the journal has none yet"
         )
     return escaped(found)
-
-
-def _form(content_type: str, body: bytes) -> dict[str, str]:
-    head = f"Content-Type: {content_type}\r\n\r\n".encode()
-    message = BytesParser(policy=policy.HTTP).parsebytes(head + body)
-    fields = {}
-    for part in message.iter_parts():
-        name, content = part.get_param("name", header="content-disposition"), part.get_payload(decode=True)
-        if isinstance(name, str) and isinstance(content, bytes):
-            fields[name] = content.decode(errors="replace")
-    return fields
-
-
-def _bounded(pieces: Iterable[bytes], most: int) -> Iterator[bytes]:
-    taken = 0
-    for piece in pieces:
-        taken += len(piece)
-        if taken > most:
-            raise QueryError.of(SYNTAX_ERROR, "SYNTAX_ERROR", f"a query must be at most {most} bytes")
-        yield piece
-
-
-@contextmanager
-def _memory_file() -> Generator[tuple[int, str]]:
-    """An anonymous file in memory and the path by which this process can open it; nothing is left behind."""
-    fd = os.memfd_create("violet", os.MFD_CLOEXEC)
-    try:
-        yield fd, f"/proc/self/fd/{fd}"
-    finally:
-        os.close(fd)
-
-
-def _fill(fd: int, pieces: Iterable[bytes]) -> None:
-    for piece in pieces:
-        view = memoryview(piece)
-        while view:
-            view = view[os.write(fd, view) :]
 
 
 @contextmanager

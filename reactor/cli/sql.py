@@ -56,7 +56,7 @@ def command(
     max_rows: int,
     timeout: int,
 ) -> None:
-    r"""Ask the journal in ClickHouse's SQL. Read only; a result that is too large is an error, never cut short.
+    r"""Ask the journal in ClickHouse's SQL. Read only; what is too large is an error, never cut short.
 
     \b
     violet sql "SELECT count() FROM decisions WHERE run_id = {run:String}"

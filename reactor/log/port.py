@@ -21,6 +21,8 @@ class Chunk:
 
     def split(self, at: int) -> tuple["Chunk", "Chunk"]:
         """The first `at` records, and the rest."""
+        if at >= len(self):
+            return self, Chunk(self.partition, [], [])
         head = Chunk(self.partition, self.offsets[:at], self.values[:at])
         tail = Chunk(self.partition, self.offsets[at:], self.values[at:])
         for offset, known in self.cut.items():

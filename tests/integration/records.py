@@ -64,8 +64,8 @@ POISON = (
 LONG = b'{"v":1,"kind":"scan","context":{"a":"' + b"x" * 900_000 + b'"}}'  # TOO_LARGE
 
 
-def mixed(count=600, streams=("ng7",), seed=20260614, *, long=True):
-    """Lines with every outcome, reason, bound and record code; streams interleave."""
+def mixed(count=600, streams=("ng7",), seed=94, *, long=True):
+    """Lines with every outcome, reason, bound and record code (so the seed was chosen); streams interleave."""
     dice = random.Random(seed)
     lines, ids, past = [], dict.fromkeys(streams, 0), {stream: [] for stream in streams}
     while len(lines) < count:
@@ -117,13 +117,14 @@ def _plane(dice, stream, seq, ts_ms):
         "mc": ({"scale": dice.choice((0.5, 1.0))},),
         "ob": ({"mult": dice.choice((0.8, 0.9, 1.0, 1.15, 1.3))},
                {"eff_imb": round(dice.uniform(-0.4, 0.4), 4), "agree": round(dice.random(), 3), "n_assets": dice.randrange(6)}),
-        "esof": ({"mult": dice.choice((0.3, 0.65, 1.0, 1.5))}, {"score": round(dice.uniform(-0.5, 0.5), 4)}),
+        "esof": ({"mult": dice.choice((0.3, 0.65, 1.5))}, {"score": round(dice.uniform(-1.2, 0.5), 4)}),
         "posture": ({"posture": dice.choice((*POSTURES, "ZEN"))},),
         "capital": ({"capital_usd": round(dice.uniform(1_000, 90_000), 2)},),
         "cadence": ({"decide": dice.choice((1, 1, 2))},),
     }  # fmt: skip
     name = dice.choice(list(values))
-    return plane(name, dice.choice(values[name]), stream=stream, seq=seq, ts_ms=ts_ms - dice.choice((0, 0, 0, MINUTE_MS)))
+    late_ms = dice.choice((0, 0, MINUTE_MS, 2_000 * MINUTE_MS))
+    return plane(name, dice.choice(values[name]), stream=stream, seq=seq, ts_ms=ts_ms - late_ms)
 
 
 def write(path: Path, lines):

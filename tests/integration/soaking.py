@@ -8,6 +8,7 @@ import contextlib
 import io
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import time
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from confluent_kafka import Producer
@@ -101,6 +103,25 @@ class Journal:
         return violet(*arguments, "--data", self.data)
 
 
+@dataclass(frozen=True)
+class Topic:
+    """A topic and how many records it holds."""
+
+    broker: Any
+    name: str
+    count: int
+
+    @property
+    def source(self):
+        """The flags that follow it to its end."""
+        return {"bootstrap_servers": self.broker.bootstrap, "topic": self.name, "until": str(self.count)}
+
+    @property
+    def flags(self):
+        """The same for a command line."""
+        return [each for name, value in self.source.items() for each in (f"--{name.replace('_', '-')}", value)]
+
+
 def soak(data, seam=lambda name: None, **flags):
     """`violet soak` in this process. Raises its refusal."""
     flags = {name.rstrip("_"): value for name, value in flags.items()}
@@ -128,8 +149,8 @@ def violet(*arguments):
     return Said(code, out.getvalue(), err.getvalue())
 
 
-def spawn(*arguments, env=None):
-    """A command as a process of its own."""
+def fresh(*arguments, env=None):
+    """A command as a process of its own, interpreter and all."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}
     return subprocess.Popen(
         [*VIOLET, *map(str, arguments)], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -146,6 +167,86 @@ def ended(process, timeout_s=60):
         out, err = process.communicate()
         raise AssertionError(f"did not end within {timeout_s} s: {err[-2000:]}") from None
     return Said(process.returncode, out, err)
+
+
+class Zygote:
+    """Starts commands as forks of a process that has imported everything: see zygote.py."""
+
+    def __init__(self, folder):
+        self._folder, self._count, self._codes, self._rest = folder, 0, {}, b""
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.integration.zygote"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(ROOT)}, start_new_session=True,
+        )  # fmt: skip
+
+    def close(self):
+        self._process.stdin.close()
+        self._process.wait(10)
+        self._process.stdout.close()
+
+    def spawn(self, *arguments, **killed):
+        """A command as a process; seam=, at=: it kills itself there."""
+        self._count += 1
+        paths = [str(self._folder / f"{self._count}.{name}") for name in ("out", "err")]
+        request = {"arguments": [str(each) for each in arguments], "out": paths[0], "err": paths[1], **killed}
+        self._process.stdin.write(json.dumps(request).encode() + b"\n")
+        self._process.stdin.flush()
+        while (pid := self._listen(None)) is None:
+            pass
+        return Forked(self, pid, *map(Path, paths))
+
+    def code(self, pid, timeout_s):
+        """Exit code of a child, or None where it still runs after the time."""
+        deadline = time.monotonic() + timeout_s
+        while pid not in self._codes:
+            left = deadline - time.monotonic()
+            self._listen(max(0.0, left))
+            if left <= 0:
+                break
+        return self._codes.get(pid)
+
+    def _listen(self, timeout_s):
+        ready, _, _ = select.select([self._process.stdout], [], [], timeout_s)
+        if not ready:
+            return None
+        read = os.read(self._process.stdout.fileno(), 65_536)
+        assert read, "the zygote ended"
+        *lines, self._rest = (self._rest + read).split(b"\n")
+        started = None
+        for answer in map(json.loads, lines):
+            if "ended" in answer:
+                self._codes[answer["ended"]] = answer["code"]
+            started = answer.get("started", started)
+        return started
+
+
+@dataclass(frozen=True)
+class Forked:
+    """A command that a zygote runs; as much of Popen as the tests use."""
+
+    zygote: Zygote
+    pid: int
+    out: Path
+    err: Path
+
+    def poll(self):
+        return self.zygote.code(self.pid, 0.0)
+
+    def send_signal(self, number):
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self):
+        self.send_signal(signal.SIGKILL)
+
+    def communicate(self, timeout):
+        if self.zygote.code(self.pid, timeout) is None:
+            raise subprocess.TimeoutExpired(str(self.out), timeout)
+        return self.out.read_text(), self.err.read_text()
+
+    @property
+    def returncode(self):
+        return self.poll()
 
 
 def until(holds, within_s=20.0, every_s=0.02):

@@ -18,7 +18,8 @@ from journal.engine.address import Address, read
 from journal.store import connect
 
 ROOT = Path(__file__).resolve().parents[3]
-TABLE = """CREATE TABLE IF NOT EXISTS {name} (n Int64, s String, x Float64, CONSTRAINT finite CHECK isFinite(x))
+TABLE = """CREATE TABLE IF NOT EXISTS {name} (
+    n Int64, s String, x Float64, CONSTRAINT finite CHECK isFinite(x))
 ENGINE = MergeTree ORDER BY n
 SETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1"""
 TYPES = {"n": "Int64", "s": "String", "x": "Float64"}
@@ -78,9 +79,7 @@ def running(tmp_path_factory):
                 "CREATE TABLE violet_runs (run_id String, started_at DateTime64(3, 'UTC')) "
                 "ENGINE = MergeTree ORDER BY run_id"
             )
-            store.command(
-                "INSERT INTO violet_runs VALUES ('old', '2025-01-01 00:00:00'), ('new', '2025-02-01 00:00:00')"
-            )
+            store.command("INSERT INTO violet_runs VALUES ('old', '2025-01-01'), ('new', '2025-02-01')")
         yield Running(data, engine, engine.address, read(data, "reader"))
     finally:
         engine.close()

@@ -144,6 +144,7 @@ ALLOWED = {
     "SELECT toString({run:String})": "new\n",
     "SHOW TABLES": "d\nv\nviolet_runs\n",
     "SHOW TABLES FORMAT JSONEachRow": '{"name":"d"}\n{"name":"v"}\n{"name":"violet_runs"}\n',
+    "SHOW TABLES LIKE 'v%'": "v\nviolet_runs\n",
     "DESCRIBE v": "n\tInt64\t\t\t\t\t\ns\tString\t\t\t\t\t\n",
     "DESC TABLE default.v FORMAT CSV": '"n","Int64","","","","",""\n"s","String","","","","",""\n',
     "EXISTS TABLE d": "1\n",
@@ -167,8 +168,8 @@ def state(store):
 
     def look():
         return store.rows(
-            "SELECT (SELECT groupArray((name, uuid)) FROM system.tables WHERE database = 'default') AS tables, "
-            "(SELECT (count(), sum(cityHash64(*))) FROM d) AS rows, (SELECT count() FROM system.functions) AS functions"
+            "SELECT (SELECT groupArray((name, uuid)) FROM system.tables WHERE database = 'default') AS t, "
+            "(SELECT (count(), sum(cityHash64(*))) FROM d) AS rows, (SELECT count() FROM system.functions)"
         )
 
     return look, look()

@@ -1,10 +1,11 @@
-"""An engine belongs to its directory: one at a time, found again, gone with its owner, exact after SIGKILL."""
+"""An engine belongs to its directory: one at a time, found again, gone with its owner, exact after a kill."""
 
 import json
 import os
 import signal
 import socket
 import stat
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -161,21 +162,19 @@ def test_a_killed_soak_leaves_no_process_behind(tmp_path, python, gone):
     assert gone(pid, 1.5)
 
 
-def test_ctrl_c_does_not_reach_the_engine_and_close_leaves_it_to_another_soak(tmp_path, gone):
+def test_ctrl_c_does_not_reach_the_engine_and_close_leaves_it_to_another_soak(tmp_path, python):
+    hold = (
+        "import sys; from pathlib import Path; from journal.lock import Lock; "
+        "lock = Lock.acquire(Path(sys.argv[1])); print(1, flush=True); sys.stdin.read()"
+    )
     engine = owner.start(tmp_path)
     assert os.getsid(engine.pid) != os.getsid(0)
     with Lock.acquire(soak_lock(tmp_path, "mine")):
-        child = os.fork()
-        if child == 0:
-            Lock.acquire(soak_lock(tmp_path, "theirs"))
-            time.sleep(30)
-            os._exit(0)
-        while held(soak_lock(tmp_path, "theirs")) is None:
-            time.sleep(0.01)
+        other = python(hold, soak_lock(tmp_path, "theirs"), stdin=subprocess.PIPE)
+        other.stdout.readline()
         engine.close()
         assert engine.alive()
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+        other.communicate()
         engine.close()
         assert not engine.alive()
 

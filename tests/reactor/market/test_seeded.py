@@ -13,7 +13,8 @@ from reactor.log.port import Chunk
 from reactor.market import scanner, seeded
 from reactor.record import Decoder, Fault, Plane, Scan
 from reactor.state import State
-from reactor.step import Rules, step
+from reactor.step import step
+from reactor.walk import Rules
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,170 @@
+"""The walk: records in offset order become columns, while the planes move the state.
+
+A walk takes chunks as they come, so that each record is decoded while it is warm, and keeps of a scan one tuple. What it
+gathered is one batch; `step.outcomes` lets the lanes run over it. Source: SPEC sections 2 to 4.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from numbers import Real
+from typing import Any, Final
+
+import msgspec
+
+from lanes.code import DcStatus, Reason, Reject
+from lanes.params import Profile
+from reactor import select
+from reactor.log.port import Chunk
+from reactor.record import MAX_BYTES, Decoder, Fault, Plane, Record, Scan, decode_typed
+from reactor.state import State, StreamState
+
+Foreign = Callable[[Scan, Mapping[str, Mapping[str, Any] | None]], float]
+# (position, stream code, scan_id, ts_ms, vel_div, w750, dc code, asset code, reasons, version of the planes)
+ScanRow = tuple[int, int, int, int, float, float, int, int, int, int]
+
+_DC: Final[dict[str | None, int]] = {None: 0} | {s.name: s.value for s in DcStatus if s is not DcStatus.UNKNOWN}
+_UNKNOWN_DC: Final = DcStatus.UNKNOWN.value
+_NAN: Final = float("nan")
+# Plain integers: an enum's shift would be a tenth of the walk.
+DUP_SCAN: Final = 1 << Reason.DUP_SCAN
+NO_SIGNAL: Final = 1 << Reason.NO_SIGNAL
+CADENCE: Final = 1 << Reason.CADENCE
+NO_ELIGIBLE_ASSET: Final = 1 << Reason.NO_ELIGIBLE_ASSET
+_OUT_OF_ORDER: Final = 1 << Reason.OUT_OF_ORDER
+_SYMBOL_DROPPED: Final = 1 << Reason.SYMBOL_DROPPED
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What decides, fixed for a segment: the profile, and kernels that take a lane's place."""
+
+    profile: Profile
+    kernels: Mapping[str, Foreign] = field(default_factory=dict)
+
+
+class Names:
+    """Strings of a batch as codes."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = list(names)
+        self._codes = {name: code for code, name in enumerate(names)}
+
+    def code(self, name: str) -> int:
+        """The name's code; a new name gets the next."""
+        code = self._codes.get(name)
+        if code is None:
+            code = self._codes[name] = len(self.names)
+            self.names.append(name)
+        return code
+
+
+class Walk:
+    """What was gathered of one partition since the last batch. Positions count its records from 0."""
+
+    def __init__(self, state: State, rules: Rules, decoder: Decoder) -> None:
+        self.state, self.rules, self.decoder = state, rules, decoder
+        self.offsets: list[int] = []
+        self.values: list[bytes | None] = []
+        self.cut: dict[int, tuple[int, str]] = {}
+        self.scans: list[ScanRow] = []
+        self.foreign: dict[str, list[float]] = {lane: [] for lane in rules.kernels}
+        self.planes: list[tuple[int, Plane]] = []
+        self.faults: dict[int, Fault] = {}
+        self.versions: list[tuple[float, ...]] = []  # planes as scans saw them: the known ones, and the posture's code
+        self.streams, self.assets, self.postures = Names(), Names(""), Names()
+        self._excluded = frozenset(rules.profile.select.excluded)
+        self._thr = rules.profile.base.thr
+        for stream in state.streams.values():
+            stream.dirty = True
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def take(self, chunk: Chunk) -> None:
+        """Decode records and move the state past them."""
+        first = len(self.offsets)
+        self.offsets += chunk.offsets
+        self.values += chunk.values
+        self.cut |= chunk.cut
+        scan, stream_of, scans, planes, cut = self._scan, self.state.stream, self.scans, self.planes, chunk.cut
+        typed, check, slow = decode_typed, self.decoder.check, self.decoder.slow
+        streams, symbols = self.decoder.streams, self.decoder.symbols
+        for at, raw in enumerate(chunk.values, first):
+            record: Record
+            try:
+                record = typed(raw)  # type: ignore[arg-type]  # a tombstone raises
+                if not (  # a scan of known names and no context needs no further look
+                    type(record) is Scan
+                    and record.stream in streams
+                    and symbols.issuperset(record.prices)
+                    and symbols.issuperset(record.irp or ())
+                    and not record.context
+                    and len(raw) <= MAX_BYTES  # type: ignore[arg-type]
+                ):
+                    record = check(record, raw)  # type: ignore[arg-type]
+            except Exception:
+                record = slow(raw)
+            if cut and self.offsets[at] in cut:
+                record = self._too_large(at)
+            if type(record) is Scan:
+                scans.append(scan(at, record, stream_of(record.stream)))
+            elif type(record) is Plane:
+                stream_of(record.stream).apply(record)
+                planes.append((at, record))
+            else:
+                self.faults[at] = record  # type: ignore[assignment]  # mypy does not narrow by exact type
+
+    def _scan(self, at: int, scan: Scan, stream: StreamState) -> ScanRow:
+        vel_div, ts_ms, asset = scan.vel_div, scan.ts_ms, 0
+        if self.foreign:
+            self._foreign(at, scan, stream)
+        if stream.repeat(scan.scan_id, ts_ms):
+            reasons = DUP_SCAN
+        else:
+            stream.scans += 1  # the cadence counts scans that are not repeats
+            if not vel_div < self._thr:
+                reasons = NO_SIGNAL
+            elif stream.scans % stream.decide:
+                reasons = CADENCE
+            else:
+                symbol = select.asset(scan, self.rules.profile.select, self._excluded)
+                reasons = 0 if symbol is not None else NO_ELIGIBLE_ASSET
+                asset = self.assets.code(symbol or "")
+        if ts_ms < stream.last_ts_ms:
+            reasons |= _OUT_OF_ORDER
+        stream.last_ts_ms = ts_ms
+        if min(scan.prices.values()) <= 0.0:
+            reasons |= _SYMBOL_DROPPED
+        if stream.dirty:
+            self._version(scan.stream, stream)
+        w750 = scan.w750
+        return (
+            at, stream.code, scan.scan_id, ts_ms, vel_div, _NAN if w750 is None else w750,
+            _DC.get(scan.dc_status, _UNKNOWN_DC), asset, reasons, stream.version,
+        )  # fmt: skip
+
+    def _version(self, name: str, stream: StreamState) -> None:
+        """Keep the planes as this scan sees them."""
+        stream.code, stream.version, stream.dirty = self.streams.code(name), len(self.versions), False
+        self.versions.append((*msgspec.structs.astuple(stream.known), self.postures.code(stream.posture)))
+
+    def _foreign(self, at: int, scan: Scan, stream: StreamState) -> None:
+        for lane, kernel in self.rules.kernels.items():
+            try:
+                value = _real(kernel(scan, stream.planes(lane)))
+            except Exception as error:  # a foreign kernel's fault is a reject with the lane's name, never a stall
+                detail = f"{type(error).__name__}: {error}"[:200]
+                known = ("scan", scan.stream, scan.scan_id, scan.ts_ms)
+                self.faults[at] = Fault(Reject.LANE_ERROR, detail, *known, lane)
+                value = _NAN
+            self.foreign[lane].append(value)
+
+    def _too_large(self, at: int) -> Fault:
+        return Fault(Reject.TOO_LARGE, f"{self.cut[self.offsets[at]][0]} bytes; at most {MAX_BYTES}")
+
+
+def _real(value: object) -> float:
+    """A kernel's answer; float() alone would take text."""
+    if not isinstance(value, Real):
+        raise TypeError(f"must return a float, was {type(value).__name__}")
+    return float(value)

@@ -1,0 +1,126 @@
+"""Publishing: a topic holds exactly the archive's lines, whatever happens to the publisher."""
+
+import hashlib
+import random
+import signal
+import time
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
+from tests.integration import records
+from tests.integration.soaking import ended, produce, until, violet
+
+
+def publish(broker, topic, path, *more):
+    return violet("publish", "--scans", path, "--bootstrap-servers", broker.bootstrap, "--topic", topic, "--json", *more)
+
+
+def read(broker, topic, count, partition=0):
+    """(value, headers) of the first `count` records, and proof that there are no more."""
+    consumer = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": "t", "enable.auto.commit": False, "log_level": 0})
+    consumer.assign([TopicPartition(topic, partition, 0)])
+    found, deadline = [], time.monotonic() + 30.0
+    try:
+        while len(found) < count and time.monotonic() < deadline:
+            found += [m for m in consumer.consume(10_000, 0.3) if m.error() is None]
+        found += [m for m in consumer.consume(10, 0.5) if m.error() is None]
+    finally:
+        consumer.close()
+    assert [m.offset() for m in found] == list(range(count))
+    return found
+
+
+def test_every_line_lies_at_its_own_number(broker, mixed):
+    lines = mixed.read_bytes().split(b"\n")[:-1]
+    said = publish(broker, "whole", mixed)
+    assert said.json == {"topic": "whole", "partitions": 1, "lines": 600, "published": 600, "there": 0}
+    for line, message in zip(lines, read(broker, "whole", 600), strict=True):
+        if len(line) <= 900_000:
+            assert (message.value() or b"") == line
+            assert message.key() in (b"ng7", None)
+
+
+def test_it_goes_on_where_the_topic_ends(broker, mixed):
+    lines = mixed.read_bytes().split(b"\n")[:-1]
+    topic = broker.create_topic()
+    produce(broker.bootstrap, topic, lines[:250])
+    assert publish(broker, topic, mixed).json == {"topic": topic, "partitions": 1, "lines": 600, "published": 350, "there": 250}
+    assert (read(broker, topic, 600)[599].value() or b"") == lines[599]
+
+
+def test_two_partitions_are_gone_on_with_each_from_its_own_end(kafka, two_streams, tmp_path):
+    lines = two_streams.read_bytes().split(b"\n")[:-1]
+    head = records.write(tmp_path / "head.jsonl", lines[:200])
+    assert publish(kafka, "halves", head, "--partitions", 2).json["published"] == 200
+    assert publish(kafka, "halves", two_streams, "--partitions", 2).json | {"there": 200, "published": 400} == {
+        "topic": "halves", "partitions": 2, "lines": 600, "there": 200, "published": 400}  # fmt: skip
+    refused = publish(kafka, "halves", two_streams, "--partitions", 3)
+    assert refused.code == 3
+    assert "--partitions 2" in refused.err
+
+
+def test_other_content_is_refused_and_nothing_is_added(kafka, tmp_path):
+    lines = records.plain(40)
+    topic = kafka.create_topic()
+    produce(kafka.bootstrap, topic, [*lines[:20], records.scan(999), *lines[21:30]])
+    refused = publish(kafka, topic, records.write(tmp_path / "a.jsonl", lines))
+    assert refused.code == 3
+    assert "offset 20" in refused.err
+    assert "fresh topic" in refused.err
+    longer = publish(kafka, topic, records.write(tmp_path / "b.jsonl", [*lines[:20], records.scan(999)]))
+    assert longer.code == 3
+    assert "more records" in longer.err
+    read(kafka, topic, 30)
+
+
+def test_lines_too_long_for_a_broker_reject_with_the_digest_of_the_whole_line(kafka, journal, tmp_path):
+    longs = [records.LONG[:900_001], b'{"v":1,' + b"y" * 5_000_000, records.scan(7, context={"a": "z" * 20_000})]
+    lines = [records.scan(1), longs[0], records.scan(2), longs[1], longs[2], records.scan(3)]
+    path = records.write(tmp_path / "long.jsonl", lines)
+    topic = kafka.create_topic()
+    assert publish(kafka, topic, path).json["published"] == 6
+    assert [len(m.value()) for m in read(kafka, topic, 6)][1:4:2] == [16_384, 16_384]
+    assert publish(kafka, topic, path).json["there"] == 6  # a cut line compares equal by its digest
+    path.write_bytes(path.read_bytes().replace(b"yy\n", b"yx\n"))
+    assert publish(kafka, topic, path).code == 3
+    followed = journal.soak(bootstrap_servers=kafka.bootstrap, topic=topic, until="6")
+    path.write_bytes(path.read_bytes().replace(b"yx\n", b"yy\n"))
+    embedded = journal.soak(scans=path)
+    sql = "SELECT log_offset, code, bytes, lower(digest) AS digest, length(raw) AS kept FROM rejects WHERE run_id = {run:String} ORDER BY log_offset"
+    for soaked in (followed, embedded):
+        assert journal.rows(sql, run=soaked.run_id) == [
+            {"log_offset": n, "code": "TOO_LARGE", "bytes": len(lines[n]), "kept": 16_384,
+             "digest": hashlib.sha256(lines[n]).hexdigest()} for n in (1, 3)]  # fmt: skip
+        assert (soaked.summary["decisions"], soaked.summary["lost"]) == (4, 0)
+    assert followed.hash == embedded.hash
+
+
+def killed_while_publishing(spawn, broker, path, topic, at_least):
+    """Kill a publisher once this many records are there."""
+    process = spawn("publish", "--scans", path, "--bootstrap-servers", broker.bootstrap, "--topic", topic)
+    consumer = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": "w", "log_level": 0})
+    try:
+        until(lambda: topic in consumer.list_topics(timeout=5.0).topics or process.poll() is not None)
+        place = TopicPartition(topic, 0)
+        until(lambda: consumer.get_watermark_offsets(place, timeout=5.0)[1] >= at_least or process.poll() is not None, every_s=0.001)
+        process.kill()
+    finally:
+        consumer.close()
+    return ended(process).code
+
+
+@pytest.mark.parametrize("times", [1, pytest.param(10, marks=[pytest.mark.slow, pytest.mark.timeout(300)])])
+def test_a_publisher_killed_midway_leaves_exactly_the_archive(kafka, spawn, tmp_path, times):
+    count, dice = 60_000, random.Random(times)
+    lines = [records.scan(n % 3_000) for n in range(count)]
+    path = records.write(tmp_path / "many.jsonl", lines)
+    cut = 0
+    for number in range(times):
+        topic = f"killed-{times}-{number}"
+        cut += killed_while_publishing(spawn, kafka, path, topic, dice.randrange(1, count // 2)) == -signal.SIGKILL
+        said = publish(kafka, topic, path)
+        assert said.code == 0, said.err
+        assert said.json["there"] + said.json["published"] == count
+        assert hashlib.sha256(b"".join(m.value() for m in read(kafka, topic, count))).digest() == hashlib.sha256(b"".join(lines)).digest()
+    assert cut  # at least one of them was really in the middle

@@ -1,0 +1,193 @@
+"""State of a stream as of an offset: planes by offset alone, exact identities, cadence, a dump that loses no bit."""
+
+import json
+import math
+from collections import deque
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reactor.record import Decoder, Plane
+from reactor.state import ALERTED, IDENTITIES, State, StreamState
+from tests import strategies
+from tests.strategies import START_MS, encode, plane
+
+EXTREME = (5e-324, -0.0, 1.7976931348623157e308, 0.1 + 0.2, 2.0**-1074 * 3, 1.0 / 3.0, 123456789.12345678)
+
+
+def decoded(record):
+    record = Decoder().decode(encode(record))
+    assert isinstance(record, Plane)
+    return record
+
+
+def after(*records):
+    state = State()
+    for record in records:
+        state.stream(record["stream"]).apply(decoded(record))
+    return state
+
+
+def known(stream):
+    """Every plane of a stream, NaN as None, so that equal means the same bits."""
+    values = msgspec.structs.asdict(stream.known)
+    return {n: None if math.isnan(v) else v.hex() for n, v in values.items()}, stream.posture, stream.decide
+
+
+# -- planes --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("seq", "ts_ms"), [(0, START_MS - 10**9), (99, START_MS + 10**9), (5, START_MS)])
+def test_the_last_plane_by_offset_holds_whatever_its_seq_or_ts_ms(seq, ts_ms):
+    first = plane("acb", {"boost": 1.5}, seq=5)
+    state = after(first, plane("acb", {"boost": 1.2}, seq=seq, ts_ms=ts_ms))
+    assert state.stream("ng7").known.acb_x == 1.2
+    assert state.stream("ng7").known.acb_ts_ms == ts_ms
+
+
+@pytest.mark.parametrize(("name", "value"), strategies.PLAIN.items())
+def test_a_plane_acts_on_its_own_stream_only(name, value):
+    state = after(*strategies.planes(stream="a", **{name: value}))
+    before = known(state.stream("b")), known(StreamState())
+    assert before[0] == before[1]
+    assert known(state.stream("a")) != before[0]
+
+
+@pytest.mark.parametrize("name", [*strategies.PLAIN, "cadence"])
+def test_a_plane_changes_nothing_but_its_own_value(name):
+    values = strategies.PLAIN | {"cadence": {"decide": 1}}
+    other = {
+        "acb": {"signals": 2.0}, "meta": {"boost": 2.0}, "mc": {"scale": 0.5}, "ob": {"mult": 0.9},
+        "esof": {"score": 0.1}, "posture": {"posture": "STALKER"}, "capital": {"capital_usd": 1.0},
+        "cadence": {"decide": 4},
+    }  # fmt: skip
+    every = [plane(n, v) for n, v in values.items()]
+    was = known(after(*every).stream("ng7"))
+    now = known(after(*every, plane(name, other[name], ts_ms=START_MS + 1)).stream("ng7"))
+    changed = {n for n in was[0] if was[0][n] != now[0][n]}
+    assert all(n == name or n.startswith(f"{name}_") for n in changed)
+    assert (was[1] != now[1]) == (name == "posture")
+    assert (was[2] != now[2]) == (name == "cadence")
+
+
+def test_a_multiplier_form_after_an_input_form_counts_alone_and_the_other_way_round():
+    inputs = {"eff_imb": -0.2, "agree": 0.9, "n_assets": 6}
+    stream = after(plane("ob", inputs), plane("ob", {"mult": 1.1})).stream("ng7")
+    assert stream.planes("ob") == {"ob": {"mult": 1.1, "ts_ms": START_MS}}
+    stream = after(plane("ob", {"mult": 1.1}), plane("ob", inputs)).stream("ng7")
+    assert stream.planes("ob") == {"ob": inputs | {"ts_ms": START_MS}}
+
+
+def test_a_foreign_kernel_sees_the_planes_of_its_lane_in_the_form_they_came_in():
+    stream = after(
+        plane("acb", {"signals": 2.0}), plane("mc", {"scale": 0.5}), plane("esof", {"score": 0.1}, ts_ms=START_MS + 7)
+    ).stream("ng7")
+    assert stream.planes("acb") == {
+        "acb": {"signals": 2.0, "ts_ms": START_MS}, "meta": None, "mc": {"scale": 0.5, "ts_ms": START_MS},
+    }  # fmt: skip
+    assert stream.planes("esof") == {"esof": {"score": 0.1, "ts_ms": START_MS + 7}}
+    assert stream.planes("ob") == {"ob": None}
+    assert stream.planes("base") == stream.planes("dc") == {}
+
+
+@pytest.mark.parametrize("missing", ALERTED)
+def test_a_state_is_complete_only_when_every_plane_was_seen(missing):
+    every = strategies.planes()
+    assert after(*every).complete()
+    assert not after(*(p for p in every if p["name"] != missing)).complete()
+    assert not after(*every, plane("acb", {"boost": 1.0}, stream="other")).complete()
+
+
+# -- identities ----------------------------------------------------------------------------------------------------
+
+
+def test_4096_scans_back_is_a_repeat_and_4097_is_not():
+    stream = StreamState()
+    assert [stream.repeat(i, START_MS) for i in range(IDENTITIES)] == [False] * 4_096
+    assert stream.repeat(0, START_MS)  # 4,096 back
+    assert not stream.repeat(-1, START_MS)
+    assert not stream.repeat(1, START_MS)  # 4,097 back
+    assert len(stream.seen) <= IDENTITIES
+
+
+def test_a_repeat_is_itself_the_last_sight_of_its_identity():
+    stream = StreamState()
+    stream.repeat(7, START_MS)
+    for i in range(100, 100 + 4_000):
+        stream.repeat(i, START_MS)
+    assert stream.repeat(7, START_MS)
+    for i in range(10_000, 10_000 + 4_095):
+        stream.repeat(i, START_MS)
+    assert stream.repeat(7, START_MS)  # 4,096 after the repeat, though 8,000 after the first
+
+
+def test_an_identity_is_stream_scan_id_and_ts_ms():
+    state = State()
+    assert not state.stream("a").repeat(1, START_MS)
+    assert not state.stream("a").repeat(1, START_MS + 1)
+    assert not state.stream("a").repeat(2, START_MS)
+    assert not state.stream("b").repeat(1, START_MS)
+    assert state.stream("a").repeat(1, START_MS)
+
+
+@settings(max_examples=60)
+@given(st.lists(st.integers(0, 40), max_size=300), st.integers(1, 20))
+def test_repeats_are_those_of_a_plain_window(scan_ids, window):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("reactor.state.IDENTITIES", window)
+        stream, last = StreamState(), deque(maxlen=window)
+        for scan_id in scan_ids:
+            assert stream.repeat(scan_id, START_MS) == (scan_id in last)
+            last.append(scan_id)
+            assert set(stream.seen) == {(each, START_MS) for each in last}
+
+
+@settings(max_examples=60)
+@given(st.lists(st.integers(0, 40), max_size=200), st.integers(0, 200), st.integers(1, 20))
+def test_identities_read_back_are_the_same_window(scan_ids, at, window):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("reactor.state.IDENTITIES", window)
+        whole = State()
+        for scan_id in scan_ids[:at]:
+            whole.stream("a").repeat(scan_id, START_MS)
+        back = [("a", scan_id, START_MS) for scan_id in scan_ids[:at][-window:]]
+        resumed = State.load(whole.dump(), back)
+        for scan_id in scan_ids[at:]:
+            assert resumed.stream("a").repeat(scan_id, START_MS) == whole.stream("a").repeat(scan_id, START_MS)
+
+
+# -- dump and load -------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=100)
+@given(st.lists(strategies.plane_records, max_size=12))
+def test_a_dump_is_json_and_loads_to_the_same_bits(records):
+    state = after(*records)
+    for stream in state.streams.values():
+        stream.scans, stream.last_ts_ms = 2**40 + 1, START_MS
+    loaded = State.load(state.dump(), [])
+    assert {n: known(s) for n, s in loaded.streams.items()} == {n: known(s) for n, s in state.streams.items()}
+    assert [(s.scans, s.last_ts_ms) for s in loaded.streams.values()] == [(2**40 + 1, START_MS)] * len(state.streams)
+    assert loaded.dump() == state.dump()
+    assert json.loads(state.dump()).keys() == state.streams.keys()
+
+
+@pytest.mark.parametrize("value", EXTREME)
+def test_extreme_floats_survive_a_dump(value):
+    state = State()
+    found = state.stream("ng7").known
+    for name in found.__struct_fields__:
+        setattr(found, name, value)
+    loaded = State.load(state.dump(), []).stream("ng7").known
+    assert {v.hex() for v in msgspec.structs.astuple(loaded)} == {value.hex()}
+
+
+def test_an_empty_state_is_an_empty_object():
+    assert State().dump() == b"{}"
+    assert State.load(b"{}", []).streams == {}
+
+
+def test_a_stream_known_by_its_identities_alone_is_there():
+    assert State.load(b"{}", [("a", 1, START_MS)]).stream("a").repeat(1, START_MS)
