@@ -12,13 +12,13 @@ from typing import Any, Final
 
 import msgspec
 
-from journal.row import TABLES, row_hash_sql
+from journal.row import COLUMNS, TABLES, row_hash_sql
 from journal.run import Run, Segment, segments
 from journal.store import Store
 from lanes.code import Outcome
 from lanes.params import Profile
 
-PASS: Final = "PASS"
+PASS: Final = "PASS"  # noqa: S105 - a verdict
 HOLD: Final = "HOLD"
 FAIL: Final = "FAIL"
 _WORST: Final = (FAIL, HOLD, PASS)
@@ -26,6 +26,12 @@ EXIT: Final = {PASS: 0, FAIL: 1, HOLD: 2}
 ENDED_EARLY: Final = "ended before its end"  # by --for or `violet end`: what it did not read is not lost
 MIN_DECISIONS: Final = 100
 TRUST: Final = "HOLD (no kernels of BLUE and no trades of BLUE to compare with)"
+# The constraints of sql/0004 and 0005, again, over what is stored.
+_SOUND: Final = " AND ".join(
+    [f"isFinite({c.name})" for c in COLUMNS[Outcome.DECISION] if c.word == "float" and c.name != "w750"]
+    + [f"{name} >= 0" for name in ("dc", "acb_boost", "meta_boost", "mc_scale", "ob", "esof")]
+    + ["capital_usd > 0", "ts_ms >= 1230768000000", "ts_ms < 4102444800000", "scan_id >= 0", "notEmpty(stream)"]
+)
 _SCANS: Final = "(SELECT * FROM violet_decisions UNION ALL SELECT * FROM violet_evaluations)"
 
 
@@ -133,7 +139,8 @@ def corrupt_batches(store: Store, scope: Scope) -> list[dict[str, Any]]:
     for kind in Outcome:
         name = f"{kind.name.lower()}s"
         sql = (
-            "SELECT b.topic AS topic, b.partition AS partition, b.first_offset AS first_offset, count() AS n, sum(h) AS hash "
+            "SELECT b.topic AS topic, b.partition AS partition, b.first_offset AS first_offset, "
+            "count() AS n, sum(h) AS hash "
             f"FROM (SELECT topic, partition, log_offset, {row_hash_sql(kind)} AS h FROM {TABLES[kind]} FINAL "
             f"WHERE {scope.where}) AS r ASOF JOIN (SELECT topic, partition, first_offset FROM violet_batches FINAL "
             f"WHERE phase = 'COMPLETE' AND {scope.where}) AS b ON r.topic = b.topic AND r.partition = b.partition "
@@ -173,7 +180,11 @@ def summary(store: Store, run: Run, since_ms: int | None = None) -> dict[str, An
     whole = figures(store, run, Scope(run.run_id, since_ms=since_ms))
     held = [f"{c.name} {c.verdict}" for j in judged for c in j.clauses if c.verdict != PASS]
     listed = [
-        {"segment": j.segment, "verdict": j.verdict, "clauses": [asdict(c) for c in j.clauses if c.verdict != PASS]}
+        {
+            "segment": j.segment,
+            "verdict": j.verdict,
+            "clauses": [asdict(c) for c in j.clauses if c.verdict != PASS],
+        }
         for j in judged
     ]
     kernels = {k: v for s in segments(store, run.run_id) for k, v in s.kernels.items()}
@@ -203,32 +214,37 @@ def _judge(store: Store, run: Run, scope: Scope, profile: Profile) -> Judged:
         f"FROM violet_decisions FINAL WHERE {scope.where_scans}",
         {**scope.params, "pegged": list(profile.select.excluded), "abs": profile.fanin.abs_max},
     )[0]
-    broken = store.rows(
-        "SELECT countIf(NOT isFinite(base) OR NOT isFinite(cap) OR NOT isFinite(leverage) OR NOT isFinite(notional_usd) "
-        f"OR stream = '' OR scan_id < 0) AS n FROM {_SCANS} WHERE {scope.where_scans}",
-        scope.params,
-    )[0]["n"]
+    broken = sum(
+        store.rows(f"SELECT countIf(NOT ({rule})) AS n FROM {table} FINAL WHERE {scope.where_scans}", scope.params)[0][
+            "n"
+        ]
+        for table, rule in (
+            ("violet_decisions", f"{_SOUND} AND notEmpty(asset) AND bitAnd(reasons, 15) = 0"),
+            ("violet_evaluations", f"{_SOUND} AND empty(asset) AND bitAnd(reasons, 15) != 0"),
+        )
+    )
     errors = store.rows(
-        "SELECT count() AS n FROM violet_incidents WHERE run_id = {run:String} AND severity = 'ERROR'", scope.params
+        "SELECT count() AS n FROM violet_incidents WHERE run_id = {run:String} AND severity = 'ERROR'",
+        scope.params,
     )[0]["n"]
     n, floor, top = d["n"], profile.base.min_lev, profile.fanin.abs_max
     thr = profile.base.thr
     clauses = (
         _zero("pegged_decisions", "count of decisions on one of the 10 pegged symbols", d["pegged"]),
         _zero("broken_rows", "rows that break a constraint on audit", broken),
-        _zero("orders", "writes that the reactor tried outside its tap topics", f["orders"], True),
+        _zero("orders", "writes that the reactor tried outside its tap topics", f["orders"], by_construction=True),
         _zero("error_incidents", "incidents of level error", errors),
         _zero("lost", "deliverable offsets of the range without outcome", f["lost"]),
         _zero("doubled", "offsets with outcomes of two kinds, or raw rows of one key that differ", f["doubled"]),
         _zero("corrupt", "batches whose recomputed hash differs", f["corrupt"]),
-        Clause("side", "share of decisions that are SHORT", 1.0 if n else None, "= 1", PASS if n else HOLD, True),
+        _always(n, "side", "share of decisions that are SHORT"),
         _of(n, "signal", "max(vel_div) of decisions", d["top"], f"< {thr}", lambda x: x < thr),
         _of(n, "conviction_low", "min(leverage_fanin)", d["low"], f">= {floor}", lambda x: x >= floor),
         _of(n, "conviction_high", "max(leverage_fanin)", d["high"], f"<= {top}", lambda x: x <= top),
-        _zero("abs_exact", "decisions bound by ABS whose fraction * leverage_fanin is not fraction * abs_max", d["off_abs"]),
+        _zero("abs_exact", "decisions bound by ABS with fraction * leverage_fanin != fraction * abs_max", d["off_abs"]),
         _zero("one_per_scan", "decisions - distinct (stream, scan_id, ts_ms)", d["repeated"]),
-        Clause("schema", "share of journaled rows that satisfy the schema", 1.0 if n else None, "= 1", PASS if n else HOLD, True),
-        _share("coverage", "(decisions + evaluations) / (those + rejects not known to be planes)", f["coverage"], 0.95, 0.80),
+        _always(n, "schema", "share of journaled rows that satisfy the schema"),
+        _share("coverage", "scans with outcome / (those + rejects not known to be planes)", f["coverage"], 0.95, 0.80),
         _share("time_coverage", "1 - sum(gap - c) / (last - first), worst stream", f["time_coverage"], 0.95, -math.inf),
         _at_most("rejects", "rejects / outcomes", f["reject_share"], 0.01),
         Clause("decisions", "count of decisions", n, f">= {MIN_DECISIONS}", PASS if n >= MIN_DECISIONS else HOLD),
@@ -236,8 +252,13 @@ def _judge(store: Store, run: Run, scope: Scope, profile: Profile) -> Judged:
     return Judged(scope.segment or 0, worst([c.verdict for c in clauses]), clauses)
 
 
-def _zero(name: str, formula: str, figure: int, by_construction: bool = False) -> Clause:
-    return Clause(name, formula, figure, "= 0", PASS if figure == 0 else FAIL, by_construction)
+def _zero(name: str, formula: str, figure: int, *, by_construction: bool = False) -> Clause:
+    return Clause(name, formula, figure, "= 0", PASS if figure == 0 else FAIL, by_construction=by_construction)
+
+
+def _always(n: int, name: str, formula: str) -> Clause:
+    """What the tables themselves enforce: a share of 1 wherever there are rows."""
+    return Clause(name, formula, 1.0 if n else None, "= 1", PASS if n else HOLD, by_construction=True)
 
 
 def _of(n: int, name: str, formula: str, figure: float, bound: str, holds: Callable[[float], bool]) -> Clause:
@@ -265,8 +286,8 @@ def _span(store: Store, scope: Scope) -> dict[str, int]:
     From the first batch of a segment's partition to its last one every offset must be in a batch or in a skipped range.
     """
     batches = store.rows(
-        "SELECT segment, topic, partition, first_offset, last_offset, skipped, decisions + evaluations + planes + rejects AS n "
-        f"FROM violet_batches FINAL WHERE phase = 'COMPLETE' AND {scope.where} ORDER BY segment, topic, partition, first_offset",
+        "SELECT segment, topic, partition, first_offset, last_offset, skipped FROM violet_batches FINAL "
+        f"WHERE phase = 'COMPLETE' AND {scope.where} ORDER BY segment, topic, partition, first_offset",
         scope.params,
     )
     first: dict[tuple[int, str, int], int] = {}
@@ -281,7 +302,9 @@ def _span(store: Store, scope: Scope) -> dict[str, int]:
         skipped[key] = skipped.get(key, 0) + sum(b - a + 1 for a, b in gaps)
     journaled = store.rows(
         "SELECT uniqExact(topic, partition, log_offset) AS n FROM ("
-        + " UNION ALL ".join(f"SELECT topic, partition, log_offset FROM {t} WHERE {scope.where}" for t in TABLES.values())
+        + " UNION ALL ".join(
+            f"SELECT topic, partition, log_offset FROM {t} WHERE {scope.where}" for t in TABLES.values()
+        )
         + ")",
         scope.params,
     )[0]["n"]

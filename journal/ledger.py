@@ -227,7 +227,8 @@ def positions(store: Store, run_id: str) -> dict[int, Position]:
     intents = store.rows(
         "SELECT partition, first_offset, last_offset, digest, segment FROM violet_batches FINAL "
         "WHERE run_id = {run:String} AND phase = 'INTENT' AND (topic, partition, first_offset) NOT IN "
-        "(SELECT topic, partition, first_offset FROM violet_batches WHERE run_id = {run:String} AND phase = 'COMPLETE')",
+        "(SELECT topic, partition, first_offset FROM violet_batches "
+        "WHERE run_id = {run:String} AND phase = 'COMPLETE')",
         {"run": run_id},
     )
     doubts = {row["partition"]: row for row in intents}
@@ -268,7 +269,9 @@ def audit(store: Store, run_id: str) -> None:
     detached = store.rows("SELECT table, name, reason FROM system.detached_parts WHERE table LIKE 'violet_%'")
     if detached:
         names = ", ".join(f"{row['table']}/{row['name']} ({row['reason']})" for row in detached[:5])
-        raise Refusal(f"the engine set parts of the journal aside: {names}; fix: restore DIR/engine from a backup, or --new")
+        raise Refusal(
+            f"the engine set parts of the journal aside: {names}; fix: restore DIR/engine from a backup, or --new"
+        )
     for kind in _KINDS:
         name = f"{kind.name.lower()}s"
         sql = (

@@ -35,10 +35,8 @@ class Script:
 
 def scripts() -> list[Script]:
     """The migrations of this code, in order; raises ValueError where the numbers have a gap."""
-    found = []
-    for entry in sorted(resources.files("sql").iterdir(), key=lambda e: e.name):
-        if match := _NAME.fullmatch(entry.name):
-            found.append(Script(int(match[1]), entry.name, entry.read_text("utf-8")))
+    entries = sorted(resources.files("sql").iterdir(), key=lambda e: e.name)
+    found = [Script(int(match[1]), e.name, e.read_text("utf-8")) for e in entries if (match := _NAME.fullmatch(e.name))]
     if [s.version for s in found] != list(range(1, len(found) + 1)):
         raise ValueError(f"migrations must be numbered 1 to n without a gap, were {[s.version for s in found]}")
     return found
@@ -69,7 +67,7 @@ def pending(store: Store) -> list[Script]:
         was = applied.get((script.version, script.name))
         if was is not None and was != script.checksum:
             raise Refusal(
-                f"migration {script.name} was edited after it was applied; fix: restore the file and add a new migration"
+                f"migration {script.name} was edited after it was applied; fix: restore the file, add a new one"
             )
     due = [s for s in mine if (s.version, s.name) not in applied]
     return due + [v for v in views() if due or applied.get((0, v.name)) != v.checksum]

@@ -78,8 +78,10 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """What decided from `first_offset` of a partition on. `params` is the profile as JSON, `kernels` lane
-    to hash, `state` the state at that offset."""
+    """What decided from `first_offset` of a partition on.
+
+    params: the profile as JSON. kernels: lane to hash. state: JSON of the state at that offset.
+    """
 
     run_id: str
     segment: int
@@ -98,7 +100,9 @@ class Segment:
         """What of the deciding differs from another segment, by name."""
         names = []
         if self.params_hash != other.params_hash:
-            names.append(f"profile or params ({self.profile} {self.params_hash}, was {other.profile} {other.params_hash})")
+            names.append(
+                f"profile or params ({self.profile} {self.params_hash}, was {other.profile} {other.params_hash})"
+            )
         if self.code_hash != other.code_hash:
             names.append(f"code ({self.code_hash}, was {other.code_hash})")
         if dict(self.kernels) != dict(other.kernels):

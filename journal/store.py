@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any, Final, Self
 
 from clickhouse_connect import get_client
+from clickhouse_connect.driver import options
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 from clickhouse_connect.driver.httputil import get_pool_manager
@@ -19,6 +20,9 @@ from journal.engine.address import Address
 # What passes, so a batch waits for it: timeout, too many queries, memory, network, disk full, too many parts.
 AWAY_CODES: Final = frozenset({159, 202, 209, 210, 236, 241, 243, 252, 319, 999})
 TIMEOUT_S: Final = 120
+
+# The driver would import pandas at the first insert, half a second, to see that a list of columns is no DataFrame.
+options.pd = options.pd_time_test = None
 
 
 class JournalAway(Exception):

@@ -35,9 +35,7 @@ Share = Annotated[float, _must("in 0..1", lambda x: 0.0 <= x <= 1.0)]
 Boost = Annotated[float, _must("at least 1", lambda x: x >= 1.0)]
 Count = Annotated[int, _must("zero or positive", lambda x: x >= 0)]
 SpanMs = Annotated[int, _must("zero or positive", lambda x: x >= 0)]
-KernelPath = Annotated[
-    str, _must("package.module:factory", lambda x: re.fullmatch(r"\w+(\.\w+)*:\w+", x) is not None)
-]
+KernelPath = Annotated[str, _must("package.module:factory", lambda x: re.fullmatch(r"\w+(\.\w+)*:\w+", x) is not None)]
 Symbols = Annotated[tuple[str, ...], _must("exactly 10 symbols", lambda x: len(x) == 10 == len(set(x)))]
 
 

@@ -38,8 +38,10 @@ def load(profile: Profile) -> Kernels:
         try:
             module = importlib.import_module(module_name)
             kernel = getattr(module, factory)(params)
-        except Exception as error:
-            raise Refusal(f"[{lane.name}] kernel {params.kernel!r} cannot be made: {type(error).__name__}: {error}") from None
+        except Exception as error:  # noqa: BLE001 - whatever a foreign module raises is a refusal
+            raise Refusal(
+                f"[{lane.name}] kernel {params.kernel!r} cannot be made: {type(error).__name__}: {error}"
+            ) from None
         if not callable(kernel):
             raise Refusal(f"[{lane.name}] kernel {params.kernel!r} must give a function kernel(scan, planes) -> float")
         kernels[lane.name], hashes[lane.name] = kernel, package_hash(module_name)

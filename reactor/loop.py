@@ -1,13 +1,11 @@
 """The loop: poll, step, append, commit.
 
 Records gather by partition and are journaled when a batch is full, when the oldest has waited `flush_ms`, or at the
-end. A second thread appends a batch while the next one is read and computed, one ahead at most, so that memory stays
-bounded while ClickHouse is away. Source: SPEC sections 5 and 6.
+end. One thread does it all: the broker's client fetches ahead on its own, bounded, while a batch is inserted or
+ClickHouse is away. Source: SPEC sections 5 and 6.
 """
 
 import gc
-import queue
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,15 +20,17 @@ from reactor.step import outcomes
 from reactor.walk import Rules, Walk
 
 POLL_S: Final = 0.05
-# Records hold no cycles, and looking for some at every few hundred of them is a fifth of the path: so it is done by hand.
+# Records hold no cycles; to look for some at every few hundred of them is a fifth of the path. Now and then will do.
 COLLECT_S: Final = 60.0
 POLL_RECORDS: Final = 4_096  # few enough to be decoded while they are warm in the cache
 
 
 @dataclass(slots=True)
 class Reading:
-    """One partition while it is read: its state, the offset that its next batch starts from, where it ends (None:
-    never), and the walk over what has come since."""
+    """One partition while it is read.
+
+    position: offset that its next batch starts from. end: offset where it ends, None for never. walk: what came since.
+    """
 
     state: State
     position: int
@@ -67,7 +67,7 @@ class Loop:
     ) -> None:
         self._log, self._rules, self._readings, self._pace = log, rules, readings, pace
         self._topic, self._segment, self._until_ms = topic, segment, until_ms
-        self._writer = _Writer(ledger, log, on_batch)
+        self._ledger, self._on_batch = ledger, on_batch
         self._collected = time.monotonic()
 
     def run(self, stop: Callable[[], bool]) -> bool:
@@ -90,12 +90,10 @@ class Loop:
                     reading = self._readings[partition]
                     reading.done = reading.done or (reading.end is not None and reached >= reading.end)
                 self._flush_due()
-                self._writer.check()
             for partition in self._readings:
                 self._flush(partition)
         finally:
             gc.enable()
-            self._writer.close()
         return all(reading.done for reading in readings)
 
     def _wait_s(self) -> float:
@@ -119,7 +117,10 @@ class Loop:
             reading.done = True
         while len(chunk):
             if reading.walk is None:
-                reading.walk, reading.since = Walk(reading.state, self._rules, reading.decoder), time.monotonic()
+                reading.walk, reading.since = (
+                    Walk(reading.state, self._rules, reading.decoder),
+                    time.monotonic(),
+                )
             head, chunk = chunk.split(self._pace.batch_size - len(reading.walk))
             reading.walk.take(head)
             if len(reading.walk) >= self._pace.batch_size:
@@ -137,13 +138,18 @@ class Loop:
         if reading.walk is None:
             return
         batch = outcomes(
-            reading.walk, topic=self._topic, partition=partition, segment=self._segment, expected=reading.position
+            reading.walk,
+            topic=self._topic,
+            partition=partition,
+            segment=self._segment,
+            expected=reading.position,
         )
         reading.position, reading.walk = batch.last + 1, None
         if (now := time.monotonic()) - self._collected > COLLECT_S:
             gc.collect()
             self._collected = now
-        self._writer.put(batch, reading.since)
+        self._ledger.append(batch, reading.since, self._log.commit)
+        self._on_batch(batch)
 
 
 def first_at(chunk: Chunk, ts_ms: int) -> int | None:
@@ -154,48 +160,3 @@ def first_at(chunk: Chunk, ts_ms: int) -> int | None:
         if isinstance(record, Scan) and record.ts_ms >= ts_ms:
             return at
     return None
-
-
-class _Writer:
-    """Appends batches on a thread of its own, in order; a failure surfaces at the next put or check."""
-
-    def __init__(self, ledger: Ledger, log: Log, on_batch: Callable[[Batch], None]) -> None:
-        self._ledger, self._log, self._on_batch = ledger, log, on_batch
-        self._queue: queue.Queue[tuple[Batch, float] | None] = queue.Queue(maxsize=1)
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
-        self._thread.start()
-
-    def put(self, batch: Batch, polled_at: float) -> None:
-        """Hand over a batch; waits while one is being appended and another waits."""
-        self._put((batch, polled_at))
-
-    def check(self) -> None:
-        """Raise what the thread met."""
-        if self._error is not None:
-            raise self._error
-
-    def close(self) -> None:
-        """Wait until everything handed over is journaled."""
-        if self._error is None:
-            self._put(None)
-        self._thread.join()
-        self.check()
-
-    def _put(self, item: tuple[Batch, float] | None) -> None:
-        while True:
-            self.check()
-            try:
-                self._queue.put(item, timeout=0.2)
-            except queue.Full:
-                continue
-            return
-
-    def _run(self) -> None:
-        try:
-            while (item := self._queue.get()) is not None:
-                batch, polled_at = item
-                self._ledger.append(batch, polled_at, self._log.commit)
-                self._on_batch(batch)
-        except BaseException as error:
-            self._error = error

@@ -14,9 +14,9 @@ def asset(scan: Scan, params: SelectParams, excluded: frozenset[str]) -> str | N
         return None
     best, best_score, prices = None, 0.0, scan.prices
     for symbol, irp in scan.irp.items():
-        if symbol in excluded or not irp.alignment >= params.min_alignment or prices.get(symbol, 0.0) <= 0.0:
-            continue
         score = irp.score
-        if best is None or score > best_score or (score == best_score and symbol < best):
+        if best is not None and (score < best_score or (score == best_score and symbol > best)):
+            continue
+        if symbol not in excluded and irp.alignment >= params.min_alignment and prices.get(symbol, 0.0) > 0.0:
             best, best_score = symbol, score
     return best

@@ -9,13 +9,10 @@ import platform
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib import metadata, resources
 from typing import Any, Final
-
-import msgspec
 
 from journal import run as runs
 from journal.gate import ENDED_EARLY
@@ -92,10 +89,16 @@ class Session:
         todo = [r.end - r.position if r.end is not None else None for r in readings.values()]
         progress.expect(None if None in todo else sum(t for t in todo if t), sum(r.position for r in readings.values()))
         loop = Loop(
-            self._source.open(min(r.position for r in readings.values())), self.ledger, self.rules, readings, Pace(soak.batch_size, soak.flush_ms),
-            topic=self._source.topic, segment=self._segment.segment, until_ms=self.run.until.get("ts_ms"),
+            self._source.open(min(r.position for r in readings.values())),
+            self.ledger,
+            self.rules,
+            readings,
+            Pace(soak.batch_size, soak.flush_ms),
+            topic=self._source.topic,
+            segment=self._segment.segment,
+            until_ms=self.run.until.get("ts_ms"),
             on_batch=progress.batch,
-        )  # fmt: skip
+        )
         at_end = loop.run(lambda: stop() or over())
         ended = at_end or over()
         reason = "" if at_end or not ended else ENDED_EARLY
@@ -204,7 +207,13 @@ class Session:
             segment = next(s for s in known if s.segment == at.doubt_segment)
             rules = Rules(Profile.model_validate_json(segment.params), self.kernels.kernels)
             batch = step(
-                state, chunk, rules, Decoder(), topic=self._source.topic, segment=segment.segment, expected=position
+                state,
+                chunk,
+                rules,
+                Decoder(),
+                topic=self._source.topic,
+                segment=segment.segment,
+                expected=position,
             )
             if digest(batch) != at.doubt_digest:
                 if segment.code_hash != code_hash():
@@ -263,7 +272,9 @@ class Session:
             else:
                 offset = at[p] if isinstance(at, dict) else at
                 if offset > ends[p] or offset < lows[p]:
-                    raise Refusal(f"--from {offset}: partition {p} holds offsets {lows[p]} to {ends[p]}; fix: one of these")
+                    raise Refusal(
+                        f"--from {offset}: partition {p} holds offsets {lows[p]} to {ends[p]}; fix: one of these"
+                    )
                 state, how = warm(source.range, p, lows[p], offset, self.rules)
                 warmth.add(how)
             readings[p] = Reading(state, offset, None)
@@ -318,7 +329,11 @@ class Session:
 def versions() -> dict[str, str]:
     """What computed: interpreter, machine and the libraries that decide."""
     names = ("numpy", "numba", "msgspec", "confluent-kafka", "clickhouse-connect", "chdb", "violet-reactor")
-    found = {"python": platform.python_version(), "machine": platform.machine(), "libc": " ".join(platform.libc_ver())}
+    found = {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "libc": " ".join(platform.libc_ver()),
+    }
     for name in names:
         try:
             found[name] = metadata.version(name)

@@ -34,19 +34,28 @@ class SoakSettings(BaseModel):
     data: Annotated[Path, Field(description="Data directory: journal, engine, locks.")] = Path("violet-data")
     name: Annotated[str, Field(description="Name of the soak: on rows, client id, group id and locks.")] = "violet"
     profile: Annotated[str, Field(description="Profile: blue_8b or v3_base9.")] = "blue_8b"
-    scans: Annotated[Path | None, Field(description="Scan archive (.jsonl or .jsonl.zst) for the embedded broker.")] = None
+    scans: Annotated[Path | None, Field(description="Scan archive (.jsonl or .jsonl.zst) for the embedded broker.")] = (
+        None
+    )
     bootstrap_servers: Annotated[str | None, Field(description="Follow a topic of this broker, HOST:PORT.")] = None
     topic: Annotated[str | None, Field(description="Topic to follow.")] = None
     from_: Annotated[
-        str, Field(alias="from", description="Where a new run starts: earliest, latest, OFFSET or event TIME.")
+        str,
+        Field(alias="from", description="Where a new run starts: earliest, latest, OFFSET or event TIME."),
     ] = "earliest"
-    until: Annotated[str | None, Field(description="Where the run ends: end (as of its start), OFFSET or event TIME.")] = None
-    for_: Annotated[str | None, Field(alias="for", description="End the run this long after its start, e.g. 14d.")] = None
+    until: Annotated[
+        str | None, Field(description="Where the run ends: end (as of its start), OFFSET or event TIME.")
+    ] = None
+    for_: Annotated[str | None, Field(alias="for", description="End the run this long after its start, e.g. 14d.")] = (
+        None
+    )
     speed: Annotated[str, Field(description="Pace of the archive in event time: max, or 60x.")] = "max"
     batch_size: Annotated[int, Field(ge=1, le=1_000_000, description="Records journaled together at most.")] = 131_072
     flush_ms: Annotated[int, Field(ge=1, le=60_000, description="Journal after this many ms at the latest.")] = 1_000
     new: Annotated[bool, Field(description="Start another run instead of resuming.")] = False
-    new_segment: Annotated[bool, Field(description="Go on with other code, params or kernels as a new segment.")] = False
+    new_segment: Annotated[bool, Field(description="Go on with other code, params or kernels as a new segment.")] = (
+        False
+    )
     accept_gap: Annotated[bool, Field(description="Go on although the log lost offsets; the gap is recorded.")] = False
     resume_halted: Annotated[str | None, Field(description="Resume a HALTED run; the text says why.")] = None
 

@@ -86,7 +86,14 @@ class ArchiveSource:
     def open(self, paced_from: int) -> Log:
         self._broker = Tansu(self._work / f"broker-{self._client}.log")
         KafkaWriter(self._broker.bootstrap, self.topic, self._client).create(1)
-        command = [sys.executable, "-m", "reactor.market.feed", str(self._path), self._broker.bootstrap, self.topic]
+        command = [
+            sys.executable,
+            "-m",
+            "reactor.market.feed",
+            str(self._path),
+            self._broker.bootstrap,
+            self.topic,
+        ]
         with (self._work / f"feeder-{self._client}.log").open("wb") as words:
             self._feeder = subprocess.Popen(
                 [*command, self._speed, str(paced_from)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,

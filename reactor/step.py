@@ -18,15 +18,15 @@ from lanes.columns import Inputs, Readings, evaluate
 from lanes.lane import LANES
 from lanes.params import Profile
 from reactor.log.port import Chunk
-from reactor.record import Decoder, Fault
+from reactor.record import FORMS, Decoder, Fault
 from reactor.state import Known, State
-from reactor.walk import CADENCE, DUP_SCAN, NO_ELIGIBLE_ASSET, NO_SIGNAL, Names, Rules, Walk
+from reactor.walk import CADENCE, DUP_SCAN, NO_ELIGIBLE_ASSET, NO_SIGNAL, Rules, Walk
 
 Floats = NDArray[np.float64]
 
 _QUIET: Final = np.uint64(DUP_SCAN | NO_SIGNAL | CADENCE | NO_ELIGIBLE_ASSET)
 _KNOWN: Final = {name: i for i, name in enumerate(Known.__struct_fields__)}
-_POSTURE: Final = len(_KNOWN)  # column of the posture's code behind the known planes
+_PLANE_CODES: Final = {name: code for code, name in enumerate(FORMS)}
 _LANE_NAMES: Final = ("", *(lane.name for lane in LANES), "fanin")
 _encode: Final = msgspec.json.Encoder().encode
 ACB_MAX: Final = 4.0  # marked beyond; requirements section 9.2
@@ -89,8 +89,7 @@ def _score(walk: Walk, offsets: NDArray[np.int64]) -> _Scored:
     profile = walk.rules.profile
     gathered = list(zip(*walk.scans, strict=True)) or [()] * 10
     at, stream, scan_id, ts_ms, vel_div, w750, dc, asset, reasons, version = gathered
-    versions = np.array(walk.versions or np.empty((0, _POSTURE + 1)), dtype=np.float64)
-    planes = _Planes(versions, np.array(version, dtype=np.int64), np.array(ts_ms, dtype=np.int64))
+    planes = _Planes(walk, np.array(version, dtype=np.int64), np.array(ts_ms, dtype=np.int64))
     scan = _Scan(np.array(vel_div, dtype=np.float64), np.array(w750, dtype=np.float64), np.array(dc, dtype=np.int8))
     inputs = _inputs(scan, planes, profile, walk.postures.names)
     foreign = {lane: np.array(values, dtype=np.float64) for lane, values in walk.foreign.items()}
@@ -142,9 +141,10 @@ class _Scan:
 class _Planes:
     """Planes as of each scan, as columns, and their ages in event time."""
 
-    def __init__(self, versions: Floats, version: NDArray[np.int64], ts_ms: NDArray[np.int64]) -> None:
-        self._versions, self._version, self.ts_ms = versions, version, ts_ms
-        self.posture = versions[:, _POSTURE].astype(np.int32)[version]
+    def __init__(self, walk: Walk, version: NDArray[np.int64], ts_ms: NDArray[np.int64]) -> None:
+        self._versions = np.array(walk.versions or np.empty((0, len(_KNOWN))), dtype=np.float64)
+        self._version, self.ts_ms = version, ts_ms
+        self.posture = np.array(walk.version_postures, dtype=np.int32)[version]
 
     def __getitem__(self, name: str) -> Floats:
         taken: Floats = self._versions[:, _KNOWN[name]][self._version]
@@ -224,11 +224,11 @@ def _reasons(
 
 
 def _plane_rows(walk: Walk, offsets: NDArray[np.int64]) -> Rows:
-    streams, names = Names(), Names()
     planes = [plane for _, plane in walk.planes]
+    streams = {name: code for code, name in enumerate({plane.stream: None for plane in planes})}
     columns: dict[str, Any] = {
-        "stream": Coded(np.array([streams.code(p.stream) for p in planes], dtype=np.int32), streams.names),
-        "name": Coded(np.array([names.code(p.name) for p in planes], dtype=np.int32), names.names),
+        "stream": Coded(np.array([streams[p.stream] for p in planes], dtype=np.int32), list(streams)),
+        "name": Coded(np.array([_PLANE_CODES[p.name] for p in planes], dtype=np.int32), list(_PLANE_CODES)),
         "seq": np.array([p.seq for p in planes], dtype=np.int64),
         "ts_ms": np.array([p.ts_ms for p in planes], dtype=np.int64),
         "value": [_encode(p.value) for p in planes],

@@ -31,6 +31,7 @@ from reactor.step import step
 from reactor.walk import Rules
 
 _CHUNK: Final = 16_384  # records recomputed at a time
+_SCAN_COLUMNS: Final = "log_offset, stream, scan_id, ts_ms, asset, vel_div, w750, dc_status, reasons"
 _NAMED: Final = 20  # offsets named in a report at most
 
 
@@ -58,7 +59,9 @@ def verify(
     scope = Scope(run.run_id)
     report = _recompute(store, run, bootstrap, on_batch)
     found = figures(store, run, scope)
-    corrupt = [f"{b['topic']}/{b['partition']} {b['first_offset']}-{b['last_offset']}" for b in corrupt_batches(store, scope)]
+    corrupt = [
+        f"{b['topic']}/{b['partition']} {b['first_offset']}-{b['last_offset']}" for b in corrupt_batches(store, scope)
+    ]
     same = report.n_differing == 0 and f"{report.content_hash:016x}" == found["content_hash"]
     sound = same and not (found["lost"] or found["doubled"] or corrupt)
     return {
@@ -86,10 +89,20 @@ def _recompute(store: Store, run: Run, bootstrap: str | None, on_batch: Callable
             rules = _rules(segment)
             if state is None:
                 low = lows.get(partition)
-                state = State.load(segment.state.encode(), ()) if low is None else warm(ranges, partition, low, start, rules)[0]
+                state = (
+                    State.load(segment.state.encode(), ())
+                    if low is None
+                    else warm(ranges, partition, low, start, rules)[0]
+                )
             for chunk in ranges(partition, first, last + 1):
                 batch = step(
-                    state, chunk, rules, decoder, topic=segment.topic, segment=segment.segment, expected=chunk.offsets[0]
+                    state,
+                    chunk,
+                    rules,
+                    decoder,
+                    topic=segment.topic,
+                    segment=segment.segment,
+                    expected=chunk.offsets[0],
                 )
                 _compare(store, run, batch, report)
                 on_batch(report.recomputed)
@@ -105,7 +118,10 @@ def _log(store: Store, run: Run, bootstrap: str | None) -> tuple[Ranges, dict[in
             return archive.ranges(path), {0: 0}, "archive"
     elif bootstrap is not None:
         broker = BrokerSource(bootstrap, source["topic"], f"{run.name}-verify")
-        if (broker.identity["cluster"], broker.identity["topic_id"]) != (source["cluster"], source["topic_id"]):
+        if (broker.identity["cluster"], broker.identity["topic_id"]) != (
+            source["cluster"],
+            source["topic_id"],
+        ):
             raise Refusal(f"--bootstrap-servers {bootstrap}: not the cluster and topic that run {run.run_id} read")
         return broker.range, broker.lows(), "log"
     if any(segment.kernels for segment in segments(store, run.run_id)):
@@ -120,7 +136,8 @@ def _spans(store: Store, run: Run, opened: list[Segment], partition: int) -> Ite
             continue
         row = store.rows(
             "SELECT count() AS n, min(first_offset) AS first, max(last_offset) AS last FROM violet_batches FINAL "
-            "WHERE run_id = {run:String} AND phase = 'COMPLETE' AND segment = {segment:UInt32} AND partition = {p:UInt32}",
+            "WHERE run_id = {run:String} AND phase = 'COMPLETE' AND segment = {segment:UInt32} "
+            "AND partition = {p:UInt32}",
             {"run": run.run_id, "segment": segment.segment, "p": partition},
         )[0]
         if row["n"]:
@@ -146,7 +163,13 @@ def _compare(store: Store, run: Run, batch: Batch, report: Report) -> None:
             f"SELECT log_offset, {row_hash_sql(kind)} AS h FROM {TABLES[kind]} FINAL WHERE run_id = {{run:String}} "
             "AND topic = {topic:String} AND partition = {p:UInt32} AND log_offset BETWEEN {a:Int64} AND {b:Int64}"
         )
-        params = {"run": run.run_id, "topic": batch.topic, "p": batch.partition, "a": batch.first, "b": batch.last}
+        params = {
+            "run": run.run_id,
+            "topic": batch.topic,
+            "p": batch.partition,
+            "a": batch.first,
+            "b": batch.last,
+        }
         stored |= {row["log_offset"]: (kind, row["h"]) for row in store.rows(sql, params)}
     for kind, rows in batch.rows.items():
         if kind in (Outcome.DECISION, Outcome.EVALUATION):
@@ -157,7 +180,11 @@ def _compare(store: Store, run: Run, batch: Batch, report: Report) -> None:
             if was is None:
                 report.differ(batch.partition, offset, f"no outcome, recomputed a {kind.name.lower()}")
             elif was != (kind, row_hash):
-                report.differ(batch.partition, offset, f"journaled as {Outcome(was[0]).name.lower()}, recomputed otherwise")
+                report.differ(
+                    batch.partition,
+                    offset,
+                    f"journaled as {Outcome(was[0]).name.lower()}, recomputed otherwise",
+                )
     for offset in stored:
         report.differ(batch.partition, offset, "journaled, but not in the log")
 
@@ -168,11 +195,13 @@ def stored_inputs(store: Store, run: Run) -> Ranges:
     def read(partition: int, first: int, end: int) -> Iterator[Chunk]:
         for begin in range(first, end, _CHUNK):
             params = {"run": run.run_id, "p": partition, "a": begin, "b": min(end, begin + _CHUNK) - 1}
-            where = "WHERE run_id = {run:String} AND partition = {p:UInt32} AND log_offset BETWEEN {a:Int64} AND {b:Int64}"
+            where = (
+                "WHERE run_id = {run:String} AND partition = {p:UInt32} AND log_offset BETWEEN {a:Int64} AND {b:Int64}"
+            )
             found: dict[int, bytes] = {}
             chunk = Chunk(partition, [], [])
             for table in ("violet_decisions", "violet_evaluations"):
-                sql = f"SELECT log_offset, stream, scan_id, ts_ms, asset, vel_div, w750, dc_status, reasons FROM {table} FINAL {where}"
+                sql = f"SELECT {_SCAN_COLUMNS} FROM {table} FINAL {where}"
                 found |= {row["log_offset"]: _scan(row) for row in store.rows(sql, params)}
             for row in store.rows(f"SELECT * FROM violet_planes FINAL {where}", params):
                 found[row["log_offset"]] = _plane(row)

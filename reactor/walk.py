@@ -1,7 +1,7 @@
 """The walk: records in offset order become columns, while the planes move the state.
 
-A walk takes chunks as they come, so that each record is decoded while it is warm, and keeps of a scan one tuple. What it
-gathered is one batch; `step.outcomes` lets the lanes run over it. Source: SPEC sections 2 to 4.
+A walk takes chunks as they come, so that each record is decoded while it is warm, and keeps one tuple of a scan. What
+it gathered is one batch; `step.outcomes` lets the lanes run over it. Source: SPEC sections 2 to 4.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,8 +15,8 @@ from lanes.code import DcStatus, Reason, Reject
 from lanes.params import Profile
 from reactor import select
 from reactor.log.port import Chunk
-from reactor.record import MAX_BYTES, Decoder, Fault, Plane, Record, Scan, decode_typed
-from reactor.state import State, StreamState
+from reactor.record import MAX_BYTES, Decoder, Fault, Plane, Record, Scan, decode_typed, is_flat
+from reactor.state import Known, State, StreamState
 
 Foreign = Callable[[Scan, Mapping[str, Mapping[str, Any] | None]], float]
 # (position, stream code, scan_id, ts_ms, vel_div, w750, dc code, asset code, reasons, version of the planes)
@@ -25,6 +25,7 @@ ScanRow = tuple[int, int, int, int, float, float, int, int, int, int]
 _DC: Final[dict[str | None, int]] = {None: 0} | {s.name: s.value for s in DcStatus if s is not DcStatus.UNKNOWN}
 _UNKNOWN_DC: Final = DcStatus.UNKNOWN.value
 _NAN: Final = float("nan")
+_astuple: Callable[[Known], tuple[float, ...]] = msgspec.structs.astuple
 # Plain integers: an enum's shift would be a tenth of the walk.
 DUP_SCAN: Final = 1 << Reason.DUP_SCAN
 NO_SIGNAL: Final = 1 << Reason.NO_SIGNAL
@@ -70,7 +71,8 @@ class Walk:
         self.foreign: dict[str, list[float]] = {lane: [] for lane in rules.kernels}
         self.planes: list[tuple[int, Plane]] = []
         self.faults: dict[int, Fault] = {}
-        self.versions: list[tuple[float, ...]] = []  # planes as scans saw them: the known ones, and the posture's code
+        self.versions: list[tuple[float, ...]] = []  # planes as scans saw them
+        self.version_postures: list[int] = []  # and the posture's code
         self.streams, self.assets, self.postures = Names(), Names(""), Names()
         self._excluded = frozenset(rules.profile.select.excluded)
         self._thr = rules.profile.base.thr
@@ -86,23 +88,29 @@ class Walk:
         self.offsets += chunk.offsets
         self.values += chunk.values
         self.cut |= chunk.cut
-        scan, stream_of, scans, planes, cut = self._scan, self.state.stream, self.scans, self.planes, chunk.cut
+        scan, stream_of, scans, planes, cut = (
+            self._scan,
+            self.state.stream,
+            self.scans,
+            self.planes,
+            chunk.cut,
+        )
         typed, check, slow = decode_typed, self.decoder.check, self.decoder.slow
         streams, symbols = self.decoder.streams, self.decoder.symbols
         for at, raw in enumerate(chunk.values, first):
             record: Record
             try:
                 record = typed(raw)  # type: ignore[arg-type]  # a tombstone raises
-                if not (  # a scan of known names and no context needs no further look
+                if not (  # a scan of known names with at most a flat context needs no further look
                     type(record) is Scan
                     and record.stream in streams
                     and symbols.issuperset(record.prices)
                     and symbols.issuperset(record.irp or ())
-                    and not record.context
+                    and (not (context := record.context) or is_flat(context))
                     and len(raw) <= MAX_BYTES  # type: ignore[arg-type]
                 ):
                     record = check(record, raw)  # type: ignore[arg-type]
-            except Exception:
+            except Exception:  # noqa: BLE001 - the decoder is total: `slow` names whatever it was
                 record = slow(raw)
             if cut and self.offsets[at] in cut:
                 record = self._too_large(at)
@@ -146,13 +154,14 @@ class Walk:
     def _version(self, name: str, stream: StreamState) -> None:
         """Keep the planes as this scan sees them."""
         stream.code, stream.version, stream.dirty = self.streams.code(name), len(self.versions), False
-        self.versions.append((*msgspec.structs.astuple(stream.known), self.postures.code(stream.posture)))
+        self.versions.append(_astuple(stream.known))
+        self.version_postures.append(self.postures.code(stream.posture))
 
     def _foreign(self, at: int, scan: Scan, stream: StreamState) -> None:
         for lane, kernel in self.rules.kernels.items():
             try:
                 value = _real(kernel(scan, stream.planes(lane)))
-            except Exception as error:  # a foreign kernel's fault is a reject with the lane's name, never a stall
+            except Exception as error:  # noqa: BLE001 - a foreign kernel's fault is a reject, never a stall
                 detail = f"{type(error).__name__}: {error}"[:200]
                 known = ("scan", scan.stream, scan.scan_id, scan.ts_ms)
                 self.faults[at] = Fault(Reject.LANE_ERROR, detail, *known, lane)

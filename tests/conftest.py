@@ -19,9 +19,7 @@ settings.register_profile("violet", deadline=None, derandomize=True, print_blob=
 
 
 def pytest_addoption(parser):
-    parser.addoption(
-        "--rewrite-golden", action="store_true", help="write the golden files instead of comparing"
-    )
+    parser.addoption("--rewrite-golden", action="store_true", help="write the golden files instead of comparing")
 
 
 def pytest_configure(config):

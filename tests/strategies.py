@@ -37,7 +37,15 @@ def scan(**fields):
 
 def plane(name, value, **fields):
     """A plane; any field may be given another value, or ... to leave it out."""
-    record = {"v": 1, "kind": "plane", "stream": "ng7", "name": name, "seq": 1, "ts_ms": START_MS, "value": value}
+    record = {
+        "v": 1,
+        "kind": "plane",
+        "stream": "ng7",
+        "name": name,
+        "seq": 1,
+        "ts_ms": START_MS,
+        "value": value,
+    }
     return {name: value for name, value in (record | fields).items() if value is not ...}
 
 

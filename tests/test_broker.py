@@ -16,9 +16,7 @@ def produce(bootstrap, topic, values):
 
 
 def consume(bootstrap, topic, count):
-    consumer = Consumer(
-        {"bootstrap.servers": bootstrap, "group.id": "t", "enable.auto.commit": False, "log_level": 0}
-    )
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "t", "enable.auto.commit": False, "log_level": 0})
     try:
         consumer.assign([TopicPartition(topic, 0, 0)])
         got, deadline = [], time.monotonic() + 20.0

@@ -24,9 +24,7 @@ def compose_command():
     plugin = ["docker", "compose"]
     if not shutil.which("docker"):
         return None
-    return (
-        None if subprocess.run([*plugin, "version"], check=False, capture_output=True).returncode else plugin
-    )
+    return None if subprocess.run([*plugin, "version"], check=False, capture_output=True).returncode else plugin
 
 
 def test_docker_compose_accepts_the_file():
@@ -42,9 +40,7 @@ def test_docker_compose_accepts_the_file():
 
 def test_every_image_is_pinned():
     images = re.findall(r"image: (\S+)", COMPOSE)
-    images += re.findall(
-        r"^FROM (\S+)", (ROOT / "deploy/reactor/Dockerfile").read_text("utf-8"), re.MULTILINE
-    )
+    images += re.findall(r"^FROM (\S+)", (ROOT / "deploy/reactor/Dockerfile").read_text("utf-8"), re.MULTILINE)
     assert len(images) == 5
     assert [i for i in images if not re.search(r":\d+\.\d+\.\d+", i)] == []
 

@@ -175,9 +175,7 @@ def test_no_file_names_a_machine_or_a_registry():
     found = []
     for file in files():
         text = file.read_text("utf-8", errors="ignore")
-        found += [
-            f"{name(file)}: {match[0]}" for rule in (MACHINE, REGISTRY) for match in rule.finditer(text)
-        ]
+        found += [f"{name(file)}: {match[0]}" for rule in (MACHINE, REGISTRY) for match in rule.finditer(text)]
     assert found == []
 
 

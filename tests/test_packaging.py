@@ -48,9 +48,7 @@ def installed(wheel, tmp_path_factory):
     home = tmp_path_factory.mktemp("installed")
     venv.create(home / "v", with_pip=True)
     python = home / "v/bin/python"
-    done = run(
-        python, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", wheel, cwd=home, timeout=120
-    )
+    done = run(python, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", wheel, cwd=home, timeout=120)
     assert done.returncode == 0, done.stderr
     # A folder named in a .pth file is searched, its own .pth files are not read: the checkout stays unseen.
     where = "import sysconfig; print(sysconfig.get_path('purelib'))"
@@ -76,9 +74,7 @@ def test_the_wheel_carries_its_licence_and_names_its_dependencies(wheel):
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_the_installed_packages_are_those_of_the_wheel(installed, package):
-    found = run(
-        installed / "v/bin/python", "-c", f"import {package}; print({package}.__file__)", cwd=installed
-    )
+    found = run(installed / "v/bin/python", "-c", f"import {package}; print({package}.__file__)", cwd=installed)
     assert found.stdout.startswith(str(installed)), found
 
 

@@ -114,9 +114,7 @@ def caps(params: Mapping[str, str], memory_bytes: int) -> dict[str, str]:
     for name, most in LIMITS.items():
         value = params.get(name, chosen[name])
         if not re.fullmatch(r"[0-9]{1,9}", value) or not 1 <= int(value) <= most:
-            raise QueryError.of(
-                BAD_ARGUMENTS, "BAD_ARGUMENTS", f"{name} must be 1 to {most}, was {value[:40]!r}"
-            )
+            raise QueryError.of(BAD_ARGUMENTS, "BAD_ARGUMENTS", f"{name} must be 1 to {most}, was {value[:40]!r}")
         chosen[name] = value
     style = params.get("date_time_output_format", STYLES[0])
     return chosen | {

@@ -115,9 +115,7 @@ def running(data: Path) -> Generator[Address]:
 def reading(data: Path) -> Generator[Address]:
     """The reader's address for the duration. While a soak holds the directory, waits for its engine."""
     if not (data / "engine").is_dir():
-        raise Refusal(
-            f"{data} holds no journal; fix: run `violet soak --data {data}` first, or name another --data"
-        )
+        raise Refusal(f"{data} holds no journal; fix: run `violet soak --data {data}` first, or name another --data")
     deadline = time.monotonic() + FOUND_S
     while not (address := attach(data, READER)) and (holders := soaks(data)):
         if time.monotonic() >= deadline:

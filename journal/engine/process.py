@@ -143,9 +143,7 @@ def serve(data: Path, parent: int | None) -> None:
         stop.wait()
         server.finish(DRAIN_S)
         sys.stderr.flush()
-        os._exit(
-            0
-        )  # readers' queries may still run: closing under them is not safe, and every insert is on disk
+        os._exit(0)  # readers' queries may still run: closing under them is not safe, and every insert is on disk
 
 
 def main() -> int:

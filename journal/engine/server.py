@@ -55,9 +55,7 @@ _INSERT: Final = re.compile(
     re.IGNORECASE,
 )
 _FORMAT: Final = re.compile(r"\bFORMAT\s+(\w+)[\s;]*\Z", re.IGNORECASE)
-_ROWS: Final = re.compile(
-    r"\s*(?:\(|(?:SELECT|WITH|SHOW|DESCRIBE|DESC|EXISTS|EXPLAIN|CHECK)\b)", re.IGNORECASE
-)
+_ROWS: Final = re.compile(r"\s*(?:\(|(?:SELECT|WITH|SHOW|DESCRIBE|DESC|EXISTS|EXPLAIN|CHECK)\b)", re.IGNORECASE)
 _SELECT: Final = re.compile(r"\s*(?:SELECT|WITH)\b", re.IGNORECASE)
 _WORD: Final = re.compile(r"\w{1,64}", re.ASCII)
 _QUERY_ID: Final = re.compile(r"[\w-]{1,64}", re.ASCII)
@@ -171,9 +169,7 @@ class Handler(Wire):
             except (binascii.Error, UnicodeDecodeError):
                 user = ""
         expected = self.server.tokens.get(user, "")
-        same = hmac.compare_digest(
-            token.encode(errors="replace"), (expected or secrets.token_hex(16)).encode()
-        )
+        same = hmac.compare_digest(token.encode(errors="replace"), (expected or secrets.token_hex(16)).encode())
         if not (same and expected):
             raise QueryError.of(
                 516,
@@ -210,9 +206,7 @@ class Handler(Wire):
 
     def _write(self, query: bytes, data: Iterator[bytes], params: dict[str, str]) -> None:
         settings = {"async_insert": "0"} | {
-            name: value
-            for name, value in params.items()
-            if name not in _RESERVED and not name.startswith("param_")
+            name: value for name, value in params.items() if name not in _RESERVED and not name.startswith("param_")
         }
         if wrong := [name for name in settings if not _WORD.fullmatch(name)]:
             raise QueryError.of(115, "UNKNOWN_SETTING", f"no such setting: {wrong[0][:80]!r}")
@@ -261,9 +255,7 @@ class Handler(Wire):
     def _decoded(self, coding: str, body: Iterator[bytes], user: str) -> Iterator[bytes]:
         """Decompressed by the engine, which knows every coding that a ClickHouse client may send."""
         if user == READER or coding not in CODINGS:
-            raise QueryError.of(
-                48, "NOT_IMPLEMENTED", f"Content-Encoding {coding[:20]!r} is not for this request"
-            )
+            raise QueryError.of(48, "NOT_IMPLEMENTED", f"Content-Encoding {coding[:20]!r} is not for this request")
         with (
             memory_file() as (fd, path),
             self.server.engine.session({"max_memory_usage": str(4 << 30)}) as session,
@@ -295,8 +287,7 @@ class Handler(Wire):
         tag = secrets.token_hex(8)
         self.head(
             200,
-            self._headers("Native", params)
-            | {"X-ClickHouse-Exception-Tag": tag, "Transfer-Encoding": "chunked"},
+            self._headers("Native", params) | {"X-ClickHouse-Exception-Tag": tag, "Transfer-Encoding": "chunked"},
         )
         try:
             self.chunk(first)

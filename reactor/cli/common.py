@@ -18,7 +18,8 @@ from journal.engine.owner import running
 from journal.refusal import Refusal
 from journal.store import Store, connect
 
-out: Final = Console(highlight=False, soft_wrap=True)
+PIPE_COLUMNS: Final = 200  # a table on a pipe is read by something that does not wrap
+out: Final = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
 err: Final = Console(stderr=True, highlight=False)
 
 data_option = click.option(

@@ -70,7 +70,8 @@ def _at(store: Store, run_id: str, partition: int, offset: int) -> list[dict[str
 def _planes(store: Store, row: dict[str, Any]) -> list[dict[str, Any]]:
     """Planes as of the scan's offset, with their ages in event time."""
     rows: list[dict[str, Any]] = store.rows(
-        "SELECT name, argMax(value, log_offset) AS value, argMax(seq, log_offset) AS seq, max(log_offset) AS at_offset, "
+        "SELECT name, argMax(value, log_offset) AS value, argMax(seq, log_offset) AS seq, "
+        "max(log_offset) AS at_offset, "
         "({ts:Int64} - argMax(ts_ms, log_offset)) / 1000 AS age_s FROM planes WHERE run_id = {run:String} "
         "AND topic = {topic:String} AND partition = {p:UInt32} AND stream = {stream:String} "
         "AND log_offset < {offset:Int64} GROUP BY name ORDER BY name",
@@ -88,33 +89,36 @@ def _waterfall(row: dict[str, Any]) -> dict[str, Any]:
         product = row[name] if not steps else product * row[name]
         steps.append({"part": name, "value": row[name], "product": product})
     if product.hex() != row["raw"].hex():
-        raise Refusal(f"offset {row['log_offset']}: the parts give {product!r}, raw is {row['raw']!r}; run `violet verify`")
+        raise Refusal(
+            f"offset {row['log_offset']}: the parts give {product!r}, raw is {row['raw']!r}; run `violet verify`"
+        )
     return {**row, "steps": steps}
 
 
 def _print(row: dict[str, Any]) -> None:
-    title = f"{row['outcome']} at {row['topic']}/{row['partition']} offset {row['log_offset']}"
-    out.print(title, style="bold")
+    out.print(f"{row['outcome']} at {row['topic']}/{row['partition']} offset {row['log_offset']}", style="bold")
     if "steps" not in row:
         for name, value in row.items():
             out.print(f"{name:>18}  {value}")
         return
-    out.print(f"scan {row['scan_id']} of {row['stream']}, {row['ts']:%Y-%m-%d %H:%M:%S} UTC, vel_div {row['vel_div']!r}, "
-              f"strength {row['strength']!r}, dc_status {row['dc_status']}, posture {row['posture'] or '-'}")  # fmt: skip
+    what = f"vel_div {row['vel_div']!r}, strength {row['strength']!r}, dc_status {row['dc_status']}"
+    out.print(
+        f"scan {row['scan_id']} of {row['stream']}, {row['ts']:%Y-%m-%d %H:%M:%S} UTC, posture {row['posture'] or '-'}"
+    )
+    out.print(what)
     if row["outcome"] == "decision":
-        out.print(f"SHORT {row['asset']}")
+        out.print(f"SHORT {row['asset']}" + (f"; marks: {', '.join(row['reasons'])}" if row["reasons"] else ""))
     else:
         out.print(f"did not decide: {', '.join(row['reasons'])}", style="yellow")
     inputs = {"acb": f"= {row['acb_boost']!r} boost * {row['meta_boost']!r} meta * {row['mc_scale']!r} mc"}
     for step in row["steps"]:
-        sign = " " if step["part"] == "base" else "x"
-        out.print(f"  {sign} {step['part']:>10}  {step['value']!r:<22} -> {step['product']!r:<22} {inputs.get(step['part'], '')}")
+        sign, note = " " if step["part"] == "base" else "x", inputs.get(step["part"], "")
+        out.print(f"  {sign} {step['part']:>10}  {step['value']!r:<22} -> {step['product']!r:<22} {note}")
     out.print(f"  = {'raw':>10}  {row['raw']!r}   {row['raw'].hex()}")
     out.print(f"    {'cap':>10}  {row['cap']!r}   bound: {row['bound']}")
-    out.print(f"    {'leverage':>10}  {row['leverage_fanin']!r}" + f", sc_mult {row['sc_mult']!r} -> {row['leverage']!r}")
-    out.print(f"    {'notional':>10}  ({row['capital_usd']!r} * {row['fraction']!r}) * leverage = {row['notional_usd']!r} USD, "
-              f"{row['notional_fraction']!r} of capital")  # fmt: skip
-    if row["reasons"] and row["outcome"] == "decision":
-        out.print(f"  reasons: {', '.join(row['reasons'])}")
+    out.print(f"    {'leverage':>10}  {row['leverage_fanin']!r}, sc_mult {row['sc_mult']!r} -> {row['leverage']!r}")
+    sized = f"({row['capital_usd']!r} * {row['fraction']!r}) * leverage = {row['notional_usd']!r} USD"
+    out.print(f"    {'notional':>10}  {sized}, {row['notional_fraction']!r} of capital")
     for plane in row["planes"]:
-        out.print(f"  plane {plane['name']:>8}  {plane['value']}  age {plane['age_s']:g} s, offset {plane['at_offset']}", style="dim")
+        seen = f"age {plane['age_s']:g} s, offset {plane['at_offset']}"
+        out.print(f"  plane {plane['name']:>8}  {plane['value']}  {seen}", style="dim")

@@ -11,7 +11,7 @@ from journal import run as runs
 from lanes.drift import REGISTER
 from lanes.lane import LANES
 from lanes.params import PROFILES
-from reactor.cli.common import data_option, journal, json_option, out, show, run_argument
+from reactor.cli.common import data_option, journal, json_option, out, run_argument, show
 
 
 @click.command("lanes")
@@ -46,10 +46,15 @@ def command(run_id: str | None, data: Path, drift: bool, as_json: bool) -> None:
     for lane in LANES:
         own = {k: v for k, v in params[lane.name].items() if k not in ("enabled", "kernel")}
         provenance = f"wrapped {kernels[lane.name]}" if lane.name in kernels else "default"
-        rows.append({
-            "lane": lane.name, "formula": lane.formula, "on": params[lane.name]["enabled"], "provenance": provenance,
-            "params": own, **{k: said.get(lane.name, {}).get(k) for k in ("n", "last", "low", "median", "high")},
-        })  # fmt: skip
+        heard = said.get(lane.name, {})
+        row = {
+            "lane": lane.name,
+            "formula": lane.formula,
+            "on": params[lane.name]["enabled"],
+            "provenance": provenance,
+            "params": own if as_json else " ".join(f"{k}={v}" for k, v in own.items()),
+        }
+        rows.append(row | {name: heard.get(name) for name in ("n", "last", "low", "median", "high")})
     show(rows, as_json, title)
     if not as_json:
         out.print("`violet lanes --drift` lists the defaults that the sources leave open.", style="dim")

@@ -74,9 +74,7 @@ class Commands(click.Group):
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()
-        except (
-            BrokenPipeError
-        ):  # whoever read our output went away; click would exit 1, which means FAIL here
+        except BrokenPipeError:  # whoever read our output went away; click would exit 1, which means FAIL here
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return ERROR
         return result

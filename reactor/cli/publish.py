@@ -17,7 +17,9 @@ from reactor.settings import pace
 @click.option("--scans", type=click.Path(path_type=Path), required=True, help="Scan archive, .jsonl or .jsonl.zst.")
 @click.option("--bootstrap-servers", required=True, help="Broker, HOST:PORT.")
 @click.option("--topic", required=True, help="Topic; created where it is missing.")
-@click.option("--partitions", type=click.IntRange(1, 1024), default=1, show_default=True, help="Of a new topic, by key.")
+@click.option(
+    "--partitions", type=click.IntRange(1, 1024), default=1, show_default=True, help="Of a new topic, by key."
+)
 @click.option("--speed", default="max", show_default=True, help="Pace in event time: max, or 60x.")
 @json_option
 def command(scans: Path, bootstrap_servers: str, topic: str, partitions: int, speed: str, as_json: bool) -> None:
@@ -38,7 +40,7 @@ def command(scans: Path, bootstrap_servers: str, topic: str, partitions: int, sp
     log = KafkaLog(bootstrap_servers, topic, "violet-publisher")
     try:
         there = log.describe().partitions
-        if there != partitions and partitions != 1:
+        if partitions not in (there, 1):
             raise Refusal(f"topic {topic!r} has {there} partitions, not {partitions}; fix: --partitions {there}")
         with Progress(console=err, disable=not err.is_terminal) as bar:
             task = bar.add_task("publishing", total=total)
@@ -48,6 +50,14 @@ def command(scans: Path, bootstrap_servers: str, topic: str, partitions: int, sp
     finally:
         log.close()
     if as_json:
-        print_json({"topic": topic, "partitions": there, "lines": lines, "published": lines - skipped, "there": skipped})
+        print_json(
+            {
+                "topic": topic,
+                "partitions": there,
+                "lines": lines,
+                "published": lines - skipped,
+                "there": skipped,
+            }
+        )
     else:
         out.print(f"{topic}: {lines - skipped} lines published, {skipped} were there already")

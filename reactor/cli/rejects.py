@@ -7,7 +7,7 @@ import click
 from journal import run as runs
 from journal.refusal import Refusal
 from lanes.code import Reject
-from reactor.cli.common import data_option, journal, json_option, show, run_argument
+from reactor.cli.common import data_option, journal, json_option, run_argument, show
 
 
 @click.command("rejects")

@@ -20,15 +20,11 @@ THRESHOLD: Final = PROFILES["blue_8b"].base.thr
 
 
 @click.command("scan", short_help="Turn recorded 1-minute bars into an archive of scans and planes.")
-@click.option(
-    "--klines", required=True, type=click.Path(path_type=Path), help="Bars: Parquet, or CSV with a header."
-)
+@click.option("--klines", required=True, type=click.Path(path_type=Path), help="Bars: Parquet, or CSV with a header.")
 @click.option("--funding", type=click.Path(path_type=Path), help="Funding rates, for the acb plane.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Archive: .jsonl or .jsonl.zst.")
 @click.option("--stream", default=scanner.Settings().stream, show_default=True, help="Stream of the records.")
-@click.option(
-    "--posture", default=scanner.Settings().posture, show_default=True, help="Posture of every day."
-)
+@click.option("--posture", default=scanner.Settings().posture, show_default=True, help="Posture of every day.")
 @click.option("--capital", default=scanner.Settings().capital_usd, show_default=True, help="Capital in USD.")
 @click.option("--force", is_flag=True, help="Replace an archive that exists.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
@@ -60,17 +56,13 @@ def command(
     tally = Tally()
     with _engine() as blocks:
         minutes = bars.klines(klines, blocks)
-        rates = (
-            list(bars.funding(funding, blocks)) if funding else []
-        )  # the engine streams one answer at a time
+        rates = list(bars.funding(funding, blocks)) if funding else []  # the engine streams one answer at a time
         with _progress(bars.minutes_in(klines, blocks)) as shown, archive_writer.writing(out) as put:
             for record in scanner.scans(shown(minutes), rates, settings):
                 tally.add(record)
                 put(archive_writer.encode(record))
             if not tally.scans:
-                raise Refusal(
-                    f"{klines} must hold at least {scanner.FIRST_BAR} minutes; fix: give a longer window"
-                )
+                raise Refusal(f"{klines} must hold at least {scanner.FIRST_BAR} minutes; fix: give a longer window")
     summary = {"out": str(out), **tally.summary()}
     click.echo(json.dumps(summary) if as_json else _table(summary))
 

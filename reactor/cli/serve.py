@@ -42,9 +42,7 @@ def command(*, data: Path | None, config: Path | None, as_json: bool) -> int:
     if holder and not stop.is_set():
         there = read(folder, READER)
         where = there.url if there else "its own address"
-        raise Refusal(
-            f"the engine of pid {holder.pid} already serves {folder} at {where}; fix: query it there"
-        )
+        raise Refusal(f"the engine of pid {holder.pid} already serves {folder} at {where}; fix: query it there")
     engine = owner.start(folder)
     try:
         reader = read(folder, READER)
@@ -52,9 +50,7 @@ def command(*, data: Path | None, config: Path | None, as_json: bool) -> int:
             raise Refusal(f"{folder / 'sql.json'} cannot be read; fix: make it readable for this user")
         keys = folder.resolve() / "sql.json"
         if as_json:
-            click.echo(
-                json.dumps({"url": reader.url, "user": reader.user, "token": reader.token, "pid": engine.pid})
-            )
+            click.echo(json.dumps({"url": reader.url, "user": reader.user, "token": reader.token, "pid": engine.pid}))
         else:
             click.echo(
                 f"serving {folder} at {reader.url}, user {reader.user}, token in {keys}, until Ctrl-C\n"

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from journal.engine.owner import Address, attach, ensure
+from journal.engine.owner import Address, ensure
 from journal.gate import EXIT, HOLD, summary
 from journal.ledger import Ledger
 from journal.lock import Lock
@@ -80,7 +80,7 @@ def run(settings: Settings, as_json: bool, seam: Callable[[str], None] = lambda 
         stop = _Stop()
         journal = _Journal(settings, stack)
         migrate(journal.store)
-        source = broker or _archive(settings, stack)
+        source = broker or _archive(settings)
         session = sessions.Session(
             settings, journal.store, source,
             lambda run_id: Ledger(journal.store, run_id, revive=journal.revive, seam=seam),
@@ -94,7 +94,9 @@ def run(settings: Settings, as_json: bool, seam: Callable[[str], None] = lambda 
             err.print(f"HALTED: {error}", style="bold red")
         except (LogGap, BrokerFailed) as error:
             session.stop(str(error))
-            raise Refusal(f"{error}; the run is Stopped; fix: look at the log, then resume (--accept-gap for a gap)") from None
+            raise Refusal(
+                f"{error}; the run is Stopped; fix: look at the log, then resume (--accept-gap for a gap)"
+            ) from None
         finally:
             source.close()
         result = summary(session.ledger.store, session.run)
@@ -115,7 +117,7 @@ def _broker(settings: Settings, stack: ExitStack) -> BrokerSource | None:
     return source
 
 
-def _archive(settings: Settings, stack: ExitStack) -> Source:
+def _archive(settings: Settings) -> Source:
     soak = settings.soak
     path, seeded = soak.scans, soak.scans is None
     if path is None:
@@ -187,7 +189,9 @@ class _Watch:
         usage = shutil.disk_usage(self._data)
         used = usage.used / usage.total
         if used >= DISK_HALT:
-            raise _DiskFull(f"the disk of {self._data} is {used:.0%} full; from {DISK_HALT:.0%} on nothing is journaled")
+            raise _DiskFull(
+                f"the disk of {self._data} is {used:.0%} full; from {DISK_HALT:.0%} on nothing is journaled"
+            )
         if (used >= DISK_DEGRADED) is not self._degraded:
             self._degraded = not self._degraded
             words = "DEGRADED" if self._degraded else "RUN again"
@@ -198,19 +202,24 @@ class _Bar:
     """Progress for people on standard error; on a pipe a line now and then."""
 
     def __init__(self, name: str) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[said]}"))
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[said]}"),
+        )
         self._bar = Progress(*columns, TimeRemainingColumn(), console=err, disable=not err.is_terminal)
         self._name, self._said = name, time.monotonic()
         self._counts = dict.fromkeys(Outcome, 0)
         self._done = 0
         self._total: int | None = None
 
-    def __enter__(self) -> "_Bar":
-        self._bar.__enter__()
+    def __enter__(self) -> Self:
+        self._bar.start()
         return self
 
-    def __exit__(self, *error: Any) -> None:
-        self._bar.__exit__(*error)
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
 
     def expect(self, total: int | None, behind: int) -> None:
         self._total = total

@@ -26,9 +26,7 @@ GRACE_S: Final = 10  # beyond the query's own limit, for the answer to arrive
 @click.option("--config", type=click.Path(path_type=Path), help="TOML file with the data directory.")
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), default="table", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Same as --format json: a list of row objects.")
-@click.option(
-    "--param", multiple=True, metavar="NAME=VALUE", help="Bind {NAME:Type} in the query; may be repeated."
-)
+@click.option("--param", multiple=True, metavar="NAME=VALUE", help="Bind {NAME:Type} in the query; may be repeated.")
 @click.option("--run", help="Bind {run:String}.  [default: the latest run]")
 @click.option(
     "--max-rows",
@@ -87,9 +85,7 @@ def ask(address: Address, query: str, params: dict[str, str], timeout_s: float) 
     login = b64encode(f"{address.user}:{address.token}".encode()).decode()
     connection = HTTPConnection(address.host, address.port, timeout=timeout_s)
     try:
-        connection.request(
-            "POST", f"/?{urlencode(params)}", query.encode(), {"Authorization": f"Basic {login}"}
-        )
+        connection.request("POST", f"/?{urlencode(params)}", query.encode(), {"Authorization": f"Basic {login}"})
         response = connection.getresponse()
         body = response.read()
     except (OSError, HTTPException) as error:
@@ -134,9 +130,7 @@ def _print(answer: dict[str, Any]) -> None:
         table.add_row(*(Text("NULL" if cell == NULL else str(cell)) for cell in row))
     console = Console()
     if not console.is_terminal:  # a file or a pipe has no width to fit
-        console = Console(
-            width=max(80, console.measure(table, options=console.options.update(width=100_000)).maximum)
-        )
+        console = Console(width=max(80, console.measure(table, options=console.options.update(width=100_000)).maximum))
     console.print(table)
     count = len(answer["data"])
     console.print(f"{count} row{'' if count == 1 else 's'}", style="dim", highlight=False)

@@ -81,9 +81,9 @@ def chunks(path: Path, size: int, first: int = 0) -> Iterator[Chunk]:
 def ranges(path: Path, size: int = 16_384) -> Callable[[int, int, int], Iterator[Chunk]]:
     """Reads ranges [first, end) of an archive as its log's partition 0."""
 
-    def read(partition: int, first: int, end: int) -> Iterator[Chunk]:
+    def read(_: int, first: int, end: int) -> Iterator[Chunk]:
         for chunk in chunks(path, size, first):
-            head, _ = chunk.split(max(0, min(len(chunk), end - chunk.offsets[0])))
+            head, _rest = chunk.split(max(0, min(len(chunk), end - chunk.offsets[0])))
             if not len(head):
                 return
             yield head

@@ -7,6 +7,7 @@ section 3.
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, cast
 
@@ -169,10 +170,8 @@ class KafkaLog:
     def commit(self, positions: dict[int, int]) -> None:
         """Commit group offsets, without waiting and without minding."""
         offsets = [TopicPartition(self.topic, p, offset) for p, offset in positions.items()]
-        try:
+        with suppress(KafkaException):  # a courtesy to lag tools; the journal alone owns the offsets
             self._consumer.commit(offsets=offsets, asynchronous=True)
-        except KafkaException:
-            pass  # a courtesy to lag tools; the journal alone owns the offsets
 
     def close(self) -> None:
         """Leave without waiting for the group."""
@@ -267,9 +266,7 @@ class KafkaWriter:
         value, headers = (line.head, _cut_headers(line)) if isinstance(line, Cut) else (line, None)
         while True:
             try:
-                self._producer.produce(
-                    self.topic, value, key, partition, self._delivered, headers=headers
-                )
+                self._producer.produce(self.topic, value, key, partition, self._delivered, headers=headers)
             except BufferError:
                 self._producer.poll(0.1)
             else:

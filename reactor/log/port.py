@@ -53,5 +53,3 @@ class Log(Protocol):
 
     def close(self) -> None:
         """Let go of connections."""
-
-

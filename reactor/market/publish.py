@@ -137,6 +137,4 @@ def _compare(path: Path, there: list[list[bytes]], partitions: int) -> None:
                 "fix: publish to a fresh topic, or name the archive that was begun there"
             )
     if any(len(held) > count for held, count in zip(there, counts, strict=True)):
-        raise Refusal(
-            "the topic holds more records than the archive has lines; fix: publish to a fresh topic"
-        )
+        raise Refusal("the topic holds more records than the archive has lines; fix: publish to a fresh topic")

@@ -34,9 +34,7 @@ Ints = NDArray[np.int64]
 WINDOWS: Final = (50, 150, 300, 750)  # bars; the first is the short one, the last the long one
 RING: Final = WINDOWS[-1]
 FIRST_BAR: Final = WINDOWS[0] + 1  # 50 returns need 51 bars
-SCALE: Final = (
-    3.2  # not BLUE's: on a month of real bars one scan in eight triggers, with a median near -0.0337
-)
+SCALE: Final = 3.2  # not BLUE's: on a month of real bars one scan in eight triggers, with a median near -0.0337
 UNIT: Final = 1e-8  # of a return; 750 squared returns of 100 % still fit in 63 bits
 RANK_BARS: Final = 50  # requirements 9.6
 DC_BARS: Final = 8  # requirements 9.4
@@ -136,9 +134,7 @@ class Panel:
         self._ranges[self.bars % RING] = np.mean((minute.high - minute.low) / minute.close)
         self.pressure = _pressure(moves[self._at], minute.volume * minute.close, had[self._at])
         self.bars += 1
-        shares = _shares(
-            self._sums, self._products, np.minimum(_LENGTHS, self.bars - 1), self._seen >= RANK_BARS
-        )
+        shares = _shares(self._sums, self._products, np.minimum(_LENGTHS, self.bars - 1), self._seen >= RANK_BARS)
         self.velocity = (SCALE * (shares - self.shares)).tolist()
         self.shares = shares
 
@@ -173,9 +169,7 @@ class Panel:
 
     def _seat(self, symbols: tuple[str, ...]) -> None:
         """Point at this minute's symbols; new ones get a slot at the end."""
-        self._slots |= {
-            s: len(self._slots) + n for n, s in enumerate(s for s in symbols if s not in self._slots)
-        }
+        self._slots |= {s: len(self._slots) + n for n, s in enumerate(s for s in symbols if s not in self._slots)}
         more = len(self._slots) - len(self._seen)
         if more:
             self._seen = np.pad(self._seen, (0, more))

@@ -165,9 +165,7 @@ class _Feed:
             posture = ("APEX", "STALKER", "APEX", "APEX", "STALKER", "APEX", "NIGHT_WATCH")[self._pick(7)]
             yield self._plane(scan, "posture", {"posture": posture})
         if n % 720 == 0 and self._speaks(scan, "capital"):
-            yield self._plane(
-                scan, "capital", {"capital_usd": round(20_000.0 + 10_000.0 * self.rng.random(), 2)}
-            )
+            yield self._plane(scan, "capital", {"capital_usd": round(20_000.0 + 10_000.0 * self.rng.random(), 2)})
         if n == self.scans - 150:  # from here on meta is published, and not derived from w750
             yield self._plane(scan, "meta", {"boost": 1.1})
         if n % 150 == 0:

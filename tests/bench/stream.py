@@ -89,7 +89,9 @@ def plain_asset(bootstrap: str, topic: str, records: int, store: Store) -> int:
 
 def _plain(bootstrap: str, topic: str, records: int, store: Store, struct: type[Any]) -> int:
     store.command(
-        "CREATE OR REPLACE TABLE plain (" + ", ".join(f"{n} {t}" for n, t in PLAIN_TYPES.items()) + ") ENGINE = MergeTree ORDER BY log_offset"
+        "CREATE OR REPLACE TABLE plain ("
+        + ", ".join(f"{n} {t}" for n, t in PLAIN_TYPES.items())
+        + ") ENGINE = MergeTree ORDER BY log_offset"
     )
     consumer = Consumer(
         {"bootstrap.servers": bootstrap, "group.id": "plain", "enable.auto.commit": False, "fetch.wait.max.ms": 20,
@@ -103,7 +105,12 @@ def _plain(bootstrap: str, topic: str, records: int, store: Store, struct: type[
 
     def flush() -> None:
         nonlocal rows
-        store.insert("plain", dict(zip(PLAIN_TYPES, map(list, zip(*out, strict=True)), strict=True)), PLAIN_TYPES, f"{rows}")
+        store.insert(
+            "plain",
+            dict(zip(PLAIN_TYPES, map(list, zip(*out, strict=True)), strict=True)),
+            PLAIN_TYPES,
+            f"{rows}",
+        )
         rows += len(out)
         out.clear()
 
@@ -120,11 +127,13 @@ def _plain(bootstrap: str, topic: str, records: int, store: Store, struct: type[
             if struct is Ranked and record.vel_div < -0.02 and record.irp:
                 max((irp.score, symbol) for symbol, irp in record.irp.items() if record.prices.get(symbol, 0.0) > 0.0)
             s = (-0.02 - record.vel_div) / (-0.02 - -0.05)
-            s = 0.0 if s < 0.0 else 1.0 if s > 1.0 else s
+            s = 0.0 if s < 0.0 else min(s, 1.0)
             base = 0.5 + s**3.0 * 7.5
             dc = 1.1 if record.dc_status == "CONFIRM" else 1.0
             plane = planes.get("acb")
-            acb = 1.0 if plane is None else plane.boost if plane.boost is not None else 1.0 + 0.5 * (plane.signals or 0.0)
+            acb = (
+                1.0 if plane is None else plane.boost if plane.boost is not None else 1.0 + 0.5 * (plane.signals or 0.0)
+            )
             plane = planes.get("ob")
             ob = 1.0 if plane is None or plane.mult is None else plane.mult
             plane = planes.get("esof")

@@ -33,11 +33,22 @@ def test_the_stream_path_beside_a_plain_loop(tmp_path: Path) -> None:
         for run in range(RUNS + 1):
             for contender in results:
                 data = tmp_path / f"{contender}-{run}"
-                command = [sys.executable, "-m", "tests.bench.stream", contender, broker.bootstrap, "bench", str(records), str(data)]
+                command = [
+                    sys.executable,
+                    "-m",
+                    "tests.bench.stream",
+                    contender,
+                    broker.bootstrap,
+                    "bench",
+                    str(records),
+                    str(data),
+                ]
                 done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
                 if run:  # the first compiles
                     results[contender].append(json.loads(done.stdout.splitlines()[-1]))
-    print(f"\n{records} records (scans of 16 symbols with irp, and planes), {RUNS} runs each, medians; engine included, broker not")
+    print(
+        f"\n{records} records (scans of 16 symbols with irp, and planes), {RUNS} runs each, medians; engine included, broker not"
+    )
     print(f"{'':>12} {'CPU s/M records':>16} {'of it engine':>13} {'records/s':>10} {'peak MiB':>9}")
     middle: dict[str, float] = {}
     for contender, runs in results.items():
@@ -46,7 +57,9 @@ def test_the_stream_path_beside_a_plain_loop(tmp_path: Path) -> None:
         engine = statistics.median(r["engine_cpu_s"] / r["records"] * 1e6 for r in runs)
         rate = statistics.median(r["records"] / r["wall_s"] for r in runs)
         memory = statistics.median(r["peak_mib"] for r in runs)
-        print(f"{contender:>12} {middle[contender]:>9.2f} ({min(cpu):.1f}-{max(cpu):.1f}) {engine:>8.2f} {rate:>10.0f} {memory:>9.0f}")
+        print(
+            f"{contender:>12} {middle[contender]:>9.2f} ({min(cpu):.1f}-{max(cpu):.1f}) {engine:>8.2f} {rate:>10.0f} {memory:>9.0f}"
+        )
     for other in ("plain", "plain_asset"):
         print(f"violet / {other}: {middle['violet'] / middle[other]:.2f}")
     assert all(r["rows"] == records for r in results["violet"]), "every record must have its outcome"

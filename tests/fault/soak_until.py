@@ -1,6 +1,6 @@
 """A soak that kills itself with SIGKILL when its ledger comes to a step for the n-th time.
 
-    python -m tests.fault.soak_until SEAM N FLAGS-OF-VIOLET-SOAK...
+python -m tests.fault.soak_until SEAM N FLAGS-OF-VIOLET-SOAK...
 """
 
 import os

@@ -18,7 +18,14 @@ def line(record):
 def scan(scan_id, *, stream="ng7", ts_ms=None, vel_div=-0.0337, **fields):
     """One scan that decides on BTCUSDT; ids are minutes where no time is given."""
     ts_ms = START_MS + MINUTE_MS * scan_id if ts_ms is None else ts_ms
-    record = {"v": 1, "kind": "scan", "stream": stream, "scan_id": scan_id, "ts_ms": ts_ms, "vel_div": vel_div}
+    record = {
+        "v": 1,
+        "kind": "scan",
+        "stream": stream,
+        "scan_id": scan_id,
+        "ts_ms": ts_ms,
+        "vel_div": vel_div,
+    }
     prices = {"BTCUSDT": 94_210.5, "ETHUSDT": 1_810.25, "USDCUSDT": 1.0}
     irp = {"BTCUSDT": {"score": 0.41, "alignment": 0.6}, "USDCUSDT": {"score": 0.9, "alignment": 0.9}}
     return line(record | {"prices": prices, "irp": irp} | fields)
@@ -40,7 +47,9 @@ def plain(count, *, stream="ng7"):
     lines = []
     for n in range(count):
         if n % 10 == 0:
-            lines.append(plane("esof", {"mult": 0.5 + n % 50 / 100}, stream=stream, seq=n, ts_ms=START_MS + MINUTE_MS * n))
+            lines.append(
+                plane("esof", {"mult": 0.5 + n % 50 / 100}, stream=stream, seq=n, ts_ms=START_MS + MINUTE_MS * n)
+            )
         lines.append(scan(n, stream=stream, vel_div=-0.01 if n % 4 == 3 else -0.02 - n % 31 / 1_000))
     return lines
 
@@ -78,7 +87,10 @@ def mixed(count=600, streams=("ng7",), seed=94, *, long=True):
         elif roll < 0.24 and at > 3:  # the first scans see no plane at all
             lines.append(_plane(dice, stream, len(lines), ts_ms))
         elif roll < 0.245 and at > 3:
-            infinite = plane("acb", {"boost": 1e308}, stream=stream), plane("meta", {"boost": 1e308}, stream=stream)
+            infinite = (
+                plane("acb", {"boost": 1e308}, stream=stream),
+                plane("meta", {"boost": 1e308}, stream=stream),
+            )
             calm = plane("acb", {"boost": 1.0}, stream=stream), plane("meta", {"boost": 1.0}, stream=stream)
             lines += [*infinite, _scan(dice, stream, at, ts_ms), *calm]
             ids[stream] += 1
@@ -102,7 +114,11 @@ def _scan(dice, stream, scan_id, ts_ms):
         prices[dice.choice(SYMBOLS)] = 0.0
     if 0.1 < shape < 0.15:
         irp = {"USDCUSDT": {"score": 0.9, "alignment": 0.9}}
-    fields = {"prices": prices, "irp": irp, "dc_status": dice.choice(("CONFIRM", "CONTRADICT", "NEUTRAL", "MAYBE"))}
+    fields = {
+        "prices": prices,
+        "irp": irp,
+        "dc_status": dice.choice(("CONFIRM", "CONTRADICT", "NEUTRAL", "MAYBE")),
+    }
     if shape > 0.3:
         fields["w750"] = round(dice.uniform(-0.01, 0.01), 6)
     if shape > 0.9:

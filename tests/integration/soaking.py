@@ -136,6 +136,21 @@ def soak(data, seam=lambda name: None, **flags):
     return Soaked(code, json.loads(out.getvalue()), err.getvalue())
 
 
+def interrupted(data, batches=1, **flags):
+    """A soak of this process that a real SIGINT stops once so many batches are complete."""
+    seen = 0
+
+    def seam(step):
+        nonlocal seen
+        seen += step == "after_completion"
+        if step == "after_completion" and seen == batches:  # once: a second signal would end this process
+            os.kill(os.getpid(), signal.SIGINT)
+
+    left = soak(data, seam, **flags)
+    assert (left.code, left.summary["state"]) == (2, "STOPPED")
+    return left
+
+
 def violet(*arguments):
     """A command line in this process."""
     out, err = io.StringIO(), io.StringIO()

@@ -1,14 +1,13 @@
 """The life of a run: stopped, resumed, ended, begun anew, gone on with otherwise."""
 
 import json
-import os
 import signal
 
 import pytest
 
 from journal.refusal import Refusal
 from tests.integration import records
-from tests.integration.soaking import Soaked, ended, soak, until, violet
+from tests.integration.soaking import Soaked, ended, interrupted, until, violet
 
 
 @pytest.fixture(scope="module")
@@ -22,24 +21,25 @@ def undisturbed(journal, topic):
     return journal.soak(**topic.source)
 
 
-def stopped(journal, name, batches=2, **flags):
-    """A soak of this process that a real SIGINT stops once so many batches are complete."""
-    seen = 0
-
-    def seam(step):
-        nonlocal seen
-        seen += step == "after_completion"
-        if step == "after_completion" and seen == batches:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    left = soak(journal.data, seam, name=name, **{"batch_size": 60, **flags})
-    assert (left.code, left.summary["state"]) == (2, "STOPPED")
+def stopped(journal, name, **flags):
+    left = interrupted(journal.data, 2, name=name, batch_size=60, **flags)
     assert 0 < left.summary["records"] < 600
     return left
 
 
 def test_signals_drain_and_the_same_command_goes_on(journal, archive, undisturbed, spawn):
-    command = ["soak", "--scans", archive, "--data", journal.data, "--name", "signals", "--json", "--flush-ms", "50"]
+    command = [
+        "soak",
+        "--scans",
+        archive,
+        "--data",
+        journal.data,
+        "--name",
+        "signals",
+        "--json",
+        "--flush-ms",
+        "50",
+    ]
     paced = [*command, "--speed", "1200x"]  # its 400 minutes would take 20 s
     seen = "SELECT count() FROM evaluations WHERE run_id IN (SELECT run_id FROM runs WHERE name = 'signals')"
 
@@ -98,7 +98,10 @@ def test_another_profile_is_refused_by_name_and_accepted_as_a_segment(journal, t
         {"segment": 1, "first_offset": 0, "profile": "blue_8b"}, {"segment": 2, "first_offset": at, "profile": "v3_base9"}]  # fmt: skip
     assert [each["segment"] for each in again.summary["segments"]] == [1, 2]
     spans = "SELECT segment, min(log_offset) AS first, max(log_offset) AS last, uniqExact(params_hash) AS params FROM ("
-    spans += " UNION ALL ".join(f"SELECT segment, log_offset, params_hash FROM {t} WHERE run_id = {{run:String}}" for t in ("decisions", "evaluations"))
+    spans += " UNION ALL ".join(
+        f"SELECT segment, log_offset, params_hash FROM {t} WHERE run_id = {{run:String}}"
+        for t in ("decisions", "evaluations")
+    )
     first, second = journal.rows(spans + ") GROUP BY segment ORDER BY segment", run=again.run_id)
     assert first["last"] < at <= second["first"]
     assert (first["params"], second["params"]) == (1, 1)

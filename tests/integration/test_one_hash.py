@@ -45,7 +45,9 @@ def test_the_mixed_archive_holds_every_kind_of_outcome(journal, calm):
     assert all(calm.summary[f"{kind.name.lower()}s"] for kind in Outcome)
     scans = "(SELECT reasons FROM decisions WHERE run_id = {run:String} UNION ALL SELECT reasons FROM evaluations WHERE run_id = {run:String})"
     assert set(journal.value(f"SELECT groupUniqArrayArray(reasons) FROM {scans}", **run)) == {r.name for r in Reason}
-    assert set(journal.value("SELECT groupUniqArray(bound) FROM decisions WHERE run_id = {run:String}", **run)) == set(Bound.__members__)
+    assert set(journal.value("SELECT groupUniqArray(bound) FROM decisions WHERE run_id = {run:String}", **run)) == set(
+        Bound.__members__
+    )
     assert set(journal.value("SELECT groupUniqArray(code) FROM rejects WHERE run_id = {run:String}", **run)) == CODES
 
 
@@ -54,7 +56,13 @@ def test_batch_size_and_broker_do_not_show_in_a_row(journal, mixed, topics, calm
     source = {"scans": mixed} if broker == "embedded" else follow(topics, broker)
     again = journal.soak(**source, batch_size=size)
     assert (again.hash, again.counts) == (calm.hash, calm.counts)
-    assert journal.value("SELECT max(last_offset - first_offset) + 1 FROM batches WHERE run_id = {run:String}", run=again.run_id) <= size
+    assert (
+        journal.value(
+            "SELECT max(last_offset - first_offset) + 1 FROM batches WHERE run_id = {run:String}",
+            run=again.run_id,
+        )
+        <= size
+    )
     for table in ("planes", "rejects"):  # content_hash is over the others
         sql = f"SELECT groupArray(tuple(*)) FROM (SELECT * EXCEPT (run_id, topic) FROM {table} WHERE run_id = {{run:String}} ORDER BY log_offset)"
         assert journal.value(sql, run=again.run_id) == journal.value(sql, run=calm.run_id)
@@ -75,7 +83,15 @@ def processes(journal, sources, seeds, sizes):
         started = []
         for number, (source, seed, size) in enumerate(todo[at : at + 2], at):
             flags = [each for name, value in source.items() for each in (f"--{name.replace('_', '-')}", value)]
-            flags += ["--batch-size", size, "--name", f"seed-{number}-{len(sizes)}", "--data", journal.data, "--json"]
+            flags += [
+                "--batch-size",
+                size,
+                "--name",
+                f"seed-{number}-{len(sizes)}",
+                "--data",
+                journal.data,
+                "--json",
+            ]
             started.append((todo[number], fresh("soak", *flags, env={"PYTHONHASHSEED": seed})))
         for (_, seed, size), process in started:
             said = ended(process, 110)
@@ -102,9 +118,21 @@ def one_partition(journal, two_streams):
 
 
 @pytest.mark.parametrize("broker", ["tansu", "kafka"])
-def test_two_streams_give_the_same_rows_on_one_partition_and_on_two(request, journal, two_streams, one_partition, broker):
+def test_two_streams_give_the_same_rows_on_one_partition_and_on_two(
+    request, journal, two_streams, one_partition, broker
+):
     bootstrap = request.getfixturevalue(broker).bootstrap
-    arguments = ("--scans", two_streams, "--bootstrap-servers", bootstrap, "--topic", "two", "--partitions", 2, "--json")
+    arguments = (
+        "--scans",
+        two_streams,
+        "--bootstrap-servers",
+        bootstrap,
+        "--topic",
+        "two",
+        "--partitions",
+        2,
+        "--json",
+    )
     assert violet("publish", *arguments).json["partitions"] == 2
     two = journal.soak(bootstrap_servers=bootstrap, topic="two", until="end", batch_size=64)
     assert (two.hash, two.counts) == (one_partition.hash, one_partition.counts)

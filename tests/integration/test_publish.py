@@ -13,12 +13,16 @@ from tests.integration.soaking import ended, produce, until, violet
 
 
 def publish(broker, topic, path, *more):
-    return violet("publish", "--scans", path, "--bootstrap-servers", broker.bootstrap, "--topic", topic, "--json", *more)
+    return violet(
+        "publish", "--scans", path, "--bootstrap-servers", broker.bootstrap, "--topic", topic, "--json", *more
+    )
 
 
 def read(broker, topic, count, partition=0):
     """(value, headers) of the first `count` records, and proof that there are no more."""
-    consumer = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": "t", "enable.auto.commit": False, "log_level": 0})
+    consumer = Consumer(
+        {"bootstrap.servers": broker.bootstrap, "group.id": "t", "enable.auto.commit": False, "log_level": 0}
+    )
     consumer.assign([TopicPartition(topic, partition, 0)])
     found, deadline = [], time.monotonic() + 30.0
     try:
@@ -45,7 +49,13 @@ def test_it_goes_on_where_the_topic_ends(broker, mixed):
     lines = mixed.read_bytes().split(b"\n")[:-1]
     topic = broker.create_topic()
     produce(broker.bootstrap, topic, lines[:250])
-    assert publish(broker, topic, mixed).json == {"topic": topic, "partitions": 1, "lines": 600, "published": 350, "there": 250}
+    assert publish(broker, topic, mixed).json == {
+        "topic": topic,
+        "partitions": 1,
+        "lines": 600,
+        "published": 350,
+        "there": 250,
+    }
     assert (read(broker, topic, 600)[599].value() or b"") == lines[599]
 
 
@@ -75,7 +85,11 @@ def test_other_content_is_refused_and_nothing_is_added(kafka, tmp_path):
 
 
 def test_lines_too_long_for_a_broker_reject_with_the_digest_of_the_whole_line(kafka, journal, tmp_path):
-    longs = [records.LONG[:900_001], b'{"v":1,' + b"y" * 5_000_000, records.scan(7, context={"a": "z" * 20_000})]
+    longs = [
+        records.LONG[:900_001],
+        b'{"v":1,' + b"y" * 5_000_000,
+        records.scan(7, context={"a": "z" * 20_000}),
+    ]
     lines = [records.scan(1), longs[0], records.scan(2), longs[1], longs[2], records.scan(3)]
     path = records.write(tmp_path / "long.jsonl", lines)
     topic = kafka.create_topic()
@@ -103,7 +117,10 @@ def killed_while_publishing(spawn, broker, path, topic, at_least):
     try:
         until(lambda: topic in consumer.list_topics(timeout=5.0).topics or process.poll() is not None)
         place = TopicPartition(topic, 0)
-        until(lambda: consumer.get_watermark_offsets(place, timeout=5.0)[1] >= at_least or process.poll() is not None, every_s=0.001)
+        until(
+            lambda: consumer.get_watermark_offsets(place, timeout=5.0)[1] >= at_least or process.poll() is not None,
+            every_s=0.001,
+        )
         process.kill()
     finally:
         consumer.close()
@@ -122,5 +139,8 @@ def test_a_publisher_killed_midway_leaves_exactly_the_archive(kafka, spawn, tmp_
         said = publish(kafka, topic, path)
         assert said.code == 0, said.err
         assert said.json["there"] + said.json["published"] == count
-        assert hashlib.sha256(b"".join(m.value() for m in read(kafka, topic, count))).digest() == hashlib.sha256(b"".join(lines)).digest()
+        assert (
+            hashlib.sha256(b"".join(m.value() for m in read(kafka, topic, count))).digest()
+            == hashlib.sha256(b"".join(lines)).digest()
+        )
     assert cut  # at least one of them was really in the middle

@@ -12,21 +12,30 @@ import os
 import select
 import signal
 import sys
-from pathlib import Path
 
 import reactor.cli.end
 import reactor.cli.publish
 import reactor.cli.soak
 import reactor.cli.verify  # noqa: F401 what the commands import is imported once, here
+from lanes.params import PROFILES
 from reactor.cli.main import run
+from reactor.log.port import Chunk
 from reactor.log.tansu import die_with_parent
+from reactor.record import Decoder
+from reactor.state import State
+from reactor.step import Rules, step
 from tests.fault.soak_until import soak_until
+from tests.integration import records
 
 
 def child(request):
     os.setsid()
     die_with_parent()
-    for number, mode, path in ((0, os.O_RDONLY, "/dev/null"), (1, os.O_WRONLY, request["out"]), (2, os.O_WRONLY, request["err"])):
+    for number, mode, path in (
+        (0, os.O_RDONLY, "/dev/null"),
+        (1, os.O_WRONLY, request["out"]),
+        (2, os.O_WRONLY, request["err"]),
+    ):
         fd = os.open(path, mode | os.O_CREAT, 0o600)
         os.dup2(fd, number)
         os.close(fd)
@@ -34,7 +43,11 @@ def child(request):
     sys.orig_argv = ["violet", *request["arguments"]]
     code = 3
     try:
-        code = soak_until(request["arguments"], request["seam"], request["at"]) if "seam" in request else run(request["arguments"])
+        code = (
+            soak_until(request["arguments"], request["seam"], request["at"])
+            if "seam" in request
+            else run(request["arguments"])
+        )
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -45,7 +58,21 @@ def answer(**fields):
     os.write(1, json.dumps(fields).encode() + b"\n")
 
 
+def compile_kernels():
+    lines = records.mixed(60, long=False)
+    step(
+        State(),
+        Chunk(0, [*range(60)], lines),
+        Rules(PROFILES["blue_8b"]),
+        Decoder(),
+        topic="t",
+        segment=1,
+        expected=0,
+    )
+
+
 def main():
+    compile_kernels()
     wake, bell = os.pipe()
     os.set_blocking(bell, False)
     signal.set_wakeup_fd(bell)
@@ -78,5 +105,4 @@ def main():
 
 
 if __name__ == "__main__":
-    assert Path("/proc").is_dir()
     main()

@@ -10,9 +10,7 @@ import numpy as np
 
 from lanes.columns import Inputs
 
-WILD = np.array(
-    [np.nan, np.inf, -np.inf, 0.0, -0.0, 5e-324, -5e-324, 1e-310, -1e-310, 1e308, -1e308, 1.0, -1.0]
-)
+WILD = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 5e-324, -5e-324, 1e-310, -1e-310, 1e308, -1e308, 1.0, -1.0])
 
 
 def around(*edges):

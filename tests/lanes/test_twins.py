@@ -21,9 +21,7 @@ def assert_same(readings, expected, at):
     for name, column in expected.items():
         got = getattr(readings, name)
         equal = same(got, column) if column.dtype == np.float64 else got == column
-        assert equal.all(), (
-            f"{name}: {np.count_nonzero(~equal)} rows of {at} differ, first {np.argmin(equal)}"
-        )
+        assert equal.all(), f"{name}: {np.count_nonzero(~equal)} rows of {at} differ, first {np.argmin(equal)}"
 
 
 @pytest.mark.parametrize("block", range(len(BLOCKS)))

@@ -39,9 +39,7 @@ def cubic(vel_div, p):
 
 def fan_in(b8, dc, regime, ob_, esof_, posture):
     b, f = BLUE.base, BLUE.fanin
-    return compose(
-        b8, dc, regime, ob_, esof_, posture == "STALKER", b.base_max, f.abs_max, f.stalker_cap, b.min_lev
-    )
+    return compose(b8, dc, regime, ob_, esof_, posture == "STALKER", b.base_max, f.abs_max, f.stalker_cap, b.min_lev)
 
 
 def regime(signals, beta, strength, mc):

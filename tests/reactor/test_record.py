@@ -236,7 +236,9 @@ def test_what_is_no_json_is_malformed(text):
     assert code(with_text(scan(), "vel_div", text)) is Reject.MALFORMED
 
 
-@pytest.mark.parametrize("bad", [b'"\xff"', b'"\xc0\x80"', b'"\xed\xa0\x80"', rb'"\udc00"', b"1e999", b"NaN", b"01", b'"\n"'])
+@pytest.mark.parametrize(
+    "bad", [b'"\xff"', b'"\xc0\x80"', b'"\xed\xa0\x80"', rb'"\udc00"', b"1e999", b"NaN", b"01", b'"\n"']
+)
 @pytest.mark.parametrize("field", ["context", "other", "dc_status"])
 def test_text_and_numbers_are_checked_wherever_they_stand(field, bad):
     expected = Reject.NON_FINITE if bad in (b"1e999", b"NaN") else Reject.MALFORMED
@@ -337,7 +339,9 @@ def damaged(draw):
         at, length = draw(st.integers(0, len(raw))), draw(st.integers(0, 6))
         raw[at : at + length] = draw(
             st.binary(max_size=4)
-            | st.sampled_from([b"null", b"NaN", b"1e999", b'"x"', b"{}", b"[", b"}", b",", b'"v":1,', b"-0", b"\\ud800"])
+            | st.sampled_from(
+                [b"null", b"NaN", b"1e999", b'"x"', b"{}", b"[", b"}", b",", b'"v":1,', b"-0", b"\\ud800"]
+            )
         )
     return bytes(raw)
 
@@ -378,12 +382,17 @@ def test_a_valid_record_takes_one_typed_decode_and_loses_nothing(record):
 
 
 @settings(max_examples=500)
-@given(st.floats(allow_nan=False, allow_infinity=False), st.sampled_from([repr, "{:.17g}".format, "{:.25e}".format]))
+@given(
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.sampled_from([repr, "{:.17g}".format, "{:.25e}".format]),
+)
 def test_a_float_on_the_wire_has_exactly_pythons_bits(value, spell):
     text = spell(value)
     if re.fullmatch(r"-?\d+", text):
         text += ".0"
-    record = Decoder().decode(with_text(scan(w750=0.0), "vel_div", text).replace(b'"w750":0.0', b'"w750":%s' % text.encode()))
+    record = Decoder().decode(
+        with_text(scan(w750=0.0), "vel_div", text).replace(b'"w750":0.0', b'"w750":%s' % text.encode())
+    )
     assert struct.pack("<d", record.vel_div) == struct.pack("<d", float(text)) == struct.pack("<d", record.w750)
 
 
@@ -425,8 +434,9 @@ def fits(value, rule, defs):
         "if": lambda condition: not fits(value, condition, defs) or fits(value, rule["then"], defs),
         "then": lambda _: True,
         "required": lambda names: not isinstance(value, dict) or set(names) <= set(value),
-        "properties": lambda rules: not isinstance(value, dict)
-        or all(fits(value[n], r, defs) for n, r in rules.items() if n in value),
+        "properties": lambda rules: (
+            not isinstance(value, dict) or all(fits(value[n], r, defs) for n, r in rules.items() if n in value)
+        ),
         "additionalProperties": lambda r: not isinstance(value, dict) or all(fits(v, r, defs) for v in value.values()),
         "propertyNames": lambda r: not isinstance(value, dict) or all(fits(n, r, defs) for n in value),
         "minProperties": lambda n: not isinstance(value, dict) or len(value) >= n,

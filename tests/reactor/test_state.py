@@ -82,7 +82,9 @@ def test_a_multiplier_form_after_an_input_form_counts_alone_and_the_other_way_ro
 
 def test_a_foreign_kernel_sees_the_planes_of_its_lane_in_the_form_they_came_in():
     stream = after(
-        plane("acb", {"signals": 2.0}), plane("mc", {"scale": 0.5}), plane("esof", {"score": 0.1}, ts_ms=START_MS + 7)
+        plane("acb", {"signals": 2.0}),
+        plane("mc", {"scale": 0.5}),
+        plane("esof", {"score": 0.1}, ts_ms=START_MS + 7),
     ).stream("ng7")
     assert stream.planes("acb") == {
         "acb": {"signals": 2.0, "ts_ms": START_MS}, "meta": None, "mc": {"scale": 0.5, "ts_ms": START_MS},

@@ -43,11 +43,7 @@ class Reply:
 def ask(address, text="", *, method="POST", headers=None, body=None, path="/", auth=True, **params):
     """One request over plain HTTP; `text` is the body unless a body is given."""
     connection = HTTPConnection(address.host, address.port, timeout=60)
-    login = (
-        {"Authorization": "Basic " + b64encode(f"{address.user}:{address.token}".encode()).decode()}
-        if auth
-        else {}
-    )
+    login = {"Authorization": "Basic " + b64encode(f"{address.user}:{address.token}".encode()).decode()} if auth else {}
     target = path + ("?" + urlencode(params) if params else "")
     content = body if body is not None else text.encode() or None
     try:

@@ -51,10 +51,7 @@ def test_table_and_csv_show_the_same_rows(violet):
         ["3", "c", "2.5"],
         ["3", "rows"],
     ]
-    assert (
-        violet("sql", "SELECT n, s FROM d WHERE n < 3 ORDER BY n", "--format", "csv")[0]
-        == '"n","s"\n1,"a"\n2,"b"\n'
-    )
+    assert violet("sql", "SELECT n, s FROM d WHERE n < 3 ORDER BY n", "--format", "csv")[0] == '"n","s"\n1,"a"\n2,"b"\n'
     assert violet("sql", "SELECT 1 FORMAT TSKV", "--json")[0] == "1=1\n"
 
 

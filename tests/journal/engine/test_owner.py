@@ -61,9 +61,7 @@ def test_a_second_engine_is_refused_by_naming_the_first(running, python):
     second = python(code, "--data", running.data)
     out, err = second.communicate(timeout=30)
     assert (second.returncode, out) == (3, "")
-    assert (
-        f"locked by pid {running.engine.pid} (python -m journal.engine.process --data {running.data}" in err
-    )
+    assert f"locked by pid {running.engine.pid} (python -m journal.engine.process --data {running.data}" in err
     assert f"kill {running.engine.pid}" in err
     assert running.engine.alive()
 

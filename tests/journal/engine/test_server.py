@@ -56,10 +56,7 @@ def test_the_readers_token_is_not_the_writers(running, http):
 def test_a_login_may_come_in_headers_or_parameters(running, http):
     keys = {"X-ClickHouse-User": "reader", "X-ClickHouse-Key": running.reader.token}
     assert http(running.reader, "SELECT 1", auth=False, headers=keys).text == "1\n"
-    assert (
-        http(running.reader, "SELECT 1", auth=False, user="reader", password=running.reader.token).text
-        == "1\n"
-    )
+    assert http(running.reader, "SELECT 1", auth=False, user="reader", password=running.reader.token).text == "1\n"
     assert http(running.reader, "SELECT 1", auth=False).code == 516
 
 
@@ -146,9 +143,7 @@ def test_a_malformed_request_ends_nothing(running, http, raw):
 
 def test_a_request_that_is_too_large_is_refused(running, http):
     assert "at most" in http(running.reader, "SELECT 1" + " " * (1 << 20)).text
-    assert (
-        http(running.reader, body=gzip.compress(b"SELECT 1"), headers={"Content-Encoding": "gzip"}).code == 48
-    )
+    assert http(running.reader, body=gzip.compress(b"SELECT 1"), headers={"Content-Encoding": "gzip"}).code == 48
 
 
 def test_a_kept_connection_answers_again_after_an_error(running, client):
@@ -163,9 +158,7 @@ def test_the_stock_client_reads_with_typed_parameters(client):
     tricky = "a\tb\n'c\\ ü"
     assert client.query("SELECT {t:String} AS t", parameters={"t": tricky}).first_row == (tricky,)
     many = list(range(5_000))
-    assert client.query(
-        "SELECT count() FROM d WHERE n IN {l:Array(Int64)}", parameters={"l": many}
-    ).first_row == (3,)
+    assert client.query("SELECT count() FROM d WHERE n IN {l:Array(Int64)}", parameters={"l": many}).first_row == (3,)
     assert client.query_np("SELECT x FROM d ORDER BY n").ravel().tolist() == [0.5, 1.5, 2.5]
     assert client.query("SELECT n, n, s FROM d LIMIT 0").column_names == ("n", "n", "s")
     with client.query_row_block_stream("SELECT number FROM numbers(90000)") as blocks:
@@ -213,9 +206,7 @@ def test_a_large_insert_is_one_block_under_one_token(store, fresh, table):
     for _ in range(2):
         store.insert(fresh, columns, table[1], "large")
     assert store.rows(f"SELECT count() AS c FROM {fresh}") == [{"c": 200_000}]
-    assert store.rows(f"SELECT count() AS c FROM system.parts WHERE table = '{fresh}' AND active") == [
-        {"c": 1}
-    ]
+    assert store.rows(f"SELECT count() AS c FROM system.parts WHERE table = '{fresh}' AND active") == [{"c": 1}]
 
 
 def test_blocks_stream_a_file_and_tell_an_error_in_mid_stream(store, tmp_path):
@@ -234,8 +225,7 @@ def test_blocks_stream_a_file_and_tell_an_error_in_mid_stream(store, tmp_path):
 def test_a_query_that_runs_on_stops_nobody(running, store, http, fresh, table):
     slow = "SELECT count() FROM numbers(100000000000) WHERE cityHash64(number) = 1"
     threads = [
-        threading.Thread(target=http, args=(running.reader, slow), kwargs={"max_execution_time": "3"})
-        for _ in range(2)
+        threading.Thread(target=http, args=(running.reader, slow), kwargs={"max_execution_time": "3"}) for _ in range(2)
     ]
     for thread in threads:
         thread.start()

@@ -207,9 +207,7 @@ def test_planes_come_before_their_scan_with_growing_sequences_and_due_times(mark
 
 
 def test_settings_are_what_the_planes_say(market):
-    records = scanner.scans(
-        market[:51], settings=scanner.Settings(stream="s-1", posture="STALKER", capital_usd=7.5)
-    )
+    records = scanner.scans(market[:51], settings=scanner.Settings(stream="s-1", posture="STALKER", capital_usd=7.5))
     values = {r["name"]: r["value"] for r in records if r["kind"] == "plane" and r["stream"] == "s-1"}
     assert values["posture"] == {"posture": "STALKER"}
     assert values["capital"] == {"capital_usd": 7.5}
@@ -258,9 +256,7 @@ def test_any_coming_and_going_of_symbols_gives_valid_causal_lines(presence, seed
     rng = np.random.default_rng(seed)
     minutes = [minute(at, {s: 1.0 + rng.random() for s in "ABC"}) for at in range(55)]
     minutes += [
-        minute(55 + at, {s: 1.0 + rng.random() for s in sorted(here)})
-        for at, here in enumerate(presence)
-        if here
+        minute(55 + at, {s: 1.0 + rng.random() for s in sorted(here)}) for at, here in enumerate(presence) if here
     ]
     decoder = Decoder()
     whole = lines(minutes)
