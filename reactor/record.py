@@ -112,7 +112,7 @@ class Fault(Struct):
 Record = Scan | Plane | Fault
 
 decode_typed: Callable[[bytes], Scan | Plane] = msgspec.json.Decoder(Scan | Plane).decode
-_decode_any: Callable[[bytes], Any] = msgspec.json.Decoder().decode
+_decode_any: Callable[[bytes | Raw], Any] = msgspec.json.Decoder().decode
 _set_fields: Callable[[Value], dict[str, Any]] = msgspec.to_builtins
 _stream_ok = re.compile(STREAM_PATTERN).fullmatch
 _symbol_ok = re.compile(SYMBOL_PATTERN).fullmatch
@@ -281,8 +281,11 @@ def _only_non_finite(raw: bytes) -> bool:
 
 
 def is_flat(context: Raw) -> bool:
-    """Whether a context is an object too short to be deep, which needs no second look."""
-    return len(context) < 2 * DEPTH_MAX and bytes(context).startswith(b"{")
+    """Whether a context is an object too short to be deep, which needs no second look.
+
+    Raises what the decoder raises: the typed decode skips a context without a look at its text and numbers.
+    """
+    return len(context) < 2 * DEPTH_MAX and type(_decode_any(context)) is dict
 
 
 def _deep(raw: bytes) -> bool:

@@ -4,15 +4,12 @@ What a resume may go on with is decided here: the log's identity, the segment's 
 that the log lost. Source: SPEC section 5.
 """
 
-import hashlib
-import platform
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from importlib import metadata, resources
-from typing import Any, Final
+from typing import Any
 
 from journal import run as runs
 from journal.gate import ENDED_EARLY
@@ -28,18 +25,13 @@ from reactor.kernel import Kernels, load
 from reactor.log.port import Chunk
 from reactor.loop import Loop, Pace, Reading
 from reactor.position import WARM_MAX, seek, warm
+from reactor.provenance import code_hash, versions
 from reactor.record import Decoder
 from reactor.settings import Settings, point, span_s
 from reactor.source import Source
 from reactor.state import IDENTITIES, State
 from reactor.step import step
 from reactor.walk import Rules
-
-_DECIDING: Final = {  # the source files whose change can change an outcome
-    "lanes": ("acb", "base", "code", "columns", "dc", "esof", "fanin", "kernel", "lane", "ob", "params"),
-    "reactor": ("record", "select", "state", "step"),
-    "journal": ("row",),
-}
 
 
 class Integrity(Exception):
@@ -52,15 +44,6 @@ class Progress:
 
     expect: Callable[[int | None, int], None]
     batch: Callable[[Batch], None]
-
-
-def code_hash() -> str:
-    """Hash over the source files that decide."""
-    found = hashlib.sha256()
-    for package, modules in _DECIDING.items():
-        for module in modules:
-            found.update((resources.files(package) / f"{module}.py").read_bytes())
-    return found.hexdigest()[:16]
 
 
 class Session:
@@ -170,13 +153,21 @@ class Session:
             )
         known = positions(self._store, run.run_id)
         starts = {int(p): at for p, at in run.start.items()}
-        gaps = self._gaps(starts, known)
+        opens = {s.partition: s.first_offset for s in opened if s.segment == newest.segment}
+        gaps = self._gaps(opens, known)
         ledger = self._ledger_of(run.run_id)
         if run.state == "HALTED":
             ledger.note(Severity.INFO, Incident.HALT_RESUMED, soak.resume_halted or "")
         self._readings = {}
         for partition, start in starts.items():
-            self._readings[partition] = self._restore(run, ledger, partition, start, known.get(partition), opened)
+            try:
+                reading = self._restore(run, ledger, partition, start, known.get(partition), opened)
+            except Integrity as error:
+                self.run, self.ledger = run, ledger
+                self.halt(str(error))
+                raise Refusal(f"{error}; run {run.run_id} is HALTED; fix: look into it, or --new") from None
+            reading.position = max(reading.position, opens[partition])  # a gap accepted before stays accepted
+            self._readings[partition] = reading
         for partition, low in gaps.items():
             wanted = self._readings[partition].position
             ledger.note(Severity.WARN, Incident.GAP_ACCEPTED, f"partition {partition}: offsets {wanted} to {low - 1}")
@@ -200,6 +191,8 @@ class Session:
             state, position = self._state_at(partition, start), start
         else:
             ids = identities(self._store, run.run_id, partition, at.last, IDENTITIES)
+            if start > self._source.lows()[partition]:  # the scans before a late start are in no row
+                ids = [*self._state_at(partition, start).identities(), *ids]
             state, position = State.load(at.state, ids), at.last + 1
         if at is not None and at.doubt is not None:
             first, last = at.doubt
@@ -236,14 +229,21 @@ class Session:
                 "fix: give the log that it began with, or --new, or another --name"
             )
 
-    def _gaps(self, starts: Mapping[int, int], known: Mapping[int, Position]) -> dict[int, int]:
-        """First offset still there of each partition that lost offsets which the run wants next."""
+    def _gaps(self, opens: Mapping[int, int], known: Mapping[int, Position]) -> dict[int, int]:
+        """First offset still there of each partition that lost offsets which the run wants next.
+
+        opens: first offsets of the newest segment.
+        """
         lows = self._source.lows()
         gaps = {}
-        for partition, start in starts.items():
+        for partition, opened in opens.items():
             at = known.get(partition)
-            wanted = at.last + 1 if at and at.last >= 0 else start
-            if lows.get(partition, 0) > wanted:
+            if at is not None and at.doubt is not None and lows[partition] > at.doubt[0]:
+                raise Refusal(
+                    f"the log lost offsets of the batch in doubt, {at.doubt[0]} to {at.doubt[1]} of partition "
+                    f"{partition}, which now begins at {lows[partition]}; fix: restore them, or --new"
+                )
+            if lows[partition] > max(opened, at.last + 1 if at else 0):
                 gaps[partition] = lows[partition]
         if gaps and not self._settings.soak.accept_gap:
             lost = ", ".join(f"partition {p} begins at {low}" for p, low in gaps.items())
@@ -324,22 +324,6 @@ class Session:
 
     def _stands_in(self, lane: str) -> bool:
         return lane not in self.kernels.hashes and getattr(self._settings.profile, lane).enabled and lane != "base"
-
-
-def versions() -> dict[str, str]:
-    """What computed: interpreter, machine and the libraries that decide."""
-    names = ("numpy", "numba", "msgspec", "confluent-kafka", "clickhouse-connect", "chdb", "violet-reactor")
-    found = {
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "libc": " ".join(platform.libc_ver()),
-    }
-    for name in names:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = "not installed as a package"
-    return found
 
 
 def _join(chunks: Iterator[Chunk]) -> Chunk:

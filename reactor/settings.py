@@ -72,6 +72,20 @@ class SoakSettings(BaseModel):
         pace(value)
         return value
 
+    @field_validator("from_")
+    @classmethod
+    def _from(cls, value: str) -> str:
+        if value not in ("earliest", "latest"):
+            point(value, "from")
+        return value
+
+    @field_validator("until")
+    @classmethod
+    def _until(cls, value: str | None) -> str | None:
+        if value not in (None, "end"):
+            point(value, "until")
+        return value
+
     @field_validator("for_")
     @classmethod
     def _for(cls, value: str | None) -> str | None:

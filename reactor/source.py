@@ -44,6 +44,9 @@ class Source(Protocol):
     def check(self) -> None:
         """Raise where what feeds the log has failed."""
 
+    def take_outage(self) -> float | None:
+        """Seconds that the broker was away, told once and when it is back; None where it was not."""
+
     def close(self) -> None:
         """End what `open` started; returns when it is gone."""
 
@@ -103,9 +106,13 @@ class ArchiveSource:
         return self._log
 
     def check(self) -> None:
+        if self._broker is not None and not self._broker.alive():
+            raise Refusal(f"the embedded broker ended ({self._words('broker')}); fix: the same command resumes")
         if self._feeder is not None and self._feeder.poll():
-            tail = (self._work / f"feeder-{self._client}.log").read_text(errors="replace")[-800:]
-            raise Refusal(f"the archive could not be published: {tail.strip() or self._feeder.returncode}")
+            raise Refusal(f"the archive could not be published: {self._words('feeder') or self._feeder.returncode}")
+
+    def take_outage(self) -> float | None:
+        return None  # a child that is away is dead
 
     def close(self) -> None:
         if self._feeder is not None:
@@ -115,6 +122,9 @@ class ArchiveSource:
             self._log.close()
         if self._broker is not None:
             self._broker.close()
+
+    def _words(self, who: str) -> str:
+        return (self._work / f"{who}-{self._client}.log").read_text(errors="replace")[-800:].strip()
 
 
 class BrokerSource:
@@ -151,6 +161,9 @@ class BrokerSource:
 
     def check(self) -> None:
         """Nothing of ours feeds it."""
+
+    def take_outage(self) -> float | None:
+        return self._log.take_outage()
 
     def close(self) -> None:
         self._log.close()

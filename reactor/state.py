@@ -91,6 +91,10 @@ class StreamState:
                 del seen[old]
         return again
 
+    def identities(self) -> tuple[tuple[int, int], ...]:
+        """The last 4,096 scans, (scan_id, ts_ms), oldest first."""
+        return tuple(self._order)
+
     def apply(self, plane: Plane) -> None:
         """Take a plane's value. The last by offset holds, whatever its seq or ts_ms."""
         value, known, ts_ms = plane.value, self.known, float(plane.ts_ms)
@@ -185,6 +189,10 @@ class State:
         for name, scan_id, ts_ms in identities:
             state.stream(name).repeat(scan_id, ts_ms)
         return state
+
+    def identities(self) -> list[tuple[str, int, int]]:
+        """The last scans of every stream, (stream, scan_id, ts_ms), as `load` takes them."""
+        return [(name, *identity) for name, stream in self.streams.items() for identity in stream.identities()]
 
     def complete(self) -> bool:
         """Whether every stream knows every plane."""

@@ -24,6 +24,7 @@ from reactor.kernel import load
 from reactor.log import archive
 from reactor.log.port import Chunk
 from reactor.position import Ranges, warm
+from reactor.provenance import code_hash
 from reactor.record import MAX_BYTES, Decoder
 from reactor.source import BrokerSource
 from reactor.state import State
@@ -69,6 +70,7 @@ def verify(
         "verdict": "PASS" if sound else "FAIL",
         "recomputed_from": report.source,
         "recomputed": report.recomputed,
+        "by_other_code": [s.segment for s in segments(store, run.run_id) if s.code_hash != code_hash()],
         "recomputed_hash": f"{report.content_hash:016x}",
         "identical": same,
         "differing": report.n_differing,

@@ -23,7 +23,7 @@ SC_POST = SimpleNamespace(**{**vars(BLUE), "sc_post": True})
 V3 = SimpleNamespace(
     base_max=9.0, dc_boost=1.0, acb=False, ob=False, esof=False, stalker_cap=None, sc_post=False
 )  # fmt: skip
-PEGGED = set(["USDC", "BUSD", "FDUSD", "TUSD", "USDP", "DAI", "USDD", "PYUSD", "USTC", "EUR"])
+PEGGED = {"USDC", "BUSD", "FDUSD", "TUSD", "USDP", "DAI", "USDD", "PYUSD", "USTC", "EUR"}
 POSTURES = ("APEX", "STALKER", "TURTLE", "HIBERNATE")
 ALERT_MS = {
     "acb": 3_600_000, "meta": 3_600_000, "mc": 3_600_000, "ob": 10_000, "esof": 900_000,

@@ -15,7 +15,7 @@ from journal.refusal import Refusal
 from lanes import base
 from reactor.cli.common import data_option, journal, json_option, show
 from reactor.log.tansu import Tansu
-from reactor.session import versions
+from reactor.provenance import versions
 from reactor.source import BrokerSource
 
 

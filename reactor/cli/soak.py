@@ -63,7 +63,7 @@ def command(config: Path | None, as_json: bool, **flags: Any) -> None:
     that. Ctrl-C leaves the run Stopped; the same command resumes it. Exit code: 0 PASS, 1 FAIL, 2 HOLD or stopped,
     3 refused.
     """
-    given = {name: value for name, value in flags.items() if value not in (None, False)}
+    given = {name: value for name, value in flags.items() if value is not None and value is not False}
     raise SystemExit(run(load(given, config), as_json))
 
 
@@ -183,6 +183,8 @@ class _Watch:
             self._next = now + WATCH_S
             self._source.check()
             self._disk()
+        if (outage_s := self._source.take_outage()) is not None:
+            self._ledger.note(Severity.WARN, Incident.BROKER_AWAY, f"the broker was away for {outage_s:.1f} s")
         return self._stop.asked
 
     def _disk(self) -> None:

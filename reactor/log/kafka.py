@@ -86,7 +86,8 @@ class KafkaLog:
         self._consumer = Consumer(self._config())
         self._positions: dict[int, int] = {}
         self._reached: dict[int, int] = {}
-        self.away_since: float | None = None
+        self._away_since: float | None = None
+        self._outage_s: float | None = None
 
     def describe(self) -> TopicIdentity:
         """Identity of the topic. Raises Refusal where the broker or the topic is not there."""
@@ -141,8 +142,13 @@ class KafkaLog:
                 self._take(message, chunks)
         for chunk in chunks.values():
             self._positions[chunk.partition] = chunk.offsets[-1] + 1
-            self.away_since = None
+            self._answered()
         return list(chunks.values())
+
+    def take_outage(self) -> float | None:
+        """Seconds that the broker was away, told once and when it is back; None where it was not."""
+        outage_s, self._outage_s = self._outage_s, None
+        return outage_s
 
     def reached(self) -> dict[int, int]:
         """Offsets at which the broker said that there is no more yet."""
@@ -188,7 +194,11 @@ class KafkaLog:
 
     def _on_error(self, error: KafkaError) -> None:
         if error.code() in (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT):
-            self.away_since = self.away_since or time.monotonic()
+            self._away_since = self._away_since or time.monotonic()
+
+    def _answered(self) -> None:
+        if self._away_since is not None:
+            self._outage_s, self._away_since = time.monotonic() - self._away_since, None
 
     def _watermarks(self, partition: int) -> tuple[int, int]:
         low, high = self._consumer.get_watermark_offsets(TopicPartition(self.topic, partition), timeout=REACH_S)
@@ -207,7 +217,7 @@ class KafkaLog:
             raise LogGap(partition, self._positions[partition])
         elif error.code() == KafkaError._PARTITION_EOF:
             self._reached[partition] = _offset(message)
-            self.away_since = None
+            self._answered()
         elif error.fatal() or error.code() in _HOPELESS:
             raise BrokerFailed(error.str())
 

@@ -54,6 +54,10 @@ class Tansu:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
+    def alive(self) -> bool:
+        """Whether the broker runs."""
+        return self._process.poll() is None
+
     def close(self) -> None:
         """End the broker; it would take seconds over a polite signal while clients are connected."""
         self._process.kill()

@@ -264,7 +264,7 @@ class Forked:
         return self.poll()
 
 
-def until(holds, within_s=20.0, every_s=0.02):
+def until(holds, within_s=20.0, every_s=0.05):
     """Wait until something holds; its value."""
     deadline = time.monotonic() + within_s
     while not (value := holds()):
@@ -281,7 +281,9 @@ def producer(bootstrap, **config):
 def produce(bootstrap, topic, lines, partition=0, **config):
     """Put lines into a topic as they are."""
     made = producer(bootstrap, **config)
-    for each in lines:
+    for number, each in enumerate(lines):
+        if number % 50_000 == 49_999:
+            made.flush(20.0)
         made.produce(topic, each, partition=partition)
     assert made.flush(20.0) == 0
 

@@ -1,5 +1,6 @@
 """The loop over a log in memory: batches by size and time, ends, gaps, stops, a ledger that is slow or fails."""
 
+import gc
 import threading
 import time
 
@@ -23,14 +24,12 @@ NEVER_MS = 60_000
 
 
 class Ledger:
-    """Keeps batches; `hold` makes it wait, `fault` makes it fail at a batch."""
+    """Keeps batches, and fails at the one that it is told to."""
 
-    def __init__(self, fault_at=None, fault=None, hold=None):
-        self.batches, self.polled_at, self.fault_at, self.fault, self.hold = [], [], fault_at, fault, hold
+    def __init__(self, fault_at=None, fault=None):
+        self.batches, self.polled_at, self.fault_at, self.fault = [], [], fault_at, fault
 
     def append(self, batch, polled_at, commit):
-        if self.hold is not None:
-            self.hold.wait(30)
         if len(self.batches) == self.fault_at:
             raise self.fault
         self.batches.append(batch)
@@ -144,7 +143,6 @@ def test_a_poll_waits_no_longer_than_the_oldest_record_may():
     assert 0.0 <= loop._wait_s() <= 0.02
     loop._readings[0].since -= 10.0
     assert loop._wait_s() == 0.0
-    loop._writer.close()
 
 
 # -- ends and gaps -------------------------------------------------------------------------------------------------
@@ -301,16 +299,17 @@ def test_a_stop_journals_what_was_read_and_the_same_run_goes_on(polls):
     assert (first.content_hash + second.content_hash) % 2**64 == whole(lines).content_hash
 
 
-# -- the ledger's thread ---------------------------------------------------------------------------------------------
+# -- a ledger or log that fails or is slow ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("fault_at", [0, 2, 9])
 @pytest.mark.parametrize("fault", [ValueError("refused"), KeyboardInterrupt(), SystemExit(3)])
 def test_a_failure_of_the_ledger_surfaces_and_nothing_is_journaled_after_it(fault_at, fault):
-    ledger = Ledger(fault_at, fault)
+    ledger, log = Ledger(fault_at, fault), MemoryLog(scans(10))
     with pytest.raises(type(fault)):
-        read(MemoryLog(scans(10)), {0: reading(10)}, ledger=ledger, batch_size=1)
-    assert len(ledger.batches) == fault_at
+        read(log, {0: reading(10)}, ledger=ledger, batch_size=1)
+    assert ledger.offsets.get(0, []) == list(range(fault_at))
+    assert log.committed == ({0: fault_at} if fault_at else {})
 
 
 def test_a_failure_surfaces_while_nothing_more_comes():
@@ -327,11 +326,11 @@ def test_a_failure_of_whom_a_batch_is_told_surfaces():
         read(MemoryLog(scans(5)), {0: reading(5)}, batch_size=1, on_batch=fails)
 
 
-def test_a_failure_of_the_log_surfaces_and_what_was_handed_over_is_journaled():
+def test_a_failure_of_the_log_surfaces_and_full_batches_before_it_are_journaled():
     class Breaks(MemoryLog):
         def poll(self, limit, timeout_s):
-            found = super().poll(limit, timeout_s)
-            if not found or found[0].offsets[0] >= 6:
+            found = super().poll(1, timeout_s)
+            if not found or found[0].offsets[0] >= 7:
                 raise ConnectionError("gone")
             return found
 
@@ -341,48 +340,35 @@ def test_a_failure_of_the_log_surfaces_and_what_was_handed_over_is_journaled():
     assert ledger.offsets == {0: list(range(6))}
 
 
-def test_no_thread_is_left():
-    before = threading.active_count()
-    read(MemoryLog(scans(5)), {0: reading(5)}, batch_size=1)
-    with pytest.raises(ValueError, match="x"):
-        read(MemoryLog(scans(5)), {0: reading(5)}, ledger=Ledger(1, ValueError("x")), batch_size=1)
-    assert threading.active_count() == before
+def test_nothing_more_is_read_while_the_ledger_waits():
+    log, ahead = MemoryLog(scans(100)), []
+
+    class Slow(Ledger):
+        def append(self, batch, polled_at, commit):
+            ahead.append(log._positions[0] - batch.last - 1)
+            super().append(batch, polled_at, commit)
+
+    _, ledger = read(log, {0: reading(100)}, ledger=Slow(), batch_size=10)
+    assert ledger.offsets == {0: list(range(100))}
+    assert max(ahead) == 0  # what is in hand is one batch
 
 
 def test_batches_are_told_in_order_once_they_are_journaled():
     ledger, told = Ledger(), []
     read(
-        MemoryLog(scans(9)),
-        {0: reading(9)},
-        ledger=ledger,
-        batch_size=2,
-        on_batch=lambda b: told.append((b.first, len(ledger.batches))),
-    )
+        MemoryLog(scans(9)), {0: reading(9)}, ledger=ledger, batch_size=2,
+        on_batch=lambda batch: told.append((batch.first, len(ledger.batches))),
+    )  # fmt: skip
     assert told == [(0, 1), (2, 2), (4, 3), (6, 4), (8, 5)]
 
 
-def test_memory_is_bounded_while_the_ledger_waits(monkeypatch):
-    computed, compute = [], module.outcomes
-
-    def counted(*given, **named):
-        computed.append(1)
-        return compute(*given, **named)
-
-    monkeypatch.setattr(module, "outcomes", counted)
-    hold, log = threading.Event(), MemoryLog(scans(100))
-    ledger, readings = Ledger(hold=hold), {0: reading(100)}
-    result = []
-    runner = threading.Thread(target=lambda: result.append(read(log, readings, ledger=ledger, batch_size=10)[0]))
-    runner.start()
-    deadline = time.monotonic() + 10
-    while len(computed) < 3 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    time.sleep(0.3)  # more would come now, if anything did
-    assert len(computed) == 3  # one is being appended, one waits, one is in hand
-    hold.set()
-    runner.join(30)
-    assert result == [True]
-    assert ledger.offsets == {0: list(range(100))}
+@pytest.mark.parametrize("fault", [None, ValueError("x"), KeyboardInterrupt()])
+def test_the_garbage_collector_is_on_again_however_a_run_ends(fault):
+    try:
+        read(MemoryLog(scans(3)), {0: reading(3)}, ledger=Ledger(0 if fault else None, fault))
+    except type(fault):
+        pass
+    assert gc.isenabled()
 
 
 # -- the log in memory -----------------------------------------------------------------------------------------------

@@ -95,7 +95,7 @@ def test_a_mixed_archive_has_every_outcome_reason_bound_and_wire_reject(seed):
 
 
 def test_every_record_ends_in_exactly_one_outcome():
-    lines = mixed_archive(3, 1_000) + [None]
+    lines = [*mixed_archive(3, 1000), None]
     (batch,) = run(lines)
     offsets = np.concatenate([block.offsets for block in batch.rows.values()])
     assert sorted(offsets.tolist()) == list(range(len(lines)))
