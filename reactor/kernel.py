@@ -40,7 +40,8 @@ def load(profile: Profile) -> Kernels:
             kernel = getattr(module, factory)(params)
         except Exception as error:  # noqa: BLE001 - whatever a foreign module raises is a refusal
             raise Refusal(
-                f"[{lane.name}] kernel {params.kernel!r} cannot be made: {type(error).__name__}: {error}"
+                f"[{lane.name}] kernel {params.kernel!r} cannot be made ({type(error).__name__}: {error}); "
+                "fix: install its package, or name another"
             ) from None
         if not callable(kernel):
             raise Refusal(f"[{lane.name}] kernel {params.kernel!r} must give a function kernel(scan, planes) -> float")

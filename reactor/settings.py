@@ -199,4 +199,5 @@ def _valid(model: type[M], values: Mapping[str, Any], table: str) -> M:
         key = ".".join(str(part) for part in first["loc"])
         message = first["msg"].removeprefix("Value error, ")
         flag = f" (--{key.replace('_', '-')})" if table == "reactor" else ""
-        raise Refusal(f"{table}.{key}{flag}: {message}, was {first['input']!r}") from None
+        was = "" if key == "password" else f", was {first['input']!r}"
+        raise Refusal(f"{table}.{key}{flag}: {message}{was}") from None

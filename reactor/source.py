@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from journal.engine.owner import environment
 from journal.refusal import Refusal
 from reactor.log import archive
 from reactor.log.kafka import KafkaLog, KafkaWriter
@@ -91,6 +92,7 @@ class ArchiveSource:
         KafkaWriter(self._broker.bootstrap, self.topic, self._client).create(1)
         command = [
             sys.executable,
+            "-P",  # what lies in the caller's folder is not to be imported
             "-m",
             "reactor.market.feed",
             str(self._path),
@@ -100,7 +102,7 @@ class ArchiveSource:
         with (self._work / f"feeder-{self._client}.log").open("wb") as words:
             self._feeder = subprocess.Popen(
                 [*command, self._speed, str(paced_from)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                stderr=words, start_new_session=True, preexec_fn=die_with_parent,
+                stderr=words, env=environment(), start_new_session=True, preexec_fn=die_with_parent,
             )  # fmt: skip
         self._log = KafkaLog(self._broker.bootstrap, self.topic, self._client)
         return self._log

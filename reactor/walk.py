@@ -68,7 +68,9 @@ class Walk:
         self.values: list[bytes | None] = []
         self.cut: dict[int, tuple[int, str]] = {}
         self.scans: list[ScanRow] = []
-        self.foreign: dict[str, list[float]] = {lane: [] for lane in rules.kernels}
+        # A lane that is off is 1.0 whoever stands in it, so nobody is asked, and nobody can fail.
+        self._kernels = {n: k for n, k in rules.kernels.items() if getattr(rules.profile, n).enabled}
+        self.foreign: dict[str, list[float]] = {lane: [] for lane in self._kernels}
         self.planes: list[tuple[int, Plane]] = []
         self.faults: dict[int, Fault] = {}
         self.versions: list[tuple[float, ...]] = []  # planes as scans saw them
@@ -158,7 +160,7 @@ class Walk:
         self.version_postures.append(self.postures.code(stream.posture))
 
     def _foreign(self, at: int, scan: Scan, stream: StreamState) -> None:
-        for lane, kernel in self.rules.kernels.items():
+        for lane, kernel in self._kernels.items():
             try:
                 value = _real(kernel(scan, stream.planes(lane)))
             except Exception as error:  # noqa: BLE001 - a foreign kernel's fault is a reject, never a stall

@@ -25,7 +25,7 @@ FOUND_S: Final = 10.0
 POLL_S: Final = 0.02
 LOG_BYTES: Final = 1 << 20
 
-__all__ = ["Address", "Engine", "attach", "ensure", "reading", "running", "start"]
+__all__ = ["Address", "Engine", "attach", "ensure", "environment", "reading", "running", "start"]
 
 
 class Engine:
@@ -65,7 +65,7 @@ def start(data: Path) -> Engine:
             stdin=subprocess.DEVNULL,
             stdout=fd,
             stderr=fd,
-            env=_environment(),
+            env=environment(),
             start_new_session=True,  # a Ctrl-C drains the soak, which still needs its journal
         )
     finally:
@@ -144,7 +144,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """This environment, with the place of these packages where they are not installed."""
     root = Path(journal.__file__).resolve().parent.parent
     path = os.environ.get("PYTHONPATH", "")

@@ -22,6 +22,7 @@ from journal.refusal import Refusal
 from journal.row import Batch
 from journal.store import JournalAway, JournalRefused, Store, connect
 from lanes.code import Incident, Outcome, Severity
+from reactor import kernel as kernels
 from reactor import session as sessions
 from reactor.cli.common import err, json_option, out, print_json
 from reactor.log.kafka import BrokerFailed, LogGap
@@ -72,15 +73,14 @@ def run(settings: Settings, as_json: bool, seam: Callable[[str], None] = lambda 
     soak, data = settings.soak, settings.soak.data
     if data.exists() and not data.is_dir():
         raise Refusal(f"--data {data}: is a file; fix: name a directory")
-    if soak.scans is not None and not soak.scans.is_file():
-        raise Refusal(f"--scans {soak.scans}: no such file; fix: name a scan archive, .jsonl or .jsonl.zst")
+    kernels.load(settings.profile)  # refused here, before anything on disk is touched
     with ExitStack() as stack:
-        broker = _broker(settings, stack)
+        given = _given(settings, stack)
         stack.enter_context(Lock.acquire(data / "locks" / f"soak-{soak.name}.lock"))
         stop = _Stop()
         journal = _Journal(settings, stack)
         migrate(journal.store)
-        source = broker or _archive(settings)
+        source = given or _market(settings)
         session = sessions.Session(
             settings, journal.store, source,
             lambda run_id: Ledger(journal.store, run_id, revive=journal.revive, seam=seam),
@@ -107,9 +107,11 @@ def run(settings: Settings, as_json: bool, seam: Callable[[str], None] = lambda 
     return EXIT[HOLD] if result["state"] == "STOPPED" else EXIT[result["verdict"]]
 
 
-def _broker(settings: Settings, stack: ExitStack) -> BrokerSource | None:
-    """The topic to follow, reached before anything on disk is touched."""
+def _given(settings: Settings, stack: ExitStack) -> Source | None:
+    """The archive or the topic that was named, read or reached before anything on disk is touched."""
     soak = settings.soak
+    if soak.scans is not None:
+        return ArchiveSource(soak.scans, soak.name, soak.speed, soak.data)
     if soak.bootstrap_servers is None:
         return None
     source = BrokerSource(soak.bootstrap_servers, soak.topic or "", soak.name)
@@ -117,15 +119,14 @@ def _broker(settings: Settings, stack: ExitStack) -> BrokerSource | None:
     return source
 
 
-def _archive(settings: Settings) -> Source:
+def _market(settings: Settings) -> Source:
+    """The seeded market of the data directory, made where it is missing."""
     soak = settings.soak
-    path, seeded = soak.scans, soak.scans is None
-    if path is None:
-        path = soak.data / MARKET
-        if not path.exists():
-            err.print(f"making a seeded market of {MARKET_SCANS} scans in {path}")
-            write_market(path, MARKET_SEED, MARKET_SCANS)
-    return ArchiveSource(path, soak.name, soak.speed, soak.data, seeded=seeded)
+    path = soak.data / MARKET
+    if not path.exists():
+        err.print(f"making a seeded market of {MARKET_SCANS} scans in {path}")
+        write_market(path, MARKET_SEED, MARKET_SCANS)
+    return ArchiveSource(path, soak.name, soak.speed, soak.data, seeded=True)
 
 
 class _Journal:

@@ -93,7 +93,8 @@ class KafkaLog:
         """Identity of the topic. Raises Refusal where the broker or the topic is not there."""
         admin = AdminClient({"bootstrap.servers": self._bootstrap, "log_level": 0})
         cluster = reach(admin, self._bootstrap)
-        found = admin.list_topics(self.topic, timeout=REACH_S).topics[self.topic]
+        # Asked by the consumer: an admin client's question would create the topic on a broker that lets it.
+        found = self._consumer.list_topics(self.topic, timeout=REACH_S).topics[self.topic]
         if found.error is not None or not found.partitions:
             raise Refusal(
                 f"topic {self.topic!r} is not on {self._bootstrap}; "

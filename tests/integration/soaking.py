@@ -66,6 +66,7 @@ class Said:
 
     @property
     def json(self):
+        assert self.out, f"exit {self.code}, and it said: {self.err}"
         return json.loads(self.out)
 
 

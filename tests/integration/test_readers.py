@@ -147,8 +147,20 @@ def everyone(data, address, folder):
 
     began = time.monotonic()
     if shutil.which("curl"):
-        command = ["curl", "-sS", "--user", f"{address.user}:{address.token}", address.url, "--data-binary", f"{ask} FORMAT JSONEachRow"]
-        later = json.loads(subprocess.run(command, check=True, capture_output=True, timeout=20, env={**os.environ, "no_proxy": "*"}).stdout)
+        command = [
+            "curl",
+            "-sS",
+            "--user",
+            f"{address.user}:{address.token}",
+            address.url,
+            "--data-binary",
+            f"{ask} FORMAT JSONEachRow",
+        ]
+        later = json.loads(
+            subprocess.run(
+                command, check=True, capture_output=True, timeout=20, env={**os.environ, "no_proxy": "*"}
+            ).stdout
+        )
         assert int(later["s"]) == int(later["n"]) * (int(later["n"]) - 1) // 2
         assert int(later["n"]) >= row["n"]
         row = {name: int(value) for name, value in later.items()}
@@ -172,7 +184,12 @@ def everyone(data, address, folder):
 def test_the_command_refuses_what_the_gate_refuses(journal, topic):
     journal.soak(**topic.source)
     before = journal.value("SELECT count() FROM decisions")
-    for attack in ("DROP TABLE violet_decisions", "SELECT 1; DROP TABLE violet_decisions", "SYSTEM STOP MERGES", "KILL QUERY WHERE 1"):
+    for attack in (
+        "DROP TABLE violet_decisions",
+        "SELECT 1; DROP TABLE violet_decisions",
+        "SYSTEM STOP MERGES",
+        "KILL QUERY WHERE 1",
+    ):
         said = journal.violet("sql", attack)
         assert (said.code, said.out) == (3, "")
         assert "Exception" in said.err
@@ -187,6 +204,9 @@ def test_a_paced_archive_is_visible_while_it_runs(journal, tmp_path):
     paced = soak(journal.data, scans=records.write(tmp_path / "a.jsonl", lines), name="paced", speed="20x", flush_ms=20)
     assert time.monotonic() - began > 39 / 20
     assert paced.summary["records"] == 41
-    (row,) = journal.rows("SELECT dateDiff('millisecond', min(written_at), max(written_at)) AS took, count() AS n FROM batches WHERE run_id = {run:String}", run=paced.run_id)
+    (row,) = journal.rows(
+        "SELECT dateDiff('millisecond', min(written_at), max(written_at)) AS took, count() AS n FROM batches WHERE run_id = {run:String}",
+        run=paced.run_id,
+    )
     assert row["took"] > 1_000
     assert row["n"] > 10

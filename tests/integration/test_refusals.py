@@ -85,7 +85,11 @@ def test_a_broker_that_does_not_answer(folder, silent):
             listener.listen()
         address = "{}:{}".format(*listener.getsockname())
         began = time.monotonic()
-        refused(folder, ["--bootstrap-servers", address, "--topic", "t", "--data", folder / "data"], [address, "within 10 s", "fix: start it"])
+        refused(
+            folder,
+            ["--bootstrap-servers", address, "--topic", "t", "--data", folder / "data"],
+            [address, "within 10 s", "fix: start it"],
+        )
     assert time.monotonic() - began < 14
 
 
@@ -98,7 +102,14 @@ def test_a_directory_that_another_soak_holds(folder, spawn):
     data, scans = folder / "data", folder / "good.jsonl"
     records.write(scans, [records.scan(n, ts_ms=records.START_MS + 1_000 * n) for n in range(600)])
     holder = spawn("soak", "--scans", scans, "--data", data, "--speed", "20x", "--json")
-    until(lambda: (data / "sql.json").exists() and violet("sql", "SELECT count() FROM decisions", "--data", data, "--json").out not in ("", '[{"count()":0}]\n'), every_s=0.2)
+    until(
+        lambda: (
+            (data / "sql.json").exists()
+            and violet("sql", "SELECT count() FROM decisions", "--data", data, "--json").out
+            not in ("", '[{"count()":0}]\n')
+        ),
+        every_s=0.2,
+    )
     before = {name: stat for name, stat in listing(data / "locks").items()}
     said = violet("soak", "--scans", scans, "--data", data)
     assert said.code == 3
@@ -113,7 +124,9 @@ def test_a_directory_that_another_soak_holds(folder, spawn):
     assert ended(holder, 20).code == 2
 
 
-@pytest.mark.parametrize("command", ["sql", "gate", "verify", "explain", "rejects", "status", "migrate", "end", "serve"])
+@pytest.mark.parametrize(
+    "command", ["sql", "gate", "verify", "explain", "rejects", "status", "migrate", "end", "serve"]
+)
 def test_no_command_makes_a_journal_where_none_is(folder, command):
     argument = {"sql": ["SELECT 1"], "explain": ["1"]}.get(command, [])
     before = listing(folder)

@@ -10,7 +10,9 @@ CARRIERS = {"lanes", "journal", "reactor", "reactor.log", "reactor.log.port"}
 
 
 def test_the_code_hash_covers_what_the_step_is_made_of() -> None:
-    script = "import sys, reactor.step; print(*[m for m in sys.modules if m.split('.')[0] in ('lanes','reactor','journal')])"
+    script = (
+        "import sys, reactor.step; print(*[m for m in sys.modules if m.split('.')[0] in ('lanes','reactor','journal')])"
+    )
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
     covered = {f"{package}.{module}" for package, modules in _DECIDING.items() for module in modules}
     assert set(loaded) - CARRIERS == covered

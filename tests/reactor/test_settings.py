@@ -86,6 +86,9 @@ def test_a_password_comes_from_file_or_environment_and_is_never_shown(config):
     assert "hunter2" not in repr(found) + str(found.journal)
     by_file = load({}, config('[journal]\npassword = "filed"\n'), {"VIOLET_JOURNAL_PASSWORD": "hunter2"})
     assert by_file.journal.password.get_secret_value() == "filed"
+    said = refused(path=config("[journal]\npassword = 8675309\n"))  # the quotes were forgotten
+    assert "journal.password" in said
+    assert "8675309" not in said
 
 
 # -- refusals ------------------------------------------------------------------------------------------------------

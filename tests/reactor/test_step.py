@@ -15,7 +15,7 @@ from lanes.code import Bound, Outcome, Reason, Reject
 from lanes.lane import LANES
 from lanes.params import PROFILES, profile
 from reactor.log.port import Chunk
-from reactor.record import CUT_BYTES, Decoder, Fault, Plane, Scan
+from reactor.record import CUT_BYTES, MAX_BYTES, Decoder, Fault, Plane, Scan
 from reactor.state import IDENTITIES, State
 from reactor.step import advance, outcomes, step
 from reactor.walk import Rules, Walk
@@ -141,6 +141,30 @@ def test_the_walk_takes_each_record_as_the_decoder_does(lines):
     assert walk.planes == [(i, r) for i, r in enumerate(records) if isinstance(r, Plane)]
     assert walk.faults == {i: r for i, r in enumerate(records) if isinstance(r, Fault)}
     assert walk.decoder.take_unknown() == decoder.take_unknown()
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"stream": "a b"}, {"prices": {"btc": 1.0}}, {"irp": {"btc": {"score": 1.0, "alignment": 1.0}}},
+        {"context": []}, {"context": {"a": "\ud800"}}, {"context": {"pad": "x" * 900_000}}, {"note": 1}, {"v": 2},
+    ],
+    ids=lambda field: str(field)[:30],
+)  # fmt: skip
+def test_a_walk_that_knows_every_name_still_judges_each_field(field):
+    walk, decoder, raw = Walk(State(), BLUE, Decoder()), Decoder(), encode(scan(scan_id=1) | field)
+    walk.take(Chunk(0, [0, 1, 2], [encode(scan()), raw, raw]))
+    record = decoder.decode(raw)
+    assert walk.faults == ({1: record, 2: record} if isinstance(record, Fault) else {})
+    assert isinstance(record, Fault) == (field != {"note": 1})
+    assert walk.decoder.take_unknown() == ({"note": 2} if field == {"note": 1} else {})
+
+
+def test_a_walk_judges_size_though_a_line_is_long_by_white_space_alone():
+    walk = Walk(State(), BLUE, Decoder())
+    lines = [encode(scan(scan_id=i)).ljust(size) for i, size in enumerate((1, MAX_BYTES, MAX_BYTES + 1))]
+    walk.take(Chunk(0, [0, 1, 2], lines))
+    assert {at: fault.code for at, fault in walk.faults.items()} == {2: Reject.TOO_LARGE}
 
 
 # -- against the oracle --------------------------------------------------------------------------------------------
@@ -647,6 +671,15 @@ def test_several_failing_kernels_are_still_one_reject():
     code, lane = reject(*fresh(), scan(), rules=rules)
     assert code is Reject.LANE_ERROR
     assert lane in ("acb", "ob")
+
+
+def test_a_disabled_lanes_kernel_is_never_asked():
+    def fails(record, given):
+        raise ValueError("no")
+
+    rules = Rules(PROFILES["v3_base9"], {"acb": fails, "ob": fails, "esof": fails})
+    (batch,) = run([encode(scan())], rules)
+    assert [len(batch.rows[kind]) for kind in KINDS] == [1, 0, 0, 0]
 
 
 # -- offsets, long lines ---------------------------------------------------------------------------------------------
