@@ -94,6 +94,7 @@ class Loop:
                 self._flush(partition)
         finally:
             gc.enable()
+            gc.unfreeze()
         return all(reading.done for reading in readings)
 
     def _wait_s(self) -> float:

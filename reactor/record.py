@@ -135,14 +135,14 @@ class Decoder:
     def decode(self, raw: bytes | None) -> Record:
         """One record of at most MAX_BYTES; never raises."""
         try:
-            return self.check(decode_typed(raw), raw)  # type: ignore[arg-type]  # a tombstone raises
+            if len(raw) > MAX_BYTES:  # type: ignore[arg-type]  # a tombstone raises
+                return self.slow(raw)
+            return self.check(decode_typed(raw), raw)  # type: ignore[arg-type]
         except Exception:  # noqa: BLE001 - the decoder is total: `slow` names whatever it was
             return self.slow(raw)
 
     def check(self, record: Scan | Plane, raw: bytes) -> Record:
-        """What the structs cannot say: size, names, a plane's form, a context. May raise; then `slow` tells why."""
-        if len(raw) > MAX_BYTES:
-            return self.slow(raw)
+        """What the structs cannot say: names, a plane's form, a context. May raise; then `slow` tells why."""
         if record.stream not in self.streams:
             self._check_stream(record.stream)
         if isinstance(record, Plane):

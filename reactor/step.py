@@ -6,6 +6,7 @@ and replay use the same functions. Source: SPEC sections 3 and 4.
 
 import hashlib
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final
 
 import msgspec
@@ -28,6 +29,11 @@ _QUIET: Final = np.uint64(DUP_SCAN | NO_SIGNAL | CADENCE | NO_ELIGIBLE_ASSET)
 _KNOWN: Final = {name: i for i, name in enumerate(Known.__struct_fields__)}
 _PLANE_CODES: Final = {name: code for code, name in enumerate(FORMS)}
 _LANE_NAMES: Final = ("", *(lane.name for lane in LANES), "fanin")
+# Types of a walk's scan rows, in their order.
+_DTYPES: Final = (
+    np.int64, np.int32, np.int64, np.int64, np.float64, np.float64, np.int8, np.int32, np.uint64, np.int64,
+)  # fmt: skip
+_NO_SCANS: Final = ((),) * len(_DTYPES)
 _encode: Final = msgspec.json.Encoder().encode
 ACB_MAX: Final = 4.0  # marked beyond; requirements section 9.2
 
@@ -87,39 +93,40 @@ class _Scored:
 def _score(walk: Walk, offsets: NDArray[np.int64]) -> _Scored:
     """Lanes and fan-in over the scans that a walk gathered."""
     profile = walk.rules.profile
-    gathered = list(zip(*walk.scans, strict=True)) or [()] * 10
-    at, stream, scan_id, ts_ms, vel_div, w750, dc, asset, reasons, version = gathered
-    planes = _Planes(walk, np.array(version, dtype=np.int64), np.array(ts_ms, dtype=np.int64))
-    scan = _Scan(np.array(vel_div, dtype=np.float64), np.array(w750, dtype=np.float64), np.array(dc, dtype=np.int8))
+    n = len(walk.scans)
+    at, stream, scan_id, ts_ms, vel_div, w750, dc, asset, reasons, version = (
+        np.fromiter(column, dtype, n)
+        for column, dtype in zip(zip(*walk.scans, strict=True) if n else _NO_SCANS, _DTYPES, strict=True)
+    )
+    planes = _Planes(walk, version, ts_ms)
+    scan = _Scan(vel_div, w750, dc)
     inputs = _inputs(scan, planes, profile, walk.postures.names)
     foreign = {lane: np.array(values, dtype=np.float64) for lane, values in walk.foreign.items()}
     r = evaluate(inputs, profile, foreign)
-    mask = np.array(reasons, dtype=np.uint64)
-    decided = mask & _QUIET == 0
-    mask |= _reasons(inputs, r, planes, profile, walk.postures.names)
+    decided = reasons & _QUIET == 0
+    reasons |= _reasons(inputs, r, planes, profile, walk.postures.names)
     columns: dict[str, Any] = {
-        "stream": Coded(np.array(stream, dtype=np.int32), walk.streams.names),
-        "scan_id": np.array(scan_id, dtype=np.int64),
+        "stream": Coded(stream, walk.streams.names),
+        "scan_id": scan_id,
         "ts_ms": planes.ts_ms,
-        "asset": Coded(np.array(asset, dtype=np.int32), walk.assets.names),
+        "asset": Coded(asset, walk.assets.names),
         "posture": Coded(planes.posture, walk.postures.names or [""]),
         "dc_status": inputs.dc_status,
-        "reasons": mask,
+        "reasons": reasons,
         "vel_div": inputs.vel_div,
         "w750": inputs.w750,
         "capital_usd": inputs.capital_usd,
-        "fraction": np.full(len(mask), profile.fanin.fraction),
-        "params_hash": Coded(np.zeros(len(mask), dtype=np.int32), [profile.hash]),
+        "fraction": np.full(n, profile.fanin.fraction),
+        "params_hash": Coded(np.zeros(n, dtype=np.int32), [profile.hash]),
         **{name: getattr(r, name) for name in _READ},
     }
-    positions = np.array(at, dtype=np.int64)
     sound = r.non_finite == 0
     faults = {}
     for i in np.flatnonzero(~sound).tolist():
         lane = _LANE_NAMES[r.non_finite[i]]
-        known = ("scan", walk.streams.names[stream[i]], scan_id[i], ts_ms[i])
-        faults[at[i]] = Fault(Reject.LANE_NON_FINITE, f"{lane} is not finite", *known, lane)
-    return _Scored(rows(Outcome.DECISION, offsets[positions], columns), decided, sound, faults)
+        known = ("scan", walk.streams.names[stream[i]], int(scan_id[i]), int(ts_ms[i]))
+        faults[int(at[i])] = Fault(Reject.LANE_NON_FINITE, f"{lane} is not finite", *known, lane)
+    return _Scored(rows(Outcome.DECISION, offsets[at], columns), decided, sound, faults)
 
 
 # Columns that are the readings' own.
@@ -142,7 +149,8 @@ class _Planes:
     """Planes as of each scan, as columns, and their ages in event time."""
 
     def __init__(self, walk: Walk, version: NDArray[np.int64], ts_ms: NDArray[np.int64]) -> None:
-        self._versions = np.array(walk.versions or np.empty((0, len(_KNOWN))), dtype=np.float64)
+        flat = np.fromiter(chain.from_iterable(walk.versions), np.float64, len(walk.versions) * len(_KNOWN))
+        self._versions = flat.reshape(-1, len(_KNOWN))
         self._version, self.ts_ms = version, ts_ms
         self.posture = np.array(walk.version_postures, dtype=np.int32)[version]
 

@@ -102,16 +102,18 @@ class Walk:
         for at, raw in enumerate(chunk.values, first):
             record: Record
             try:
-                record = typed(raw)  # type: ignore[arg-type]  # a tombstone raises
-                if not (  # a scan of known names with at most a flat context needs no further look
-                    type(record) is Scan
-                    and record.stream in streams
-                    and symbols.issuperset(record.prices)
-                    and symbols.issuperset(record.irp or ())
-                    and (not (context := record.context) or is_flat(context))
-                    and len(raw) <= MAX_BYTES  # type: ignore[arg-type]
-                ):
-                    record = check(record, raw)  # type: ignore[arg-type]
+                if len(raw) > MAX_BYTES:  # type: ignore[arg-type]  # a tombstone raises
+                    record = slow(raw)
+                else:
+                    record = typed(raw)  # type: ignore[arg-type]
+                    if not (  # a scan of known names with at most a flat context needs no further look
+                        type(record) is Scan
+                        and record.stream in streams
+                        and symbols.issuperset(record.prices)
+                        and symbols.issuperset(record.irp or ())
+                        and (not (context := record.context) or is_flat(context))
+                    ):
+                        record = check(record, raw)  # type: ignore[arg-type]
             except Exception:  # noqa: BLE001 - the decoder is total: `slow` names whatever it was
                 record = slow(raw)
             if cut and self.offsets[at] in cut:

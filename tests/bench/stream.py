@@ -140,7 +140,7 @@ def _plain(bootstrap: str, topic: str, records: int, store: Store, struct: type[
             esof = 0.4 if plane is None else plane.mult if plane.mult is not None else 0.8
             plane = planes.get("capital")
             capital = 25_000.0 if plane is None else plane.capital_usd
-            leverage = max(0.5, min(base * dc * acb * ob * esof, min(8.0 * acb * ob * esof, 9.0)))
+            leverage = max(0.5, min(base * dc * acb * ob * esof, 8.0 * acb * ob * esof, 9.0))
             out.append((message.offset(), record.scan_id, record.ts_ms, record.stream, record.vel_div, base, dc, acb, ob,
                         esof, leverage, capital * 0.2 * leverage))  # fmt: skip
             if len(out) == PLAIN_ROWS:

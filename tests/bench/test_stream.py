@@ -31,7 +31,7 @@ def test_the_stream_path_beside_a_plain_loop(tmp_path: Path) -> None:
         for _ in range(TIMES):
             fill(archive, writer, [[]])
         for run in range(RUNS + 1):
-            for contender in results:
+            for contender, runs in results.items():
                 data = tmp_path / f"{contender}-{run}"
                 command = [
                     sys.executable,
@@ -45,7 +45,7 @@ def test_the_stream_path_beside_a_plain_loop(tmp_path: Path) -> None:
                 ]
                 done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
                 if run:  # the first compiles
-                    results[contender].append(json.loads(done.stdout.splitlines()[-1]))
+                    runs.append(json.loads(done.stdout.splitlines()[-1]))
     print(
         f"\n{records} records (scans of 16 symbols with irp, and planes), {RUNS} runs each, medians; engine included, broker not"
     )
