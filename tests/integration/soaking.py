@@ -31,7 +31,7 @@ from reactor.cli.main import run as command_line
 from reactor.settings import load
 
 ROOT = Path(__file__).parents[2]
-VIOLET = [sys.executable, "-c", "from reactor.cli.main import main; main()"]
+VIOLET = [sys.executable, "-P", "-c", "from reactor.cli.main import main; main()"]
 COUNTS = ("records", "decisions", "evaluations", "planes", "rejects", "lost", "doubled", "corrupt", "skipped")
 
 

@@ -12,6 +12,7 @@ import os
 import select
 import signal
 import sys
+import traceback
 
 import reactor.cli.end
 import reactor.cli.publish
@@ -43,11 +44,12 @@ def child(request):
     sys.orig_argv = ["violet", *request["arguments"]]
     code = 3
     try:
-        code = (
-            soak_until(request["arguments"], request["seam"], request["at"])
-            if "seam" in request
-            else run(request["arguments"])
-        )
+        if "seam" in request:
+            code = soak_until(request["arguments"][1:], request["seam"], request["at"])
+        else:
+            code = run(request["arguments"])
+    except BaseException:
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
