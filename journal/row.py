@@ -18,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from lanes.code import Bound, DcStatus, Outcome, Reason, Reject
+from lanes.code import Bound, DcStatus, Outcome, PlaneForm, Reason, Reject
 from lanes.kernel import kernel
 
 Words = NDArray[np.uint64]
@@ -87,7 +87,11 @@ PLANE: Final = (
     Column("name", "LowCardinality(String)", "string"),
     Column("seq", "Int64", "int"),
     Column("ts_ms", "Int64", "int"),
-    Column("value", "String", "string"),
+    Column("form", _enum(PlaneForm), "int"),
+    Column("x", "Float64", "float"),
+    Column("y", "Float64", "float"),
+    Column("z", "Float64", "float"),
+    Column("text", "LowCardinality(String)", "string"),
 )
 REJECT: Final = (
     Column("code", _enum16(Reject), "int"),

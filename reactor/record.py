@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, ValidationError
 
-from lanes.code import Reject
+from lanes.code import PlaneForm, Reject
 
 MAX_BYTES: Final = 900_000  # a broker's default message limit, 1 MB, less room for headers
 CUT_BYTES: Final = 16_384  # what a publisher leaves of a longer line
@@ -113,12 +113,60 @@ Record = Scan | Plane | Fault
 
 decode_typed: Callable[[bytes], Scan | Plane] = msgspec.json.Decoder(Scan | Plane).decode
 _decode_any: Callable[[bytes | Raw], Any] = msgspec.json.Decoder().decode
-_set_fields: Callable[[Value], dict[str, Any]] = msgspec.to_builtins
+_astuple: Callable[[Value], tuple[Any, ...]] = msgspec.structs.astuple
 _stream_ok = re.compile(STREAM_PATTERN).fullmatch
 _symbol_ok = re.compile(SYMBOL_PATTERN).fullmatch
 # The last string may be open: a match that fails at its end would be tried again from every quote in it.
 _strings = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"{}[]"))
+
+
+# A value in its form: PlaneForm, then its numbers in the order of FORMS (NaN: none), and its text.
+Formed = tuple[int, float, float, float, str]
+
+_NAN: Final = float("nan")
+_MULTIPLIER: Final = PlaneForm.MULTIPLIER.value
+_INPUTS: Final = PlaneForm.INPUTS.value
+
+
+def form_of(plane: Plane) -> Formed | None:
+    """The value's form and numbers; None where it is not exactly one form of its plane."""
+    name, value = plane.name, plane.value
+    x: Any
+    if name == "ob" and value.mult is UNSET:
+        numbers = (value.eff_imb, value.agree, value.n_assets)
+        if UNSET in numbers or _astuple(value).count(UNSET) != _FIELDS - 3:
+            return None
+        return (_INPUTS, value.eff_imb, value.agree, float(value.n_assets), "")  # type: ignore[return-value,arg-type]
+    if _astuple(value).count(UNSET) != _FIELDS - 1:
+        return None
+    form, text = _MULTIPLIER, ""
+    if name == "ob":
+        x = value.mult
+    elif name == "esof":
+        x = value.mult
+        if x is UNSET:
+            form, x = _INPUTS, value.score
+    elif name == "acb":
+        x = value.boost
+        if x is UNSET:
+            form, x = _INPUTS, value.signals
+    elif name == "mc":
+        x = value.scale
+    elif name == "meta":
+        x = value.boost
+    elif name == "capital":
+        x = value.capital_usd
+    elif name == "cadence":
+        x = value.decide
+    elif name == "posture" and value.posture is not UNSET:
+        x, text = _NAN, value.posture
+    else:
+        return None
+    return None if x is UNSET else (form, float(x), _NAN, _NAN, text)
+
+
+_FIELDS: Final = len(Value.__struct_fields__)
 
 
 class Decoder:
@@ -146,8 +194,7 @@ class Decoder:
         if record.stream not in self.streams:
             self._check_stream(record.stream)
         if isinstance(record, Plane):
-            # A struct's set fields come in declared order, which is the order in FORMS.
-            return record if tuple(_set_fields(record.value)) in FORMS[record.name] else self.slow(raw)
+            return record if form_of(record) is not None else self.slow(raw)
         if not self.symbols.issuperset(record.prices):
             self._check_symbols(record.prices.keys())
         if record.irp is not None and not self.symbols.issuperset(record.irp):

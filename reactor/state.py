@@ -10,72 +10,59 @@ from collections.abc import Iterable
 from typing import Final
 
 import msgspec
-from msgspec import UNSET, Struct
+from msgspec import Struct
 
 from lanes.code import PlaneForm
-from reactor.record import Plane
+from reactor.record import FORMS
 
 IDENTITIES: Final = 4_096
-NEVER: Final = math.nan
+READ: Final = ("acb", "meta", "mc", "ob", "esof", "posture", "capital")  # planes that a scan reads: all but cadence
 LANE_PLANES: Final = {"acb": ("acb", "meta", "mc"), "ob": ("ob",), "esof": ("esof",)}
-# Floats as in the fields, so that a state that was loaded dumps the bytes that it was loaded from.
-_MULTIPLIER, _INPUTS = float(PlaneForm.MULTIPLIER), float(PlaneForm.INPUTS)
-ALERTED: Final = ("acb", "meta", "mc", "ob", "esof", "posture", "capital")  # planes whose absence is a reason
+
+# A plane as of an offset: PlaneForm, its numbers in the order of the form (NaN: none), event time, text.
+Held = tuple[int, float, float, float, int, str]
+NEVER: Final[Held] = (PlaneForm.NEVER_SEEN.value, math.nan, math.nan, math.nan, 0, "")
 
 
-class Known(Struct, gc=False):
-    """Planes as of an offset, one float a field. NaN in a `_ts_ms` field: never seen."""
+class StoredPlane(Struct, omit_defaults=True):
+    """A held plane in a batch's state. An absent number stands for NaN, which JSON does not have."""
 
-    acb_form: float = float(PlaneForm.NEVER_SEEN)
-    acb_x: float = NEVER
-    acb_ts_ms: float = NEVER
-    meta: float = NEVER
-    meta_ts_ms: float = NEVER
-    mc: float = NEVER
-    mc_ts_ms: float = NEVER
-    ob_form: float = float(PlaneForm.NEVER_SEEN)
-    ob_mult: float = NEVER
-    ob_eff_imb: float = NEVER
-    ob_agree: float = NEVER
-    ob_n_assets: float = 0.0
-    ob_ts_ms: float = NEVER
-    esof_form: float = float(PlaneForm.NEVER_SEEN)
-    esof_x: float = NEVER
-    esof_ts_ms: float = NEVER
-    capital: float = NEVER
-    capital_ts_ms: float = NEVER
-    posture_ts_ms: float = NEVER
+    form: int
+    ts_ms: int
+    x: float | None = None
+    y: float | None = None
+    z: float | None = None
+    text: str = ""
 
 
 class Stored(Struct):
-    """What a batch stores of a stream. An absent number stands for NaN, which JSON does not have."""
+    """What a batch stores of a stream."""
 
-    known: dict[str, float]
-    posture: str
+    planes: dict[str, StoredPlane]
     decide: int
     scans: int
     last_ts_ms: int
 
 
 class StreamState:
-    """Planes, identities and cadence of one stream in one partition."""
+    """Planes, identities and cadence of one stream in one partition.
 
-    __slots__ = (
-        "_count", "_order", "code", "decide", "dirty", "known", "last_ts_ms", "posture", "scans", "seen", "version",
-    )  # fmt: skip
+    planes: as held now, in the order of READ. at, version, code: where a walk keeps them, and the stream's code in it.
+    """
+
+    __slots__ = ("_count", "_order", "at", "code", "decide", "last_ts_ms", "planes", "scans", "seen", "version")
 
     def __init__(self) -> None:
-        self.known = Known()
-        self.posture = ""
+        self.planes: list[Held] = [NEVER] * len(READ)
         self.decide = 1
         self.scans = 0  # scans that are not repeats since the last cadence plane
         self.last_ts_ms = 0
         self.seen: dict[tuple[int, int], int] = {}
         self._order: deque[tuple[int, int]] = deque()
         self._count = 0
-        self.dirty = True  # the planes changed since `version` was taken
-        self.version = -1
-        self.code = -1  # of the stream's name, in the walk that took the version
+        self.at: list[int] = []
+        self.version: tuple[int, ...] | None = None
+        self.code = -1
 
     def repeat(self, scan_id: int, ts_ms: int) -> bool:
         """Whether this identity is among the last 4,096 scans; it joins them."""
@@ -95,72 +82,51 @@ class StreamState:
         """The last 4,096 scans, (scan_id, ts_ms), oldest first."""
         return tuple(self._order)
 
-    def apply(self, plane: Plane) -> None:
-        """Take a plane's value. The last by offset holds, whatever its seq or ts_ms."""
-        value, known, ts_ms = plane.value, self.known, float(plane.ts_ms)
-        self.dirty = True
-        match plane.name:
-            case "ob":
-                known.ob_ts_ms = ts_ms
-                if value.mult is not UNSET:
-                    known.ob_form, known.ob_mult = _MULTIPLIER, value.mult
-                else:
-                    known.ob_form, known.ob_mult = _INPUTS, NEVER
-                    known.ob_eff_imb, known.ob_agree = value.eff_imb, value.agree  # type: ignore[assignment]
-                    known.ob_n_assets = float(value.n_assets)  # type: ignore[arg-type]
-            case "acb":
-                form = _MULTIPLIER if value.boost is not UNSET else _INPUTS
-                x = value.boost if value.boost is not UNSET else value.signals
-                known.acb_form, known.acb_x, known.acb_ts_ms = form, x, ts_ms  # type: ignore[assignment]
-            case "esof":
-                form = _MULTIPLIER if value.mult is not UNSET else _INPUTS
-                x = value.mult if value.mult is not UNSET else value.score
-                known.esof_form, known.esof_x, known.esof_ts_ms = form, x, ts_ms  # type: ignore[assignment]
-            case "meta":
-                known.meta, known.meta_ts_ms = value.boost, ts_ms  # type: ignore[assignment]
-            case "mc":
-                known.mc, known.mc_ts_ms = value.scale, ts_ms  # type: ignore[assignment]
-            case "capital":
-                known.capital, known.capital_ts_ms = value.capital_usd, ts_ms  # type: ignore[assignment]
-            case "posture":
-                self.posture, known.posture_ts_ms = value.posture, ts_ms  # type: ignore[assignment]
-            case "cadence":
-                self.decide, self.scans = value.decide, 0  # type: ignore[assignment]
-
-    def planes(self, lane: str) -> dict[str, dict[str, float] | None]:
-        """The lane's planes by name as a foreign kernel sees them: the last form's fields and ts_ms, or None."""
-        return {name: self._plane(name) for name in LANE_PLANES.get(lane, ())}
-
-    def _plane(self, name: str) -> dict[str, float] | None:
-        known = msgspec.structs.asdict(self.known)
-        if math.isnan(known[f"{name}_ts_ms"]):
+    def held(self, name: str) -> dict[str, float | str] | None:
+        """A plane's fields and ts_ms as of now, or None where it was never seen."""
+        form, x, y, z, ts_ms, text = self.planes[READ.index(name)]
+        if form == PlaneForm.NEVER_SEEN:
             return None
-        multiplier = {"acb": "boost", "meta": "boost", "mc": "scale", "ob": "mult", "esof": "mult"}[name]
-        if known.get(f"{name}_form") != PlaneForm.INPUTS:
-            fields = {multiplier: known.get(f"{name}_x", known.get(f"{name}_mult", known.get(name)))}
-        elif name == "ob":
-            fields = {field: known[f"ob_{field}"] for field in ("eff_imb", "agree", "n_assets")}
-        else:
-            fields = {{"acb": "signals", "esof": "score"}[name]: known[f"{name}_x"]}
-        return {**fields, "ts_ms": known[f"{name}_ts_ms"]}
+        return fields(name, form, (x, y, z), text) | {"ts_ms": ts_ms}
+
+    def lane_planes(self, lane: str) -> dict[str, dict[str, float | str] | None]:
+        """The lane's planes by name, as a foreign kernel sees them."""
+        return {name: self.held(name) for name in LANE_PLANES.get(lane, ())}
 
     def complete(self) -> bool:
-        """Whether every plane whose absence is a reason was seen."""
-        return not any(math.isnan(getattr(self.known, f"{name}_ts_ms")) for name in ALERTED)
+        """Whether every plane that a scan reads was seen."""
+        return all(plane[0] != PlaneForm.NEVER_SEEN for plane in self.planes)
 
     def store(self) -> Stored:
         """What a batch stores of this stream."""
-        known = {n: v for n, v in msgspec.structs.asdict(self.known).items() if not math.isnan(v)}
-        return Stored(known, self.posture, self.decide, self.scans, self.last_ts_ms)
+        planes = {
+            name: StoredPlane(form, ts_ms, _stored(x), _stored(y), _stored(z), text)
+            for name, (form, x, y, z, ts_ms, text) in zip(READ, self.planes, strict=True)
+            if form != PlaneForm.NEVER_SEEN
+        }
+        return Stored(planes, self.decide, self.scans, self.last_ts_ms)
 
     @classmethod
     def restore(cls, stored: Stored) -> "StreamState":
         """The state that was stored, its identities still empty."""
         state = cls()
-        state.known = Known(**stored.known)
-        state.posture, state.decide = stored.posture, stored.decide
-        state.scans, state.last_ts_ms = stored.scans, stored.last_ts_ms
+        for name, p in stored.planes.items():
+            x, y, z = (math.nan if v is None else v for v in (p.x, p.y, p.z))
+            state.planes[READ.index(name)] = (p.form, x, y, z, p.ts_ms, p.text)
+        state.decide, state.scans, state.last_ts_ms = stored.decide, stored.scans, stored.last_ts_ms
         return state
+
+
+def _stored(number: float) -> float | None:
+    return None if math.isnan(number) else number
+
+
+def fields(name: str, form: int, numbers: tuple[float, float, float], text: str) -> dict[str, float | str]:
+    """A plane's value as on the wire, from its form and numbers."""
+    if name == "posture":
+        return {"posture": text}
+    names = FORMS[name][form - 1]
+    return {n: int(x) if n in ("n_assets", "decide") else x for n, x in zip(names, numbers, strict=False)}
 
 
 class State:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,21 +19,22 @@ from lanes.lane import LANES
 from lanes.params import Profile
 from reactor.log.port import Chunk
 from reactor.record import FORMS, Decoder, Fault
-from reactor.state import Known, State
+from reactor.state import READ, State
 from reactor.walk import CADENCE, DUP_SCAN, NO_ELIGIBLE_ASSET, NO_SIGNAL, Rules, Walk
 
 Floats = NDArray[np.float64]
 
 _QUIET: Final = np.uint64(DUP_SCAN | NO_SIGNAL | CADENCE | NO_ELIGIBLE_ASSET)
-_KNOWN: Final = {name: i for i, name in enumerate(Known.__struct_fields__)}
-_PLANE_CODES: Final = {name: code for code, name in enumerate(FORMS)}
 _LANE_NAMES: Final = ("", *(lane.name for lane in LANES), "fanin")
 # Types of a walk's scan rows, in their order.
 _DTYPES: Final = (
-    np.int64, np.int32, np.int64, np.int64, np.float64, np.float64, np.int8, np.int32, np.uint64, np.int64,
+    np.int64, np.int32, np.int64, np.int64, np.float64, np.float64, np.int8, np.int32, np.uint64,
 )  # fmt: skip
+_PLANE_DTYPES: Final = (
+    np.int64, np.int32, np.int32, np.int64, np.int64, np.int8, np.float64, np.float64, np.float64, np.int32,
+)  # fmt: skip
+_NO_PLANES: Final = ((),) * len(_PLANE_DTYPES)
 _NO_SCANS: Final = ((),) * len(_DTYPES)
-_encode: Final = msgspec.json.Encoder().encode
 ACB_MAX: Final = 4.0  # marked beyond; requirements section 9.2
 
 
@@ -64,7 +64,7 @@ def outcomes(walk: Walk, *, topic: str, partition: int, segment: int, expected: 
         rows={
             Outcome.DECISION: scored.rows.take(np.flatnonzero(scored.decided & scored.sound)),
             Outcome.EVALUATION: scored.rows.take(np.flatnonzero(~scored.decided & scored.sound)),
-            Outcome.PLANE: _plane_rows(walk, offsets),
+            Outcome.PLANE: _plane_rows(walk, scored.planes, offsets),
             Outcome.REJECT: _reject_rows(walk, offsets, faults),
         },
         state=walk.state.dump(),
@@ -88,29 +88,30 @@ class _Scored:
     decided: NDArray[np.bool_]
     sound: NDArray[np.bool_]
     faults: dict[int, Fault]
+    planes: "_Planes"
 
 
 def _score(walk: Walk, offsets: NDArray[np.int64]) -> _Scored:
     """Lanes and fan-in over the scans that a walk gathered."""
     profile = walk.rules.profile
     n = len(walk.scans)
-    at, stream, scan_id, ts_ms, vel_div, w750, dc, asset, reasons, version = (
+    at, stream, scan_id, ts_ms, vel_div, w750, dc, asset, reasons = (
         np.fromiter(column, dtype, n)
         for column, dtype in zip(zip(*walk.scans, strict=True) if n else _NO_SCANS, _DTYPES, strict=True)
     )
-    planes = _Planes(walk, version, ts_ms)
+    planes = _Planes(walk, ts_ms)
     scan = _Scan(vel_div, w750, dc)
-    inputs = _inputs(scan, planes, profile, walk.postures.names)
+    inputs = _inputs(scan, planes, profile, walk.texts.names)
     foreign = {lane: np.array(values, dtype=np.float64) for lane, values in walk.foreign.items()}
     r = evaluate(inputs, profile, foreign)
     decided = reasons & _QUIET == 0
-    reasons |= _reasons(inputs, r, planes, profile, walk.postures.names)
+    reasons |= _reasons(inputs, r, planes, profile, walk.texts.names)
     columns: dict[str, Any] = {
         "stream": Coded(stream, walk.streams.names),
         "scan_id": scan_id,
         "ts_ms": planes.ts_ms,
         "asset": Coded(asset, walk.assets.names),
-        "posture": Coded(planes.posture, walk.postures.names or [""]),
+        "posture": Coded(planes.posture, walk.texts.names),
         "dc_status": inputs.dc_status,
         "reasons": reasons,
         "vel_div": inputs.vel_div,
@@ -126,7 +127,7 @@ def _score(walk: Walk, offsets: NDArray[np.int64]) -> _Scored:
         lane = _LANE_NAMES[r.non_finite[i]]
         known = ("scan", walk.streams.names[stream[i]], int(scan_id[i]), int(ts_ms[i]))
         faults[int(at[i])] = Fault(Reject.LANE_NON_FINITE, f"{lane} is not finite", *known, lane)
-    return _Scored(rows(Outcome.DECISION, offsets[at], columns), decided, sound, faults)
+    return _Scored(rows(Outcome.DECISION, offsets[at], columns), decided, sound, faults, planes)
 
 
 # Columns that are the readings' own.
@@ -146,56 +147,73 @@ class _Scan:
 
 
 class _Planes:
-    """Planes as of each scan, as columns, and their ages in event time."""
+    """The planes of a walk as columns, and of each scan the ones that it saw."""
 
-    def __init__(self, walk: Walk, version: NDArray[np.int64], ts_ms: NDArray[np.int64]) -> None:
-        flat = np.fromiter(chain.from_iterable(walk.versions), np.float64, len(walk.versions) * len(_KNOWN))
-        self._versions = flat.reshape(-1, len(_KNOWN))
-        self._version, self.ts_ms = version, ts_ms
-        self.posture = np.array(walk.version_postures, dtype=np.int32)[version]
+    def __init__(self, walk: Walk, ts_ms: NDArray[np.int64]) -> None:
+        n = len(walk.planes)
+        columns = zip(*walk.planes, strict=True) if n else _NO_PLANES
+        (
+            self.at, self.stream, self.code, self.seq, self.at_ms, self.form, self.x, self.y, self.z, self.text,
+        ) = (np.fromiter(column, dtype, n) for column, dtype in zip(columns, _PLANE_DTYPES, strict=True))  # fmt: skip
+        places = np.fromiter(chain.from_iterable(walk.versions), np.int64, len(walk.versions) * len(READ))
+        self._places = {name: places[i :: len(READ)] for i, name in enumerate(READ)}
+        self.ts_ms = ts_ms
+        self.posture: NDArray[np.int32] = self.of("posture", self.text)
 
-    def __getitem__(self, name: str) -> Floats:
-        taken: Floats = self._versions[:, _KNOWN[name]][self._version]
+    def of(self, name: str, column: NDArray[Any]) -> NDArray[Any]:
+        """A column's values, of the plane that each scan saw."""
+        taken: NDArray[Any] = column[self._places[name]]
         return taken
+
+    def forms(self, name: str) -> NDArray[np.int8]:
+        """In which form the plane came."""
+        return self.of(name, self.form)
 
     def missing(self, name: str) -> NDArray[np.bool_]:
         """Where the plane was never seen."""
-        return np.isnan(self[f"{name}_ts_ms"])
+        absent: NDArray[np.bool_] = self.forms(name) == PlaneForm.NEVER_SEEN
+        return absent
+
+    def ages_ms(self, name: str) -> NDArray[np.int64]:
+        """Event-time ages; 0 where the plane was never seen."""
+        ages: NDArray[np.int64] = np.where(self.missing(name), 0, self.ts_ms - self.of(name, self.at_ms))
+        return ages
 
     def older(self, name: str, than_ms: int) -> NDArray[np.bool_]:
         """Where the plane was seen and its event-time age is over a bound."""
-        return self.ts_ms - self[f"{name}_ts_ms"] > than_ms
+        return self.ages_ms(name) > than_ms
 
 
-def _inputs(scan: _Scan, planes: _Planes, profile: Profile, postures: list[str]) -> Inputs:
-    capital, esof_ts = planes["capital"], planes["esof_ts_ms"]
-    stalker = np.array([name == "STALKER" for name in postures] or [False])
-    seen = ~np.isnan(esof_ts)
+def _inputs(scan: _Scan, planes: _Planes, profile: Profile, texts: list[str]) -> Inputs:
+    stalker = np.array([text == "STALKER" for text in texts])
+    ob_inputs = planes.forms("ob") == PlaneForm.INPUTS
     return Inputs(
         vel_div=scan.vel_div,
         w750=scan.w750,
         dc_status=scan.dc,
-        acb_form=planes["acb_form"].astype(np.int8),
-        acb_x=planes["acb_x"],
+        acb_form=planes.forms("acb"),
+        acb_x=planes.of("acb", planes.x),
         meta_seen=~planes.missing("meta"),
-        meta=planes["meta"],
+        meta=planes.of("meta", planes.x),
         mc_seen=~planes.missing("mc"),
-        mc=planes["mc"],
-        ob_form=planes["ob_form"].astype(np.int8),
-        ob_mult=planes["ob_mult"],
-        ob_eff_imb=planes["ob_eff_imb"],
-        ob_agree=planes["ob_agree"],
-        ob_n_assets=planes["ob_n_assets"].astype(np.int64),
-        esof_form=planes["esof_form"].astype(np.int8),
-        esof_x=planes["esof_x"],
-        esof_age_ms=np.where(seen, planes.ts_ms - np.where(seen, esof_ts, 0.0), 0.0).astype(np.int64),
+        mc=planes.of("mc", planes.x),
+        ob_form=planes.forms("ob"),
+        ob_mult=planes.of("ob", planes.x),
+        ob_eff_imb=planes.of("ob", planes.x),
+        ob_agree=planes.of("ob", planes.y),
+        ob_n_assets=np.where(ob_inputs, planes.of("ob", planes.z), 0.0).astype(np.int64),
+        esof_form=planes.forms("esof"),
+        esof_x=planes.of("esof", planes.x),
+        esof_age_ms=planes.ages_ms("esof"),
         stalker=stalker[planes.posture],
-        capital_usd=np.where(np.isnan(capital), profile.fanin.paper_capital_usd, capital),
+        capital_usd=np.where(
+            planes.missing("capital"), profile.fanin.paper_capital_usd, planes.of("capital", planes.x)
+        ),
     )
 
 
 def _reasons(
-    inputs: Inputs, readings: Readings, planes: _Planes, profile: Profile, postures: list[str]
+    inputs: Inputs, readings: Readings, planes: _Planes, profile: Profile, texts: list[str]
 ) -> NDArray[np.uint64]:
     """Marks on the rows: missing, stale, unknown, out of range, lifted. Only of lanes that are on."""
     mask = np.zeros(len(inputs.vel_div), dtype=np.uint64)
@@ -224,24 +242,27 @@ def _reasons(
         mark(Reason.ESOF_OUT_OF_RANGE, (inputs.esof_x < low) | (inputs.esof_x > 1.0))
     if profile.fanin.stalker_cap is not None:
         presence("posture", profile.fanin.alert_age_ms)
-        unknown = np.array([p not in ("", *profile.select.postures) for p in postures] or [False])
+        unknown = np.array([text not in ("", *profile.select.postures) for text in texts])
         mark(Reason.POSTURE_UNKNOWN, unknown[planes.posture])
     presence("capital", profile.fanin.alert_age_ms)
     mark(Reason.FLOOR_LIFTED, readings.floor_lifted)
     return mask
 
 
-def _plane_rows(walk: Walk, offsets: NDArray[np.int64]) -> Rows:
-    planes = [plane for _, plane in walk.planes]
-    streams = {name: code for code, name in enumerate({plane.stream: None for plane in planes})}
+def _plane_rows(walk: Walk, planes: _Planes, offsets: NDArray[np.int64]) -> Rows:
+    came = planes.at >= 0  # in this walk; the others were journaled when they came
     columns: dict[str, Any] = {
-        "stream": Coded(np.array([streams[p.stream] for p in planes], dtype=np.int32), list(streams)),
-        "name": Coded(np.array([_PLANE_CODES[p.name] for p in planes], dtype=np.int32), list(_PLANE_CODES)),
-        "seq": np.array([p.seq for p in planes], dtype=np.int64),
-        "ts_ms": np.array([p.ts_ms for p in planes], dtype=np.int64),
-        "value": [_encode(p.value) for p in planes],
+        "stream": Coded(planes.stream[came], walk.streams.names),
+        "name": Coded(planes.code[came], list(FORMS)),
+        "seq": planes.seq[came],
+        "ts_ms": planes.at_ms[came],
+        "form": planes.form[came],
+        "x": planes.x[came],
+        "y": planes.y[came],
+        "z": planes.z[came],
+        "text": Coded(planes.text[came], walk.texts.names),
     }
-    return rows(Outcome.PLANE, offsets[np.array([at for at, _ in walk.planes], dtype=np.int64)], columns)
+    return rows(Outcome.PLANE, offsets[planes.at[came]], columns)
 
 
 def _reject_rows(walk: Walk, offsets: NDArray[np.int64], faults: dict[int, Fault]) -> Rows:

@@ -18,7 +18,7 @@ from journal.refusal import Refusal
 from journal.row import TABLES, Batch, row_hash_sql
 from journal.run import Run, Segment, segments
 from journal.store import Store
-from lanes.code import Outcome, Reason
+from lanes.code import Outcome, PlaneForm, Reason
 from lanes.params import Profile
 from reactor.kernel import load
 from reactor.log import archive
@@ -27,7 +27,7 @@ from reactor.position import Ranges, warm
 from reactor.provenance import code_hash
 from reactor.record import MAX_BYTES, Decoder
 from reactor.source import BrokerSource
-from reactor.state import State
+from reactor.state import State, fields
 from reactor.step import step
 from reactor.walk import Rules
 
@@ -233,5 +233,7 @@ def _scan(row: Mapping[str, Any]) -> bytes:
 
 
 def _plane(row: Mapping[str, Any]) -> bytes:
-    plane = {"v": 1, "kind": "plane", "value": msgspec.Raw(row["value"].encode())}
+    form = PlaneForm[row["form"]] if isinstance(row["form"], str) else PlaneForm(row["form"])
+    value = fields(row["name"], form, (row["x"], row["y"], row["z"]), row["text"])
+    plane = {"v": 1, "kind": "plane", "value": value}
     return msgspec.json.encode(plane | {name: row[name] for name in ("stream", "name", "seq", "ts_ms")})

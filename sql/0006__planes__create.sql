@@ -10,7 +10,11 @@ CREATE TABLE IF NOT EXISTS violet_planes (
     name LowCardinality(String),
     seq Int64,
     ts_ms Int64 CODEC(Delta, LZ4),
-    value String,
+    form Enum8('NEVER_SEEN' = 0, 'MULTIPLIER' = 1, 'INPUTS' = 2),
+    x Float64,
+    y Float64,
+    z Float64,
+    text LowCardinality(String),
     CONSTRAINT time CHECK ts_ms >= 1230768000000 AND ts_ms < 4102444800000
 ) ENGINE = ReplacingMergeTree
 PARTITION BY run_id

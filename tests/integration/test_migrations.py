@@ -42,10 +42,14 @@ def test_an_edited_file_and_a_newer_journal_are_refused(empty, tmp_path):
     script.write_text(script.read_text("utf-8").replace("UInt64", "UInt32", 1), "utf-8")
     said = ended(fresh("migrate", "--data", empty.data, env={"PYTHONPATH": f"{tmp_path / 'mine'}:{ROOT}"}))
     assert said.code == 3
-    assert f"migration {script.name} was edited after it was applied; fix: restore the file" in " ".join(said.err.split())
+    assert f"migration {script.name} was edited after it was applied; fix: restore the file" in " ".join(
+        said.err.split()
+    )
     assert empty.rows("SELECT * FROM violet_migrations ORDER BY version, name") == before
 
-    empty.store.command("INSERT INTO violet_migrations (version, name, checksum) VALUES (99, '0099__runs__grow.sql', 'x')")
+    empty.store.command(
+        "INSERT INTO violet_migrations (version, name, checksum) VALUES (99, '0099__runs__grow.sql', 'x')"
+    )
     said = empty.violet("migrate")
     assert (said.code, "0099__runs__grow.sql" in said.err, "newer version" in said.err) == (3, True, True)
     with pytest.raises(Refusal, match="newer version"):

@@ -8,7 +8,9 @@ from tests.integration.soaking import ROOT, ended, fresh
 
 DATA = ROOT.parent / "shared/data"
 KLINES, FUNDING = DATA / "klines_1m_binance_2025.parquet", DATA / "funding_8h_binance_2025.parquet"
-needs_data = pytest.mark.skipif(not KLINES.is_file(), reason=f"no recorded bars: {KLINES.name} is not in ../shared/data")
+needs_data = pytest.mark.skipif(
+    not KLINES.is_file(), reason=f"no recorded bars: {KLINES.name} is not in ../shared/data"
+)
 
 
 @needs_data
@@ -20,14 +22,22 @@ def test_a_month_of_bars_gives_one_hash_whatever_the_batch_size(tmp_path):
     assert made.code == 0, made.err
     found = {}
     for size in (97, 4096):
-        said = ended(fresh("soak", "--scans", scans, "--data", data, "--batch-size", size, "--name", f"of-{size}", "--json"), 300)
+        said = ended(
+            fresh("soak", "--scans", scans, "--data", data, "--batch-size", size, "--name", f"of-{size}", "--json"), 300
+        )
         found[size] = json.loads(said.out)
         assert said.code == {"PASS": 0, "HOLD": 2}[found[size]["verdict"]], said.err
     one, other = found.values()
     assert one["content_hash"] == other["content_hash"]
     for soaked in (one, other):
         assert 43_000 < soaked["decisions"] + soaked["evaluations"] < 43_300
-        assert (soaked["coverage"], soaked["lost"], soaked["doubled"], soaked["corrupt"], soaked["rejects"]) == (1.0, 0, 0, 0, 0)
+        assert (soaked["coverage"], soaked["lost"], soaked["doubled"], soaked["corrupt"], soaked["rejects"]) == (
+            1.0,
+            0,
+            0,
+            0,
+            0,
+        )
         assert soaked["decisions"] >= 100
         assert "stand-in scanner" in soaked["verdict_basis"]
     said = ended(fresh("verify", "--data", data, "--json"), 120)

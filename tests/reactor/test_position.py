@@ -107,7 +107,7 @@ def test_a_log_that_lost_its_first_records_is_exact_from_what_it_has():
 def test_nothing_at_or_after_the_start_is_read():
     asked, lines = [], [*PLANES, *scans(3), encode(plane("acb", {"boost": 3.0}))]
     state, _ = warm(ranges(lines, asked), 0, 0, 10, RULES)
-    assert state.stream("ng7").known.acb_x == 1.0
+    assert state.stream("ng7").held("acb")["boost"] == 1.0
     assert max(end for _, end in asked) == 10
 
 

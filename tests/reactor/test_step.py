@@ -733,8 +733,8 @@ def test_a_planes_row_holds_its_form_alone():
         plane("ob", {"n_assets": 3, "agree": 1, "eff_imb": 0.1}),
     ]
     block = run([encode(r) for r in lines])[0].rows[Outcome.PLANE]
-    values = [v if isinstance(v, str) else v.decode() for v in block.columns["value"]]
-    assert values == ['{"boost":1.5}', '{"eff_imb":0.1,"agree":1.0,"n_assets":3}']
+    numbers = [block.columns[n].tolist() for n in ("form", "x", "y", "z")]
+    assert [str(row) for row in zip(*numbers, strict=True)] == ["(1, 1.5, nan, nan)", "(2, 0.1, 1.0, 3.0)"]
 
 
 def test_unknown_fields_are_told_with_their_batch():
