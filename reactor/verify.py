@@ -207,8 +207,10 @@ def stored_inputs(store: Store, run: Run) -> Ranges:
                 found |= {row["log_offset"]: _scan(row) for row in store.rows(sql, params)}
             for row in store.rows(f"SELECT * FROM violet_planes FINAL {where}", params):
                 found[row["log_offset"]] = _plane(row)
-            for row in store.rows(f"SELECT log_offset, bytes, digest, raw FROM violet_rejects FINAL {where}", params):
-                found[row["log_offset"]] = row["raw"] if isinstance(row["raw"], bytes) else row["raw"].encode()
+            # As hex: the driver reads a String as text, and these bytes may be none.
+            sql = f"SELECT log_offset, bytes, digest, hex(raw) AS raw FROM violet_rejects FINAL {where}"
+            for row in store.rows(sql, params):
+                found[row["log_offset"]] = bytes.fromhex(row["raw"])
                 if row["bytes"] > MAX_BYTES:
                     chunk.cut[row["log_offset"]] = (row["bytes"], row["digest"])
             chunk.offsets = sorted(found)

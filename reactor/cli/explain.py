@@ -10,6 +10,7 @@ from journal.refusal import Refusal
 from journal.store import Store
 from reactor.cli.common import data_option, journal, json_option, out, print_json
 
+_COLUMNS = {"reject": "* REPLACE (toValidUTF8(raw) AS raw)"}  # bytes that are no text would come as hex
 _PARTS = ("base", "dc", "acb", "ob", "esof_fanin")
 
 
@@ -63,7 +64,7 @@ def _at(store: Store, run_id: str, partition: int, offset: int) -> list[dict[str
     return [
         {"outcome": outcome, **row}
         for outcome in ("decision", "evaluation", "plane", "reject")
-        for row in store.rows(f"SELECT * FROM {outcome}s WHERE {where}", params)
+        for row in store.rows(f"SELECT {_COLUMNS.get(outcome, '*')} FROM {outcome}s WHERE {where}", params)
     ]
 
 

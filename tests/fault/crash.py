@@ -18,8 +18,14 @@ def completed(rows, run_id):
 
 def whole(rows, run_id, count):
     """Every offset of a one-partition run of `count` records has exactly one outcome, in batches without a hole."""
-    kinds = " UNION ALL ".join(f"SELECT log_offset, '{kind}' AS kind FROM violet_{kind} FINAL WHERE run_id = {{run:String}}" for kind in OUTCOMES)
-    (row,) = rows(f"SELECT count() AS n, uniqExact(log_offset) AS offsets, min(log_offset) AS first, max(log_offset) AS last FROM ({kinds})", run=run_id)
+    kinds = " UNION ALL ".join(
+        f"SELECT log_offset, '{kind}' AS kind FROM violet_{kind} FINAL WHERE run_id = {{run:String}}"
+        for kind in OUTCOMES
+    )
+    (row,) = rows(
+        f"SELECT count() AS n, uniqExact(log_offset) AS offsets, min(log_offset) AS first, max(log_offset) AS last FROM ({kinds})",
+        run=run_id,
+    )
     assert row == {"n": count, "offsets": count, "first": 0, "last": count - 1}
     spans = sorted(completed(rows, run_id))
     assert [first for _, first, _ in spans] == [0, *(last + 1 for _, _, last in spans[:-1])]

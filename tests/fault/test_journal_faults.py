@@ -71,8 +71,17 @@ def test_lost_answers_and_a_server_that_is_away_leave_every_row_once(journal, to
     whole(journal.rows, summary["run_id"], COUNT)
     for table in ("decisions", "evaluations", "planes", "rejects", "batches"):  # not only in the final state
         key = "phase, first_offset" if table == "batches" else "log_offset"
-        assert journal.value(f"SELECT count() - uniqExact({key}) FROM violet_{table} WHERE run_id = {{run:String}}", run=summary["run_id"]) == 0
-    away = journal.rows("SELECT severity, detail FROM incidents WHERE run_id = {run:String} AND code = 'JOURNAL_AWAY'", run=summary["run_id"])
+        assert (
+            journal.value(
+                f"SELECT count() - uniqExact({key}) FROM violet_{table} WHERE run_id = {{run:String}}",
+                run=summary["run_id"],
+            )
+            == 0
+        )
+    away = journal.rows(
+        "SELECT severity, detail FROM incidents WHERE run_id = {run:String} AND code = 'JOURNAL_AWAY'",
+        run=summary["run_id"],
+    )
     assert away
     assert {row["severity"] for row in away} == {"WARN"}
     assert not (tmp_path / "here/engine").exists()  # no engine of its own beside the server
@@ -93,8 +102,20 @@ def test_a_server_that_is_not_there_is_refused_at_the_start(topic, tmp_path):
 def test_an_engine_that_sleeps_is_waited_for(topic, calm, tmp_path, spawn):
     data = tmp_path / "data"
     process = spawn("soak", *topic.flags, "--data", data, "--batch-size", 10, "--json")
-    pid = until(lambda: next((p for p, c in processes(data).items() if "journal.engine.process" in c and (data / "sql.json").exists()), None))
-    until(lambda: json.loads(violet("sql", "SELECT count() AS n FROM batches", "--data", data, "--json").out or '[{"n":0}]')[0]["n"] > 2)
+    pid = until(
+        lambda: next(
+            (p for p, c in processes(data).items() if "journal.engine.process" in c and (data / "sql.json").exists()),
+            None,
+        )
+    )
+    until(
+        lambda: (
+            json.loads(violet("sql", "SELECT count() AS n FROM batches", "--data", data, "--json").out or '[{"n":0}]')[
+                0
+            ]["n"]
+            > 2
+        )
+    )
     os.kill(pid, signal.SIGSTOP)
     time.sleep(1.5)
     os.kill(pid, signal.SIGCONT)
@@ -106,7 +127,11 @@ def test_an_engine_that_somebody_else_holds_is_named(tmp_path):
     data = tmp_path / "data"
     engine_lock(data).parent.mkdir(parents=True)
     hold = "import sys, time; from pathlib import Path; from journal.lock import Lock; Lock.acquire(Path(sys.argv[1])); print('held', flush=True); time.sleep(60)"
-    holder = subprocess.Popen([sys.executable, "-c", hold, engine_lock(data)], env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", hold, engine_lock(data)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+    )
     try:
         assert holder.stdout.readline() == b"held\n"
         scans = records.write(tmp_path / "a.jsonl", records.plain(20))
@@ -132,7 +157,10 @@ def test_half_a_batch_is_no_fault_of_the_journal(journal, topic, calm, spawn):
     assert ended(spawn(*command, seam="after_planes", at=3)).code == -signal.SIGKILL
     run = journal.run("half")
     there = journal.figures(run.run_id)
-    before = journal.value("SELECT sum(decisions + evaluations + planes + rejects) FROM batches WHERE run_id = {run:String}", run=run.run_id)
+    before = journal.value(
+        "SELECT sum(decisions + evaluations + planes + rejects) FROM batches WHERE run_id = {run:String}",
+        run=run.run_id,
+    )
     assert there | {"records": before, "lost": 0, "doubled": 0, "corrupt": 0} == there
     assert journal.violet("verify", run.run_id, "--json").json["verdict"] == "PASS"
     assert journal.violet("end", "--name", "half").code == 0  # ended as it is, for good
@@ -155,19 +183,27 @@ def test_a_row_that_clickhouse_refuses_becomes_a_reject_and_its_neighbours_stay(
     assert ended(spawn(*command, seam="before_completion", at=1)).code == -signal.SIGKILL
     said = ended(spawn(*command))
     summary = said.json
-    assert (summary["state"], summary["lost"], summary["doubled"], summary["corrupt"], summary["records"]) == ("ENDED", 0, 0, 0, COUNT)
+    assert (summary["state"], summary["lost"], summary["doubled"], summary["corrupt"], summary["records"]) == (
+        "ENDED",
+        0,
+        0,
+        0,
+        COUNT,
+    )
     refused = own.rows("SELECT log_offset, scan_id, kind, detail, raw FROM rejects WHERE code = 'BLOCK_REFUSED'")
     assert {(row["scan_id"], row["kind"]) for row in refused} == {(bad, "scan")}
     lines = records.mixed(COUNT, long=False)
     for row in refused:
         assert row["raw"].encode() == lines[row["log_offset"]]
         assert "unlucky" in row["detail"]
-    assert summary["decisions"] + summary["evaluations"] == calm.summary["decisions"] + calm.summary["evaluations"] - len(refused)
+    assert summary["decisions"] + summary["evaluations"] == calm.summary["decisions"] + calm.summary[
+        "evaluations"
+    ] - len(refused)
     whole(own.rows, summary["run_id"], COUNT)
 
 
 def test_a_refusal_that_will_not_pass_halts_the_run_until_somebody_says_so(own, topic, calm):
-    left = interrupted(own.data, name="violet", batch_size=100, **topic.source)
+    interrupted(own.data, name="violet", batch_size=100, **topic.source)
     own.store.command("RENAME TABLE violet_planes TO elsewhere")
     said = own.violet("soak", *topic.flags)
     assert said.code == EXIT["FAIL"] or said.code == 3, said.err
@@ -220,22 +256,34 @@ def test_a_batch_in_doubt_that_comes_out_otherwise_halts_the_run(journal, topic,
     with pytest.raises(Refusal, match="offsets 50 to 99 does not come out the same again.*HALTED"):
         soak(journal.data, name="otherwise", **topic.source)
     assert journal.run("otherwise").state == "HALTED"
-    assert journal.value("SELECT count() FROM incidents WHERE run_id = {run:String} AND severity = 'ERROR'", run=run.run_id) == 1
+    assert (
+        journal.value(
+            "SELECT count() FROM incidents WHERE run_id = {run:String} AND severity = 'ERROR'", run=run.run_id
+        )
+        == 1
+    )
 
 
 def test_a_row_that_is_gone_refuses_the_resume(journal, topic):
     left = interrupted(journal.data, name="gone", batch_size=100, **topic.source)
     at = journal.value("SELECT min(log_offset) FROM decisions WHERE run_id = {run:String}", run=left.run_id)
-    journal.store.command(f"ALTER TABLE violet_decisions DELETE WHERE run_id = '{left.run_id}' AND log_offset = {at} SETTINGS mutations_sync = 1")
+    journal.store.command(
+        f"ALTER TABLE violet_decisions DELETE WHERE run_id = '{left.run_id}' AND log_offset = {at} SETTINGS mutations_sync = 1"
+    )
     with pytest.raises(Refusal, match="holds .* decisions where its batches count .*violet verify"):
         soak(journal.data, name="gone", **topic.source)
-    assert f"partition 0 offset {at}: no outcome" in journal.violet("verify", left.run_id, "--json").json["first_differing"][0]
+    assert (
+        f"partition 0 offset {at}: no outcome"
+        in journal.violet("verify", left.run_id, "--json").json["first_differing"][0]
+    )
 
 
 def test_a_damaged_part_file_refuses_the_resume(tmp_path, topic):
     data = tmp_path / "data"
     left = interrupted(data, name="violet", batch_size=100, **topic.source)
-    folder = next(p.parent for p in (data / "engine").rglob("data.bin") if left.run_id and "decisions" in decoded(p.parent))
+    folder = next(
+        p.parent for p in (data / "engine").rglob("data.bin") if left.run_id and "decisions" in decoded(p.parent)
+    )
     part = folder / "data.bin"
     part.write_bytes(part.read_bytes()[:-40])
     with pytest.raises(Refusal, match=r"set parts of the journal aside: violet_decisions/|holds .* decisions where"):

@@ -82,7 +82,9 @@ def test_an_intent_without_a_completion_is_read_again_exactly(journal, calm, spa
     spans = sorted(completed(journal.rows, crashing.run_id))
     assert [(first, last) for _, first, last in spans][:3] == [(0, 69), (70, 139), (140, 172)]
     batches = "SELECT phase, count() AS n FROM violet_batches WHERE run_id = {run:String} GROUP BY phase"
-    assert len({row["n"] for row in journal.rows(batches, run=crashing.run_id)}) == 1  # no intent was left without an end
+    assert (
+        len({row["n"] for row in journal.rows(batches, run=crashing.run_id)}) == 1
+    )  # no intent was left without an end
 
 
 class Storm:
@@ -126,7 +128,9 @@ def judged(data, said, calm):
         runs = journal.rows("SELECT run_id, state FROM runs")
         for row in runs:  # a kill behind the end, while it sums up, leaves an Ended run, and the next soak is another
             assert row["state"] == "ENDED"
-            assert journal.figures(row["run_id"]) | calm.counts | {"content_hash": calm.hash} == journal.figures(row["run_id"])
+            assert journal.figures(row["run_id"]) | calm.counts | {"content_hash": calm.hash} == journal.figures(
+                row["run_id"]
+            )
             whole(journal.rows, row["run_id"], COUNT)
         assert journal.violet("verify", "--json").json["verdict"] == "PASS"
         return len(runs), journal.rows("SELECT code, severity, detail FROM incidents ORDER BY at")
@@ -134,7 +138,10 @@ def judged(data, said, calm):
         journal.close()
 
 
-@pytest.mark.parametrize(("backend", "times"), [("kafka", 3), pytest.param("kafka", 20, marks=SLOW), pytest.param("embedded", 20, marks=SLOW)])
+@pytest.mark.parametrize(
+    ("backend", "times"),
+    [("kafka", 3), pytest.param("kafka", 20, marks=SLOW), pytest.param("embedded", 20, marks=SLOW)],
+)
 def test_a_soak_killed_at_random_moments(request, tmp_path, spawn, calm, backend, times):
     storm = Storm(tmp_path / "data", spawn, source(request, backend), seed=times)
     crashing = storm.soaks(times)
@@ -144,7 +151,10 @@ def test_a_soak_killed_at_random_moments(request, tmp_path, spawn, calm, backend
     assert sum(row["code"] == "RESUMED" for row in incidents) >= times // 3
 
 
-@pytest.mark.parametrize(("backend", "times"), [("embedded", 2), pytest.param("kafka", 20, marks=SLOW), pytest.param("embedded", 20, marks=SLOW)])
+@pytest.mark.parametrize(
+    ("backend", "times"),
+    [("embedded", 2), pytest.param("kafka", 20, marks=SLOW), pytest.param("embedded", 20, marks=SLOW)],
+)
 def test_an_engine_killed_at_random_moments(request, tmp_path, spawn, calm, backend, times):
     storm = Storm(tmp_path / "data", spawn, source(request, backend), seed=times)
     process, killed = storm.engines(times)

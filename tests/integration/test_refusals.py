@@ -110,7 +110,7 @@ def test_a_directory_that_another_soak_holds(folder, spawn):
         ),
         every_s=0.2,
     )
-    before = {name: stat for name, stat in listing(data / "locks").items()}
+    before = dict(listing(data / "locks"))
     said = violet("soak", "--scans", scans, "--data", data)
     assert said.code == 3
     text = " ".join(said.err.split())

@@ -48,7 +48,7 @@ def child(request):
             code = soak_until(request["arguments"][1:], request["seam"], request["at"])
         else:
             code = run(request["arguments"])
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - whatever it was goes back over the pipe
         traceback.print_exc()
     finally:
         sys.stdout.flush()
