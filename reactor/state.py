@@ -50,37 +50,32 @@ class StreamState:
     planes: as held now, in the order of READ. at, version, code: where a walk keeps them, and the stream's code in it.
     """
 
-    __slots__ = ("_count", "_order", "at", "code", "decide", "last_ts_ms", "planes", "scans", "seen", "version")
+    __slots__ = ("_latest", "_order", "at", "code", "decide", "last_ts_ms", "planes", "scans", "version")
 
     def __init__(self) -> None:
         self.planes: list[Held] = [NEVER] * len(READ)
         self.decide = 1
         self.scans = 0  # scans that are not repeats since the last cadence plane
         self.last_ts_ms = 0
-        self.seen: dict[tuple[int, int], int] = {}
-        self._order: deque[tuple[int, int]] = deque()
-        self._count = 0
+        self._order: deque[tuple[int, int]] = deque(maxlen=IDENTITIES)
+        self._latest = (-1, -1)
         self.at: list[int] = []
         self.version: tuple[int, ...] | None = None
         self.code = -1
 
     def repeat(self, scan_id: int, ts_ms: int) -> bool:
         """Whether this identity is among the last 4,096 scans; it joins them."""
-        identity = (scan_id, ts_ms)
-        seen, order = self.seen, self._order
-        again = identity in seen
-        self._count += 1
-        seen[identity] = self._count
-        order.append(identity)
-        if len(order) > IDENTITIES:
-            old = order.popleft()
-            if seen[old] <= self._count - IDENTITIES:  # else it came again since
-                del seen[old]
+        identity = (ts_ms, scan_id)  # time first: a scan that is later than all before it cannot be one of them
+        if identity > self._latest:
+            self._latest, again = identity, False
+        else:
+            again = identity in self._order
+        self._order.append(identity)
         return again
 
     def identities(self) -> tuple[tuple[int, int], ...]:
         """The last 4,096 scans, (scan_id, ts_ms), oldest first."""
-        return tuple(self._order)
+        return tuple((scan_id, ts_ms) for ts_ms, scan_id in self._order)
 
     def held(self, name: str) -> dict[str, float | str] | None:
         """A plane's fields and ts_ms as of now, or None where it was never seen."""

@@ -57,8 +57,8 @@ def test_a_state_read_from_the_logs_first_record_is_exact(start, monkeypatch):
     state, how = warm(ranges(lines), 0, 0, start, RULES)
     assert how == "EXACT"
     assert state.dump() == state_after(lines[:start]).dump()
-    assert {n: list(s.seen) for n, s in state.streams.items()} == {
-        n: list(s.seen) for n, s in state_after(lines[:start]).streams.items()
+    assert {n: list(s.identities()) for n, s in state.streams.items()} == {
+        n: list(s.identities()) for n, s in state_after(lines[:start]).streams.items()
     }
 
 

@@ -107,7 +107,7 @@ def test_4096_scans_back_is_a_repeat_and_4097_is_not():
     assert stream.repeat(0, START_MS)  # 4,096 back
     assert not stream.repeat(-1, START_MS)
     assert not stream.repeat(1, START_MS)  # 4,097 back
-    assert len(stream.seen) <= IDENTITIES
+    assert len(stream.identities()) <= IDENTITIES
 
 
 def test_a_repeat_is_itself_the_last_sight_of_its_identity():
@@ -139,7 +139,7 @@ def test_repeats_are_those_of_a_plain_window(scan_ids, window):
         for scan_id in scan_ids:
             assert stream.repeat(scan_id, START_MS) == (scan_id in last)
             last.append(scan_id)
-            assert set(stream.seen) == {(each, START_MS) for each in last}
+            assert set(stream.identities()) == {(each, START_MS) for each in last}
 
 
 @settings(max_examples=60)
