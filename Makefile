@@ -6,13 +6,14 @@ PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip
 RUN := .venv/.installed
 DEV := .venv/.installed-dev
 
-.PHONY: help soak test test-slow check bench golden lock clean
+.PHONY: help soak test test-slow storm check bench golden lock clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make soak       install into .venv, then run a dark shadow soak (ARGS=\"--json\" and other flags of violet soak)"
 	@echo "make test       the tests, without the slow ones (ARGS=\"tests/lanes -k acb\" and other flags of pytest)"
-	@echo "make test-slow  long soaks, fault storms, the built wheel"
+	@echo "make test-slow  long soaks, the built wheel, a month of recorded bars"
+	@echo "make storm      dozens of kills of soaks and engines, at random moments and at every step"
 	@echo "make check      format, lint, types, import contracts"
 	@echo "make bench      measurements, as a table"
 	@echo "make golden     rewrite the golden files on purpose; needs a line in CHANGELOG.md"
@@ -28,6 +29,9 @@ test: $(DEV)
 
 test-slow: $(DEV)
 	@$(BIN)/python -m pytest -m slow $(ARGS)
+
+storm: $(DEV)
+	@$(BIN)/python -m pytest -m storm $(ARGS)
 
 check: $(DEV)
 	$(BIN)/ruff format --check

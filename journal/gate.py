@@ -7,8 +7,8 @@ Source: SPEC sections 5 and 9; seed 004 section 9.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Final
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final, Self
 
 import msgspec
 
@@ -58,22 +58,45 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Rows that are judged: a run, one of its segments or all, from an event time on (milliseconds)."""
+    """Rows that are judged: a run, one of its segments or all, from an event time on (milliseconds).
+
+    `ends`: the last completed offset of each partition. What lies behind is in doubt or was appended meanwhile, and is
+    nobody's fault: a verdict may be asked for at any moment.
+    """
 
     run_id: str
+    ends: Mapping[int, int]
     segment: int | None = None
     since_ms: int | None = None
 
+    @classmethod
+    def of(cls, store: Store, run_id: str, since_ms: int | None = None) -> Self:
+        """A run as far as its batches are complete now."""
+        rows = store.rows(
+            "SELECT partition, max(last_offset) AS last FROM violet_batches WHERE run_id = {run:String} "
+            "AND phase = 'COMPLETE' GROUP BY partition ORDER BY partition",
+            {"run": run_id},
+        )
+        return cls(run_id, {row["partition"]: row["last"] for row in rows}, since_ms=since_ms)
+
     @property
     def where(self) -> str:
-        parts = ["run_id = {run:String}"]
-        if self.segment is not None:
-            parts.append("segment = {segment:UInt32}")
-        return " AND ".join(parts)
+        return self._where("last_offset")
+
+    @property
+    def where_rows(self) -> str:
+        return self._where("log_offset")
 
     @property
     def where_scans(self) -> str:
-        return self.where + (" AND ts_ms >= {since:Int64}" if self.since_ms is not None else "")
+        return self.where_rows + (" AND ts_ms >= {since:Int64}" if self.since_ms is not None else "")
+
+    def _where(self, offset: str) -> str:
+        places = [f"partition = {partition} AND {offset} <= {end}" for partition, end in self.ends.items()]
+        parts = ["run_id = {run:String}", f"({' OR '.join(places) or 'false'})"]
+        if self.segment is not None:
+            parts.append("segment = {segment:UInt32}")
+        return " AND ".join(parts)
 
     @property
     def params(self) -> dict[str, Any]:
@@ -90,13 +113,13 @@ def figures(store: Store, run: Run, scope: Scope) -> dict[str, Any]:
     counts = {
         f"{kind.name.lower()}s": store.rows(
             f"SELECT uniqExact(topic, partition, log_offset) AS n FROM {TABLES[kind]} WHERE "
-            + (scope.where_scans if kind is not Outcome.REJECT else scope.where),
+            + (scope.where_scans if kind is not Outcome.REJECT else scope.where_rows),
             scope.params,
         )[0]["n"]
         for kind in Outcome
     }
     rejected = store.rows(
-        f"SELECT countIf(kind != 'plane') AS n FROM violet_rejects FINAL WHERE {scope.where}", scope.params
+        f"SELECT countIf(kind != 'plane') AS n FROM violet_rejects FINAL WHERE {scope.where_rows}", scope.params
     )[0]["n"]
     seen = counts["decisions"] + counts["evaluations"]
     outcomes = sum(counts.values())
@@ -142,9 +165,9 @@ def corrupt_batches(store: Store, scope: Scope) -> list[dict[str, Any]]:
             "SELECT b.topic AS topic, b.partition AS partition, b.first_offset AS first_offset, "
             "count() AS n, sum(h) AS hash "
             f"FROM (SELECT topic, partition, log_offset, {row_hash_sql(kind)} AS h FROM {TABLES[kind]} FINAL "
-            f"WHERE {scope.where}) AS r ASOF JOIN (SELECT topic, partition, first_offset FROM violet_batches FINAL "
-            f"WHERE phase = 'COMPLETE' AND {scope.where}) AS b ON r.topic = b.topic AND r.partition = b.partition "
-            "AND r.log_offset >= b.first_offset GROUP BY topic, partition, first_offset"
+            f"WHERE {scope.where_rows}) AS r ASOF JOIN (SELECT topic, partition, first_offset FROM violet_batches "
+            f"FINAL WHERE phase = 'COMPLETE' AND {scope.where}) AS b ON r.topic = b.topic "
+            "AND r.partition = b.partition AND r.log_offset >= b.first_offset GROUP BY topic, partition, first_offset"
         )
         found = {(r["topic"], r["partition"], r["first_offset"]): r for r in store.rows(sql, scope.params)}
         for batch in told:
@@ -160,8 +183,9 @@ def judge(store: Store, run: Run, since_ms: int | None = None) -> list[Judged]:
     by_number: dict[int, Segment] = {}
     for segment in segments(store, run.run_id):
         by_number.setdefault(segment.segment, segment)
+    scope = Scope.of(store, run.run_id, since_ms)
     return [
-        _judge(store, run, Scope(run.run_id, number, since_ms), Profile.model_validate_json(segment.params))
+        _judge(store, run, replace(scope, segment=number), Profile.model_validate_json(segment.params))
         for number, segment in by_number.items()
     ]
 
@@ -177,7 +201,7 @@ def basis(run: Run) -> str:
 def summary(store: Store, run: Run, since_ms: int | None = None) -> dict[str, Any]:
     """The summary of a run: its counts and hash, and the worst of its segments' verdicts."""
     judged = judge(store, run, since_ms)
-    whole = figures(store, run, Scope(run.run_id, since_ms=since_ms))
+    whole = figures(store, run, Scope.of(store, run.run_id, since_ms))
     held = [f"{c.name} {c.verdict}" for j in judged for c in j.clauses if c.verdict != PASS]
     listed = [
         {
@@ -283,8 +307,9 @@ def _ratio(part: int, whole: int) -> float | None:
 def _span(store: Store, scope: Scope) -> dict[str, int]:
     """Deliverable offsets of the completed batches, outcomes inside them, and offsets skipped.
 
-    From the first batch of a segment's partition to its last one every offset must be in a batch or in a skipped range.
+    From the first offset of a segment's partition to its last batch every offset must be in a batch or a skipped range.
     """
+    opened = {(s.segment, s.topic, s.partition): s.first_offset for s in segments(store, scope.run_id)}
     batches = store.rows(
         "SELECT segment, topic, partition, first_offset, last_offset, skipped FROM violet_batches FINAL "
         f"WHERE phase = 'COMPLETE' AND {scope.where} ORDER BY segment, topic, partition, first_offset",
@@ -296,14 +321,13 @@ def _span(store: Store, scope: Scope) -> dict[str, int]:
     for row in batches:
         key = (row["segment"], row["topic"], row["partition"])
         gaps: list[Sequence[int]] = msgspec.json.decode(row["skipped"])
-        opened = min([row["first_offset"], *(a for a, _ in gaps)])
-        first.setdefault(key, opened)
+        first[key] = opened[key]
         last[key] = max(last.get(key, -1), row["last_offset"])
         skipped[key] = skipped.get(key, 0) + sum(b - a + 1 for a, b in gaps)
     journaled = store.rows(
         "SELECT uniqExact(topic, partition, log_offset) AS n FROM ("
         + " UNION ALL ".join(
-            f"SELECT topic, partition, log_offset FROM {t} WHERE {scope.where}" for t in TABLES.values()
+            f"SELECT topic, partition, log_offset FROM {t} WHERE {scope.where_rows}" for t in TABLES.values()
         )
         + ")",
         scope.params,
@@ -335,7 +359,7 @@ def _doubled(store: Store, scope: Scope) -> int:
     """Offsets with outcomes of two kinds, or raw rows of one key that differ."""
     parts = " UNION ALL ".join(
         f"SELECT topic, partition, log_offset, {kind.value} AS outcome, {row_hash_sql(kind)} AS h FROM {TABLES[kind]} "
-        f"WHERE {scope.where}"
+        f"WHERE {scope.where_rows}"
         for kind in Outcome
     )
     sql = (

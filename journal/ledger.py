@@ -10,7 +10,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 import numpy as np
@@ -21,6 +21,7 @@ from journal.row import COLUMNS, RAW_MAX, TABLES, Batch, Coded, Rows, rows, tabl
 from journal.store import JournalAway, JournalRefused, Store
 from lanes.code import Incident, Outcome, Reject, Severity
 
+T = TypeVar("T")
 CONSTRAINT_VIOLATED: Final = 469
 RETRY_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0)  # pauses while ClickHouse is away; the last one repeats
 _KINDS: Final = tuple(Outcome)
@@ -90,7 +91,7 @@ class Ledger:
 
     def note(self, severity: Severity, code: Incident, detail: str = "") -> None:
         """Write an incident of the run."""
-        self._retry(lambda store: runs.note(store, self._run_id, severity, code, detail))
+        self.insist(lambda store: runs.note(store, self._run_id, severity, code, detail))
 
     def _insert_outcomes(self, batch: Batch) -> None:
         for kind in (Outcome.DECISION, Outcome.EVALUATION, Outcome.PLANE):
@@ -132,7 +133,7 @@ class Ledger:
             columns[column.name] = values.strings() if isinstance(values, Coded) else values
         span = f"{block.offsets[0]}-{block.offsets[-1]}"
         token = f"{self._run_id}|{batch.topic}|{batch.partition}|{span}|{kind.name}|{block.digest()}"
-        self._retry(lambda store: store.insert(TABLES[kind], columns, _TYPES[kind], token))
+        self.insist(lambda store: store.insert(TABLES[kind], columns, _TYPES[kind], token))
 
     def _insert_batch(self, batch: Batch, phase: str, latency_ms: float) -> None:
         at = runs.now()
@@ -157,14 +158,14 @@ class Ledger:
         }
         token = f"{self._run_id}|{batch.topic}|{batch.partition}|{batch.first}-{batch.last}|{phase}|{row['digest']}"
         columns = {name: [value] for name, value in row.items()}
-        self._retry(lambda store: store.insert("violet_batches", columns, _BATCH_TYPES, token))
+        self.insist(lambda store: store.insert("violet_batches", columns, _BATCH_TYPES, token))
 
-    def _retry(self, insert: Callable[[Store], None]) -> None:
-        """Insert until ClickHouse takes it: the same token every time, so an answer that was lost does no harm."""
+    def insist(self, call: Callable[[Store], T]) -> T:
+        """Ask until ClickHouse answers; an insert's token makes it harmless that an answer was lost."""
         attempt = 0
         while True:
             try:
-                insert(self.store)
+                answer = call(self.store)
             except JournalAway:
                 self.away_since = self.away_since or time.monotonic()
                 time.sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
@@ -175,6 +176,7 @@ class Ledger:
         if attempt:
             away_s, self.away_since = time.monotonic() - (self.away_since or 0.0), None
             self.note(Severity.WARN, Incident.JOURNAL_AWAY, f"ClickHouse did not answer for {away_s:.1f} s")
+        return answer
 
 
 def digest(batch: Batch) -> str:

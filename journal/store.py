@@ -16,6 +16,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 from clickhouse_connect.driver.httputil import get_pool_manager
 
 from journal.engine.address import Address
+from journal.refusal import Refusal
 
 # What passes, so a batch waits for it: timeout, too many queries, memory, network, disk full, too many parts.
 AWAY_CODES: Final = frozenset({159, 202, 209, 210, 236, 241, 243, 252, 319, 999})
@@ -25,11 +26,11 @@ TIMEOUT_S: Final = 120
 options.pd = options.pd_time_test = None
 
 
-class JournalAway(Exception):
+class JournalAway(Refusal):
     """ClickHouse does not answer or cannot take it now. The same call may be made again."""
 
 
-class JournalRefused(Exception):
+class JournalRefused(Refusal):
     """ClickHouse said no: its error code and text. The same call gives the same answer."""
 
     def __init__(self, code: int, text: str) -> None:
@@ -96,19 +97,22 @@ class Store:
 
 def connect(address: Address, *, compress: bool = False) -> Store:
     """Connect; never through a proxy of the environment, which would learn the token."""
-    with _errors():
-        return Store(
-            get_client(
-                host=address.host,
-                port=address.port,
-                username=address.user,
-                password=address.token,
-                compress=compress,
-                send_receive_timeout=TIMEOUT_S,
-                autogenerate_session_id=False,
-                pool_mgr=get_pool_manager(),
+    try:
+        with _errors():
+            return Store(
+                get_client(
+                    host=address.host,
+                    port=address.port,
+                    username=address.user,
+                    password=address.token,
+                    compress=compress,
+                    send_receive_timeout=TIMEOUT_S,
+                    autogenerate_session_id=False,
+                    pool_mgr=get_pool_manager(),
+                )
             )
-        )
+    except JournalAway as away:
+        raise JournalAway(f"no ClickHouse answers at {address.url} ({away}); fix: start it, or name another") from None
 
 
 @contextmanager

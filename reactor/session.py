@@ -85,21 +85,24 @@ class Session:
         at_end = loop.run(lambda: stop() or over())
         ended = at_end or over()
         reason = "" if at_end or not ended else ENDED_EARLY
-        self.run = runs.save(self.ledger.store, replace(self.run, state="ENDED" if ended else "STOPPED", reason=reason))
+        self._save(replace(self.run, state="ENDED" if ended else "STOPPED", reason=reason))
         self.ledger.note(Severity.INFO, Incident.ENDED if ended else Incident.STOPPED)
         return self.run
 
     def stop(self, reason: str) -> Run:
         """Leave the run Stopped with a reason."""
-        self.run = runs.save(self.ledger.store, replace(self.run, state="STOPPED", reason=reason))
+        self._save(replace(self.run, state="STOPPED", reason=reason))
         self.ledger.note(Severity.WARN, Incident.STOPPED, reason)
         return self.run
 
     def halt(self, reason: str) -> Run:
         """Latch HALTED; the first reason is kept."""
-        self.run = runs.save(self.ledger.store, replace(self.run, state="HALTED", reason=self.run.reason or reason))
+        self._save(replace(self.run, state="HALTED", reason=self.run.reason or reason))
         self.ledger.note(Severity.ERROR, Incident.HALTED, reason)
         return self.run
+
+    def _save(self, run: Run) -> None:
+        self.run = self.ledger.insist(lambda store: runs.save(store, run))
 
     # -- opening -----------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ Source: SPEC section 5.
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -57,8 +57,8 @@ def verify(
     store: Store, run: Run, bootstrap: str | None, on_batch: Callable[[int], None] = lambda n: None
 ) -> dict[str, Any]:
     """Figures of a run as the summary names them, and the recomputation's. Raises Refusal where nothing can be read."""
-    scope = Scope(run.run_id)
-    report = _recompute(store, run, bootstrap, on_batch)
+    scope = Scope.of(store, run.run_id)
+    report = _recompute(store, run, scope, bootstrap, on_batch)
     found = figures(store, run, scope)
     corrupt = [
         f"{b['topic']}/{b['partition']} {b['first_offset']}-{b['last_offset']}" for b in corrupt_batches(store, scope)
@@ -81,13 +81,13 @@ def verify(
     }
 
 
-def _recompute(store: Store, run: Run, bootstrap: str | None, on_batch: Callable[[int], None]) -> Report:
+def _recompute(store: Store, run: Run, scope: Scope, bootstrap: str | None, on_batch: Callable[[int], None]) -> Report:
     opened = segments(store, run.run_id)
     ranges, lows, words = _log(store, run, bootstrap)
     report = Report(words)
     for partition, start in ((int(p), at) for p, at in run.start.items()):
         state, decoder = None, Decoder()
-        for segment, first, last in _spans(store, run, opened, partition):
+        for segment, first, last in _spans(store, scope, opened, partition):
             rules = _rules(segment)
             if state is None:
                 low = lows.get(partition)
@@ -125,22 +125,25 @@ def _log(store: Store, run: Run, bootstrap: str | None) -> tuple[Ranges, dict[in
             source["topic_id"],
         ):
             raise Refusal(f"--bootstrap-servers {bootstrap}: not the cluster and topic that run {run.run_id} read")
-        return broker.range, broker.lows(), "log"
+        lows = broker.lows()
+        if all(lows[int(p)] <= at for p, at in run.start.items()):
+            return broker.range, lows, "log"
+        broker.close()  # it lost the run's first records
     if any(segment.kernels for segment in segments(store, run.run_id)):
         raise Refusal("a run with foreign kernels is verified from its archive or log alone; fix: bring it back")
     return stored_inputs(store, run), {}, "stored inputs (lanes and fan-in; prices and irp are not stored)"
 
 
-def _spans(store: Store, run: Run, opened: list[Segment], partition: int) -> Iterator[tuple[Segment, int, int]]:
+def _spans(store: Store, scope: Scope, opened: list[Segment], partition: int) -> Iterator[tuple[Segment, int, int]]:
     """Offsets that each segment journaled of a partition."""
     for segment in opened:
         if segment.partition != partition:
             continue
+        mine = replace(scope, segment=segment.segment)
         row = store.rows(
             "SELECT count() AS n, min(first_offset) AS first, max(last_offset) AS last FROM violet_batches FINAL "
-            "WHERE run_id = {run:String} AND phase = 'COMPLETE' AND segment = {segment:UInt32} "
-            "AND partition = {p:UInt32}",
-            {"run": run.run_id, "segment": segment.segment, "p": partition},
+            f"WHERE phase = 'COMPLETE' AND {mine.where} AND partition = {{p:UInt32}}",
+            {**mine.params, "p": partition},
         )[0]
         if row["n"]:
             yield segment, row["first"], row["last"]

@@ -20,7 +20,7 @@ from journal.lock import Lock
 from journal.migrate import migrate
 from journal.refusal import Refusal
 from journal.row import Batch
-from journal.store import JournalAway, JournalRefused, Store, connect
+from journal.store import JournalRefused, Store, connect
 from lanes.code import Incident, Outcome, Severity
 from reactor import kernel as kernels
 from reactor import session as sessions
@@ -99,7 +99,7 @@ def run(settings: Settings, as_json: bool, seam: Callable[[str], None] = lambda 
             ) from None
         finally:
             source.close()
-        result = summary(session.ledger.store, session.run)
+        result = session.ledger.insist(lambda store: summary(store, session.run))
         if as_json:
             print_json(result)
         else:
@@ -140,7 +140,7 @@ class _Journal:
         """A store on an engine that answers, or None while there is none."""
         try:
             return self._connect()
-        except (Refusal, JournalAway):
+        except Refusal:
             return None
 
     def _connect(self) -> Store:

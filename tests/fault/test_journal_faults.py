@@ -11,13 +11,12 @@ from urllib.parse import urlsplit
 import pytest
 
 from journal.engine.address import WRITER, read
-from journal.gate import EXIT
 from journal.lock import engine_lock
 from journal.refusal import Refusal
 from tests.fault.crash import whole
 from tests.fault.proxy import Proxy
 from tests.integration import records
-from tests.integration.soaking import ROOT, Journal, ended, interrupted, processes, soak, until, violet
+from tests.integration.soaking import ROOT, Journal, ended, free_of, interrupted, processes, soak, until, violet
 
 COUNT = 600
 
@@ -52,22 +51,22 @@ def test_lost_answers_and_a_server_that_is_away_leave_every_row_once(journal, to
     flags = remote(journal, proxy.url, tmp_path, monkeypatch, topic, "proxied")
     # Not from the zygote: a password comes by the environment.
     process = subprocess.Popen(
-        [sys.executable, "-c", "from reactor.cli.main import main; main()", *map(str, flags), "--batch-size", "30"],
+        [sys.executable, "-c", "from reactor.cli.main import main; main()", *map(str, flags), "--batch-size", "60"],
         env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     seen = "SELECT count() FROM batches WHERE run_id IN (SELECT run_id FROM runs WHERE name = 'proxied')"
     until(lambda: journal.value(seen) >= 2, every_s=0.01)
     proxy.lose = 7
-    until(lambda: journal.value(seen) >= 5 or not proxy.lose, every_s=0.01)
+    until(lambda: not proxy.lose, every_s=0.01)
     proxy.go()
     time.sleep(1.5)
-    proxy.delay_s = 0.02
+    proxy.delay_s = 0.01
     proxy.come()
     said = ended(process)
     assert said.code == calm.code, said.err
     summary = json.loads(said.out)
     assert (summary["content_hash"], summary["state"]) == (calm.hash, "ENDED")
-    assert proxy.lost == 7
+    assert proxy.lost >= 6  # the last one's connection may have gone with the proxy
     whole(journal.rows, summary["run_id"], COUNT)
     for table in ("decisions", "evaluations", "planes", "rejects", "batches"):  # not only in the final state
         key = "phase, first_offset" if table == "batches" else "log_offset"
@@ -99,6 +98,7 @@ def test_a_server_that_is_not_there_is_refused_at_the_start(topic, tmp_path):
     assert time.monotonic() - began < 15
 
 
+@pytest.mark.slow
 def test_an_engine_that_sleeps_is_waited_for(topic, calm, tmp_path, spawn):
     data = tmp_path / "data"
     process = spawn("soak", *topic.flags, "--data", data, "--batch-size", 10, "--json")
@@ -122,6 +122,7 @@ def test_an_engine_that_sleeps_is_waited_for(topic, calm, tmp_path, spawn):
     assert ended(process).json["content_hash"] == calm.hash
 
 
+@pytest.mark.slow
 def test_an_engine_that_somebody_else_holds_is_named(tmp_path):
     """Another process has the directory's engine and does not answer."""
     data = tmp_path / "data"
@@ -146,6 +147,19 @@ def test_an_engine_that_somebody_else_holds_is_named(tmp_path):
         holder.wait()
         holder.stdout.close()
     assert soak(data, scans=scans).summary["records"] == 22
+
+
+def test_an_engine_killed_behind_the_last_batch_still_leaves_a_verdict(topic, calm, tmp_path):
+    data = tmp_path / "data"
+
+    def kill(step):
+        if step == "after_commit":
+            ((pid, _),) = [each for each in processes(data).items() if "journal.engine.process" in each[1]]
+            os.kill(pid, signal.SIGKILL)
+
+    soaked = soak(data, kill, **topic.source)
+    assert (soaked.hash, soaked.counts, soaked.summary["state"]) == (calm.hash, calm.counts, "ENDED")
+    free_of(data)
 
 
 # -- what a reader sees of a batch that is not complete ----------------------------------------------------------------------
@@ -202,44 +216,46 @@ def test_a_row_that_clickhouse_refuses_becomes_a_reject_and_its_neighbours_stay(
     whole(own.rows, summary["run_id"], COUNT)
 
 
-def test_a_refusal_that_will_not_pass_halts_the_run_until_somebody_says_so(own, topic, calm):
+@pytest.mark.slow
+def test_a_table_that_is_gone_is_refused_at_the_start(own, topic):
     interrupted(own.data, name="violet", batch_size=100, **topic.source)
     own.store.command("RENAME TABLE violet_planes TO elsewhere")
     said = own.violet("soak", *topic.flags)
-    assert said.code == EXIT["FAIL"] or said.code == 3, said.err
+    assert (said.code, said.out, "violet_planes" in said.err) == (3, "", True)
     assert "Traceback" not in said.err
-    if own.run("violet").state != "HALTED":
-        pytest.skip("it was refused before it could halt")
+    assert own.run("violet").state == "STOPPED"
 
 
-def test_a_table_that_goes_while_it_runs_halts_the_run(own, topic, calm):
+def test_a_refusal_that_will_not_pass_halts_the_run_until_somebody_says_so(own, topic, calm):
     done = 0
 
-    def drop(step):
+    def spoil(step):
         nonlocal done
         done += step == "after_completion"
         if step == "after_completion" and done == 2:
-            own.store.command("RENAME TABLE violet_planes TO elsewhere")
+            own.store.command(
+                "CREATE MATERIALIZED VIEW spoilt ENGINE = Memory AS SELECT throwIf(1, 'spoilt') FROM violet_planes"
+            )
 
-    with pytest.raises((Refusal, Exception)) as caught:
-        raise_or_code(soak, own.data, drop, name="violet", batch_size=50, **topic.source)
-    run = own.run("violet")
-    assert (run.state, "violet_planes" in run.reason) == ("HALTED", True), caught
-    own.store.command("RENAME TABLE elsewhere TO violet_planes")
+    left = soak(own.data, spoil, batch_size=50, **topic.source)
+    assert (left.code, left.summary["state"], left.summary["verdict"]) == (1, "HALTED", "FAIL")
+    assert (left.summary["records"], left.summary["lost"], left.summary["doubled"], left.summary["corrupt"]) == (
+        100,
+        0,
+        0,
+        0,
+    )
+    assert "spoilt" in own.run("violet").reason
+    assert "HALTED" in left.err
+    own.store.command("DROP VIEW spoilt")
     with pytest.raises(Refusal, match="HALTED.*--resume-halted"):
         soak(own.data, **topic.source)
-    again = soak(own.data, resume_halted="the table is back", **topic.source)
-    assert (again.hash, again.run_id, again.summary["state"]) == (calm.hash, run.run_id, "ENDED")
+    again = soak(own.data, resume_halted="the view is gone", **topic.source)
+    assert (again.hash, again.run_id, again.summary["state"]) == (calm.hash, left.run_id, "ENDED")
     assert (again.code, again.summary["verdict"]) == (1, "FAIL")  # the error incident stays
     codes = [row["code"] for row in own.rows("SELECT code FROM incidents ORDER BY at")]
-    assert "HALTED" in codes
-    assert "HALT_RESUMED" in codes
-
-
-def raise_or_code(call, *arguments, **flags):
-    """A soak that halts, by its exit code or by what it raises."""
-    left = call(*arguments, **flags)
-    raise AssertionError(f"exit {left.code}, state {left.summary['state']}")
+    assert codes == ["STARTED", "HALTED", "HALT_RESUMED", "RESUMED", "ENDED"]
+    whole(own.rows, left.run_id, COUNT)
 
 
 # -- lost ------------------------------------------------------------------------------------------------------------------
@@ -272,10 +288,10 @@ def test_a_row_that_is_gone_refuses_the_resume(journal, topic):
     )
     with pytest.raises(Refusal, match="holds .* decisions where its batches count .*violet verify"):
         soak(journal.data, name="gone", **topic.source)
-    assert (
-        f"partition 0 offset {at}: no outcome"
-        in journal.violet("verify", left.run_id, "--json").json["first_differing"][0]
-    )
+    report = journal.violet("verify", left.run_id, "--json").json
+    assert (report["verdict"], report["lost"], report["corrupt"]) == ("FAIL", 1, 1)
+    first, last = map(int, report["corrupt_batches"][0].rpartition(" ")[2].split("-"))
+    assert first <= at <= last
 
 
 def test_a_damaged_part_file_refuses_the_resume(tmp_path, topic):

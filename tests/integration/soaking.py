@@ -98,7 +98,7 @@ class Journal:
         return find(self.store, name=name)
 
     def figures(self, run_id):
-        return figures(self.store, find(self.store, run_id=run_id), Scope(run_id))
+        return figures(self.store, find(self.store, run_id=run_id), Scope.of(self.store, run_id))
 
     def violet(self, *arguments):
         return violet(*arguments, "--data", self.data)

@@ -95,6 +95,7 @@ def test_from_beyond_the_log_is_refused(journal, topic):
         journal.soak(**topic.source, from_="601")
 
 
+@pytest.mark.slow
 def test_a_start_is_warm_where_every_plane_was_near_and_cold_where_not(journal, kafka):
     far = 262_144 + 100  # more than a run reads back
     made = fill(
@@ -298,7 +299,7 @@ def test_a_topic_made_anew_is_another_log(journal, kafka, lines):
 # -- the broker goes and comes ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("end", ["restart", "kill"])
+@pytest.mark.parametrize("end", [pytest.param("restart", marks=pytest.mark.slow), "kill"])
 def test_a_broker_that_goes_and_comes_back_is_waited_for(journal, kafka, spawn, lines, whole, end):
     made = fill(kafka, lines[:200])
     name = f"away-{end}"

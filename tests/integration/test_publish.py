@@ -11,6 +11,8 @@ from confluent_kafka import Consumer, TopicPartition
 from tests.integration import records
 from tests.integration.soaking import ended, produce, until, violet
 
+BROKERS = pytest.mark.parametrize("broker", [pytest.param("tansu", marks=pytest.mark.slow), "kafka"])
+
 
 def publish(broker, topic, path, *more):
     return violet(
@@ -35,7 +37,9 @@ def read(broker, topic, count, partition=0):
     return found
 
 
-def test_every_line_lies_at_its_own_number(broker, mixed):
+@BROKERS
+def test_every_line_lies_at_its_own_number(request, broker, mixed):
+    broker = request.getfixturevalue(broker)
     lines = mixed.read_bytes().split(b"\n")[:-1]
     said = publish(broker, "whole", mixed)
     assert said.json == {"topic": "whole", "partitions": 1, "lines": 600, "published": 600, "there": 0}
@@ -45,7 +49,9 @@ def test_every_line_lies_at_its_own_number(broker, mixed):
             assert message.key() in (b"ng7", None)
 
 
-def test_it_goes_on_where_the_topic_ends(broker, mixed):
+@BROKERS
+def test_it_goes_on_where_the_topic_ends(request, broker, mixed):
+    broker = request.getfixturevalue(broker)
     lines = mixed.read_bytes().split(b"\n")[:-1]
     topic = broker.create_topic()
     produce(broker.bootstrap, topic, lines[:250])
@@ -59,6 +65,7 @@ def test_it_goes_on_where_the_topic_ends(broker, mixed):
     assert (read(broker, topic, 600)[599].value() or b"") == lines[599]
 
 
+@pytest.mark.slow
 def test_two_partitions_are_gone_on_with_each_from_its_own_end(kafka, two_streams, tmp_path):
     lines = two_streams.read_bytes().split(b"\n")[:-1]
     head = records.write(tmp_path / "head.jsonl", lines[:200])

@@ -17,7 +17,7 @@ from tests.integration import records
 from tests.integration.soaking import Topic, ended, free_of, produce, producer, soak, until, violet
 
 RATE = 200  # scans a second
-FAST, SLOW = 600, 4
+FAST, SLOW = 400, 3
 VISIBLE_S = 2.0
 ATTACKS = (
     "DROP TABLE violet_decisions",
@@ -196,6 +196,7 @@ def test_the_command_refuses_what_the_gate_refuses(journal, topic):
     assert journal.value("SELECT count() FROM decisions") == before
 
 
+@pytest.mark.slow
 def test_a_paced_archive_is_visible_while_it_runs(journal, tmp_path):
     """--speed: event time passes at the factor, and a run that is resumed does not wait for what it has."""
     lines = [records.scan(n, ts_ms=records.START_MS + 1_000 * n) for n in range(40)]

@@ -77,7 +77,7 @@ def test_a_wrong_config(folder, case):
     refused(folder, ["--config", path, "--scans", folder / "good.jsonl", "--data", folder / "data"], words)
 
 
-@pytest.mark.parametrize("silent", [False, True])
+@pytest.mark.parametrize("silent", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_broker_that_does_not_answer(folder, silent):
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
