@@ -3,7 +3,7 @@
 import json
 import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from enum import Enum
@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
 from rich.table import Table
 
-from journal.engine.owner import running
+from journal.engine.owner import Address, running
 from journal.refusal import Refusal
 from journal.store import Store, connect
 
@@ -22,21 +23,57 @@ PIPE_COLUMNS: Final = 200  # a table on a pipe is read by something that does no
 out: Final = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
 err: Final = Console(stderr=True, highlight=False)
 
-data_option = click.option(
-    "--data", type=click.Path(path_type=Path), default=Path("violet-data"), envvar="VIOLET_DATA", show_default=True,
-    help="Data directory of the soak.",
-)  # fmt: skip
+Command = Callable[..., Any]
+
+
+def _read_config(context: click.Context, _: click.Parameter, config: Path | None) -> None:
+    if config is not None:
+        from reactor.settings import load
+
+        context.obj = load({}, config)
+
+
+def _place(context: click.Context, parameter: click.Parameter, data: Path) -> Path:
+    given = context.get_parameter_source(parameter.name or "") not in (None, ParameterSource.DEFAULT)
+    return data if given or context.obj is None else Path(context.obj.soak.data)
+
+
+def data_option(command: Command) -> Command:
+    """--data, or the directory and the journal's address out of a soak's --config."""
+    command = click.option(
+        "--data", type=click.Path(path_type=Path), default=Path("violet-data"), envvar="VIOLET_DATA", show_default=True,
+        callback=_place, help="Data directory of the soak.",
+    )(command)  # fmt: skip
+    return click.option(
+        "--config", type=click.Path(path_type=Path), expose_value=False, is_eager=True, callback=_read_config,
+        help="TOML file of the soak; names its directory, or its ClickHouse server.",
+    )(command)  # fmt: skip
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 run_argument = click.argument("run_id", metavar="[RUN]", required=False)
 
 
 @contextmanager
 def journal(data: Path) -> Iterator[Store]:
-    """The journal of a directory, through its running engine or one that is started for the time. Never made here."""
-    if not (data / "engine").is_dir():
+    """The journal: the server of --config, or the directory's, through its running engine or one started for the time.
+
+    Never made here.
+    """
+    remote = getattr(click.get_current_context().obj, "journal", None)
+    if remote is not None and remote.url is not None:
+        yield connect(Address(remote.url, remote.user, remote.password.get_secret_value()))
+        return
+    if not has_journal(data):
         raise Refusal(f"--data {data}: no journal there; fix: name the directory of a soak, or run `violet soak` first")
     with running(data) as address:
         yield connect(address)
+
+
+def has_journal(data: Path) -> bool:
+    """Whether there is a journal to ask: a server's, or the directory's."""
+    remote = getattr(click.get_current_context().obj, "journal", None)
+    return (remote is not None and remote.url is not None) or (data / "engine").is_dir()
 
 
 def plain(value: Any) -> Any:

@@ -13,7 +13,7 @@ from journal.ledger import audit
 from journal.migrate import pending
 from journal.refusal import Refusal
 from lanes import base
-from reactor.cli.common import data_option, journal, json_option, show
+from reactor.cli.common import data_option, has_journal, journal, json_option, show
 from reactor.log.tansu import Tansu
 from reactor.provenance import versions
 from reactor.source import BrokerSource
@@ -79,7 +79,7 @@ def _tansu() -> str:
 
 
 def _journal(data: Path) -> str:
-    if not (data / "engine").is_dir():
+    if not has_journal(data):
         return f"none yet in {data}"
     with journal(data) as store:
         due = pending(store)

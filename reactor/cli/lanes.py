@@ -11,7 +11,7 @@ from journal import run as runs
 from lanes.drift import REGISTER
 from lanes.lane import LANES
 from lanes.params import PROFILES
-from reactor.cli.common import data_option, journal, json_option, out, run_argument, show
+from reactor.cli.common import data_option, has_journal, journal, json_option, out, run_argument, show
 
 
 @click.command("lanes")
@@ -27,7 +27,7 @@ def command(run_id: str | None, data: Path, drift: bool, as_json: bool) -> None:
     params, said = PROFILES["blue_8b"].model_dump(), {}
     title = "lanes of profile blue_8b"
     kernels: dict[str, str] = {}
-    if (data / "engine").is_dir():
+    if has_journal(data):
         with journal(data) as store:
             run = runs.pick(store, run_id)
             last = runs.segments(store, run.run_id)[-1]
