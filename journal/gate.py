@@ -54,6 +54,7 @@ class Judged:
     segment: int
     verdict: str
     clauses: tuple[Clause, ...]
+    figures: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +202,8 @@ def basis(run: Run) -> str:
 def summary(store: Store, run: Run, since_ms: int | None = None) -> dict[str, Any]:
     """The summary of a run: its counts and hash, and the worst of its segments' verdicts."""
     judged = judge(store, run, since_ms)
-    whole = figures(store, run, Scope.of(store, run.run_id, since_ms))
+    one = len(judged) == 1  # its figures are the run's
+    whole = judged[0].figures if one else figures(store, run, Scope.of(store, run.run_id, since_ms))
     held = [f"{c.name} {c.verdict}" for j in judged for c in j.clauses if c.verdict != PASS]
     listed = [
         {
@@ -273,7 +275,7 @@ def _judge(store: Store, run: Run, scope: Scope, profile: Profile) -> Judged:
         _at_most("rejects", "rejects / outcomes", f["reject_share"], 0.01),
         Clause("decisions", "count of decisions", n, f">= {MIN_DECISIONS}", PASS if n >= MIN_DECISIONS else HOLD),
     )  # fmt: skip
-    return Judged(scope.segment or 0, worst([c.verdict for c in clauses]), clauses)
+    return Judged(scope.segment or 0, worst([c.verdict for c in clauses]), clauses, f)
 
 
 def _zero(name: str, formula: str, figure: int, *, by_construction: bool = False) -> Clause:

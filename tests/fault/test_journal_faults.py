@@ -176,13 +176,10 @@ def test_half_a_batch_is_no_fault_of_the_journal(journal, topic, calm, spawn):
         run=run.run_id,
     )
     assert there | {"records": before, "lost": 0, "doubled": 0, "corrupt": 0} == there
-    assert journal.violet("verify", run.run_id, "--json").json["verdict"] == "PASS"
     assert journal.violet("end", "--name", "half").code == 0  # ended as it is, for good
     assert journal.violet("verify", run.run_id, "--json").json["verdict"] == "PASS"
     clauses = journal.violet("gate", run.run_id, "--json").json["segments"][0]["clauses"]
     assert not [c["name"] for c in clauses if c["verdict"] == "FAIL"]
-    row = journal.violet("status", "--json").json
-    assert next(each for each in row if each["run_id"] == run.run_id)["state"] == "ENDED"
 
 
 # -- refused ---------------------------------------------------------------------------------------------------------------
@@ -297,16 +294,16 @@ def test_a_row_that_is_gone_refuses_the_resume(journal, topic):
 def test_a_damaged_part_file_refuses_the_resume(tmp_path, topic):
     data = tmp_path / "data"
     left = interrupted(data, name="violet", batch_size=100, **topic.source)
-    folder = next(
-        p.parent for p in (data / "engine").rglob("data.bin") if left.run_id and "decisions" in decoded(p.parent)
-    )
-    part = folder / "data.bin"
-    part.write_bytes(part.read_bytes()[:-40])
-    with pytest.raises(Refusal, match=r"set parts of the journal aside: violet_decisions/|holds .* decisions where"):
+    assert left.run_id
+    # All of them: some parts are merged away already, and a damage to those is none.
+    parts = [p for p in (data / "engine").rglob("data.bin") if holds_scans(p.parent)]
+    for part in parts:
+        part.write_bytes(part.read_bytes()[:-40])
+    with pytest.raises(Refusal, match=r"set parts of the journal aside: violet_|holds .* where its batches count"):
         soak(data, **topic.source)
 
 
-def decoded(folder):
-    """Columns of a part, which tell its table."""
+def holds_scans(folder):
+    """Whether a part's columns are those of decisions and evaluations."""
     text = (folder / "columns.txt").read_text("utf-8", "replace")
-    return "decisions" if "`asset`" in text and "`notional_usd`" in text else ""
+    return "`asset`" in text and "`notional_usd`" in text

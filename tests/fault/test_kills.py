@@ -94,9 +94,9 @@ class Storm:
         self.data, self.spawn, self.dice = data, spawn, random.Random(seed)
         self.command = [*command, "--data", data, "--flush-ms", 20]
 
-    def soaks(self, times):
+    def soaks(self, times, size):
         """Kill the soak at random moments, its engine and broker going with it."""
-        crashing = Crashing(self.spawn, None, [*self.command, "--batch-size", 10], "storm")
+        crashing = Crashing(self.spawn, None, [*self.command, "--batch-size", size], "storm")
         while crashing.kills < times:
             crashing.kill(lambda process: self.after(process, self.dice.uniform(0.2, 2.0)))
         return crashing
@@ -144,7 +144,7 @@ def judged(data, said, calm):
 )
 def test_a_soak_killed_at_random_moments(request, tmp_path, spawn, calm, backend, times):
     storm = Storm(tmp_path / "data", spawn, source(request, backend), seed=times)
-    crashing = storm.soaks(times)
+    crashing = storm.soaks(times, 10 if times > 9 else 60)
     said = crashing.finish()
     runs, incidents = judged(storm.data, said, calm)
     assert runs <= 1 + times // 5  # nearly every kill was in the middle of one
@@ -158,7 +158,7 @@ def test_a_soak_killed_at_random_moments(request, tmp_path, spawn, calm, backend
 )
 def test_an_engine_killed_at_random_moments(request, tmp_path, spawn, calm, backend, times):
     storm = Storm(tmp_path / "data", spawn, source(request, backend), seed=times)
-    process, killed = storm.engines(times, 8 if times > 9 else 40)
+    process, killed = storm.engines(times, 8 if times > 9 else 60)
     said = ended(process, 110)
     assert said.code == calm.code, said.err
     _, incidents = judged(storm.data, said, calm)

@@ -71,8 +71,8 @@ def test_batch_size_and_broker_do_not_show_in_a_row(journal, mixed, topics, calm
         assert journal.value(sql, run=again.run_id) == journal.value(sql, run=calm.run_id)
 
 
-def test_batches_of_one_record(journal, mixed, topics):
-    calm = journal.soak(scans=mixed, until="30")
+def test_batches_of_one_record(journal, topics):
+    calm = journal.soak(**follow(topics, "kafka", 30))
     again = journal.soak(**follow(topics, "kafka", 30), batch_size=1)
     assert journal.value("SELECT count() FROM batches WHERE run_id = {run:String}", run=again.run_id) == 30
     assert (again.hash, again.counts) == (calm.hash, calm.counts)

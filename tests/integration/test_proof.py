@@ -91,6 +91,26 @@ def test_a_changed_archive_is_not_taken_for_the_one_that_was_read(journal, mixed
     same(report, soaked)
 
 
+def test_every_command_about_a_run_answers(journal, proved):
+    (run,) = [row for row in journal.violet("status", "--json").json if row["run_id"] == proved.run_id]
+    assert (run["state"], run["healthy"], run["decisions"], run["trading_mode"]) == (
+        "ENDED",
+        True,
+        proved.summary["decisions"],
+        "DARK",
+    )
+    lanes = journal.violet("lanes", proved.run_id, "--json").json
+    assert [row["lane"] for row in lanes] == ["base", "dc", "acb", "ob", "esof"]
+    scans = proved.summary["decisions"] + proved.summary["evaluations"]
+    assert {row["n"] for row in lanes} == {scans}
+    rejects = journal.violet("rejects", proved.run_id, "--json").json
+    assert sum(row["n"] for row in rejects) == proved.summary["rejects"]
+    shown = journal.violet("rejects", proved.run_id, "--code", "too_large", "--json").json
+    assert [row["bytes"] > 900_000 for row in shown] == [True]
+    doctor = journal.violet("doctor", "--json").json
+    assert {row["check"] for row in doctor if row["ok"]} >= {"python", "arithmetic", "embedded broker", "journal"}
+
+
 TOUCHES = {
     "a value": ("ALTER TABLE violet_decisions UPDATE esof = esof + 0.0625 WHERE run_id = '{run}' AND log_offset = {at}", "corrupt"),
     "a reason": ("ALTER TABLE violet_decisions UPDATE reasons = bitXor(reasons, 16) WHERE run_id = '{run}' AND log_offset = {at}", "corrupt"),
@@ -196,29 +216,6 @@ def test_the_waterfall_for_people(journal, proved):
     assert "did not decide: " in journal.violet("explain", f"@{quiet}", "--run", proved.run_id).out
     assert journal.violet("explain", "@999999", "--run", proved.run_id).code == 3
     assert journal.violet("explain", "abc", "--run", proved.run_id).code == 3
-
-
-# -- the other commands ----------------------------------------------------------------------------------------------------
-
-
-def test_every_command_about_a_run_answers(journal, proved):
-    (run,) = [row for row in journal.violet("status", "--json").json if row["run_id"] == proved.run_id]
-    assert (run["state"], run["healthy"], run["decisions"], run["trading_mode"]) == (
-        "ENDED",
-        True,
-        proved.summary["decisions"],
-        "DARK",
-    )
-    lanes = journal.violet("lanes", proved.run_id, "--json").json
-    assert [row["lane"] for row in lanes] == ["base", "dc", "acb", "ob", "esof"]
-    scans = proved.summary["decisions"] + proved.summary["evaluations"]
-    assert {row["n"] for row in lanes} == {scans}
-    rejects = journal.violet("rejects", proved.run_id, "--json").json
-    assert sum(row["n"] for row in rejects) == proved.summary["rejects"]
-    shown = journal.violet("rejects", proved.run_id, "--code", "too_large", "--json").json
-    assert [row["bytes"] > 900_000 for row in shown] == [True]
-    doctor = journal.violet("doctor", "--json").json
-    assert {row["check"] for row in doctor if row["ok"]} >= {"python", "arithmetic", "embedded broker", "journal"}
 
 
 def test_a_view_gives_the_reactors_bits(journal, proved):
