@@ -5,7 +5,6 @@ the last 4,096 scans are read back from the journal. Source: SPEC sections 2, 3 
 """
 
 import math
-from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
@@ -50,15 +49,19 @@ class StreamState:
     planes: as held now, in the order of READ. at, version, code: where a walk keeps them, and the stream's code in it.
     """
 
-    __slots__ = ("_latest", "_order", "at", "code", "decide", "last_ts_ms", "planes", "scans", "version")
+    __slots__ = (
+        "_indexed", "_latest", "_order", "_seen", "at", "code", "decide", "last_ts_ms", "planes", "scans", "version",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.planes: list[Held] = [NEVER] * len(READ)
         self.decide = 1
         self.scans = 0  # scans that are not repeats since the last cadence plane
         self.last_ts_ms = 0
-        self._order: deque[tuple[int, int]] = deque(maxlen=IDENTITIES)
         self._latest = (-1, -1)
+        self._order: list[tuple[int, int]] = []  # identities as they came; cut back at twice IDENTITIES
+        self._seen: dict[tuple[int, int], int] = {}  # where each came last in it, of the first `_indexed`
+        self._indexed = 0
         self.at: list[int] = []
         self.version: tuple[int, ...] | None = None
         self.code = -1
@@ -66,16 +69,29 @@ class StreamState:
     def repeat(self, scan_id: int, ts_ms: int) -> bool:
         """Whether this identity is among the last 4,096 scans; it joins them."""
         identity = (ts_ms, scan_id)  # time first: a scan that is later than all before it cannot be one of them
+        order = self._order
         if identity > self._latest:
             self._latest, again = identity, False
         else:
-            again = identity in self._order
-        self._order.append(identity)
+            again = self._among(identity)
+        order.append(identity)
+        if len(order) == 2 * IDENTITIES:
+            del order[:IDENTITIES]
+            self._seen, self._indexed = {}, 0
         return again
+
+    def _among(self, identity: tuple[int, int]) -> bool:
+        """Whether it is one of the last; only now are those that came since the last look indexed."""
+        order, seen = self._order, self._seen
+        for at in range(self._indexed, len(order)):
+            seen[order[at]] = at
+        self._indexed = len(order)
+        at = seen.get(identity, -1)
+        return at >= max(0, len(order) - IDENTITIES)
 
     def identities(self) -> tuple[tuple[int, int], ...]:
         """The last 4,096 scans, (scan_id, ts_ms), oldest first."""
-        return tuple((scan_id, ts_ms) for ts_ms, scan_id in self._order)
+        return tuple((scan_id, ts_ms) for ts_ms, scan_id in self._order[-IDENTITIES:])
 
     def held(self, name: str) -> dict[str, float | str] | None:
         """A plane's fields and ts_ms as of now, or None where it was never seen."""
