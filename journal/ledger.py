@@ -8,7 +8,7 @@ second time a no-op. Source: SPEC section 6; reliability sections 3 and 4.
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -60,17 +60,21 @@ class Position:
 
 
 class Ledger:
-    """Appends batches to a run. `seam` is called with the name of every step, before and after every effect."""
+    """Appends batches to a run. `seam` is called with the name of every step, before and after every effect.
+
+    reread: a partition's records at some offsets, from the log, for rows that ClickHouse refuses.
+    """
 
     def __init__(
         self,
         store: Store,
         run_id: str,
+        reread: Callable[[int, Sequence[int]], list[bytes]],
         *,
         revive: Callable[[], Store | None] = lambda: None,
         seam: Callable[[str], None] = lambda name: None,
     ) -> None:
-        self.store, self._run_id = store, run_id
+        self.store, self._run_id, self._reread = store, run_id, reread
         self._revive, self._seam = revive, seam
         self.away_since: float | None = None
 
@@ -99,7 +103,7 @@ class Ledger:
             if len(block):
                 refused = self._insert_block(batch, kind, block)
                 if refused:
-                    _refuse(batch, kind, refused)
+                    _refuse(batch, kind, refused, self._reread(batch.partition, sorted(refused)))
                 self._seam(f"after_{kind.name.lower()}s")
         if len(batch.rows[Outcome.REJECT]):
             self._insert_rows(batch, Outcome.REJECT, batch.rows[Outcome.REJECT])
@@ -122,15 +126,13 @@ class Ledger:
     def _insert_rows(self, batch: Batch, kind: Outcome, block: Rows) -> None:
         n = len(block)
         columns: dict[str, Any] = {
-            "run_id": [self._run_id] * n,
+            "run_id": Coded.constant(self._run_id, n),
             "segment": np.full(n, batch.segment, dtype=np.uint32),
-            "topic": [batch.topic] * n,
+            "topic": Coded.constant(batch.topic, n),
             "partition": np.full(n, batch.partition, dtype=np.uint32),
             "log_offset": block.offsets,
+            **{column.name: block.columns[column.name] for column in COLUMNS[kind]},
         }
-        for column in COLUMNS[kind]:
-            values = block.columns[column.name]
-            columns[column.name] = values.strings() if isinstance(values, Coded) else values
         span = f"{block.offsets[0]}-{block.offsets[-1]}"
         token = f"{self._run_id}|{batch.topic}|{batch.partition}|{span}|{kind.name}|{block.digest()}"
         self.insist(lambda store: store.insert(TABLES[kind], columns, _TYPES[kind], token))
@@ -184,15 +186,12 @@ def digest(batch: Batch) -> str:
     return "-".join(batch.rows[kind].digest()[:16] for kind in _KINDS)
 
 
-def _refuse(batch: Batch, kind: Outcome, refused: dict[int, str]) -> None:
-    """Turn rows that ClickHouse refused into rejects of the same batch."""
+def _refuse(batch: Batch, kind: Outcome, refused: dict[int, str], raws: list[bytes]) -> None:
+    """Turn rows that ClickHouse refused into rejects of the same batch. raws: their records, in offset order."""
     block = batch.rows[kind]
     bad = np.isin(block.offsets, np.fromiter(refused, dtype=np.int64))
     rejects = batch.rows[Outcome.REJECT]
     added = block.take(np.flatnonzero(bad))
-    # Raw bytes sit in the batch by position among its delivered offsets.
-    delivered = np.sort(np.concatenate([batch.rows[k].offsets for k in _KINDS]))
-    raws = [batch.values[at] or b"" for at in np.searchsorted(delivered, added.offsets).tolist()]
     is_scan = kind is not Outcome.PLANE
     stream = added.columns["stream"]
     columns: dict[str, Any] = {

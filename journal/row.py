@@ -11,8 +11,10 @@ Source: SPEC sections 4 and 6.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Final
 
 import numpy as np
@@ -126,6 +128,14 @@ class Coded:
     codes: NDArray[np.int32]
     names: Sequence[str]
 
+    @classmethod
+    def constant(cls, name: str, n: int) -> "Coded":
+        """The same name n times."""
+        return cls(np.zeros(n, dtype=np.int32), [name])
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
     def take(self, at: NDArray[Any]) -> "Coded":
         """The rows at these positions."""
         return Coded(self.codes[at], self.names)
@@ -170,8 +180,7 @@ class Rows:
 class Batch:
     """The outcomes of a range of offsets of one partition, and the state after it.
 
-    `values` are the records' bytes in order, for a row that ClickHouse refuses; `skipped` holds ranges [a, b] inside
-    first..last that the broker never delivers.
+    `skipped` holds ranges [a, b] inside first..last that the broker never delivers.
     """
 
     topic: str
@@ -180,16 +189,55 @@ class Batch:
     first: int
     last: int
     rows: dict[Outcome, Rows]
-    state: bytes
-    values: list[bytes | None]
     skipped: list[tuple[int, int]] = field(default_factory=list)
     unknown: dict[str, int] = field(default_factory=dict)
     last_ts_ms: int = 0
+    state: bytes = b"{}"
 
     @property
     def content_hash(self) -> int:
         """Wrapping sum over decisions and evaluations."""
         return (self.rows[Outcome.DECISION].hash + self.rows[Outcome.EVALUATION].hash) & (2**64 - 1)
+
+
+def joined(parts: Sequence[Batch]) -> Batch:
+    """One batch of parts that follow one another; the state is the last one's."""
+    head, tail = parts[0], parts[-1]
+    unknown: Counter[str] = Counter()
+    for part in parts:
+        unknown.update(part.unknown)
+    return Batch(
+        topic=head.topic,
+        partition=head.partition,
+        segment=head.segment,
+        first=head.first,
+        last=tail.last,
+        rows={kind: _joined_rows([part.rows[kind] for part in parts]) for kind in Outcome},
+        skipped=[span for part in parts for span in part.skipped],
+        unknown=dict(unknown),
+        last_ts_ms=max(part.last_ts_ms for part in parts),
+        state=tail.state,
+    )
+
+
+def _joined_rows(parts: Sequence[Rows]) -> Rows:
+    parts = [part for part in parts if len(part)] or parts[:1]
+    if len(parts) == 1:
+        return parts[0]
+    columns = {name: _joined_values([part.columns[name] for part in parts]) for name in parts[0].columns}
+    offsets, hashes = (np.concatenate([getattr(part, each) for part in parts]) for each in ("offsets", "hashes"))
+    return Rows(offsets, columns, hashes)
+
+
+def _joined_values(parts: Sequence[Any]) -> Values:
+    if isinstance(parts[0], list):
+        return list(chain.from_iterable(parts))
+    if not isinstance(parts[0], Coded):
+        whole: NDArray[Any] = np.concatenate(parts)
+        return whole
+    codes: dict[str, int] = {}
+    recoded = [np.array([codes.setdefault(n, len(codes)) for n in p.names], dtype=np.int32)[p.codes] for p in parts]
+    return Coded(np.concatenate(recoded), list(codes))
 
 
 def rows(kind: Outcome, offsets: NDArray[np.int64], columns: dict[str, Values]) -> Rows:

@@ -9,14 +9,20 @@ from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, Self
 
+import numpy as np
 from clickhouse_connect import get_client
+from clickhouse_connect.datatypes.base import LC_TYPE_DEF
+from clickhouse_connect.datatypes.registry import get_from_name
+from clickhouse_connect.datatypes.string import String
 from clickhouse_connect.driver import options
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 from clickhouse_connect.driver.httputil import get_pool_manager
+from clickhouse_connect.driver.insert import InsertContext
 
 from journal.engine.address import Address
 from journal.refusal import Refusal
+from journal.row import Coded
 
 # What passes, so a batch waits for it: timeout, too many queries, memory, network, disk full, too many parts.
 AWAY_CODES: Final = frozenset({159, 202, 209, 210, 236, 241, 243, 252, 319, 999})
@@ -24,6 +30,21 @@ TIMEOUT_S: Final = 120
 
 # The driver would import pandas at the first insert, half a second, to see that a list of columns is no DataFrame.
 options.pd = options.pd_time_test = None
+
+
+class _CodedString(String, registered=False):
+    """LowCardinality(String) of a column that is coded already: the driver would look up every row's name again."""
+
+    def _build_lc_dictionary(self, column: Any, _ctx: InsertContext) -> tuple[list[str], list[int]]:
+        used = np.zeros(len(column.names), dtype=bool)
+        used[column.codes] = True
+        places = np.cumsum(used) - 1
+        return [name for name, is_used in zip(column.names, used.tolist(), strict=True) if is_used], (
+            places[column.codes].tolist()
+        )
+
+
+_CODED: Final = _CodedString(LC_TYPE_DEF)
 
 
 class JournalAway(Refusal):
@@ -77,7 +98,10 @@ class Store:
             context = self._client.create_insert_context(
                 table,
                 list(columns),
-                column_type_names=[types[name] for name in columns],
+                column_types=[
+                    _CODED if isinstance(column, Coded) else get_from_name(types[name])
+                    for name, column in columns.items()
+                ],
                 column_oriented=True,
                 settings=settings,
             )

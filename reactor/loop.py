@@ -1,8 +1,9 @@
 """The loop: poll, step, append, commit.
 
-Records gather by partition and are journaled when a batch is full, when the oldest has waited `flush_ms`, or at the
-end. One thread does it all: the broker's client fetches ahead on its own, bounded, while a batch is inserted or
-ClickHouse is away. Source: SPEC sections 5 and 6.
+Records gather by partition. They are scored some thousands at a time, while they are warm and before their bytes fill
+memory, and journaled when a batch is full, when the oldest has waited `flush_ms`, or at the end. One thread does it
+all: the broker's client fetches ahead on its own, bounded, while a batch is inserted or ClickHouse is away.
+Source: SPEC sections 5 and 6.
 """
 
 import gc
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from journal.ledger import Ledger
-from journal.row import Batch
+from journal.row import Batch, joined
 from reactor.log.port import Chunk, Log
 from reactor.record import Decoder, Scan
 from reactor.state import State
@@ -22,21 +23,24 @@ from reactor.walk import Rules, Walk
 POLL_S: Final = 0.05
 # Records hold no cycles; to look for some at every few hundred of them is a fifth of the path. Now and then will do.
 COLLECT_S: Final = 60.0
-POLL_RECORDS: Final = 4_096  # few enough to be decoded while they are warm in the cache
+PART: Final = 4_096  # records: few enough to stay warm in the cache until they are scored
 
 
 @dataclass(slots=True)
 class Reading:
     """One partition while it is read.
 
-    position: offset that its next batch starts from. end: offset where it ends, None for never. walk: what came since.
+    position: offset that its next batch starts from. end: offset where it ends, None for never. parts: what was scored
+    since. walk: what came after them. pending: records in both. since: when the first of these came.
     """
 
     state: State
     position: int
     end: int | None
     decoder: Decoder = field(default_factory=Decoder)
+    parts: list[Batch] = field(default_factory=list)
     walk: Walk | None = None
+    pending: int = 0
     since: float = 0.0
     done: bool = False
 
@@ -76,7 +80,7 @@ class Loop:
         for reading in readings:
             reading.done = reading.end is not None and reading.position >= reading.end
         live = {p: r.position for p, r in self._readings.items() if not r.done}
-        limit = min(POLL_RECORDS, self._pace.batch_size)
+        limit = min(PART, self._pace.batch_size)
         gc.collect()
         gc.freeze()
         gc.disable()
@@ -99,7 +103,7 @@ class Loop:
 
     def _wait_s(self) -> float:
         """How long a poll may wait: no longer than the oldest record's time to be journaled."""
-        since = [r.since for r in self._readings.values() if r.walk is not None]
+        since = [r.since for r in self._readings.values() if r.pending]
         if not since:
             return POLL_S
         return max(0.0, min(POLL_S, min(since) + self._pace.flush_ms / 1e3 - time.monotonic()))
@@ -117,35 +121,46 @@ class Loop:
             chunk, _ = chunk.split(sum(offset < end for offset in chunk.offsets))
             reading.done = True
         while len(chunk):
-            if reading.walk is None:
-                reading.walk, reading.since = (
-                    Walk(reading.state, self._rules, reading.decoder),
-                    time.monotonic(),
-                )
-            head, chunk = chunk.split(self._pace.batch_size - len(reading.walk))
-            reading.walk.take(head)
-            if len(reading.walk) >= self._pace.batch_size:
+            if not reading.pending:
+                reading.since = time.monotonic()
+            walk = reading.walk = reading.walk or Walk(reading.state, self._rules, reading.decoder)
+            head, chunk = chunk.split(self._pace.batch_size - reading.pending)
+            walk.take(head)
+            reading.pending += len(head)
+            if reading.pending >= self._pace.batch_size:
                 self._flush(partition)
+            elif len(walk) >= PART:
+                self._score(partition)
 
     def _flush_due(self) -> None:
         now = time.monotonic()
         for partition, reading in self._readings.items():
-            if reading.walk is not None and (now - reading.since) * 1e3 >= self._pace.flush_ms:
+            if reading.pending and (now - reading.since) * 1e3 >= self._pace.flush_ms:
                 self._flush(partition)
 
-    def _flush(self, partition: int) -> None:
-        """Hand over the batch of what a walk gathered."""
+    def _score(self, partition: int) -> None:
+        """Make outcomes of what a walk gathered."""
         reading = self._readings[partition]
-        if reading.walk is None:
+        if reading.walk is not None:
+            part = outcomes(
+                reading.walk,
+                topic=self._topic,
+                partition=partition,
+                segment=self._segment,
+                expected=reading.parts[-1].last + 1 if reading.parts else reading.position,
+            )
+            reading.parts.append(part)
+            reading.walk = None
+
+    def _flush(self, partition: int) -> None:
+        """Hand over the batch of all that came."""
+        reading = self._readings[partition]
+        if not reading.pending:
             return
-        batch = outcomes(
-            reading.walk,
-            topic=self._topic,
-            partition=partition,
-            segment=self._segment,
-            expected=reading.position,
-        )
-        reading.position, reading.walk = batch.last + 1, None
+        self._score(partition)
+        batch = joined(reading.parts)
+        batch.state = reading.state.dump()
+        reading.position, reading.parts, reading.pending = batch.last + 1, [], 0
         if (now := time.monotonic()) - self._collected > COLLECT_S:
             gc.collect()
             self._collected = now

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType, ValidationError
+from msgspec import UNSET, Meta, Struct, UnsetType, ValidationError
 
 from lanes.code import PlaneForm, Reject
 
@@ -54,7 +54,14 @@ class Scan(Struct, tag_field="kind", tag="scan", gc=False, forbid_unknown_fields
     w750: float | None = None
     irp: dict[Symbol, Irp] | None = None
     dc_status: str | None = None
-    context: Raw = msgspec.field(default_factory=Raw)
+    context: dict[str, Any] | None = None
+
+
+class Clean(Scan, tag="scan", gc=False, forbid_unknown_fields=True):
+    """A scan as nearly all are: every price above 0, a context that nests nothing. The decoder sees to both."""
+
+    prices: Annotated[dict[Symbol, Annotated[float, Meta(gt=0.0)]], Meta(min_length=1)]
+    context: dict[str, str | int | float | bool | None] | None = None
 
 
 class Value(Struct, gc=False, forbid_unknown_fields=True):
@@ -111,8 +118,9 @@ class Fault(Struct):
 
 Record = Scan | Plane | Fault
 
-decode_typed: Callable[[bytes], Scan | Plane] = msgspec.json.Decoder(Scan | Plane).decode
-_decode_any: Callable[[bytes | Raw], Any] = msgspec.json.Decoder().decode
+decode_clean: Callable[[bytes], Clean | Plane] = msgspec.json.Decoder(Clean | Plane).decode
+_decode_typed: Callable[[bytes], Scan | Plane] = msgspec.json.Decoder(Scan | Plane).decode
+_decode_any: Callable[[bytes], Any] = msgspec.json.Decoder().decode
 _astuple: Callable[[Value], tuple[Any, ...]] = msgspec.structs.astuple
 _stream_ok = re.compile(STREAM_PATTERN).fullmatch
 _symbol_ok = re.compile(SYMBOL_PATTERN).fullmatch
@@ -125,47 +133,30 @@ _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"{}[]"))
 Formed = tuple[int, float, float, float, str]
 
 _NAN: Final = float("nan")
-_MULTIPLIER: Final = PlaneForm.MULTIPLIER.value
 _INPUTS: Final = PlaneForm.INPUTS.value
 
 
 def form_of(plane: Plane) -> Formed | None:
     """The value's form and numbers; None where it is not exactly one form of its plane."""
-    name, value = plane.name, plane.value
-    x: Any
-    if name == "ob" and value.mult is UNSET:
+    value = plane.value
+    absent = _astuple(value).count(UNSET)
+    if absent == _FIELDS - 1:
+        for form, name in _SINGLE.get(plane.name, ()):
+            x = getattr(value, name)
+            if x is not UNSET:
+                return (form, _NAN, _NAN, _NAN, x) if name == "posture" else (form, float(x), _NAN, _NAN, "")
+    elif absent == _FIELDS - 3 and plane.name == "ob":
         numbers = (value.eff_imb, value.agree, value.n_assets)
-        if UNSET in numbers or _astuple(value).count(UNSET) != _FIELDS - 3:
-            return None
-        return (_INPUTS, value.eff_imb, value.agree, float(value.n_assets), "")  # type: ignore[return-value,arg-type]
-    if _astuple(value).count(UNSET) != _FIELDS - 1:
-        return None
-    form, text = _MULTIPLIER, ""
-    if name == "ob":
-        x = value.mult
-    elif name == "esof":
-        x = value.mult
-        if x is UNSET:
-            form, x = _INPUTS, value.score
-    elif name == "acb":
-        x = value.boost
-        if x is UNSET:
-            form, x = _INPUTS, value.signals
-    elif name == "mc":
-        x = value.scale
-    elif name == "meta":
-        x = value.boost
-    elif name == "capital":
-        x = value.capital_usd
-    elif name == "cadence":
-        x = value.decide
-    elif name == "posture" and value.posture is not UNSET:
-        x, text = _NAN, value.posture
-    else:
-        return None
-    return None if x is UNSET else (form, float(x), _NAN, _NAN, text)
+        if UNSET not in numbers:
+            return (_INPUTS, value.eff_imb, value.agree, float(value.n_assets), "")  # type: ignore[return-value,arg-type]
+    return None
 
 
+# Forms of a single field, by plane: (PlaneForm, field).
+_SINGLE: Final[dict[str, tuple[tuple[int, str], ...]]] = {
+    plane: tuple((PlaneForm(1 + at).value, form[0]) for at, form in enumerate(forms) if len(form) == 1)
+    for plane, forms in FORMS.items()
+}
 _FIELDS: Final = len(Value.__struct_fields__)
 
 
@@ -185,21 +176,24 @@ class Decoder:
         try:
             if len(raw) > MAX_BYTES:  # type: ignore[arg-type]  # a tombstone raises
                 return self.slow(raw)
-            return self.check(decode_typed(raw), raw)  # type: ignore[arg-type]
-        except Exception:  # noqa: BLE001 - the decoder is total: `slow` names whatever it was
+            record = _decode_typed(raw)  # type: ignore[arg-type]
+            self.check(record)
+            if isinstance(record, Plane):
+                return record if form_of(record) is not None else self.slow(raw)
+            # The context nests one level deeper than its record does.
+            return record if not record.context or _depth(record.context) < DEPTH_MAX else self.slow(raw)
+        except Exception:  # noqa: BLE001 - the decoder is total: the slow way names whatever it was
             return self.slow(raw)
 
-    def check(self, record: Scan | Plane, raw: bytes) -> Record:
-        """What the structs cannot say: names, a plane's form, a context. May raise; then `slow` tells why."""
+    def check(self, record: Scan | Plane) -> None:
+        """Raise where a name is not well-formed, which the structs do not say."""
         if record.stream not in self.streams:
             self._check_stream(record.stream)
-        if isinstance(record, Plane):
-            return record if form_of(record) is not None else self.slow(raw)
-        if not self.symbols.issuperset(record.prices):
-            self._check_symbols(record.prices.keys())
-        if record.irp is not None and not self.symbols.issuperset(record.irp):
-            self._check_symbols(record.irp.keys())
-        return record if not record.context or is_flat(record.context) else self.slow(raw)
+        if isinstance(record, Scan):
+            if not self.symbols.issuperset(record.prices):
+                self._check_symbols(record.prices.keys())
+            if record.irp is not None and not self.symbols.issuperset(record.irp):
+                self._check_symbols(record.irp.keys())
 
     def take_unknown(self) -> dict[str, int]:
         """The counts since the last call."""
@@ -325,14 +319,6 @@ def _only_non_finite(raw: bytes) -> bool:
     except (ValueError, RecursionError):
         return False
     return bool(constants)
-
-
-def is_flat(context: Raw) -> bool:
-    """Whether a context is an object too short to be deep, which needs no second look.
-
-    Raises what the decoder raises: the typed decode skips a context without a look at its text and numbers.
-    """
-    return len(context) < 2 * DEPTH_MAX and type(_decode_any(context)) is dict
 
 
 def _deep(raw: bytes) -> bool:

@@ -6,7 +6,7 @@ Source: SPEC section 5.
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -137,7 +137,8 @@ class BrokerSource:
     def __init__(self, bootstrap: str, topic: str, name: str) -> None:
         """Raises Refusal where the broker or the topic does not answer."""
         self.topic = topic
-        self._log = KafkaLog(bootstrap, topic, f"{name}-shadow")
+        self._bootstrap, self._client = bootstrap, f"{name}-shadow"
+        self._log = KafkaLog(bootstrap, topic, self._client)
         found = self._log.describe()
         self.partitions = found.partitions
         self.identity = {
@@ -156,7 +157,11 @@ class BrokerSource:
         return self._log.ends(range(self.partitions))
 
     def range(self, partition: int, first: int, end: int) -> Iterator[Chunk]:
-        return self._log.range(partition, first, end)
+        log = KafkaLog(self._bootstrap, self.topic, self._client)  # the live one reads on where it is
+        try:
+            yield from log.range(partition, first, end)
+        finally:
+            log.close()
 
     def open(self, paced_from: int) -> Log:
         return self._log
@@ -175,6 +180,14 @@ class BrokerSource:
         low = self.lows()[0]
         self._log.assign({0: low})
         return any(map(standin, self._log.poll(_PEEK, 0.5)))
+
+
+def reread(source: Source, partition: int, offsets: Sequence[int]) -> list[bytes]:
+    """A partition's records at some offsets, in their order."""
+    wanted = set(offsets)
+    chunks = source.range(partition, min(offsets), max(offsets) + 1)
+    found = {at: raw or b"" for c in chunks for at, raw in zip(c.offsets, c.values, strict=True) if at in wanted}
+    return [found[offset] for offset in offsets]
 
 
 def standin(chunk: Chunk) -> bool:

@@ -44,12 +44,15 @@ def step(
     """Outcomes of a chunk's records, the state advanced past them."""
     walk = Walk(state, rules, decoder)
     walk.take(chunk)
-    return outcomes(walk, topic=topic, partition=chunk.partition, segment=segment, expected=expected)
+    batch = outcomes(walk, topic=topic, partition=chunk.partition, segment=segment, expected=expected)
+    batch.state = state.dump()
+    return batch
 
 
 def outcomes(walk: Walk, *, topic: str, partition: int, segment: int, expected: int) -> Batch:
-    """The batch of everything that a walk gathered. Every record ends in exactly one row.
+    """Outcomes of everything that a walk gathered, a batch or a part of one. Every record ends in exactly one row.
 
+    The state after it is the caller's to add: only where a batch ends is it needed.
     expected: offset after the last batch; what lies between it and the first record was never delivered.
     """
     offsets = np.array(walk.offsets, dtype=np.int64)
@@ -67,11 +70,9 @@ def outcomes(walk: Walk, *, topic: str, partition: int, segment: int, expected: 
             Outcome.PLANE: _plane_rows(walk, scored.planes, offsets),
             Outcome.REJECT: _reject_rows(walk, offsets, faults),
         },
-        state=walk.state.dump(),
         skipped=_gaps(expected, walk.offsets),
         unknown=walk.decoder.take_unknown(),
         last_ts_ms=int(scored.rows.columns["ts_ms"].max(initial=0)),  # type: ignore[union-attr]
-        values=walk.values,
     )
 
 
@@ -118,7 +119,7 @@ def _score(walk: Walk, offsets: NDArray[np.int64]) -> _Scored:
         "w750": inputs.w750,
         "capital_usd": inputs.capital_usd,
         "fraction": np.full(n, profile.fanin.fraction),
-        "params_hash": Coded(np.zeros(n, dtype=np.int32), [profile.hash]),
+        "params_hash": Coded.constant(profile.hash, n),
         **{name: getattr(r, name) for name in _READ},
     }
     sound = r.non_finite == 0

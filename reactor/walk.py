@@ -1,7 +1,7 @@
 """The walk: records in offset order become columns, while the planes move the state.
 
-A walk takes chunks as they come, so that each record is decoded while it is warm, and keeps one tuple of a scan. What
-it gathered is one batch; `step.outcomes` lets the lanes run over it. Source: SPEC sections 2 to 4.
+A walk takes chunks as they come, so that each record is decoded while it is warm, and keeps one tuple of a scan.
+`step.outcomes` lets the lanes run over what it gathered, a batch or a part of one. Source: SPEC sections 2 to 4.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,9 +13,10 @@ from lanes.code import DcStatus, Reason, Reject
 from lanes.params import Profile
 from reactor import select
 from reactor.log.port import Chunk
-from reactor.record import FORMS, MAX_BYTES, Decoder, Fault, Plane, Record, Scan, decode_typed, form_of, is_flat
+from reactor.record import FORMS, MAX_BYTES, Clean, Decoder, Fault, Formed, Plane, Record, Scan, decode_clean, form_of
 from reactor.state import READ, State, StreamState
 
+_WARM: Final = 64  # records decoded before they are gathered: few enough to be still in the cache
 Foreign = Callable[[Scan, Mapping[str, Mapping[str, Any] | None]], float]
 # (position, stream code, scan_id, ts_ms, vel_div, w750, dc code, asset code, reasons)
 ScanRow = tuple[int, int, int, int, float, float, int, int, int]
@@ -60,7 +61,7 @@ class Names:
 
 
 class Walk:
-    """What was gathered of one partition since the last batch. Positions count its records from 0.
+    """What was gathered of one partition. Positions count its records from 0.
 
     planes: every plane that a scan may have read, in order; those held before the walk stand at position -1. A scan
     points at the seven that it saw by their places here, in the order of state.READ.
@@ -88,38 +89,111 @@ class Walk:
 
     def take(self, chunk: Chunk) -> None:
         """Decode records and move the state past them."""
-        first = len(self.offsets)
+        first, values = len(self.offsets), chunk.values
         self.offsets += chunk.offsets
-        self.values += chunk.values
+        self.values += values
         self.cut |= chunk.cut
-        scan, plane, cut = self._scan, self._plane, chunk.cut
-        typed, check, slow = decode_typed, self.decoder.check, self.decoder.slow
-        streams, symbols = self.decoder.streams, self.decoder.symbols
-        for at, raw in enumerate(chunk.values, first):
-            record: Record
+        oversize = any(map(MAX_BYTES.__lt__, map(len, filter(None, values))))
+        clean: Callable[[Any], Record] = self.decoder.decode if oversize else decode_clean
+        for start in range(0, len(values), _WARM):
+            records = self._decoded(values[start : start + _WARM], clean)
+            if chunk.cut:
+                for at in range(len(records)):
+                    if chunk.offsets[start + at] in chunk.cut:
+                        records[at] = self._too_large(first + start + at)
+            self._gather(records, first + start)
+
+    def _decoded(self, values: list[bytes | None], clean: Callable[[Any], Record]) -> list[Record]:
+        """The records of these bytes. What is not clean, the decoder takes one by one, and names what is wrong."""
+        records: list[Record] = []
+        rest = iter(values)
+        while len(records) < len(values):
             try:
-                if len(raw) > MAX_BYTES:  # type: ignore[arg-type]  # a tombstone raises
-                    record = slow(raw)
+                records.extend(map(clean, rest))  # up to the first that raises
+            except Exception:  # noqa: BLE001 - the decoder is total
+                records.append(self.decoder.decode(values[len(records)]))
+        return records
+
+    def _gather(self, records: list[Any], first: int) -> None:
+        """Move the state past records, and keep what the step needs of each. One loop: a call a record would show.
+
+        records: of type Record; mypy does not narrow by exact type.
+        """
+        entered, versions, scans, planes = self._entered, self.versions, self.scans, self.planes
+        symbols, thr, foreign = self.decoder.symbols, self._thr, bool(self.foreign)
+        for at, record in enumerate(records, first):
+            kind = type(record)
+            if kind is Fault:
+                self.faults[at] = record
+                continue
+            stream = entered.get(record.stream)
+            if kind is Plane:
+                formed = form_of(record)
+                if stream is None or formed is None:
+                    formed = self._form(at)
+                    if formed is None:
+                        continue
+                    stream = stream or self._enter(record.stream)
+                form, x, y, z, text = formed
+                code, ts_ms = PLANE_CODES[record.name], record.ts_ms
+                if code < len(READ):
+                    stream.planes[code], stream.at[code] = (form, x, y, z, ts_ms, text), len(planes)
+                    stream.version = None
                 else:
-                    record = typed(raw)  # type: ignore[arg-type]
-                    if not (  # a scan of known names with at most a flat context needs no further look
-                        type(record) is Scan
-                        and record.stream in streams
-                        and symbols.issuperset(record.prices)
-                        and symbols.issuperset(record.irp or ())
-                        and (not (context := record.context) or is_flat(context))
-                    ) and not (type(record) is Plane and record.stream in streams):
-                        record = check(record, raw)  # type: ignore[arg-type]
-            except Exception:  # noqa: BLE001 - the decoder is total: `slow` names whatever it was
-                record = slow(raw)
-            if cut and self.offsets[at] in cut:
-                record = self._too_large(at)
-            if type(record) is Scan:
-                scan(at, record)
-            elif type(record) is Plane:
-                plane(at, record)
+                    stream.decide, stream.scans = int(x), 0
+                text_code = self.texts.code(text) if text else 0
+                planes.append((at, stream.code, code, record.seq, ts_ms, form, x, y, z, text_code))
+                continue
+            prices, irp, vel_div, ts_ms, asset = record.prices, record.irp, record.vel_div, record.ts_ms, 0
+            if stream is None or not symbols.issuperset(prices) or (irp and not symbols.issuperset(irp)):
+                if not self._sound(at, record):
+                    continue
+                stream = stream or self._enter(record.stream)
+            if foreign:
+                self._foreign(at, record, stream)
+            if stream.repeat(record.scan_id, ts_ms):
+                reasons = DUP_SCAN
             else:
-                self.faults[at] = record  # type: ignore[assignment]  # mypy does not narrow by exact type
+                stream.scans += 1  # the cadence counts scans that are not repeats
+                if not vel_div < thr:
+                    reasons = NO_SIGNAL
+                elif stream.scans % stream.decide:
+                    reasons = CADENCE
+                else:
+                    symbol = select.asset(record, self.rules.profile.select, self._excluded)
+                    reasons = 0 if symbol is not None else NO_ELIGIBLE_ASSET
+                    asset = self.assets.code(symbol or "")
+            if ts_ms < stream.last_ts_ms:
+                reasons |= _OUT_OF_ORDER
+            stream.last_ts_ms = ts_ms
+            if kind is not Clean and min(prices.values()) <= 0.0:
+                reasons |= _SYMBOL_DROPPED
+            version = stream.version
+            if version is None:
+                version = stream.version = tuple(stream.at)
+            versions.append(version)
+            w750 = record.w750
+            scans.append((
+                at, stream.code, record.scan_id, ts_ms, vel_div, _NAN if w750 is None else w750,
+                _DC.get(record.dc_status, _UNKNOWN_DC), asset, reasons,
+            ))  # fmt: skip
+
+    def _sound(self, at: int, scan: Scan) -> bool:
+        """Whether a scan's names are well-formed; they are known from now on. Else its fault is noted."""
+        try:
+            self.decoder.check(scan)
+        except Exception:  # noqa: BLE001 - the decoder is total
+            self.faults[at] = self.decoder.decode(self.values[at])  # type: ignore[assignment]  # it fails there too
+            return False
+        return True
+
+    def _form(self, at: int) -> Formed | None:
+        """The form of a plane that wants all the decoder's care; None where it is a fault, which is noted."""
+        plane = self.decoder.decode(self.values[at])
+        if isinstance(plane, Fault):
+            self.faults[at] = plane
+            return None
+        return form_of(plane)  # type: ignore[arg-type]  # a scan does not come of a plane
 
     def _enter(self, name: str) -> StreamState:
         """A stream that this walk meets for the first time: what it held so far comes along."""
@@ -129,61 +203,6 @@ class Walk:
         for plane, (form, x, y, z, ts_ms, text) in enumerate(stream.planes):
             self.planes.append((-1, stream.code, plane, 0, ts_ms, form, x, y, z, self.texts.code(text)))
         return stream
-
-    def _plane(self, at: int, plane: Plane) -> None:
-        """Take a plane's value. The last by offset holds, whatever its seq or ts_ms."""
-        formed = form_of(plane)
-        if formed is None:
-            record = self.decoder.slow(self.values[at])
-            if not isinstance(record, Plane):
-                self.faults[at] = record  # type: ignore[assignment]  # a scan does not come of a plane
-                return
-            plane = record
-            formed = form_of(plane)
-        form, x, y, z, text = formed  # type: ignore[misc]  # what `slow` gives is exactly one form
-        stream, code, ts_ms = (
-            self._entered.get(plane.stream) or self._enter(plane.stream),
-            PLANE_CODES[plane.name],
-            plane.ts_ms,
-        )
-        if code < len(READ):
-            stream.planes[code], stream.at[code], stream.version = (form, x, y, z, ts_ms, text), len(self.planes), None
-        else:
-            stream.decide, stream.scans = int(x), 0
-        text_code = self.texts.code(text) if text else 0
-        self.planes.append((at, stream.code, code, plane.seq, ts_ms, form, x, y, z, text_code))
-
-    def _scan(self, at: int, scan: Scan) -> None:
-        stream = self._entered.get(scan.stream) or self._enter(scan.stream)
-        vel_div, ts_ms, asset = scan.vel_div, scan.ts_ms, 0
-        if self.foreign:
-            self._foreign(at, scan, stream)
-        if stream.repeat(scan.scan_id, ts_ms):
-            reasons = DUP_SCAN
-        else:
-            stream.scans += 1  # the cadence counts scans that are not repeats
-            if not vel_div < self._thr:
-                reasons = NO_SIGNAL
-            elif stream.scans % stream.decide:
-                reasons = CADENCE
-            else:
-                symbol = select.asset(scan, self.rules.profile.select, self._excluded)
-                reasons = 0 if symbol is not None else NO_ELIGIBLE_ASSET
-                asset = self.assets.code(symbol or "")
-        if ts_ms < stream.last_ts_ms:
-            reasons |= _OUT_OF_ORDER
-        stream.last_ts_ms = ts_ms
-        if min(scan.prices.values()) <= 0.0:
-            reasons |= _SYMBOL_DROPPED
-        version = stream.version
-        if version is None:
-            version = stream.version = tuple(stream.at)
-        self.versions.append(version)
-        w750 = scan.w750
-        self.scans.append((
-            at, stream.code, scan.scan_id, ts_ms, vel_div, _NAN if w750 is None else w750,
-            _DC.get(scan.dc_status, _UNKNOWN_DC), asset, reasons,
-        ))  # fmt: skip
 
     def _foreign(self, at: int, scan: Scan, stream: StreamState) -> None:
         for lane, kernel in self._kernels.items():

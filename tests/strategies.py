@@ -306,3 +306,18 @@ def _any_plane(rng, stream, ts_ms):
         ("cadence", {"decide": rng.choice((1, 1, 2))}),
     ))  # fmt: skip
     return plane(*value, stream=stream, seq=rng.randrange(10**6), ts_ms=ts_ms - rng.choice((0, 0, 20_000, 1_000_000)))
+
+
+@st.composite
+def damaged(draw):
+    """A record's line with something done to it."""
+    raw = bytearray(encode(draw(records)))
+    for _ in range(draw(st.integers(1, 3))):
+        at, length = draw(st.integers(0, len(raw))), draw(st.integers(0, 6))
+        raw[at : at + length] = draw(
+            st.binary(max_size=4)
+            | st.sampled_from(
+                [b"null", b"NaN", b"1e999", b'"x"', b"{}", b"[", b"}", b",", b'"v":1,', b"-0", b"\\ud800"]
+            )
+        )
+    return bytes(raw)

@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final, Self
@@ -28,7 +29,7 @@ from reactor.cli.common import err, json_option, out, print_json
 from reactor.log.kafka import BrokerFailed, LogGap
 from reactor.market.seeded import write_market
 from reactor.settings import Settings, SoakSettings, load
-from reactor.source import ArchiveSource, BrokerSource, Source
+from reactor.source import ArchiveSource, BrokerSource, Source, reread
 
 MARKET: Final = "market.jsonl.zst"
 MARKET_SEED: Final = 20260614
@@ -83,7 +84,7 @@ def run(settings: Settings, as_json: bool, seam: Callable[[str], None] = lambda 
         source = given or _market(settings)
         session = sessions.Session(
             settings, journal.store, source,
-            lambda run_id: Ledger(journal.store, run_id, revive=journal.revive, seam=seam),
+            lambda run_id: Ledger(journal.store, run_id, partial(reread, source), revive=journal.revive, seam=seam),
         )  # fmt: skip
         watch = _Watch(stop, source, session.ledger, data)
         try:

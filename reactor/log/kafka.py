@@ -137,7 +137,8 @@ class KafkaLog:
             only = next(iter(self._positions))
             chunk = Chunk(only, list(map(_offset, messages)), list(map(_value, messages)))
             chunks[only] = chunk
-            self._cuts(chunk, messages)
+            if CUT_BYTES in map(len, filter(None, chunk.values)):
+                self._cuts(chunk, messages)
         else:
             for message in messages:
                 self._take(message, chunks)

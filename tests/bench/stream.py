@@ -8,6 +8,7 @@ from the first poll to the last row, once warm.
 """
 
 import json
+import math
 import os
 import resource
 import sys
@@ -22,6 +23,7 @@ from journal.engine.owner import start
 from journal.ledger import Ledger
 from journal.migrate import migrate
 from journal.store import Store, connect
+from lanes import acb, base, dc, esof, fanin, ob
 from lanes.params import PROFILES
 from reactor.log.kafka import KafkaLog
 from reactor.loop import Loop, Pace, Reading
@@ -46,6 +48,7 @@ class Value(msgspec.Struct, gc=False):
     mult: float | None = None
     eff_imb: float | None = None
     agree: float | None = None
+    n_assets: int | None = None
     score: float | None = None
     capital_usd: float | None = None
     posture: str | None = None
@@ -75,6 +78,43 @@ class Ranked(Record):
     """The same with irp, which a decision's asset comes from."""
 
     irp: dict[str, Irp] | None = None
+
+
+# The lanes' own functions in pure Python: a scalar call of the compiled ones costs more.
+_BASE, _DC, _ACB, _OB, _ESOF, _COMPOSE, _NOTIONAL = (
+    f.py_func for f in (base.base, dc.dc, acb.acb, ob.ob, esof.esof, fanin.compose, fanin.notional)
+)
+_P = PROFILES["blue_8b"]
+_CUBIC = (_P.base.thr, _P.base.extreme, _P.base.min_lev, _P.base.base_max, _P.base.convexity)
+_REGIME = (_P.acb.signals_gain, _P.acb.signals_from, _P.acb.beta_low, _P.acb.beta_high, _P.acb.w750_thr, _P.base.thr,
+           _P.base.extreme, _P.base.convexity)  # fmt: skip
+_CONSENSUS = (_P.ob.imb_from, _P.ob.imb_full, _P.ob.agree_above, _P.ob.up, _P.ob.down, _P.ob.min_assets)
+_HAIRCUT = (_P.esof.splits, _P.esof.plateaus, _P.esof.edge, _P.esof.stale, _P.esof.max_age_ms)
+_LIMITS = (_P.base.base_max, _P.fanin.abs_max, _P.fanin.stalker_cap, _P.base.min_lev)
+_FRACTION, _CAPITAL = _P.fanin.fraction, _P.fanin.paper_capital_usd
+_NEVER = Record("plane", "", 0, value=Value())
+
+
+def leverage(scan: Record, planes: dict[str, Record]) -> tuple[float, ...]:
+    """What the lanes say of a scan, and what comes of it: the same numbers as the reactor's."""
+    get = planes.get
+    plane, meta, mc = get("acb", _NEVER).value, get("meta", _NEVER).value.boost, get("mc", _NEVER).value.scale
+    x, form = (plane.boost, 1) if plane.boost is not None else (plane.signals, 2)
+    w750 = math.nan if scan.w750 is None else scan.w750
+    regime = _ACB(form if x is not None else 0, x, meta is not None, meta, mc is not None, mc, scan.vel_div, w750,
+                  *_REGIME)[3]  # fmt: skip
+    plane = get("ob", _NEVER).value
+    form = 1 if plane.mult is not None else 2 if plane.eff_imb is not None else 0
+    consensus = _OB(form, plane.mult, plane.eff_imb, plane.agree, plane.n_assets, *_CONSENSUS)
+    record = get("esof", _NEVER)
+    x, form = (record.value.mult, 1) if record.value.mult is not None else (record.value.score, 2)
+    haircut = _ESOF(form if x is not None else 0, x, scan.ts_ms - record.ts_ms, *_HAIRCUT)
+    cubic, confirm = _BASE(scan.vel_div, *_CUBIC)[1], _DC(scan.dc_status == "CONFIRM", _P.dc.boost)
+    stalker = get("posture", _NEVER).value.posture == "STALKER"
+    size = _COMPOSE(cubic, confirm, regime, consensus, haircut, stalker, *_LIMITS)[4]
+    capital = get("capital", _NEVER).value.capital_usd
+    usd = _NOTIONAL(_CAPITAL if capital is None else capital, _FRACTION, size)
+    return cubic, confirm, regime, consensus, haircut, size, usd
 
 
 def plain(bootstrap: str, topic: str, records: int, store: Store) -> int:
@@ -122,28 +162,15 @@ def _plain(bootstrap: str, topic: str, records: int, store: Store, struct: type[
             except msgspec.DecodeError:
                 continue
             if record.kind == "plane":
-                planes[record.name] = record.value
+                planes[record.name] = record
                 continue
             if struct is Ranked and record.vel_div < -0.02 and record.irp and record.prices:
-                priced = [(irp.score, symbol) for symbol, irp in record.irp.items() if record.prices.get(symbol, 0.0) > 0.0]
+                priced = [
+                    (irp.score, symbol) for symbol, irp in record.irp.items() if record.prices.get(symbol, 0.0) > 0.0
+                ]
                 max(priced, default=None)
-            s = (-0.02 - record.vel_div) / (-0.02 - -0.05)
-            s = 0.0 if s < 0.0 else min(s, 1.0)
-            base = 0.5 + s**3.0 * 7.5
-            dc = 1.1 if record.dc_status == "CONFIRM" else 1.0
-            plane = planes.get("acb")
-            acb = (
-                1.0 if plane is None else plane.boost if plane.boost is not None else 1.0 + 0.5 * (plane.signals or 0.0)
-            )
-            plane = planes.get("ob")
-            ob = 1.0 if plane is None or plane.mult is None else plane.mult
-            plane = planes.get("esof")
-            esof = 0.4 if plane is None else plane.mult if plane.mult is not None else 0.8
-            plane = planes.get("capital")
-            capital = 25_000.0 if plane is None else plane.capital_usd
-            leverage = max(0.5, min(base * dc * acb * ob * esof, 8.0 * acb * ob * esof, 9.0))
-            out.append((message.offset(), record.scan_id, record.ts_ms, record.stream, record.vel_div, base, dc, acb, ob,
-                        esof, leverage, capital * 0.2 * leverage))  # fmt: skip
+            out.append((message.offset(), record.scan_id, record.ts_ms, record.stream, record.vel_div,
+                        *leverage(record, planes)))  # fmt: skip
             if len(out) == PLAIN_ROWS:
                 flush()
     if out:
@@ -163,7 +190,7 @@ def violet(bootstrap: str, topic: str, records: int, store: Store) -> int:
         rows += sum(map(len, batch.rows.values()))
 
     loop = Loop(
-        log, Ledger(store, f"bench-{time.monotonic_ns()}"), Rules(PROFILES["blue_8b"]), {0: Reading(State(), 0, records)},
+        log, Ledger(store, f"bench-{time.monotonic_ns()}", lambda *_: []), Rules(PROFILES["blue_8b"]), {0: Reading(State(), 0, records)},
         Pace(soak.batch_size, soak.flush_ms), topic=topic, segment=1, on_batch=count,
     )  # fmt: skip
     loop.run(lambda: False)

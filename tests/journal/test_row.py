@@ -237,7 +237,7 @@ def test_codes_spell_their_names():
 def test_the_content_hash_is_of_decisions_and_evaluations_alone():
     empty = block(())
     kinds = dict.fromkeys(Outcome, empty)
-    plain = {"topic": "t", "partition": 0, "segment": 1, "first": 0, "last": 2, "state": b"{}", "values": []}
+    plain = {"topic": "t", "partition": 0, "segment": 1, "first": 0, "last": 2, "state": b"{}"}
     decided = Batch(rows=kinds | {Outcome.DECISION: block()}, **plain)
     evaluated = Batch(rows=kinds | {Outcome.EVALUATION: block()}, **plain)
     both = Batch(rows=kinds | {Outcome.DECISION: block(), Outcome.EVALUATION: block()}, **plain)

@@ -88,6 +88,16 @@ def test_a_log_is_read_to_its_end_once_whatever_the_batch_size(batch_size):
     assert ledger.batches[-1].state == whole(lines).state
 
 
+@pytest.mark.parametrize("part", [1, 30, 499])
+def test_how_many_records_are_scored_at_a_time_shows_nowhere(monkeypatch, part):
+    monkeypatch.setattr(module, "PART", part)
+    lines = mixed_archive(1)
+    _, ledger = read(MemoryLog(lines), {0: reading(500)}, batch_size=400)
+    assert [(b.first, b.last) for b in ledger.batches] == [(0, 399), (400, 499)]
+    assert ledger.content_hash == whole(lines).content_hash
+    assert ledger.batches[-1].state == whole(lines).state
+
+
 def test_a_batch_is_no_larger_than_asked_where_more_comes_at_once():
     class Eager(MemoryLog):
         def poll(self, limit, timeout_s):

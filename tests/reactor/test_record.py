@@ -331,23 +331,8 @@ def test_a_fault_keeps_what_can_be_trusted_of_its_record():
 # -- any bytes -----------------------------------------------------------------------------------------------------
 
 
-@st.composite
-def damaged(draw):
-    """A record's line with something done to it."""
-    raw = bytearray(encode(draw(strategies.records)))
-    for _ in range(draw(st.integers(1, 3))):
-        at, length = draw(st.integers(0, len(raw))), draw(st.integers(0, 6))
-        raw[at : at + length] = draw(
-            st.binary(max_size=4)
-            | st.sampled_from(
-                [b"null", b"NaN", b"1e999", b'"x"', b"{}", b"[", b"}", b",", b'"v":1,', b"-0", b"\\ud800"]
-            )
-        )
-    return bytes(raw)
-
-
 @settings(max_examples=400)
-@given(st.binary(max_size=64) | damaged() | strategies.records.map(encode))
+@given(st.binary(max_size=64) | strategies.damaged() | strategies.records.map(encode))
 @example(b'{"kind":"scan"')
 @example(with_text(scan(), "context", b'{"x":"\xff"}'))
 @example(with_text(scan(), "vel_div", "-0"))
@@ -359,7 +344,7 @@ def test_any_bytes_have_one_outcome_whichever_path_decides(raw):
 
 
 @settings(max_examples=200)
-@given(damaged() | strategies.records.map(encode))
+@given(strategies.damaged() | strategies.records.map(encode))
 def test_a_record_is_accepted_exactly_where_the_contract_says_so(raw):
     accepted = not isinstance(Decoder().decode(raw), Fault)
     assert accepted == (oracle.parse(raw) is not None)
