@@ -130,6 +130,7 @@ def test_other_params_of_a_lane_are_another_segment_too(journal, topic, tmp_path
     assert [row["dc"] for row in journal.rows(sql, run=left.run_id)] == [1.10, 1.15]
 
 
+@pytest.mark.slow
 def test_another_archive_is_refused(journal, archive, tmp_path):
     left = stopped(journal, "archives", scans=archive)
     lines = archive.read_bytes().split(b"\n")[:600]
