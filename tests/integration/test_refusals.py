@@ -128,10 +128,10 @@ def test_a_directory_that_another_soak_holds(folder, spawn):
 
 
 @pytest.mark.parametrize(
-    "command", ["sql", "gate", "verify", "explain", "rejects", "status", "migrate", "end", "serve"]
+    "command", ["sql", "gate", "verify", "explain", "rejects", "replay", "status", "migrate", "end", "serve"]
 )
 def test_no_command_makes_a_journal_where_none_is(folder, command):
-    argument = {"sql": ["SELECT 1"], "explain": ["1"]}.get(command, [])
+    argument = {"sql": ["SELECT 1"], "explain": ["1"], "replay": ["1"]}.get(command, [])
     before = listing(folder)
     said = violet(command, *argument, "--data", folder / "data")
     assert (said.code, said.out) == (3, "")
