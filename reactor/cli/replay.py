@@ -1,6 +1,6 @@
 """`violet replay`: a run's records once more, under other params or the same, as a sibling run."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -62,15 +62,8 @@ def command(run_id: str, data: Path, as_json: bool, **asked: Any) -> None:
     raise SystemExit(run(run_id, data, remote, asked, as_json))
 
 
-def run(
-    run_id: str,
-    data: Path,
-    remote: JournalSettings,
-    asked: Mapping[str, Any],
-    as_json: bool,
-    seam: Callable[[str], None] = lambda name: None,
-) -> int:
-    """Replay, print the summary and what differs, return the exit code. `seam` hears every step of the ledger."""
+def run(run_id: str, data: Path, remote: JournalSettings, asked: Mapping[str, Any], as_json: bool) -> int:
+    """Replay, print the summary and what differs, return the exit code."""
     require_journal(data)
     with ExitStack() as stack:
         journal = Journal(data, remote, stack)
@@ -90,7 +83,7 @@ def run(
         migrate(journal.store)
         session = replays.Replay(
             settings, journal.store, source,
-            lambda run_id: Ledger(journal.store, run_id, revive=journal.revive, seam=seam),
+            lambda run_id: Ledger(journal.store, run_id, revive=journal.revive),
         )  # fmt: skip
         result = attend(session, source, Stop(), settings.soak)
         result |= {"replay_of": original.run_id, "read_from": source.identity["read_from"]}
