@@ -194,6 +194,8 @@ def judge(store: Store, run: Run, since_ms: int | None = None) -> list[Judged]:
 def basis(run: Run) -> str:
     """What a verdict rests on, for the line that states it."""
     source = "synthetic market" if run.source.get("seeded") else run.source.get("kind", "log")
+    if run.replay_of:
+        source = f"replay of {run.replay_of} from {run.source['read_from']}"
     lanes = [name for name in run.standins if name != "scanner"]
     parts = [str(source), f"{len(lanes)} stand-in lanes"] + (["stand-in scanner"] if "scanner" in run.standins else [])
     return ", ".join(parts) + (", cold start" if run.warm == "COLD" else "")

@@ -75,6 +75,11 @@ class Run:
     reason: str = ""
     revision: int = 0
 
+    @property
+    def replay_of(self) -> str:
+        """The run whose records this one replays, or nothing."""
+        return str(self.source.get("replay_of", ""))
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:

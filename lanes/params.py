@@ -228,12 +228,17 @@ def profile(name: str, overrides: Mapping[str, Mapping[str, object]]) -> Profile
     """The named profile with tables overridden. Raises ValueError with the dotted key that it refuses."""
     if name not in PROFILES:
         raise ValueError(f"profile must be one of {', '.join(PROFILES)}, was {name!r}")
-    tables = {table: value for table, value in PROFILES[name] if isinstance(value, Params)}
+    return override(PROFILES[name], overrides)
+
+
+def override(base: Profile, overrides: Mapping[str, Mapping[str, object]]) -> Profile:
+    """A profile with tables overridden, under the same name. Raises ValueError likewise."""
+    tables = {table: value for table, value in base if isinstance(value, Params)}
     for table, values in overrides.items():
         if table not in tables:
             raise ValueError(_unknown(table, list(tables)))
         tables[table] = _override(tables[table], table, values)
-    return Profile.model_validate({"name": name, **tables})
+    return Profile.model_validate({"name": base.name, **tables})
 
 
 def _override(params: Params, table: str, values: object) -> Params:
@@ -253,7 +258,7 @@ def _override(params: Params, table: str, values: object) -> Params:
 
 def _unknown(key: str, known: list[str]) -> str:
     near = difflib.get_close_matches(key, known, 1)
-    return f"unknown key {key}; " + (f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}")
+    return f"unknown key {key}; " + (f"did you mean {near[0]}? " if near else "") + f"known are {', '.join(known)}"
 
 
 def _fault(error: ValidationError, table: str) -> str:

@@ -224,7 +224,7 @@ class Session:
 
     def _same_log(self, run: Run) -> None:
         mine, was = dict(self._source.identity), dict(run.source)
-        keys = ("kind", "sha256", "lines", "cluster", "topic", "topic_id", "partitions")
+        keys = ("kind", "sha256", "lines", "cluster", "topic", "topic_id", "partitions", "replay_of", "read_from")
         differs = [f"{k} is {mine.get(k)!r}, was {was.get(k)!r}" for k in keys if mine.get(k) != was.get(k)]
         if differs:
             raise Refusal(

@@ -146,6 +146,11 @@ def load(flags: Mapping[str, Any], config: Path | None, environ: Mapping[str, st
     return Settings.model_construct(soak=soak, journal=journal, profile=chosen)
 
 
+def of_flags(flags: Mapping[str, Any], journal: JournalSettings, chosen: Profile) -> Settings:
+    """Settings from these flags alone, whatever the environment says. Raises Refusal likewise."""
+    return Settings.model_construct(soak=_valid(SoakSettings, flags, "reactor"), journal=journal, profile=chosen)
+
+
 def pace(text: str) -> float | None:
     """Seconds of event time a second, or None for as fast as it goes."""
     if text == "max":

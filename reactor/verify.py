@@ -16,7 +16,7 @@ import msgspec
 from journal.gate import Scope, content_hash_sql, corrupt_batches, figures
 from journal.refusal import Refusal
 from journal.row import TABLES, Batch, row_hash_sql
-from journal.run import Run, Segment, segments
+from journal.run import Run, Segment, pick, segments
 from journal.store import Store
 from lanes.code import Outcome, PlaneForm, Reason
 from lanes.params import Profile
@@ -28,11 +28,12 @@ from reactor.provenance import code_hash
 from reactor.record import MAX_BYTES, Decoder
 from reactor.source import BrokerSource
 from reactor.state import State, fields
-from reactor.step import step
+from reactor.step import advance, step
 from reactor.walk import Rules
 
 _CHUNK: Final = 16_384  # records recomputed at a time
 _SCAN_COLUMNS: Final = "log_offset, stream, scan_id, ts_ms, asset, vel_div, w750, dc_status, reasons"
+Identity = tuple[str, int, int]  # stream, scan_id, ts_ms
 _NAMED: Final = 20  # offsets named in a report at most
 
 
@@ -83,20 +84,15 @@ def verify(
 
 def _recompute(store: Store, run: Run, scope: Scope, bootstrap: str | None, on_batch: Callable[[int], None]) -> Report:
     opened = segments(store, run.run_id)
-    ranges, lows, words = _log(store, run, bootstrap)
-    report = Report(words)
-    for partition, start in ((int(p), at) for p, at in run.start.items()):
+    found = records(store, run, bootstrap, whole=any(segment.kernels for segment in opened))
+    report = Report(found.words)
+    for partition in map(int, run.start):
         state, decoder = None, Decoder()
-        for segment, first, last in _spans(store, scope, opened, partition):
+        for segment, first, last in spans(store, scope, opened, partition):
             rules = _rules(segment)
             if state is None:
-                low = lows.get(partition)
-                state = (
-                    State.load(segment.state.encode(), ())
-                    if low is None
-                    else warm(ranges, partition, low, start, rules)[0]
-                )
-            for chunk in ranges(partition, first, last + 1):
+                state = found.state(segment, run.warm, rules)
+            for chunk in found.ranges(partition, first, last + 1):
                 batch = step(
                     state,
                     chunk,
@@ -111,13 +107,51 @@ def _recompute(store: Store, run: Run, scope: Scope, bootstrap: str | None, on_b
     return report
 
 
-def _log(store: Store, run: Run, bootstrap: str | None) -> tuple[Ranges, dict[int, int], str]:
-    """How to read the run's records again, first offsets of its partitions there, and in words what it is."""
+@dataclass(frozen=True, slots=True)
+class Records:
+    """A run's records, to be read again.
+
+    words: from where. lows: first offsets of its partitions there; none where only its stored inputs are left.
+    """
+
+    words: str
+    ranges: Ranges
+    lows: Mapping[int, int]
+    repeated: Callable[[int], list[Identity]] = lambda partition: []  # scans before the run that it shows as repeats
+    close: Callable[[], None] = lambda: None
+
+    @property
+    def stored(self) -> bool:
+        """Whether they are the journal's stored inputs: no prices and irp, and nothing from before the run."""
+        return not self.lows
+
+    def state(self, segment: Segment, warmth: str, rules: Rules) -> State:
+        """The state before a run's first offset of a partition: as it was stored, with the identities before it."""
+        partition, start, low = segment.partition, segment.first_offset, self.lows.get(segment.partition, 0)
+        if self.stored:
+            return State.load(segment.state.encode(), self.repeated(partition))
+        before = State()
+        if warmth == "EXACT":
+            decoder = Decoder()
+            for chunk in self.ranges(partition, low, start):
+                advance(before, chunk, rules, decoder)
+        else:
+            before, _ = warm(self.ranges, partition, low, start, rules)
+        return State.load(segment.state.encode(), before.identities())
+
+
+def records(store: Store, run: Run, bootstrap: str | None, *, whole: bool) -> Records:
+    """Where a run's records are to be had; a replay's are those of its original.
+
+    whole: kernels ask for more of them than is stored. Raises Refusal where what is left is not enough.
+    """
+    while run.replay_of:
+        run = pick(store, run.replay_of)
     source = run.source
     if source["kind"] == "archive":
         path = Path(source["path"])
         if path.is_file() and archive.identity(path).sha256 == source["sha256"]:
-            return archive.ranges(path), {0: 0}, "archive"
+            return Records("archive", archive.ranges(path), {0: 0})
     elif bootstrap is not None:
         broker = BrokerSource(bootstrap, source["topic"], f"{run.name}-verify")
         if (broker.identity["cluster"], broker.identity["topic_id"]) != (
@@ -127,14 +161,22 @@ def _log(store: Store, run: Run, bootstrap: str | None) -> tuple[Ranges, dict[in
             raise Refusal(f"--bootstrap-servers {bootstrap}: not the cluster and topic that run {run.run_id} read")
         lows = broker.lows()
         if all(lows[int(p)] <= at for p, at in run.start.items()):
-            return broker.range, lows, "log"
+            return Records("log", broker.range, lows, close=broker.close)
         broker.close()  # it lost the run's first records
-    if any(segment.kernels for segment in segments(store, run.run_id)):
-        raise Refusal("a run with foreign kernels is verified from its archive or log alone; fix: bring it back")
-    return stored_inputs(store, run), {}, "stored inputs (lanes and fan-in; prices and irp are not stored)"
+    if whole:
+        raise Refusal("foreign kernels read whole records, from the archive or log alone; fix: bring it back")
+    sql = f"SELECT count() AS n FROM violet_rejects FINAL WHERE run_id = {{run:String}} AND bytes <= {MAX_BYTES} "
+    cut = store.rows(sql + "AND length(raw) < bytes", {"run": run.run_id})[0]["n"]
+    if cut:
+        raise Refusal(
+            f"{cut} rejects of run {run.run_id} are stored without their ends, so what is stored cannot give them "
+            "again; fix: bring its archive back, or --bootstrap-servers with its topic"
+        )
+    words = "stored inputs (lanes and fan-in; prices and irp are not stored)"
+    return Records(words, stored_inputs(store, run), {}, lambda partition: _repeated(store, run, partition))
 
 
-def _spans(store: Store, scope: Scope, opened: list[Segment], partition: int) -> Iterator[tuple[Segment, int, int]]:
+def spans(store: Store, scope: Scope, opened: list[Segment], partition: int) -> Iterator[tuple[Segment, int, int]]:
     """Offsets that each segment journaled of a partition."""
     for segment in opened:
         if segment.partition != partition:
@@ -192,6 +234,21 @@ def _compare(store: Store, run: Run, batch: Batch, report: Report) -> None:
                 )
     for offset in stored:
         report.differ(batch.partition, offset, "journaled, but not in the log")
+
+
+def _repeated(store: Store, run: Run, partition: int) -> list[Identity]:
+    """Scans that a run calls repeats where it first meets them: of what came before it, all that its rows show."""
+    mine = "run_id = {run:String} AND partition = {p:UInt32}"
+    rows = store.rows(
+        "SELECT stream, scan_id, ts_ms FROM ("
+        f"SELECT stream, scan_id, ts_ms, log_offset, reasons FROM violet_evaluations WHERE {mine} UNION ALL "
+        f"SELECT stream, scan_id, ts_ms, log_offset, 0 FROM violet_decisions WHERE {mine}) "
+        "WHERE (stream, scan_id, ts_ms) IN (SELECT stream, scan_id, ts_ms FROM violet_evaluations "
+        f"WHERE {mine} AND bitTest(reasons, {{bit:UInt8}})) GROUP BY stream, scan_id, ts_ms "
+        "HAVING bitTest(argMin(reasons, log_offset), {bit:UInt8}) ORDER BY min(log_offset)",
+        {"run": run.run_id, "p": partition, "bit": Reason.DUP_SCAN.value},
+    )
+    return [(row["stream"], row["scan_id"], row["ts_ms"]) for row in rows]
 
 
 def stored_inputs(store: Store, run: Run) -> Ranges:

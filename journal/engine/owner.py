@@ -51,6 +51,14 @@ class Engine:
 
 def start(data: Path) -> Engine:
     """Start the directory's engine and wait until it answers. Raises Refusal with the engine's own words."""
+    _, engine = _start(data, shared=False)
+    if engine is None:
+        raise AssertionError("must be our own engine where none is shared")
+    return engine
+
+
+def _start(data: Path, *, shared: bool) -> tuple[Address, Engine | None]:
+    """The engine that was started; or, if shared, that of another who was quicker, and ours has gone."""
     data = data.resolve()
     data.mkdir(parents=True, exist_ok=True)
     log = data / "engine.log"
@@ -74,8 +82,12 @@ def start(data: Path) -> Engine:
     try:
         while process.poll() is None and time.monotonic() < deadline:
             holder = held(engine_lock(data))
-            if holder is not None and holder.pid == process.pid and (address := attach(data)):
-                return Engine(data, process, address)
+            if holder is not None and (address := attach(data)) and held(engine_lock(data)) == holder:
+                if holder.pid == process.pid:
+                    return address, Engine(data, process, address)
+                if shared:
+                    _end(process)
+                    return address, None
             time.sleep(POLL_S)
     except BaseException:
         _end(process)
@@ -96,8 +108,7 @@ def ensure(data: Path) -> tuple[Address, Engine | None]:
         time.sleep(POLL_S)
     if address:
         return address, None
-    engine = start(data)
-    return engine.address, engine
+    return _start(data, shared=True)
 
 
 @contextmanager

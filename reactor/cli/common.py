@@ -64,10 +64,15 @@ def journal(data: Path) -> Iterator[Store]:
     if remote is not None and remote.url is not None:
         yield connect(Address(remote.url, remote.user, remote.password.get_secret_value()))
         return
-    if not has_journal(data):
-        raise Refusal(f"--data {data}: no journal there; fix: name the directory of a soak, or run `violet soak` first")
+    require_journal(data)
     with running(data) as address:
         yield connect(address)
+
+
+def require_journal(data: Path) -> None:
+    """Refuse where there is no journal to ask."""
+    if not has_journal(data):
+        raise Refusal(f"--data {data}: no journal there; fix: name the directory of a soak, or run `violet soak` first")
 
 
 def has_journal(data: Path) -> bool:

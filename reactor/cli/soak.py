@@ -28,7 +28,7 @@ from reactor import session as sessions
 from reactor.cli.common import err, json_option, out, print_json
 from reactor.log.kafka import BrokerFailed, LogGap
 from reactor.market.seeded import write_market
-from reactor.settings import Settings, SoakSettings, load
+from reactor.settings import JournalSettings, Settings, SoakSettings, load
 from reactor.source import ArchiveSource, BrokerSource, Source, reread
 
 MARKET: Final = "market.jsonl.zst"
@@ -78,34 +78,39 @@ def run(settings: Settings, as_json: bool, seam: Callable[[str], None] = lambda 
     with ExitStack() as stack:
         given = _given(settings, stack)
         stack.enter_context(Lock.acquire(data / "locks" / f"soak-{soak.name}.lock"))
-        stop = _Stop()
-        journal = _Journal(settings, stack)
+        stop = Stop()
+        journal = Journal(data, settings.journal, stack)
         migrate(journal.store)
         source = given or _market(settings)
         session = sessions.Session(
             settings, journal.store, source,
             lambda run_id: Ledger(journal.store, run_id, partial(reread, source), revive=journal.revive, seam=seam),
         )  # fmt: skip
-        watch = _Watch(stop, source, session.ledger, data)
-        try:
-            with _Bar(soak.name) as bar:
-                session.read(watch, sessions.Progress(bar.expect, bar.batch))
-        except (sessions.Integrity, JournalRefused, _DiskFull) as error:
-            session.halt(str(error))
-            err.print(f"HALTED: {error}", style="bold red")
-        except (LogGap, BrokerFailed) as error:
-            session.stop(str(error))
-            raise Refusal(
-                f"{error}; the run is Stopped; fix: look at the log, then resume (--accept-gap for a gap)"
-            ) from None
-        finally:
-            source.close()
-        result = session.ledger.insist(lambda store: summary(store, session.run))
+        result = attend(session, source, stop, soak)
         if as_json:
             print_json(result)
         else:
-            _print(result)
+            print_summary(result)
     return EXIT[HOLD] if result["state"] == "STOPPED" else EXIT[result["verdict"]]
+
+
+def attend(session: sessions.Session, source: Source, stop: "Stop", soak: SoakSettings) -> dict[str, Any]:
+    """Read a session to its end or until told to stop, under a progress bar; the run's summary."""
+    watch = _Watch(stop, source, session.ledger, soak.data)
+    try:
+        with _Bar(soak.name) as bar:
+            session.read(watch, sessions.Progress(bar.expect, bar.batch))
+    except (sessions.Integrity, JournalRefused, _DiskFull) as error:
+        session.halt(str(error))
+        err.print(f"HALTED: {error}", style="bold red")
+    except (LogGap, BrokerFailed) as error:
+        session.stop(str(error))
+        raise Refusal(
+            f"{error}; the run is Stopped; fix: look at the log, then resume (--accept-gap for a gap)"
+        ) from None
+    finally:
+        source.close()
+    return session.ledger.insist(lambda store: summary(store, session.run))
 
 
 def _given(settings: Settings, stack: ExitStack) -> Source | None:
@@ -130,11 +135,11 @@ def _market(settings: Settings) -> Source:
     return ArchiveSource(path, soak.name, soak.speed, soak.data, seeded=True)
 
 
-class _Journal:
+class Journal:
     """The journal's address: the directory's engine, started where none runs and again where it died, or a server."""
 
-    def __init__(self, settings: Settings, stack: ExitStack) -> None:
-        self._data, self._stack, self._remote = settings.soak.data, stack, settings.journal
+    def __init__(self, data: Path, remote: JournalSettings, stack: ExitStack) -> None:
+        self._data, self._stack, self._remote = data, stack, remote
         self.store = self._connect()
 
     def revive(self) -> Store | None:
@@ -153,7 +158,7 @@ class _Journal:
         return connect(address)
 
 
-class _Stop:
+class Stop:
     """Ctrl-C and SIGTERM: the first drains, the second ends the process and its children at once."""
 
     def __init__(self) -> None:
@@ -175,7 +180,7 @@ class _DiskFull(Exception):
 class _Watch:
     """Asked between polls: whether to stop. Sees to feeder, broker and disk, and notes when the mode changes."""
 
-    def __init__(self, stop: _Stop, source: Source, ledger: Ledger, data: Path) -> None:
+    def __init__(self, stop: Stop, source: Source, ledger: Ledger, data: Path) -> None:
         self._stop, self._source, self._ledger, self._data = stop, source, ledger, data
         self._next = 0.0
         self._degraded = False
@@ -242,7 +247,8 @@ class _Bar:
             err.print(f"{self._name}: {self._done} of {self._total or '?'} records, {said}")
 
 
-def _print(result: dict[str, Any]) -> None:
+def print_summary(result: dict[str, Any]) -> None:
+    """The summary of a run for people."""
     style = {"PASS": "bold green", "FAIL": "bold red"}.get(result["verdict"], "bold yellow")
     for name in ("run_id", "state", "profile", "records", "decisions", "evaluations", "planes", "rejects", "lost",
                  "doubled", "corrupt", "skipped", "coverage", "time_coverage", "scan_gaps", "longest_silence_ms",

@@ -1,4 +1,4 @@
--- Runs as they stand now.
+-- Runs as they stand now; `replay_of` is the run whose records a replay evaluated again, else empty.
 CREATE OR REPLACE VIEW runs AS
-SELECT * EXCEPT revision
+SELECT * EXCEPT revision, JSONExtractString(source, 'replay_of') AS replay_of
 FROM violet_runs FINAL;

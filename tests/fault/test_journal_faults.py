@@ -46,7 +46,16 @@ def remote(journal, url, tmp_path, monkeypatch, topic, name):
     return ["soak", "--config", config, *topic.flags, "--data", tmp_path / "here", "--name", name, "--json"]
 
 
-def test_lost_answers_and_a_server_that_is_away_leave_every_row_once(journal, topic, calm, tmp_path, monkeypatch):
+@pytest.fixture
+def unmerged(journal):
+    """The journal without merges, which would take a second copy of a row away before it is counted."""
+    journal.store.command("SYSTEM STOP MERGES")
+    yield journal
+    journal.store.command("SYSTEM START MERGES")
+
+
+def test_lost_answers_and_a_server_that_is_away_leave_every_row_once(unmerged, topic, calm, tmp_path, monkeypatch):
+    journal = unmerged
     proxy = Proxy(urlsplit(read(journal.data, WRITER).url).port)
     flags = remote(journal, proxy.url, tmp_path, monkeypatch, topic, "proxied")
     # Not from the zygote: a password comes by the environment.
@@ -56,17 +65,17 @@ def test_lost_answers_and_a_server_that_is_away_leave_every_row_once(journal, to
     )  # fmt: skip
     seen = "SELECT count() FROM batches WHERE run_id IN (SELECT run_id FROM runs WHERE name = 'proxied')"
     until(lambda: journal.value(seen) >= 2, every_s=0.01)
-    proxy.lose = 7
+    proxy.lose = 5
     until(lambda: not proxy.lose, every_s=0.01)
     proxy.go()
-    time.sleep(1.5)
+    time.sleep(0.8)
     proxy.delay_s = 0.01
     proxy.come()
     said = ended(process)
     assert said.code == calm.code, said.err
     summary = json.loads(said.out)
     assert (summary["content_hash"], summary["state"]) == (calm.hash, "ENDED")
-    assert proxy.lost >= 6  # the last one's connection may have gone with the proxy
+    assert proxy.lost >= 4  # the last one's connection may have gone with the proxy
     whole(journal.rows, summary["run_id"], COUNT)
     for table in ("decisions", "evaluations", "planes", "rejects", "batches"):  # not only in the final state
         key = "phase, first_offset" if table == "batches" else "log_offset"
@@ -149,6 +158,7 @@ def test_an_engine_that_somebody_else_holds_is_named(tmp_path):
     assert soak(data, scans=scans).summary["records"] == 22
 
 
+@pytest.mark.slow
 def test_an_engine_killed_behind_the_last_batch_still_leaves_a_verdict(topic, calm, tmp_path):
     data = tmp_path / "data"
 
@@ -263,7 +273,7 @@ def test_a_batch_in_doubt_that_comes_out_otherwise_halts_the_run(journal, topic,
     assert ended(spawn(*command, seam="after_intent", at=2)).code == -signal.SIGKILL
     run = journal.run("otherwise")
     journal.store.command(
-        f"ALTER TABLE violet_batches UPDATE digest = 'x' WHERE run_id = '{run.run_id}' AND phase = 'INTENT' AND first_offset = 50 "
+        f"ALTER TABLE violet_batches UPDATE digest = 'x' IN PARTITION '{run.run_id}' WHERE phase = 'INTENT' AND first_offset = 50 "
         "SETTINGS mutations_sync = 1"
     )
     with pytest.raises(Refusal, match="offsets 50 to 99 does not come out the same again.*HALTED"):
@@ -281,7 +291,7 @@ def test_a_row_that_is_gone_refuses_the_resume(journal, topic):
     left = interrupted(journal.data, name="gone", batch_size=100, **topic.source)
     at = journal.value("SELECT min(log_offset) FROM decisions WHERE run_id = {run:String}", run=left.run_id)
     journal.store.command(
-        f"ALTER TABLE violet_decisions DELETE WHERE run_id = '{left.run_id}' AND log_offset = {at} SETTINGS mutations_sync = 1"
+        f"ALTER TABLE violet_decisions DELETE IN PARTITION '{left.run_id}' WHERE log_offset = {at} SETTINGS mutations_sync = 1"
     )
     with pytest.raises(Refusal, match="holds .* decisions where its batches count .*violet verify"):
         soak(journal.data, name="gone", **topic.source)

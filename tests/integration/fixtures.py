@@ -1,15 +1,17 @@
-"""Fixtures of the integration and fault tests: one running journal a module, archives, topics, processes."""
+"""Fixtures of the integration and fault tests: a running journal, archives, topics, processes."""
 
 import pytest
 
+from journal.migrate import migrate
 from tests.integration import records
 from tests.integration.soaking import Journal, Topic, Zygote, produce
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def journal(tmp_path_factory):
-    """A data directory whose engine runs while the module's tests do."""
+    """A data directory whose engine runs as long as the tests do; every run in it has a name of its own."""
     opened = Journal(tmp_path_factory.mktemp("journal"))
+    migrate(opened.store)
     yield opened
     opened.close()
 

@@ -130,6 +130,7 @@ def test_other_params_of_a_lane_are_another_segment_too(journal, topic, tmp_path
     assert [row["dc"] for row in journal.rows(sql, run=left.run_id)] == [1.10, 1.15]
 
 
+@pytest.mark.slow
 def test_another_archive_is_refused(journal, archive, tmp_path):
     left = stopped(journal, "archives", scans=archive)
     lines = archive.read_bytes().split(b"\n")[:600]
@@ -137,10 +138,3 @@ def test_another_archive_is_refused(journal, archive, tmp_path):
         journal.soak(scans=records.write(tmp_path / "other.jsonl", lines[:599]), name="archives")
     moved = records.write(tmp_path / "same.jsonl", lines)
     assert journal.soak(scans=moved, name="archives").run_id == left.run_id  # the same lines elsewhere are the same log
-
-
-@pytest.mark.slow
-def test_two_soaks_of_one_directory_each_have_their_own_run(journal, topic, undisturbed, spawn):
-    command = ["soak", *topic.flags, "--data", journal.data, "--json", "--batch-size", "50", "--name"]
-    for said in [ended(each) for each in [spawn(*command, name) for name in ("left", "right")]]:
-        assert json.loads(said.out)["content_hash"] == undisturbed.hash

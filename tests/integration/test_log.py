@@ -160,7 +160,8 @@ def test_latest_and_for(journal, kafka, spawn):
     )
 
 
-@pytest.mark.parametrize("broker", [pytest.param("tansu", marks=pytest.mark.slow), "kafka"])
+@pytest.mark.slow
+@pytest.mark.parametrize("broker", ["tansu", "kafka"])
 def test_until_end_is_the_end_when_the_run_began(request, journal, broker):
     """Tansu tells too low an end, and it is read on from there."""
     broker = request.getfixturevalue(broker)
@@ -252,6 +253,7 @@ def test_lost_offsets_are_refused_or_accepted_with_the_gap_on_record(journal, ka
         f"partition 0: offsets {wanted} to {low - 1}")  # fmt: skip
 
 
+@pytest.mark.slow
 def test_offsets_lost_while_it_reads_stop_the_run(journal, kafka, spawn, lines):
     made = fill(kafka, lines[:100])
     flags = ["--bootstrap-servers", kafka.bootstrap, "--topic", made.name, "--until", "600"]

@@ -157,8 +157,8 @@ def test_the_smallest_difference_gives_another_hash(journal, tmp_path):
     names = ("nothing", "vel_div", "a plane's multiplier", "capital", "posture", "dc_status", "a reason")
     hashes = {name: computed(changed(name)) for name in names}
     assert len(set(hashes.values())) == len(names)
-    for name in ("nothing", "capital"):
-        assert int(journal.soak(scans=records.write(tmp_path / "a.jsonl", changed(name))).hash, 16) == hashes[name]
+    stored = journal.soak(scans=records.write(tmp_path / "a.jsonl", changed("capital")))
+    assert int(stored.hash, 16) == hashes["capital"]
 
 
 def test_the_recorded_soak_of_v3_base9(journal, tmp_path):

@@ -112,9 +112,9 @@ def test_every_command_about_a_run_answers(journal, proved):
 
 
 TOUCHES = {
-    "a value": ("ALTER TABLE violet_decisions UPDATE esof = esof + 0.0625 WHERE run_id = '{run}' AND log_offset = {at}", "corrupt"),
-    "a reason": ("ALTER TABLE violet_decisions UPDATE reasons = bitXor(reasons, 16) WHERE run_id = '{run}' AND log_offset = {at}", "corrupt"),
-    "a row gone": ("ALTER TABLE violet_decisions DELETE WHERE run_id = '{run}' AND log_offset = {at}", "lost"),
+    "a value": ("ALTER TABLE violet_decisions UPDATE esof = esof + 0.0625 IN PARTITION '{run}' WHERE log_offset = {at}", "corrupt"),
+    "a reason": ("ALTER TABLE violet_decisions UPDATE reasons = bitXor(reasons, 16) IN PARTITION '{run}' WHERE log_offset = {at}", "corrupt"),
+    "a row gone": ("ALTER TABLE violet_decisions DELETE IN PARTITION '{run}' WHERE log_offset = {at}", "lost"),
     "another row": ("INSERT INTO violet_decisions SELECT * REPLACE (leverage * 2 AS leverage) FROM violet_decisions "
                     "WHERE run_id = '{run}' AND log_offset = {at}", "doubled"),
     "another outcome": ("INSERT INTO violet_rejects (run_id, segment, topic, partition, log_offset, code) SELECT run_id, segment, topic, "
@@ -130,7 +130,9 @@ def test_a_row_that_was_touched_is_found_and_named(journal, copied, proved, touc
     assert clauses(journal, copied)[1] == proved.summary["verdict"] == "HOLD"
     sql, clause = TOUCHES[touch]
     journal.store.command(sql.format(run=copied, at=at), {})
-    journal.store.command("OPTIMIZE TABLE violet_decisions FINAL" if "ALTER" in sql else "SELECT 1")
+    journal.store.command(
+        f"OPTIMIZE TABLE violet_decisions PARTITION '{copied}' FINAL" if "ALTER" in sql else "SELECT 1"
+    )
     found, verdict = clauses(journal, copied)
     assert verdict == "FAIL"
     assert found[clause] == ("FAIL", 1)

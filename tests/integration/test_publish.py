@@ -104,16 +104,12 @@ def test_lines_too_long_for_a_broker_reject_with_the_digest_of_the_whole_line(ka
     assert [len(m.value()) for m in read(kafka, topic, 6)][1:4:2] == [16_384, 16_384]
     path.write_bytes(path.read_bytes().replace(b"yy\n", b"yx\n"))
     assert publish(kafka, topic, path).code == 3  # a cut line compares by its digest
-    followed = journal.soak(bootstrap_servers=kafka.bootstrap, topic=topic, until="6")
-    path.write_bytes(path.read_bytes().replace(b"yx\n", b"yy\n"))
-    embedded = journal.soak(scans=path)
+    soaked = journal.soak(bootstrap_servers=kafka.bootstrap, topic=topic, until="6")
     sql = "SELECT log_offset, code, bytes, lower(digest) AS digest, length(raw) AS kept FROM rejects WHERE run_id = {run:String} ORDER BY log_offset"
-    for soaked in (followed, embedded):
-        assert journal.rows(sql, run=soaked.run_id) == [
-            {"log_offset": n, "code": "TOO_LARGE", "bytes": len(lines[n]), "kept": 16_384,
-             "digest": hashlib.sha256(lines[n]).hexdigest()} for n in (1, 3)]  # fmt: skip
-        assert (soaked.summary["decisions"], soaked.summary["lost"]) == (4, 0)
-    assert followed.hash == embedded.hash
+    assert journal.rows(sql, run=soaked.run_id) == [
+        {"log_offset": n, "code": "TOO_LARGE", "bytes": len(lines[n]), "kept": 16_384,
+         "digest": hashlib.sha256(lines[n]).hexdigest()} for n in (1, 3)]  # fmt: skip
+    assert (soaked.summary["decisions"], soaked.summary["lost"]) == (4, 0)
 
 
 def killed_while_publishing(spawn, broker, path, topic, at_least):

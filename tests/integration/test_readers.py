@@ -66,7 +66,7 @@ class Eye:
         self._thread.start()
 
     def _look(self):
-        while not self._stop.wait(0.02):
+        while not self._stop.wait(0.04):
             began = time.monotonic()
             ((there,),) = self._client.query("SELECT count() FROM decisions WHERE run_id = {run:String}").result_rows
             now = time.monotonic()

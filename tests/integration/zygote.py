@@ -16,6 +16,7 @@ import traceback
 
 import reactor.cli.end
 import reactor.cli.publish
+import reactor.cli.replay
 import reactor.cli.soak
 import reactor.cli.verify  # noqa: F401 what the commands import is imported once, here
 from lanes.params import PROFILES

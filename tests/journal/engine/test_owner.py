@@ -186,7 +186,7 @@ def test_a_directory_without_a_journal_is_refused_and_not_created(tmp_path):
 def test_a_query_waits_for_a_soaks_engine_and_starts_none(tmp_path, monkeypatch):
     (tmp_path / "engine").mkdir()
     monkeypatch.setattr("journal.engine.owner.FOUND_S", 0.3)
-    monkeypatch.setattr("journal.engine.owner.start", lambda data: pytest.fail("started an engine"))
+    monkeypatch.setattr("journal.engine.owner._start", lambda data, shared: pytest.fail("started an engine"))
     with (
         Lock.acquire(soak_lock(tmp_path, "s")),
         pytest.raises(Refusal, match=f"soak of pid {os.getpid()}"),

@@ -1,0 +1,120 @@
+"""`violet replay`: a run's records once more, under other params or the same, as a sibling run."""
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from journal import run as runs
+from journal.gate import EXIT, FAIL, HOLD
+from journal.ledger import Ledger
+from journal.lock import Lock, soak_lock
+from journal.migrate import migrate
+from journal.replay import columns, compare
+from reactor import replay as replays
+from reactor.cli.common import data_option, json_option, out, print_json, require_journal
+from reactor.cli.soak import Journal, Stop, attend, print_summary
+from reactor.settings import JournalSettings, SoakSettings, of_flags
+from reactor.source import reread
+
+
+@click.command("replay")
+@click.argument("run_id", metavar="RUN")
+@data_option
+@click.option(
+    "--profile", "profile", metavar="P", help="Profile to evaluate under; the run's own params where none is given."
+)
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A param by its dotted key, e.g. acb.enabled=false.",
+)
+@click.option("--name", help="Name of the sibling [default: the run's, with -replay behind it].")
+@click.option("--bootstrap-servers", help="Broker that holds the run's topic; else archive or stored inputs are used.")
+@click.option(
+    "--assert-identical", is_flag=True, help="Exit 0 only where every row and the content hash are the run's."
+)
+@click.option(
+    "--batch-size",
+    type=int,
+    default=SoakSettings.model_fields["batch_size"].default,
+    show_default=True,
+    help="Records journaled together at most.",
+)
+@click.option("--new", is_flag=True, help="Start another replay instead of resuming one that did not end.")
+@json_option
+def command(run_id: str, data: Path, as_json: bool, **asked: Any) -> None:
+    """Evaluate a run's records once more, as a sibling run: "this soak without ACB", "cap 8.5".
+
+    The records are those that the run journaled, from its archive, its topic (--bootstrap-servers) or the journal's
+    stored inputs. Nothing is published. The view `replays` lays the rows side by side. Exit code: 0 done, or identical;
+    1 not identical, or halted; 2 stopped, and the same command goes on.
+
+    \b
+    violet replay RUN --set acb.enabled=false
+    violet replay RUN --set fanin.abs_max=8.5 --name cap-8.5
+    violet replay RUN --assert-identical
+    """  # noqa: D301 - click's mark for lines that are not to be filled
+    remote = getattr(click.get_current_context().obj, "journal", None) or JournalSettings()
+    raise SystemExit(run(run_id, data, remote, asked, as_json))
+
+
+def run(run_id: str, data: Path, remote: JournalSettings, asked: Mapping[str, Any], as_json: bool) -> int:
+    """Replay, print the summary and what differs, return the exit code."""
+    require_journal(data)
+    with ExitStack() as stack:
+        journal = Journal(data, remote, stack)
+        original = runs.pick(journal.store, run_id)
+        profile = replays.params(journal.store, original, asked["profile"], asked["assignments"])
+        flags = {
+            "data": data,
+            "name": asked["name"] or f"{original.name}-replay",
+            "batch_size": asked["batch_size"],
+            "new": asked["new"],
+        }
+        settings = of_flags(flags, remote, profile)
+        stack.enter_context(Lock.acquire(soak_lock(data, settings.soak.name)))
+        replays.refuse_taken(journal.store, settings, original)
+        source = replays.ReplaySource(journal.store, original, asked["bootstrap_servers"], profile)
+        stack.callback(source.close)
+        migrate(journal.store)
+        session = replays.Replay(
+            settings, journal.store, source,
+            lambda run_id: Ledger(journal.store, run_id, partial(reread, source), revive=journal.revive),
+        )  # fmt: skip
+        result = attend(session, source, Stop(), settings.soak)
+        result |= {"replay_of": original.run_id, "read_from": source.identity["read_from"]}
+        code = {"STOPPED": EXIT[HOLD], "HALTED": EXIT[FAIL]}.get(result["state"], 0)
+        if result["state"] == "ENDED":
+            store = session.ledger.store
+            result["differing_columns"] = columns(store, session.run)
+            if asked["assert_identical"]:
+                found = compare(store, session.run, original)
+                result |= {"identical": found.identical, "original_hash": found.original_hash}
+                result |= {"differing": found.differing, "first_differing": found.first}
+                code = 0 if found.identical else EXIT[FAIL]
+        if as_json:
+            print_json(result)
+        else:
+            _print(result)
+    return code
+
+
+def _print(result: Mapping[str, Any]) -> None:
+    print_summary(dict(result))
+    differing = result.get("differing_columns", {})
+    said = ", ".join(f"{name} in {n} rows" for name, n in differing.items()) or "no column"
+    out.print(f"replay of {result['replay_of']} from {result['read_from']}; differs in {said}")
+    for line in result.get("first_differing", ()):
+        out.print(f"  {line}")
+    if "identical" in result:
+        same = result["identical"]
+        out.print(
+            "identical" if same else f"not identical: {result['differing']} rows differ",
+            style="green" if same else "red",
+        )
