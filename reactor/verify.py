@@ -2,6 +2,7 @@
 
 The records come from the archive or the broker's log where either is there, else from the journal's own stored inputs
 (planes, and of each scan its vel_div, w750, dc_status, asset): then lanes and fan-in alone are proved, and it says so.
+Where retention dropped stored inputs, it begins behind them, from the state of the batch that ends there.
 Source: SPEC section 5.
 """
 
@@ -13,10 +14,12 @@ from typing import Any, Final
 
 import msgspec
 
-from journal.gate import Scope, content_hash_sql, corrupt_batches, figures
+from journal.gate import content_hash_sql, corrupt_batches, figures
+from journal.ledger import identities
 from journal.refusal import Refusal
 from journal.row import TABLES, Batch, row_hash_sql
 from journal.run import Run, Segment, segments
+from journal.scope import Scope
 from journal.store import Store
 from lanes.code import Outcome, PlaneForm, Reason
 from lanes.params import Profile
@@ -27,7 +30,7 @@ from reactor.position import Ranges, warm
 from reactor.provenance import code_hash
 from reactor.record import MAX_BYTES, Decoder
 from reactor.source import BrokerSource
-from reactor.state import State, fields
+from reactor.state import IDENTITIES, State, fields
 from reactor.step import step
 from reactor.walk import Rules
 
@@ -45,6 +48,7 @@ class Report:
     content_hash: int = 0
     differing: list[str] = field(default_factory=list)
     n_differing: int = 0
+    starts: dict[int, int] = field(default_factory=dict)  # where it begins, in partitions whose first inputs are gone
 
     def differ(self, partition: int, offset: int, words: str) -> None:
         """Count a difference; the first few are named."""
@@ -60,16 +64,18 @@ def verify(
     scope = Scope.of(store, run.run_id)
     report = _recompute(store, run, scope, bootstrap, on_batch)
     found = figures(store, run, scope)
+    stored = store.rows(content_hash_sql(replace(scope, starts=report.starts)), scope.params)[0]["content_hash"] or 0
     corrupt = [
         f"{b['topic']}/{b['partition']} {b['first_offset']}-{b['last_offset']}" for b in corrupt_batches(store, scope)
     ]
-    same = report.n_differing == 0 and f"{report.content_hash:016x}" == found["content_hash"]
+    same = report.n_differing == 0 and report.content_hash == stored
     sound = same and not (found["lost"] or found["doubled"] or corrupt)
     return {
         "run_id": run.run_id,
         "verdict": "PASS" if sound else "FAIL",
         "recomputed_from": report.source,
         "recomputed": report.recomputed,
+        "recomputed_behind": {str(p): at - 1 for p, at in report.starts.items()},
         "by_other_code": [s.segment for s in segments(store, run.run_id) if s.code_hash != code_hash()],
         "recomputed_hash": f"{report.content_hash:016x}",
         "identical": same,
@@ -84,19 +90,29 @@ def verify(
 def _recompute(store: Store, run: Run, scope: Scope, bootstrap: str | None, on_batch: Callable[[int], None]) -> Report:
     opened = segments(store, run.run_id)
     ranges, lows, words = _log(store, run, bootstrap)
-    report = Report(words)
+    if not lows and scope.dropped:
+        words += "; behind what retention dropped: " + ", ".join(
+            f"partition {each.partition} offset {each.last_offset}, journaled before {each.up_to:%Y-%m-%d %H:%M:%S}"
+            for each in scope.dropped.values()
+        )
+    report = Report(words, starts={} if lows else {p: end + 1 for p, end in scope.dropped_ends.items()})
     for partition, start in ((int(p), at) for p, at in run.start.items()):
         state, decoder = None, Decoder()
+        begin = report.starts.get(partition, 0)
         for segment, first, last in _spans(store, scope, opened, partition):
+            if last < begin:
+                continue
             rules = _rules(segment)
             if state is None:
                 low = lows.get(partition)
                 state = (
-                    State.load(segment.state.encode(), ())
-                    if low is None
-                    else warm(ranges, partition, low, start, rules)[0]
+                    warm(ranges, partition, low, start, rules)[0]
+                    if low is not None
+                    else _behind(store, run, partition, begin - 1)
+                    if begin
+                    else State.load(segment.state.encode(), ())
                 )
-            for chunk in ranges(partition, first, last + 1):
+            for chunk in ranges(partition, max(first, begin), last + 1):
                 batch = step(
                     state,
                     chunk,
@@ -106,9 +122,19 @@ def _recompute(store: Store, run: Run, scope: Scope, bootstrap: str | None, on_b
                     segment=segment.segment,
                     expected=chunk.offsets[0],
                 )
-                _compare(store, run, batch, report)
+                _compare(store, run, batch, report, scope.dropped_ends.get(partition, -1))
                 on_batch(report.recomputed)
     return report
+
+
+def _behind(store: Store, run: Run, partition: int, last: int) -> State:
+    """The state after the batch that ends at an offset, as a resume would have it."""
+    row = store.rows(
+        "SELECT state FROM violet_batches FINAL WHERE run_id = {run:String} AND phase = 'COMPLETE' "
+        "AND partition = {p:UInt32} AND last_offset = {last:Int64}",
+        {"run": run.run_id, "p": partition, "last": last},
+    )[0]
+    return State.load(row["state"].encode(), identities(store, run.run_id, partition, last, IDENTITIES))
 
 
 def _log(store: Store, run: Run, bootstrap: str | None) -> tuple[Ranges, dict[int, int], str]:
@@ -160,8 +186,8 @@ def _rules(segment: Segment) -> Rules:
     return Rules(profile, kernels.kernels)
 
 
-def _compare(store: Store, run: Run, batch: Batch, report: Report) -> None:
-    """Rows of a recomputed batch against the stored rows of its offsets."""
+def _compare(store: Store, run: Run, batch: Batch, report: Report, dropped: int) -> None:
+    """Rows of a recomputed batch against the stored rows of its offsets; planes are dropped up to `dropped`."""
     stored: dict[int, tuple[int, int]] = {}
     for kind in Outcome:
         sql = (
@@ -182,6 +208,8 @@ def _compare(store: Store, run: Run, batch: Batch, report: Report) -> None:
         for offset, row_hash in zip(rows.offsets.tolist(), rows.hashes.tolist(), strict=True):
             report.recomputed += 1
             was = stored.pop(offset, None)
+            if was is None and kind is Outcome.PLANE and offset <= dropped:
+                continue
             if was is None:
                 report.differ(batch.partition, offset, f"no outcome, recomputed a {kind.name.lower()}")
             elif was != (kind, row_hash):

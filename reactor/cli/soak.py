@@ -27,8 +27,9 @@ from reactor import session as sessions
 from reactor.cli.common import err, json_option, out, print_json
 from reactor.log.kafka import BrokerFailed, LogGap
 from reactor.market.seeded import write_market
-from reactor.settings import Settings, SoakSettings, load
+from reactor.settings import Settings, SoakSettings, load, span_s
 from reactor.source import ArchiveSource, BrokerSource, Source
+from reactor.upkeep import Upkeep
 
 MARKET: Final = "market.jsonl.zst"
 MARKET_SEED: Final = 20260614
@@ -85,7 +86,9 @@ def run(settings: Settings, as_json: bool, seam: Callable[[str], None] = lambda 
             settings, journal.store, source,
             lambda run_id: Ledger(journal.store, run_id, revive=journal.revive, seam=seam),
         )  # fmt: skip
-        watch = _Watch(stop, source, session.ledger, data)
+        keep_s = span_s(soak.keep_inputs) if soak.keep_inputs else None
+        upkeep = Upkeep(session.ledger, session.run, keep_s, lambda words: err.print(words, style="dim"))
+        watch = _Watch(stop, source, session.ledger, data, upkeep)
         try:
             with _Bar(soak.name) as bar:
                 session.read(watch, sessions.Progress(bar.expect, bar.batch))
@@ -172,10 +175,10 @@ class _DiskFull(Exception):
 
 
 class _Watch:
-    """Asked between polls: whether to stop. Sees to feeder, broker and disk, and notes when the mode changes."""
+    """Asked between polls: whether to stop. Sees to feeder, broker, disk and upkeep; notes a change of mode."""
 
-    def __init__(self, stop: _Stop, source: Source, ledger: Ledger, data: Path) -> None:
-        self._stop, self._source, self._ledger, self._data = stop, source, ledger, data
+    def __init__(self, stop: _Stop, source: Source, ledger: Ledger, data: Path, upkeep: Upkeep) -> None:
+        self._stop, self._source, self._ledger, self._data, self._upkeep = stop, source, ledger, data, upkeep
         self._next = 0.0
         self._degraded = False
 
@@ -184,6 +187,7 @@ class _Watch:
             self._next = now + WATCH_S
             self._source.check()
             self._disk()
+            self._upkeep()
         if (outage_s := self._source.take_outage()) is not None:
             self._ledger.note(Severity.WARN, Incident.BROKER_AWAY, f"the broker was away for {outage_s:.1f} s")
         return self._stop.asked
