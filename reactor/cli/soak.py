@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from journal import backup
 from journal.engine.owner import Address, ensure
 from journal.gate import EXIT, HOLD, summary
 from journal.ledger import Ledger
@@ -80,7 +81,7 @@ def run(settings: Settings, as_json: bool, seam: Callable[[str], None] = lambda 
         stack.enter_context(Lock.acquire(data / "locks" / f"soak-{soak.name}.lock"))
         stop = _Stop()
         journal = _Journal(settings, stack)
-        migrate(journal.store)
+        migrate(journal.store, journal.backup)
         source = given or _market(settings)
         session = sessions.Session(
             settings, journal.store, source,
@@ -136,7 +137,8 @@ class _Journal:
     """The journal's address: the directory's engine, started where none runs and again where it died, or a server."""
 
     def __init__(self, settings: Settings, stack: ExitStack) -> None:
-        self._data, self._stack, self._remote = settings.soak.data, stack, settings.journal
+        self._settings, self._stack = settings, stack
+        self._data, self._remote = settings.soak.data, settings.journal
         self.store = self._connect()
 
     def revive(self) -> Store | None:
@@ -145,6 +147,15 @@ class _Journal:
             return self._connect()
         except Refusal:
             return None
+
+    def backup(self, name: str) -> None:
+        """Keep the journal as it is before migrations change it; refuse what the soak would refuse after them."""
+        sessions.same_code(self._settings, self.store)
+        if self._remote.url is not None:
+            backup.remote(self.store, name)
+        else:
+            backup.alone(self._data)
+            err.print(f"the journal is migrated; as it was it stays in {backup.link(self._data, name)}")
 
     def _connect(self) -> Store:
         if self._remote.url is not None:
