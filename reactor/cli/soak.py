@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from journal import backup
 from journal.engine.owner import Address, ensure
 from journal.gate import EXIT, HOLD, summary
+from journal.health import DISK_DEGRADED, DISK_HALT
 from journal.ledger import Ledger
 from journal.lock import Lock
 from journal.migrate import migrate
@@ -37,8 +38,6 @@ MARKET_SEED: Final = 20260614
 MARKET_SCANS: Final = 21_600  # 15 days of minutes
 WATCH_S: Final = 5.0
 AWAY_S: Final = 10.0
-DISK_DEGRADED: Final = 0.85
-DISK_HALT: Final = 0.92
 
 
 def _options(command: Callable[..., Any]) -> Callable[..., Any]:
