@@ -8,12 +8,13 @@ Source: SPEC sections 5 and 9; seed 004 section 9.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import msgspec
 
 from journal.row import COLUMNS, TABLES, row_hash_sql
 from journal.run import Run, Segment, segments
+from journal.scope import Scope
 from journal.store import Store
 from lanes.code import Outcome
 from lanes.params import Profile
@@ -57,53 +58,6 @@ class Judged:
     figures: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """Rows that are judged: a run, one of its segments or all, from an event time on (milliseconds).
-
-    `ends`: the last completed offset of each partition. What lies behind is in doubt or was appended meanwhile, and is
-    nobody's fault: a verdict may be asked for at any moment.
-    """
-
-    run_id: str
-    ends: Mapping[int, int]
-    segment: int | None = None
-    since_ms: int | None = None
-
-    @classmethod
-    def of(cls, store: Store, run_id: str, since_ms: int | None = None) -> Self:
-        """A run as far as its batches are complete now."""
-        rows = store.rows(
-            "SELECT partition, max(last_offset) AS last FROM violet_batches WHERE run_id = {run:String} "
-            "AND phase = 'COMPLETE' GROUP BY partition ORDER BY partition",
-            {"run": run_id},
-        )
-        return cls(run_id, {row["partition"]: row["last"] for row in rows}, since_ms=since_ms)
-
-    @property
-    def where(self) -> str:
-        return self._where("last_offset")
-
-    @property
-    def where_rows(self) -> str:
-        return self._where("log_offset")
-
-    @property
-    def where_scans(self) -> str:
-        return self.where_rows + (" AND ts_ms >= {since:Int64}" if self.since_ms is not None else "")
-
-    def _where(self, offset: str) -> str:
-        places = [f"partition = {partition} AND {offset} <= {end}" for partition, end in self.ends.items()]
-        parts = ["run_id = {run:String}", f"({' OR '.join(places) or 'false'})"]
-        if self.segment is not None:
-            parts.append("segment = {segment:UInt32}")
-        return " AND ".join(parts)
-
-    @property
-    def params(self) -> dict[str, Any]:
-        return {"run": self.run_id, "segment": self.segment or 0, "since": self.since_ms or 0}
-
-
 def worst(verdicts: Sequence[str]) -> str:
     """The worst of some verdicts; HOLD of none."""
     return next((v for v in _WORST if v in verdicts), HOLD)
@@ -111,10 +65,11 @@ def worst(verdicts: Sequence[str]) -> str:
 
 def figures(store: Store, run: Run, scope: Scope) -> dict[str, Any]:
     """Counts, integrity and time coverage of a scope, as the summary names them."""
+    wheres = {Outcome.REJECT: scope.where_rows, Outcome.PLANE: scope.where_kept + scope.and_since}
     counts = {
         f"{kind.name.lower()}s": store.rows(
-            f"SELECT uniqExact(topic, partition, log_offset) AS n FROM {TABLES[kind]} WHERE "
-            + (scope.where_scans if kind is not Outcome.REJECT else scope.where_rows),
+            f"SELECT uniqExact(topic, partition, log_offset) AS n FROM {TABLES[kind]} "
+            f"WHERE {wheres.get(kind, scope.where_scans)}",
             scope.params,
         )[0]["n"]
         for kind in Outcome
@@ -123,8 +78,10 @@ def figures(store: Store, run: Run, scope: Scope) -> dict[str, Any]:
         f"SELECT countIf(kind != 'plane') AS n FROM violet_rejects FINAL WHERE {scope.where_rows}", scope.params
     )[0]["n"]
     seen = counts["decisions"] + counts["evaluations"]
-    outcomes = sum(counts.values())
     span = _span(store, scope)
+    if scope.since_ms is None:
+        counts["planes"] += span["dropped_planes"]  # whose event times are gone with them
+    outcomes = sum(counts.values())
     hashed = store.rows(content_hash_sql(scope), scope.params)[0]
     time = _time(store, scope)
     return {
@@ -139,6 +96,7 @@ def figures(store: Store, run: Run, scope: Scope) -> dict[str, Any]:
         **time,
         "orders": 0,
         "content_hash": f"{hashed['content_hash'] or 0:016x}",
+        "pruned": [asdict(each) for each in scope.dropped.values()],
     }
 
 
@@ -160,6 +118,7 @@ def corrupt_batches(store: Store, scope: Scope) -> list[dict[str, Any]]:
         scope.params,
     )
     bad: dict[tuple[str, int, int], dict[str, Any]] = {}
+    dropped = scope.dropped_ends
     for kind in Outcome:
         name = f"{kind.name.lower()}s"
         sql = (
@@ -173,18 +132,24 @@ def corrupt_batches(store: Store, scope: Scope) -> list[dict[str, Any]]:
         found = {(r["topic"], r["partition"], r["first_offset"]): r for r in store.rows(sql, scope.params)}
         for batch in told:
             key = (batch["topic"], batch["partition"], batch["first_offset"])
+            if kind is Outcome.PLANE and batch["last_offset"] <= dropped.get(batch["partition"], -1):
+                continue  # compared when they were dropped
             row = found.get(key)
             if (row["n"] if row else 0, row["hash"] if row else 0) != (batch[name], batch[f"{name}_hash"]):
                 bad.setdefault(key, batch)
     return list(bad.values())
 
 
-def judge(store: Store, run: Run, since_ms: int | None = None) -> list[Judged]:
-    """Every segment's verdict."""
+def judge(store: Store, run: Run, since_ms: int | None = None, scope: Scope | None = None) -> list[Judged]:
+    """Every segment's verdict; of a scope, that of the segments which have a batch in it."""
     by_number: dict[int, Segment] = {}
     for segment in segments(store, run.run_id):
         by_number.setdefault(segment.segment, segment)
-    scope = Scope.of(store, run.run_id, since_ms)
+    if scope is not None:
+        sql = f"SELECT DISTINCT segment FROM violet_batches WHERE phase = 'COMPLETE' AND {scope.where}"
+        within = {row["segment"] for row in store.rows(sql, scope.params)}
+        by_number = {number: segment for number, segment in by_number.items() if number in within}
+    scope = scope or Scope.of(store, run.run_id, since_ms)
     return [
         _judge(store, run, replace(scope, segment=number), Profile.model_validate_json(segment.params))
         for number, segment in by_number.items()
@@ -252,8 +217,9 @@ def _judge(store: Store, run: Run, scope: Scope, profile: Profile) -> Judged:
         )
     )
     errors = store.rows(
-        "SELECT count() AS n FROM violet_incidents WHERE run_id = {run:String} AND severity = 'ERROR'",
-        scope.params,
+        "SELECT sum(count) AS n FROM violet_incidents WHERE run_id = {run:String} AND severity = 'ERROR'"
+        + (" AND toDate(at, 'UTC') = {on:Date}" if scope.on else ""),
+        {**scope.params, "on": scope.on},
     )[0]["n"]
     n, floor, top = d["n"], profile.base.min_lev, profile.fanin.abs_max
     thr = profile.base.thr
@@ -315,30 +281,36 @@ def _span(store: Store, scope: Scope) -> dict[str, int]:
     """
     opened = {(s.segment, s.topic, s.partition): s.first_offset for s in segments(store, scope.run_id)}
     batches = store.rows(
-        "SELECT segment, topic, partition, first_offset, last_offset, skipped FROM violet_batches FINAL "
+        "SELECT segment, topic, partition, first_offset, last_offset, skipped, planes FROM violet_batches FINAL "
         f"WHERE phase = 'COMPLETE' AND {scope.where} ORDER BY segment, topic, partition, first_offset",
         scope.params,
     )
     first: dict[tuple[int, str, int], int] = {}
     last: dict[tuple[int, str, int], int] = {}
     skipped: dict[tuple[int, str, int], int] = {}
+    ends, dropped = scope.dropped_ends, 0
     for row in batches:
         key = (row["segment"], row["topic"], row["partition"])
         gaps: list[Sequence[int]] = msgspec.json.decode(row["skipped"])
-        first[key] = opened[key]
+        first[key] = max(opened[key], scope.starts.get(row["partition"], 0))
+        if row["last_offset"] <= ends.get(row["partition"], -1):
+            dropped += row["planes"]
         last[key] = max(last.get(key, -1), row["last_offset"])
         skipped[key] = skipped.get(key, 0) + sum(b - a + 1 for a, b in gaps)
     journaled = store.rows(
         "SELECT uniqExact(topic, partition, log_offset) AS n FROM ("
         + " UNION ALL ".join(
-            f"SELECT topic, partition, log_offset FROM {t} WHERE {scope.where_rows}" for t in TABLES.values()
+            f"SELECT topic, partition, log_offset FROM {table} "
+            f"WHERE {scope.where_kept if kind is Outcome.PLANE else scope.where_rows}"
+            for kind, table in TABLES.items()
         )
         + ")",
         scope.params,
     )[0]["n"]
     return {
         "deliverable": sum(last[k] - first[k] + 1 - skipped[k] for k in first),
-        "journaled": journaled,
+        "journaled": journaled + dropped,
+        "dropped_planes": dropped,
         "skipped": sum(skipped.values()),
     }
 

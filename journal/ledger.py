@@ -16,6 +16,8 @@ import msgspec
 import numpy as np
 
 from journal import run as runs
+from journal.incident import Bound, incident, note, seen
+from journal.pruned import dropped_sql, pruned
 from journal.refusal import Refusal
 from journal.row import COLUMNS, RAW_MAX, TABLES, Batch, Coded, Rows, rows, table_columns
 from journal.store import JournalAway, JournalRefused, Store
@@ -25,6 +27,7 @@ T = TypeVar("T")
 CONSTRAINT_VIOLATED: Final = 469
 RETRY_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0)  # pauses while ClickHouse is away; the last one repeats
 _KINDS: Final = tuple(Outcome)
+_LAST: Final = (Incident.STOPPED, Incident.ENDED, Incident.HALTED)  # of a session
 # A scan that ends in one of these still counts among its stream's identities.
 _SCAN_REJECTS: Final = (Reject.LANE_NON_FINITE.value, Reject.LANE_ERROR.value, Reject.BLOCK_REFUSED.value)
 _TYPES: Final = {kind: dict(table_columns(kind)) for kind in _KINDS}
@@ -77,6 +80,7 @@ class Ledger:
         self.store, self._run_id, self._reread = store, run_id, reread
         self._revive, self._seam = revive, seam
         self.away_since: float | None = None
+        self._bound = Bound()
 
     def append(self, batch: Batch, polled_at: float, commit: Callable[[dict[int, int]], None]) -> None:
         """Journal a batch; returns when its completion is stored. Waits while ClickHouse is away.
@@ -94,8 +98,22 @@ class Ledger:
         self._seam("after_commit")
 
     def note(self, severity: Severity, code: Incident, detail: str = "") -> None:
-        """Write an incident of the run."""
-        self.insist(lambda store: runs.note(store, self._run_id, severity, code, detail))
+        """Write an incident of the run, unless so many of its code came today that a later row stands for it."""
+        told = incident(self._run_id, severity, code, detail)
+        day = told.at.date()
+        if self._bound.day != day:
+            self._settle()
+            self._bound.begin(day, self.insist(lambda store: seen(store, self._run_id, day)))
+        if code in _LAST:
+            self._settle()
+        row = self._bound.take(told)
+        if row is not None:
+            self.insist(lambda store: note(store, row))
+
+    def _settle(self) -> None:
+        """Write what was only counted so far."""
+        for row in self._bound.held():
+            self.insist(lambda store, row=row: note(store, row))  # type: ignore[misc]
 
     def _insert_outcomes(self, batch: Batch) -> None:
         for kind in (Outcome.DECISION, Outcome.EVALUATION, Outcome.PLANE):
@@ -273,12 +291,16 @@ def audit(store: Store, run_id: str) -> None:
         raise Refusal(
             f"the engine set parts of the journal aside: {names}; fix: restore DIR/engine from a backup, or --new"
         )
+    ends = {partition: each.last_offset for partition, each in pruned(store, run_id).items()}
     for kind in _KINDS:
         name = f"{kind.name.lower()}s"
+        dropped = ends if kind is Outcome.PLANE else {}
         sql = (
             f"SELECT (SELECT sum({name}) FROM violet_batches FINAL WHERE run_id = {{run:String}} "
-            f"AND phase = 'COMPLETE') AS told, (SELECT uniqExact(partition, log_offset) FROM {TABLES[kind]} "
-            "WHERE run_id = {run:String} AND (partition, log_offset) NOT IN (SELECT partition, arrayJoin(range("
+            f"AND phase = 'COMPLETE' AND NOT {dropped_sql(dropped, 'last_offset')}) AS told, "
+            f"(SELECT uniqExact(partition, log_offset) FROM {TABLES[kind]} "
+            f"WHERE NOT {dropped_sql(dropped)} "
+            "AND run_id = {run:String} AND (partition, log_offset) NOT IN (SELECT partition, arrayJoin(range("
             "toUInt64(first_offset), toUInt64(last_offset) + 1)) FROM violet_batches FINAL WHERE run_id = {run:String} "
             "AND phase = 'INTENT' AND (partition, first_offset) NOT IN (SELECT partition, first_offset FROM "
             "violet_batches WHERE run_id = {run:String} AND phase = 'COMPLETE'))) AS there"

@@ -1,18 +1,21 @@
 """Migrations: numbered SQL files, applied in order, checksummed, never edited once applied.
 
-Views are replaced whole whenever their text differs. A journal that is ahead of this code is refused.
-Source: SPEC section 6.
+Views are replaced whole whenever their text differs. A journal that is ahead of this code is refused. Before migrations
+change tables that are there, a backup of them is made: see backup.py. Source: SPEC section 6.
 """
 
 import hashlib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 from typing import Final
 
 from journal.refusal import Refusal
-from journal.store import Store
+from journal.run import now
+from journal.store import JournalRefused, Store
 
+UNKNOWN_TABLE: Final = 60
 _NAME: Final = re.compile(r"(\d{4})__([a-z]+)__([a-z_]+)\.sql")
 _LEDGER: Final = """CREATE TABLE IF NOT EXISTS violet_migrations (
     version UInt32, name String, checksum String, applied_at DateTime64(3, 'UTC') DEFAULT now64(3)
@@ -51,31 +54,36 @@ def views() -> list[Script]:
 
 def pending(store: Store) -> list[Script]:
     """What `migrate` would apply, in order. Raises Refusal where the journal and this code cannot go together."""
-    store.command(_LEDGER)
-    applied = {
-        (int(row["version"]), row["name"]): row["checksum"]
-        for row in store.rows("SELECT version, name, checksum FROM violet_migrations FINAL")
-    }
-    mine = scripts()
-    newer = [name for version, name in applied if version > len(mine)]
-    if newer:
+    applied = _applied(store)
+    mine = {(s.version, s.name): s for s in scripts()}
+    strange = sorted(name for version, name in applied if version and (version, name) not in mine)
+    if strange:
         raise Refusal(
-            f"the journal was written by a newer version (it has {', '.join(sorted(newer))}); "
+            f"the journal was written by a newer version (it has {', '.join(strange)}, which this one does not know); "
             "fix: use that version, or another --data directory"
         )
-    for script in mine:
-        was = applied.get((script.version, script.name))
+    for key, script in mine.items():
+        was = applied.get(key)
         if was is not None and was != script.checksum:
             raise Refusal(
                 f"migration {script.name} was edited after it was applied; fix: restore the file, add a new one"
             )
-    due = [s for s in mine if (s.version, s.name) not in applied]
+    due = [script for key, script in mine.items() if key not in applied]
     return due + [v for v in views() if due or applied.get((0, v.name)) != v.checksum]
 
 
-def migrate(store: Store) -> list[Script]:
-    """Apply what is pending; returns it."""
+def changes(store: Store, due: list[Script]) -> bool:
+    """Whether scripts would change tables that are there: what a backup is for."""
+    return any(s.version for s in due) and any(version for version, _ in _applied(store))
+
+
+def migrate(store: Store, backup: Callable[[str], object]) -> list[Script]:
+    """Apply what is pending; returns it. backup: called with a name before tables that are there are changed."""
     due = pending(store)
+    if changes(store, due):
+        backup(name(due))
+    if due:
+        store.command(_LEDGER)
     for script in due:
         store.command(script.text.rstrip().rstrip(";"))
         store.command(
@@ -83,3 +91,28 @@ def migrate(store: Store) -> list[Script]:
             f"({script.version}, '{script.name}', '{script.checksum}')"
         )
     return due
+
+
+def name(due: list[Script]) -> str:
+    """Name of the backup that is made before these scripts: the first of them and the time."""
+    return f"before-{min(s.version for s in due if s.version):04d}-{now():%Y%m%dT%H%M%S}"
+
+
+def require(store: Store) -> None:
+    """Refuse to read a journal that this code does not know, or that lacks what this code asks for."""
+    due = pending(store)
+    if due:
+        raise Refusal(
+            f"the journal lacks {len(due)} scripts of this version, the first {due[0].name}; "
+            "fix: `violet migrate`, which makes a backup first, or resume the soak, which does so too"
+        )
+
+
+def _applied(store: Store) -> dict[tuple[int, str], str]:
+    try:
+        rows = store.rows("SELECT version, name, checksum FROM violet_migrations FINAL")
+    except JournalRefused as refused:
+        if refused.code != UNKNOWN_TABLE:
+            raise
+        return {}
+    return {(int(row["version"]), row["name"]): row["checksum"] for row in rows}

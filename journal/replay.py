@@ -4,13 +4,15 @@ Rows are the same where kind and row hash are, offset by offset, over what the r
 column and the params. In which columns rows differ, the view `replays` says. Source: SPEC sections 4 and 10.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from journal.gate import Scope, content_hash_sql
+from journal.gate import content_hash_sql
+from journal.pruned import dropped_sql, pruned
 from journal.row import TABLES, row_hash_sql
 from journal.run import Run
+from journal.scope import Scope
 from journal.store import Store
 from lanes.code import Outcome
 
@@ -35,7 +37,9 @@ class Comparison:
 def compare(store: Store, replayed: Run, original: Run) -> Comparison:
     """Every outcome of a replay that ended against the original's of the same offset."""
     ends = {int(p): int(end) - 1 for p, end in replayed.until["ends"].items()}
-    scopes = Scope(original.run_id, ends), Scope(replayed.run_id, ends)
+    starts = {int(p): at for p, at in replayed.start.items()}
+    dropped = pruned(store, original.run_id)
+    scopes = tuple(Scope(r.run_id, ends, starts=starts, dropped=dropped) for r in (original, replayed))
     hashes = [store.rows(content_hash_sql(s), s.params)[0]["content_hash"] or 0 for s in scopes]
     count, first = 0, dict[tuple[int, int], str]()
     for topic, partition, offset, was, became in _differing(store, replayed, scopes):
@@ -60,7 +64,7 @@ def columns(store: Store, replayed: Run) -> dict[str, int]:
 
 
 def _differing(
-    store: Store, replayed: Run, scopes: tuple[Scope, Scope]
+    store: Store, replayed: Run, scopes: Sequence[Scope]
 ) -> Iterator[tuple[str, int, int, list[int], list[int]]]:
     """Topic, partition, offset, and the kinds of outcome there of both, in order."""
     for partition, last in scopes[0].ends.items():
@@ -70,6 +74,7 @@ def _differing(
                 f"SELECT {side} AS side, topic, log_offset, ({kind.value}, {row_hash_sql(kind)}) AS outcome "
                 f"FROM {TABLES[kind]} FINAL WHERE run_id = {{of{side}:String}} AND partition = {{p:UInt32}} "
                 "AND log_offset BETWEEN {a:Int64} AND {b:Int64}"
+                + (f" AND NOT {dropped_sql(scopes[0].dropped_ends)}" if kind is Outcome.PLANE else "")
                 for side in (0, 1)
                 for kind in Outcome
             )

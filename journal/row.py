@@ -32,11 +32,15 @@ RAW_MAX: Final = 65_536  # bytes of a rejected record that are kept
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One stored column: its ClickHouse type and how it enters the row hash (float, int, string, or not at all)."""
+    """One stored column: its ClickHouse type and how it enters the row hash (float, int, string, or not at all).
+
+    sha: the column that holds the SHA-256 of its text, in hex, once retention dropped the text.
+    """
 
     name: str
     type: str
     word: str = ""
+    sha: str = ""
 
 
 def _enum(codes: Any) -> str:
@@ -104,7 +108,7 @@ REJECT: Final = (
     Column("ts_ms", "Int64", "int"),
     Column("bytes", "UInt64", "int"),
     Column("digest", "String", "string"),
-    Column("raw", "String", "string"),
+    Column("raw", "String", "string", sha="raw_sha"),
     Column("detail", "String"),
 )
 COLUMNS: Final[dict[Outcome, tuple[Column, ...]]] = {
@@ -288,7 +292,10 @@ def _word_sql(column: Column) -> str:
         return f"reinterpretAsUInt64({column.name})"
     if column.word == "int":
         return f"reinterpretAsUInt64(toInt64({column.name}))"
-    return f"reinterpretAsUInt64(substring(SHA256({column.name}), 1, 8))"
+    sha = f"SHA256({column.name})"
+    if column.sha:
+        sha = f"if(empty({column.sha}), {sha}, unhex({column.sha}))"
+    return f"reinterpretAsUInt64(substring({sha}, 1, 8))"
 
 
 def _words(values: Values, n: int) -> Words:

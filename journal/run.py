@@ -13,7 +13,6 @@ import msgspec
 
 from journal.refusal import Refusal
 from journal.store import Store
-from lanes.code import Incident, Severity
 
 RUN_TYPES = {
     "run_id": "String",
@@ -47,13 +46,6 @@ SEGMENT_TYPES = {
     "kernels": "String",
     "state": "String",
     "opened_at": "DateTime64(3, 'UTC')",
-}
-INCIDENT_TYPES = {
-    "run_id": "String",
-    "at": "DateTime64(3, 'UTC')",
-    "severity": "Enum8(" + ", ".join(f"'{s.name}' = {s.value}" for s in Severity) + ")",
-    "code": "Enum16(" + ", ".join(f"'{c.name}' = {c.value}" for c in Incident) + ")",
-    "detail": "String",
 }
 
 
@@ -196,13 +188,6 @@ def segments(store: Store, run_id: str) -> list[Segment]:
         )
         for row in store.rows(sql, {"run": run_id})
     ]
-
-
-def note(store: Store, run_id: str, severity: Severity, code: Incident, detail: str = "") -> None:
-    """Write an incident."""
-    row = {"run_id": run_id, "at": now(), "severity": severity.name, "code": code.name, "detail": detail}
-    token = f"{run_id}|{row['at']}|{code}"
-    store.insert("violet_incidents", {n: [v] for n, v in row.items()}, INCIDENT_TYPES, token)
 
 
 def _json(value: Any) -> str:

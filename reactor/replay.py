@@ -10,9 +10,9 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from journal.gate import Scope
 from journal.refusal import Refusal
 from journal.run import Run, Segment, find, segments
+from journal.scope import Scope
 from journal.store import Store
 from lanes.params import PROFILES, Profile, override
 from reactor.kernel import load
@@ -80,12 +80,14 @@ class ReplaySource:
         self._rules = Rules(profile, kernels.kernels)
         self._first = {s.partition: s for s in reversed(opened)}
         self.topic = opened[0].topic
-        self.start = {int(p): at for p, at in run.start.items()}
+        starts = self._records.starts
+        self.start = {int(p): max(at, starts.get(int(p), 0)) for p, at in run.start.items()}
         self.partitions = len(self.start)
         self.warm = run.warm
         self._spans = {
-            p: [(first, last + 1) for _, first, last in spans(store, scope, opened, p)] for p in self.start
-        }  # fmt: skip
+            p: [(max(first, at), last + 1) for _, first, last in spans(store, scope, opened, p) if last >= at]
+            for p, at in self.start.items()
+        }
         self.identity = {
             "kind": "replay",
             "replay_of": run.run_id,

@@ -127,7 +127,7 @@ class Session:
             versions=versions(),
             started_at=runs.now(),
         )
-        self._segment = self._segment_of(run.run_id, 1)
+        self._segment = _segment(self._settings, self.kernels, source.topic, run.run_id, 1)
         self._open(self._segment, "start")
         run = runs.save(self._store, run)  # after its segment: a run that can be found can be resumed
         ledger = self._ledger_of(run.run_id)
@@ -147,13 +147,8 @@ class Session:
         audit(self._store, run.run_id)
         opened = runs.segments(self._store, run.run_id)
         newest = max(opened, key=lambda s: s.segment)
-        mine = self._segment_of(run.run_id, newest.segment)
-        differs = mine.differs(newest)
-        if differs and not soak.new_segment:
-            raise Refusal(
-                f"run {run.run_id} went on with another {'; another '.join(differs)}; "
-                "fix: resume with the same, or --new-segment to go on with these, or --new"
-            )
+        mine = _segment(self._settings, self.kernels, self._source.topic, run.run_id, newest.segment)
+        differs = _differs(self._settings, mine, newest)
         known = positions(self._store, run.run_id)
         starts = {int(p): at for p, at in run.start.items()}
         opens = {s.partition: s.first_offset for s in opened if s.segment == newest.segment}
@@ -302,22 +297,6 @@ class Session:
 
     # -- segments ----------------------------------------------------------------------------------------------------
 
-    def _segment_of(self, run_id: str, number: int) -> Segment:
-        profile = self._settings.profile
-        return Segment(
-            run_id=run_id,
-            segment=number,
-            topic=self._source.topic,
-            partition=0,
-            first_offset=0,
-            cause="",
-            profile=profile.name,
-            params=profile.model_dump_json(),
-            params_hash=profile.hash,
-            code_hash=code_hash(),
-            kernels=self.kernels.hashes,
-        )
-
     def _open(self, segment: Segment, cause: str) -> None:
         opened = [
             replace(segment, cause=cause, partition=p, first_offset=r.position, state=r.state.dump().decode())
@@ -327,6 +306,42 @@ class Session:
 
     def _stands_in(self, lane: str) -> bool:
         return lane not in self.kernels.hashes and getattr(self._settings.profile, lane).enabled and lane != "base"
+
+
+def same_code(settings: Settings, store: Store) -> None:
+    """Refuse what a resume would refuse for its code, params or kernels: asked before a journal is migrated for it."""
+    run = runs.find(store, name=settings.soak.name)
+    if run is not None and run.state != "ENDED" and not settings.soak.new:
+        newest = max(runs.segments(store, run.run_id), key=lambda s: s.segment)
+        _differs(settings, _segment(settings, load(settings.profile), "", run.run_id, newest.segment), newest)
+
+
+def _differs(settings: Settings, mine: Segment, newest: Segment) -> list[str]:
+    """What of the deciding differs, by name. Refuses a difference that nobody asked for."""
+    differs = mine.differs(newest)
+    if differs and not settings.soak.new_segment:
+        raise Refusal(
+            f"run {newest.run_id} went on with another {'; another '.join(differs)}; "
+            "fix: resume with the same, or --new-segment to go on with these, or --new"
+        )
+    return differs
+
+
+def _segment(settings: Settings, kernels: Kernels, topic: str, run_id: str, number: int) -> Segment:
+    profile = settings.profile
+    return Segment(
+        run_id=run_id,
+        segment=number,
+        topic=topic,
+        partition=0,
+        first_offset=0,
+        cause="",
+        profile=profile.name,
+        params=profile.model_dump_json(),
+        params_hash=profile.hash,
+        code_hash=code_hash(),
+        kernels=kernels.hashes,
+    )
 
 
 def _join(chunks: Iterator[Chunk]) -> Chunk:

@@ -52,6 +52,9 @@ class SoakSettings(BaseModel):
     speed: Annotated[str, Field(description="Pace of the archive in event time: max, or 60x.")] = "max"
     batch_size: Annotated[int, Field(ge=1, le=1_000_000, description="Records journaled together at most.")] = 131_072
     flush_ms: Annotated[int, Field(ge=1, le=60_000, description="Journal after this many ms at the latest.")] = 1_000
+    keep_inputs: Annotated[
+        str | None, Field(description="Drop stored planes and reject bytes journaled longer ago, e.g. 30d; else none.")
+    ] = None
     new: Annotated[bool, Field(description="Start another run instead of resuming.")] = False
     new_segment: Annotated[bool, Field(description="Go on with other code, params or kernels as a new segment.")] = (
         False
@@ -86,9 +89,9 @@ class SoakSettings(BaseModel):
             point(value, "until")
         return value
 
-    @field_validator("for_")
+    @field_validator("for_", "keep_inputs")
     @classmethod
-    def _for(cls, value: str | None) -> str | None:
+    def _span(cls, value: str | None) -> str | None:
         if value is not None:
             span_s(value)
         return value

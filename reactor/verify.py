@@ -2,6 +2,7 @@
 
 The records come from the archive or the broker's log where either is there, else from the journal's own stored inputs
 (planes, and of each scan its vel_div, w750, dc_status, asset): then lanes and fan-in alone are proved, and it says so.
+Where retention dropped stored inputs, it begins behind them, from the state of the batch that ends there.
 Source: SPEC section 5.
 """
 
@@ -13,10 +14,13 @@ from typing import Any, Final
 
 import msgspec
 
-from journal.gate import Scope, content_hash_sql, corrupt_batches, figures
+from journal.gate import content_hash_sql, corrupt_batches, figures
+from journal.ledger import identities
+from journal.pruned import pruned
 from journal.refusal import Refusal
 from journal.row import TABLES, Batch, row_hash_sql
 from journal.run import Run, Segment, pick, segments
+from journal.scope import Scope
 from journal.store import Store
 from lanes.code import Outcome, PlaneForm, Reason
 from lanes.params import Profile
@@ -27,7 +31,7 @@ from reactor.position import Ranges, warm
 from reactor.provenance import code_hash
 from reactor.record import MAX_BYTES, Decoder
 from reactor.source import BrokerSource
-from reactor.state import State, fields
+from reactor.state import IDENTITIES, State, fields
 from reactor.step import advance, step
 from reactor.walk import Rules
 
@@ -46,6 +50,7 @@ class Report:
     content_hash: int = 0
     differing: list[str] = field(default_factory=list)
     n_differing: int = 0
+    starts: dict[int, int] = field(default_factory=dict)  # where it begins, in partitions whose first inputs are gone
 
     def differ(self, partition: int, offset: int, words: str) -> None:
         """Count a difference; the first few are named."""
@@ -61,16 +66,18 @@ def verify(
     scope = Scope.of(store, run.run_id)
     report = _recompute(store, run, scope, bootstrap, on_batch)
     found = figures(store, run, scope)
+    stored = store.rows(content_hash_sql(replace(scope, starts=report.starts)), scope.params)[0]["content_hash"] or 0
     corrupt = [
         f"{b['topic']}/{b['partition']} {b['first_offset']}-{b['last_offset']}" for b in corrupt_batches(store, scope)
     ]
-    same = report.n_differing == 0 and f"{report.content_hash:016x}" == found["content_hash"]
+    same = report.n_differing == 0 and report.content_hash == stored
     sound = same and not (found["lost"] or found["doubled"] or corrupt)
     return {
         "run_id": run.run_id,
         "verdict": "PASS" if sound else "FAIL",
         "recomputed_from": report.source,
         "recomputed": report.recomputed,
+        "recomputed_behind": {str(p): at - 1 for p, at in report.starts.items()},
         "by_other_code": [s.segment for s in segments(store, run.run_id) if s.code_hash != code_hash()],
         "recomputed_hash": f"{report.content_hash:016x}",
         "identical": same,
@@ -85,14 +92,17 @@ def verify(
 def _recompute(store: Store, run: Run, scope: Scope, bootstrap: str | None, on_batch: Callable[[int], None]) -> Report:
     opened = segments(store, run.run_id)
     found = records(store, run, bootstrap, whole=any(segment.kernels for segment in opened))
-    report = Report(found.words)
+    report = Report(found.words, starts=dict(found.starts))
     for partition in map(int, run.start):
         state, decoder = None, Decoder()
+        begin = found.starts.get(partition, 0)
         for segment, first, last in spans(store, scope, opened, partition):
+            if last < begin:
+                continue
             rules = _rules(segment)
             if state is None:
                 state = found.state(segment, run.warm, rules)
-            for chunk in found.ranges(partition, first, last + 1):
+            for chunk in found.ranges(partition, max(first, begin), last + 1):
                 batch = step(
                     state,
                     chunk,
@@ -102,7 +112,7 @@ def _recompute(store: Store, run: Run, scope: Scope, bootstrap: str | None, on_b
                     segment=segment.segment,
                     expected=chunk.offsets[0],
                 )
-                _compare(store, run, batch, report)
+                _compare(store, run, batch, report, scope.dropped_ends.get(partition, -1))
                 on_batch(report.recomputed)
     return report
 
@@ -111,13 +121,15 @@ def _recompute(store: Store, run: Run, scope: Scope, bootstrap: str | None, on_b
 class Records:
     """A run's records, to be read again.
 
-    words: from where. lows: first offsets of its partitions there; none where only its stored inputs are left.
+    words: from where. lows: first offsets of its partitions there; none where only its stored inputs are left. starts:
+    where in a partition they begin, if not at the run's start; kept: the state there, of stored inputs.
     """
 
     words: str
     ranges: Ranges
     lows: Mapping[int, int]
-    repeated: Callable[[int], list[Identity]] = lambda partition: []  # scans before the run that it shows as repeats
+    starts: Mapping[int, int] = field(default_factory=dict)
+    kept: Callable[[Segment], State] | None = None
     close: Callable[[], None] = lambda: None
 
     @property
@@ -126,10 +138,10 @@ class Records:
         return not self.lows
 
     def state(self, segment: Segment, warmth: str, rules: Rules) -> State:
-        """The state before a run's first offset of a partition: as it was stored, with the identities before it."""
+        """The state before the first of a partition's records: as it was stored, with the identities before it."""
+        if self.kept is not None:
+            return self.kept(segment)
         partition, start, low = segment.partition, segment.first_offset, self.lows.get(segment.partition, 0)
-        if self.stored:
-            return State.load(segment.state.encode(), self.repeated(partition))
         before = State()
         if warmth == "EXACT":
             decoder = Decoder()
@@ -138,6 +150,16 @@ class Records:
         else:
             before, _ = warm(self.ranges, partition, low, start, rules)
         return State.load(segment.state.encode(), before.identities())
+
+
+def _behind(store: Store, run: Run, partition: int, last: int) -> State:
+    """The state after the batch that ends at an offset, as a resume would have it."""
+    row = store.rows(
+        "SELECT state FROM violet_batches FINAL WHERE run_id = {run:String} AND phase = 'COMPLETE' "
+        "AND partition = {p:UInt32} AND last_offset = {last:Int64}",
+        {"run": run.run_id, "p": partition, "last": last},
+    )[0]
+    return State.load(row["state"].encode(), identities(store, run.run_id, partition, last, IDENTITIES))
 
 
 def records(store: Store, run: Run, bootstrap: str | None, *, whole: bool) -> Records:
@@ -173,7 +195,21 @@ def records(store: Store, run: Run, bootstrap: str | None, *, whole: bool) -> Re
             "again; fix: bring its archive back, or --bootstrap-servers with its topic"
         )
     words = "stored inputs (lanes and fan-in; prices and irp are not stored)"
-    return Records(words, stored_inputs(store, run), {}, lambda partition: _repeated(store, run, partition))
+    dropped = pruned(store, run.run_id)
+    if dropped:
+        words += "; behind what retention dropped: " + ", ".join(
+            f"partition {each.partition} offset {each.last_offset}, journaled before {each.up_to:%Y-%m-%d %H:%M:%S}"
+            for each in dropped.values()
+        )
+
+    def kept(segment: Segment) -> State:
+        partition = segment.partition
+        if partition in dropped:
+            return _behind(store, run, partition, dropped[partition].last_offset)
+        return State.load(segment.state.encode(), _repeated(store, run, partition))
+
+    starts = {partition: each.last_offset + 1 for partition, each in dropped.items()}
+    return Records(words, stored_inputs(store, run), {}, starts, kept)
 
 
 def spans(store: Store, scope: Scope, opened: list[Segment], partition: int) -> Iterator[tuple[Segment, int, int]]:
@@ -202,8 +238,8 @@ def _rules(segment: Segment) -> Rules:
     return Rules(profile, kernels.kernels)
 
 
-def _compare(store: Store, run: Run, batch: Batch, report: Report) -> None:
-    """Rows of a recomputed batch against the stored rows of its offsets."""
+def _compare(store: Store, run: Run, batch: Batch, report: Report, dropped: int) -> None:
+    """Rows of a recomputed batch against the stored rows of its offsets; planes are dropped up to `dropped`."""
     stored: dict[int, tuple[int, int]] = {}
     for kind in Outcome:
         sql = (
@@ -224,6 +260,8 @@ def _compare(store: Store, run: Run, batch: Batch, report: Report) -> None:
         for offset, row_hash in zip(rows.offsets.tolist(), rows.hashes.tolist(), strict=True):
             report.recomputed += 1
             was = stored.pop(offset, None)
+            if was is None and kind is Outcome.PLANE and offset <= dropped:
+                continue
             if was is None:
                 report.differ(batch.partition, offset, f"no outcome, recomputed a {kind.name.lower()}")
             elif was != (kind, row_hash):

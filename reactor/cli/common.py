@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from journal.engine.owner import Address, running
+from journal.migrate import require
 from journal.refusal import Refusal
 from journal.store import Store, connect
 
@@ -55,18 +56,24 @@ run_argument = click.argument("run_id", metavar="[RUN]", required=False)
 
 
 @contextmanager
-def journal(data: Path) -> Iterator[Store]:
+def journal(data: Path, *, current: bool = True) -> Iterator[Store]:
     """The journal: the server of --config, or the directory's, through its running engine or one started for the time.
 
-    Never made here.
+    Never made here. current: refuses where its tables are not those of this version.
     """
     remote = getattr(click.get_current_context().obj, "journal", None)
     if remote is not None and remote.url is not None:
-        yield connect(Address(remote.url, remote.user, remote.password.get_secret_value()))
+        store = connect(Address(remote.url, remote.user, remote.password.get_secret_value()))
+        if current:
+            require(store)
+        yield store
         return
     require_journal(data)
     with running(data) as address:
-        yield connect(address)
+        store = connect(address)
+        if current:
+            require(store)
+        yield store
 
 
 def require_journal(data: Path) -> None:

@@ -7,6 +7,7 @@ import click
 
 from journal import run as runs
 from journal.gate import ENDED_EARLY
+from journal.incident import incident, note
 from journal.lock import Lock
 from journal.refusal import Refusal
 from lanes.code import Incident, Severity
@@ -27,7 +28,7 @@ def command(data: Path, name: str, as_json: bool) -> None:
             raise Refusal(f"run {run.run_id} is Ended already; fix: nothing to do")
         with Lock.acquire(data / "locks" / f"soak-{name}.lock"):
             runs.save(store, replace(run, state="ENDED", reason=ENDED_EARLY))
-            runs.note(store, run.run_id, Severity.INFO, Incident.ENDED, "by violet end")
+            note(store, incident(run.run_id, Severity.INFO, Incident.ENDED, "by violet end"))
     if as_json:
         print_json({"run_id": run.run_id, "state": "ENDED"})
     else:

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from journal import run as runs
+from journal.pruned import pruned
 from journal.refusal import Refusal
 from journal.store import Store
 from reactor.cli.common import data_option, journal, json_option, out, print_json
@@ -35,8 +36,15 @@ def command(what: str, data: Path, stream: str | None, run_id: str | None, parti
         found = _at(store, run.run_id, partition, int(number)) if what.startswith("@") else None
         found = found or ([] if what.startswith("@") else _scans(store, run.run_id, int(number), stream))
         if not found:
-            raise Refusal(f"run {run.run_id} has no outcome for {what}; fix: look the id up with `violet sql`")
-        results = [_waterfall(row) | {"planes": _planes(store, row)} if "leverage" in row else row for row in found]
+            dropped = "" if what[0] != "@" else _dropped(store, run.run_id, partition, int(number))
+            raise Refusal(f"run {run.run_id} has no outcome for {what}{dropped}; fix: look the id up with `violet sql`")
+        gone = {partition: each.last_offset for partition, each in pruned(store, run.run_id).items()}
+        results = [
+            _waterfall(row) | {"planes": _planes(store, row), "planes_dropped_up_to": gone.get(row["partition"])}
+            if "leverage" in row
+            else row
+            for row in found
+        ]
     if as_json:
         print_json(results if len(results) > 1 else results[0])
         return
@@ -66,6 +74,12 @@ def _at(store: Store, run_id: str, partition: int, offset: int) -> list[dict[str
         for outcome in ("decision", "evaluation", "plane", "reject")
         for row in store.rows(f"SELECT {_COLUMNS.get(outcome, '*')} FROM {outcome}s WHERE {where}", params)
     ]
+
+
+def _dropped(store: Store, run_id: str, partition: int, offset: int) -> str:
+    """Words for a plane that retention may have taken."""
+    end = pruned(store, run_id).get(partition)
+    return f" (planes up to offset {end.last_offset} were dropped by age)" if end and offset <= end.last_offset else ""
 
 
 def _planes(store: Store, row: dict[str, Any]) -> list[dict[str, Any]]:
@@ -120,6 +134,8 @@ def _print(row: dict[str, Any]) -> None:
     out.print(f"    {'leverage':>10}  {row['leverage_fanin']!r}, sc_mult {row['sc_mult']!r} -> {row['leverage']!r}")
     sized = f"({row['capital_usd']!r} * {row['fraction']!r}) * leverage = {row['notional_usd']!r} USD"
     out.print(f"    {'notional':>10}  {sized}, {row['notional_fraction']!r} of capital")
+    if row["planes_dropped_up_to"] is not None:
+        out.print(f"  planes up to offset {row['planes_dropped_up_to']} were dropped by age", style="dim")
     for plane in row["planes"]:
         seen = f"age {plane['age_s']:g} s, offset {plane['at_offset']}"
         out.print(f"  plane {plane['name']:>8}  {plane['value']}  {seen}", style="dim")

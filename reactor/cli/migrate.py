@@ -1,25 +1,49 @@
-"""`violet migrate`: bring the journal's tables and views up to this version."""
+"""`violet migrate`: bring the journal's tables and views up to this version, a backup first."""
 
 from pathlib import Path
 
 import click
 
+from journal import backup
 from journal.lock import Lock
-from journal.migrate import migrate, pending
+from journal.migrate import changes, migrate, name, pending
 from reactor.cli.common import data_option, journal, json_option, out, print_json
 
 
 @click.command("migrate")
 @data_option
-@click.option("--dry-run", is_flag=True, help="Print the statements; apply nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the statements and the backup's name; apply nothing.")
+@click.option("--without-backup", is_flag=True, help="Make no backup first: you have one.")
 @json_option
-def command(data: Path, dry_run: bool, as_json: bool) -> None:
-    """Apply the migrations that a journal lacks, in order, each checked against its checksum."""
-    with journal(data) as store, Lock.acquire(data / "locks" / "migrate.lock"):
-        due = pending(store) if dry_run else migrate(store)
+def command(data: Path, dry_run: bool, without_backup: bool, as_json: bool) -> None:
+    """Apply the migrations that a journal lacks, in order, each checked against its checksum.
+
+    Where they change tables that are there, DIR/engine is kept in DIR/backups first, the last three times; a server is
+    told to BACKUP. A soak does the same when it starts.
+    """
+    made: list[str] = []
+    server = getattr(click.get_current_context().obj, "journal", None)
+
+    def keep(title: str) -> None:
+        if server is None or server.url is None:
+            backup.alone(data)
+        if not without_backup:
+            made.append(title)
+            if server is not None and server.url is not None:
+                backup.remote(store, title)
+            else:
+                backup.link(data, title)
+
+    with journal(data, current=False) as store, Lock.acquire(data / "locks" / "migrate.lock"):
+        due = pending(store) if dry_run else migrate(store, keep)
+        if dry_run and not without_backup and changes(store, due):
+            made.append(name(due))
     if as_json:
-        print_json({"dry_run": dry_run, "scripts": [{"name": s.name, "checksum": s.checksum} for s in due]})
+        scripts = [{"name": s.name, "checksum": s.checksum} for s in due]
+        print_json({"dry_run": dry_run, "backup": made[0] if made else None, "scripts": scripts})
         return
+    for title in made:
+        out.print(f"{'would keep' if dry_run else 'kept'} the journal as it was: backup {title}")
     for script in due:
         out.print(f"{'would apply' if dry_run else 'applied'} {script.name} ({script.checksum})")
         if dry_run:

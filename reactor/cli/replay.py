@@ -69,6 +69,7 @@ def run(run_id: str, data: Path, remote: JournalSettings, asked: Mapping[str, An
     require_journal(data)
     with ExitStack() as stack:
         journal = Journal(data, remote, stack)
+        migrate(journal.store, journal.backup)
         original = runs.pick(journal.store, run_id)
         profile = replays.params(journal.store, original, asked["profile"], asked["assignments"])
         flags = {
@@ -82,7 +83,6 @@ def run(run_id: str, data: Path, remote: JournalSettings, asked: Mapping[str, An
         replays.refuse_taken(journal.store, settings, original)
         source = replays.ReplaySource(journal.store, original, asked["bootstrap_servers"], profile)
         stack.callback(source.close)
-        migrate(journal.store)
         session = replays.Replay(
             settings, journal.store, source,
             lambda run_id: Ledger(journal.store, run_id, partial(reread, source), revive=journal.revive),

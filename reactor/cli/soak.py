@@ -14,8 +14,10 @@ from typing import Any, Final, Self
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from journal import backup
 from journal.engine.owner import Address, ensure
 from journal.gate import EXIT, HOLD, summary
+from journal.health import DISK_DEGRADED, DISK_HALT
 from journal.ledger import Ledger
 from journal.lock import Lock
 from journal.migrate import migrate
@@ -28,16 +30,15 @@ from reactor import session as sessions
 from reactor.cli.common import err, json_option, out, print_json
 from reactor.log.kafka import BrokerFailed, LogGap
 from reactor.market.seeded import write_market
-from reactor.settings import JournalSettings, Settings, SoakSettings, load
+from reactor.settings import JournalSettings, Settings, SoakSettings, load, span_s
 from reactor.source import ArchiveSource, BrokerSource, Source, reread
+from reactor.upkeep import Upkeep
 
 MARKET: Final = "market.jsonl.zst"
 MARKET_SEED: Final = 20260614
 MARKET_SCANS: Final = 21_600  # 15 days of minutes
 WATCH_S: Final = 5.0
 AWAY_S: Final = 10.0
-DISK_DEGRADED: Final = 0.85
-DISK_HALT: Final = 0.92
 
 
 def _options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -80,7 +81,12 @@ def run(settings: Settings, as_json: bool, seam: Callable[[str], None] = lambda 
         stack.enter_context(Lock.acquire(data / "locks" / f"soak-{soak.name}.lock"))
         stop = Stop()
         journal = Journal(data, settings.journal, stack)
-        migrate(journal.store)
+
+        def backup_first(name: str) -> None:
+            sessions.same_code(settings, journal.store)  # what the soak would refuse after them is refused before them
+            journal.backup(name)
+
+        migrate(journal.store, backup_first)
         source = given or _market(settings)
         session = sessions.Session(
             settings, journal.store, source,
@@ -96,7 +102,9 @@ def run(settings: Settings, as_json: bool, seam: Callable[[str], None] = lambda 
 
 def attend(session: sessions.Session, source: Source, stop: "Stop", soak: SoakSettings) -> dict[str, Any]:
     """Read a session to its end or until told to stop, under a progress bar; the run's summary."""
-    watch = _Watch(stop, source, session.ledger, soak.data)
+    keep_s = span_s(soak.keep_inputs) if soak.keep_inputs else None
+    upkeep = Upkeep(session.ledger, session.run, keep_s, lambda words: err.print(words, style="dim"))
+    watch = _Watch(stop, source, session.ledger, soak.data, upkeep)
     try:
         with _Bar(soak.name) as bar:
             session.read(watch, sessions.Progress(bar.expect, bar.batch))
@@ -149,6 +157,14 @@ class Journal:
         except Refusal:
             return None
 
+    def backup(self, name: str) -> None:
+        """Keep the journal as it is before migrations change it."""
+        if self._remote.url is not None:
+            backup.remote(self.store, name)
+        else:
+            backup.alone(self._data)
+            err.print(f"the journal is migrated; as it was it stays in {backup.link(self._data, name)}")
+
     def _connect(self) -> Store:
         if self._remote.url is not None:
             return connect(Address(self._remote.url, self._remote.user, self._remote.password.get_secret_value()))
@@ -178,10 +194,10 @@ class _DiskFull(Exception):
 
 
 class _Watch:
-    """Asked between polls: whether to stop. Sees to feeder, broker and disk, and notes when the mode changes."""
+    """Asked between polls: whether to stop. Sees to feeder, broker, disk and upkeep; notes a change of mode."""
 
-    def __init__(self, stop: Stop, source: Source, ledger: Ledger, data: Path) -> None:
-        self._stop, self._source, self._ledger, self._data = stop, source, ledger, data
+    def __init__(self, stop: Stop, source: Source, ledger: Ledger, data: Path, upkeep: Upkeep) -> None:
+        self._stop, self._source, self._ledger, self._data, self._upkeep = stop, source, ledger, data, upkeep
         self._next = 0.0
         self._degraded = False
 
@@ -190,6 +206,7 @@ class _Watch:
             self._next = now + WATCH_S
             self._source.check()
             self._disk()
+            self._upkeep()
         if (outage_s := self._source.take_outage()) is not None:
             self._ledger.note(Severity.WARN, Incident.BROKER_AWAY, f"the broker was away for {outage_s:.1f} s")
         return self._stop.asked

@@ -1,48 +1,137 @@
-"""`violet status`: where each run of a directory stands."""
+"""`violet status`: where the soaks of a directory stand, readable in five seconds; its exit code is a health check."""
 
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
+from rich.live import Live
+from rich.text import Text
 
-from journal.lock import held
-from journal.store import Store
-from reactor.cli.common import data_option, journal, json_option, show
+from journal import run as runs
+from journal.health import EXIT, FAILING, HEALTHY, health, newest
+from journal.lock import held, soak_lock
+from journal.refusal import Refusal
+from journal.run import Run
+from journal.store import JournalAway, Store
+from reactor.cli.common import data_option, err, journal, json_option, out, print_json
+
+EVERY_S: Final = 2.0
+_STYLE: Final = {HEALTHY: "bold green", FAILING: "bold red"}
 
 
 @click.command("status")
+@click.argument("run_id", metavar="[RUN]", required=False)
 @data_option
+@click.option("--name", help="Only the soak of this name.")
+@click.option("--watch", is_flag=True, help=f"Look again every {EVERY_S:.0f} s, until Ctrl-C.")
 @json_option
-def command(data: Path, as_json: bool) -> None:
-    """Where the runs of a directory stand, newest first. Exit code 0 where the newest is sound, 1 where it is not."""
-    with journal(data) as store:
-        rows = [_row(store, run, data) for run in store.rows("SELECT * FROM runs ORDER BY started_at DESC LIMIT 20")]
-    show(rows, as_json, str(data))
-    raise SystemExit(0 if rows and rows[0]["healthy"] else 1)
+def command(run_id: str | None, data: Path, name: str | None, watch: bool, as_json: bool) -> None:
+    """Where the newest run of each soak stands, the newest first, or one RUN.
+
+    Exit code, of the first that is shown: 0 healthy, 1 failing (HALTED, an incident of level error, lost, doubled or
+    corrupt rows, verdict FAIL, disk over 92 %), 2 not sure (stopped, interrupted, DEGRADED, silent, a share of the gate
+    below its bound, nothing there), 3 no answer.
+    """
+    rows: list[dict[str, Any]] = []
+    if not watch:
+        with journal(data) as store:
+            rows = _rows(store, data, run_id, name)
+        _show(rows, as_json)
+    else:
+        try:
+            with Live(console=out, auto_refresh=False, screen=False) as live:
+                while True:
+                    rows = _look(data, run_id, name, rows, None if as_json else live)
+                    time.sleep(EVERY_S)
+        except KeyboardInterrupt:
+            pass
+    raise SystemExit(EXIT[rows[0]["health"]] if rows else 2)
 
 
-def _row(store: Store, run: dict[str, Any], data: Path) -> dict[str, Any]:
-    params = {"run": run["run_id"]}
-    counts = store.rows(
-        "SELECT sum(decisions) AS decisions, sum(evaluations) AS evaluations, sum(planes) AS planes, "
-        "sum(rejects) AS rejects, max(written_at) AS last_batch, count() AS batches, "
-        "round(quantileExact(0.99)(latency_ms)) AS latency_ms_p99 FROM batches WHERE run_id = {run:String}",
-        params,
-    )[0]
-    last = store.rows(
-        "SELECT max(ts) AS last_scan FROM (SELECT ts FROM decisions WHERE run_id = {run:String} "
-        "UNION ALL SELECT ts FROM evaluations WHERE run_id = {run:String})",
-        params,
-    )[0]
-    errors = store.rows(
-        "SELECT count() AS n FROM incidents WHERE run_id = {run:String} AND severity = 'ERROR'", params
-    )[0]["n"]
-    holder = held(data / "locks" / f"soak-{run['name']}.lock")
-    alive = holder is not None and run["state"] == "RUNNING"
-    state = run["state"] if run["state"] != "RUNNING" or alive else "INTERRUPTED"
-    return {
-        "run_id": run["run_id"], "name": run["name"], "state": state, "reason": run["reason"],
-        "trading_mode": run["trading_mode"], "is_trading_allowed": bool(run["is_trading_allowed"]),
-        "profile": run["profile"], **counts, **last, "error_incidents": errors,
-        "healthy": errors == 0 and state in ("RUNNING", "STOPPED", "ENDED"),
-    }  # fmt: skip
+def _look(data: Path, run_id: str | None, name: str | None, rows: list[dict[str, Any]], live: Live | None) -> Any:
+    """One look of --watch. An engine that goes with its soak is no end: the next look finds or starts another."""
+    try:
+        with journal(data) as store:
+            rows = _rows(store, data, run_id, name)
+    except JournalAway as away:
+        err.print(f"the journal does not answer ({away})"[:200], style="yellow")
+        return rows
+    if live is None:
+        print_json(rows)
+    else:
+        live.update(_text(rows), refresh=True)
+    return rows
+
+
+def _rows(store: Store, data: Path, run_id: str | None, name: str | None) -> list[dict[str, Any]]:
+    """Health of the runs that are asked for."""
+    if run_id is not None:
+        chosen = [runs.pick(store, run_id)]
+    else:
+        chosen = [run for run in newest(store) if name in (None, run.name)]
+        if name is not None and not chosen:
+            raise Refusal(f"--name {name}: no soak of that name in {data}; fix: `violet status` lists them")
+    return [health(store, run, data, alive=_alive(run, data), at=runs.now()) for run in chosen]
+
+
+def _alive(run: Run, data: Path) -> bool:
+    return held(soak_lock(data, run.name)) is not None
+
+
+def _show(rows: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        print_json(rows)
+    else:
+        out.print(_text(rows))
+
+
+def _text(rows: list[dict[str, Any]]) -> Text:
+    """A block of a few lines a run, what matters first."""
+    text = Text()
+    for row in rows:
+        words = f"{row['name']}  {row['mode']} for {_span(row['mode_s'])} (since {row['since']:%Y-%m-%d %H:%M:%S} UTC)"
+        text.append(f"{row['health']:<9}", _STYLE.get(row["health"], "bold yellow")).append(f"  {words}\n")
+        for why in row["why"]:
+            text.append(f"           ! {why}\n", "yellow")
+        last = f"{row['last_scan']:%Y-%m-%d %H:%M:%S} UTC" if row["last_scan"] else "none yet"
+        integrity = " ".join(f"{name} {_n(row[name])}" for name in ("lost", "doubled", "corrupt"))
+        shares = ", ".join(f"{name} {_share(row[name])}" for name in ("coverage", "time_coverage"))
+        disk = (
+            f"{_share(row['disk_used'])} full, journal {row['journal_bytes'] / 2**20:.1f} MiB in {row['parts']} parts"
+        )
+        so_far = "" if row["state"] == "ENDED" else " so far"
+        behind = "unknown" if row["lag_records"] is None else f"{row['lag_records']} records"
+        outcomes = ", ".join(f"{row[name]} {name}" for name in ("decisions", "evaluations", "planes", "rejects"))
+        for label, value in (
+            ("last scan", f"{last}, journaled {_span(row['silence_s'])} ago"),
+            ("lag", f"{behind}; batch p99 {_n(row['latency_ms_p99'])} ms, event time {_span(row['drift_s'])} behind"),
+            ("outcomes", f"{outcomes}; {shares}"),
+            ("integrity", f"{integrity} orders 0; {row['error_incidents']} errors, {row['warnings']} warnings"),
+            ("disk", disk),
+            ("verdict", f"{row['verdict']}{so_far}{row['held'] and ' (' + row['held'] + ')'}; {row['profile']}, DARK"),
+            ("run", f"{row['run_id']}{row['reason'] and ' (' + row['reason'] + ')'}"),
+        ):
+            text.append(f"{label:>11}  {value}\n")
+    return text if rows else Text("no run yet\n")
+
+
+def _n(value: float | None) -> str:
+    return "?" if value is None else f"{value:g}"
+
+
+def _share(value: float | None) -> str:
+    return "?" if value is None else f"{value:.1%}"
+
+
+def _span(seconds: float | None) -> str:
+    """Seconds in the largest two units that people use."""
+    if seconds is None:
+        return "?"
+    whole = int(seconds)
+    days, hours, minutes = whole // 86_400, whole // 3_600 % 24, whole // 60 % 60
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {whole % 60} s" if minutes else f"{seconds:.1f} s"

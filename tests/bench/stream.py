@@ -181,7 +181,7 @@ def _plain(bootstrap: str, topic: str, records: int, store: Store, struct: type[
 
 def violet(bootstrap: str, topic: str, records: int, store: Store) -> int:
     """The product's own loop: the same objects that `violet soak` puts together."""
-    migrate(store)
+    migrate(store, lambda name: None)
     log = KafkaLog(bootstrap, topic, "bench-shadow")
     soak, rows = SoakSettings(), 0
 

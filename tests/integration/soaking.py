@@ -9,6 +9,7 @@ import io
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -183,6 +184,17 @@ def ended(process, timeout_s=60):
         out, err = process.communicate()
         raise AssertionError(f"did not end within {timeout_s} s: {err[-2000:]}") from None
     return Said(process.returncode, out, err)
+
+
+def another_version(folder, migration=None):
+    """A copy of the packages with other code that decides, and a migration more: NAME.sql -> text. Compiled code comes along."""
+    for package in ("lanes", "journal", "reactor", "sql"):
+        shutil.copytree(ROOT / package, folder / package)
+    with (folder / "reactor/select.py").open("a", encoding="utf-8") as file:
+        file.write(f"# {folder.name}: decides alike, and yet is another version\n")
+    for name, text in (migration or {}).items():
+        (folder / "sql" / name).write_text(text, "utf-8")
+    return {"PYTHONPATH": str(folder)}
 
 
 class Zygote:

@@ -93,9 +93,10 @@ def test_a_changed_archive_is_not_taken_for_the_one_that_was_read(journal, mixed
 
 def test_every_command_about_a_run_answers(journal, proved):
     (run,) = [row for row in journal.violet("status", "--json").json if row["run_id"] == proved.run_id]
-    assert (run["state"], run["healthy"], run["decisions"], run["trading_mode"]) == (
+    assert (run["state"], run["health"], run["short"], run["decisions"], run["trading_mode"]) == (
         "ENDED",
-        True,
+        "NOT SURE",
+        ["rejects"],
         proved.summary["decisions"],
         "DARK",
     )

@@ -1,0 +1,62 @@
+"""What retention dropped of a run: its stored inputs up to an offset of each partition.
+
+Every count of planes and every hash over a reject's bytes asks here first, so that what was dropped on purpose is not
+taken for lost. Source: SPEC section 6; issue "a soak in the real world", part 2.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from journal.store import Store
+
+PRUNED_TYPES: Final = {
+    "run_id": "String",
+    "topic": "LowCardinality(String)",
+    "partition": "UInt32",
+    "last_offset": "Int64",
+    "up_to": "DateTime64(3, 'UTC')",
+    "planes": "UInt64",
+    "rejects": "UInt64",
+    "at": "DateTime64(3, 'UTC')",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """One partition: planes and reject bytes up to `last_offset` are gone, all of them journaled before `up_to`."""
+
+    topic: str
+    partition: int
+    last_offset: int
+    up_to: datetime
+    planes: int
+    rejects: int
+
+
+def pruned(store: Store, run_id: str) -> dict[int, Pruned]:
+    """The last pruning of each partition, with the sums of all before it."""
+    rows = store.rows(
+        "SELECT topic, partition, max(last_offset) AS last, argMax(up_to, last_offset) AS up_to_at, "
+        "sum(planes) AS n_planes, sum(rejects) AS n_rejects FROM violet_pruned FINAL WHERE run_id = {run:String} "
+        "GROUP BY topic, partition ORDER BY partition",
+        {"run": run_id},
+    )
+    return {
+        row["partition"]: Pruned(
+            row["topic"], row["partition"], row["last"], utc(row["up_to_at"]), row["n_planes"], row["n_rejects"]
+        )
+        for row in rows
+    }
+
+
+def dropped_sql(ends: Mapping[int, int], offset: str = "log_offset") -> str:
+    """Condition that holds where an offset's inputs were dropped."""
+    places = [f"(partition = {partition} AND {offset} <= {end})" for partition, end in sorted(ends.items())]
+    return f"({' OR '.join(places) or 'false'})"
+
+
+def utc(at: datetime) -> datetime:
+    """A time as the driver gives it, which leaves UTC out."""
+    return at if at.tzinfo else at.replace(tzinfo=UTC)

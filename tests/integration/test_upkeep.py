@@ -1,0 +1,176 @@
+"""What a soak of weeks says of itself: a line a day, a bounded log of incidents, a status that a watchdog can trust."""
+
+import json
+import signal
+import time
+from datetime import timedelta
+
+import pytest
+
+from journal.day import close, due
+from journal.incident import FULL
+from journal.ledger import Ledger
+from journal.run import find, now
+from lanes.code import Incident, Severity
+from reactor.upkeep import Upkeep
+from tests.integration import records
+from tests.integration.soaking import Topic, ended, interrupted, produce, until
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    return records.write(tmp_path_factory.mktemp("archive") / "plain.jsonl", records.plain(400))
+
+
+@pytest.fixture(scope="module")
+def calm(journal, archive):
+    return journal.soak(scans=archive, batch_size=110, name="calm")
+
+
+def test_each_day_has_one_line_and_they_add_up_to_the_run(journal, calm):
+    """Batches of three days, as if the soak had been on for so long, and away on the third."""
+    base, shift = "three-days", "written_at - INTERVAL if(last_offset < 200, 3, 2) DAY"
+    for table in ("runs", "segments", "batches", "decisions", "evaluations", "planes"):
+        changed = {"runs": ", started_at - INTERVAL 3 DAY AS started_at", "batches": f", {shift} AS written_at"}.get(
+            table, ""
+        )
+        journal.store.command(
+            f"INSERT INTO violet_{table} SELECT * REPLACE ('{base}' AS run_id{changed}) FROM violet_{table} WHERE violet_{table}.run_id = {{run:String}}",
+            {"run": calm.run_id},
+        )  # fmt: skip
+    run, today = find(journal.store, run_id=base), now().date()
+    at = now()
+    assert due(journal.store, run, at) == [today - 3 * DAY, today - 2 * DAY, today - DAY]
+    lines = close(journal.store, run, at)
+    assert close(journal.store, run, at) == []
+    rows = journal.rows(
+        "SELECT day, verdict, held, records, decisions, lost, doubled, corrupt, first_offsets, last_offsets, disk_bytes FROM days WHERE run_id = 'three-days' ORDER BY day"
+    )
+    assert [row["day"] for row in rows] == [today - 3 * DAY, today - 2 * DAY, today - DAY]
+    assert [(row["first_offsets"], row["last_offsets"]) for row in rows] == [
+        ({0: 0}, {0: 109}),
+        ({0: 110}, {0: 439}),
+        ({}, {}),
+    ]
+    assert sum(row["records"] for row in rows) == calm.summary["records"]
+    assert sum(row["decisions"] for row in rows) == calm.summary["decisions"]
+    assert [(row["lost"], row["doubled"], row["corrupt"]) for row in rows] == [(0, 0, 0)] * 3
+    assert [row["verdict"] for row in rows] == ["HOLD", "PASS", "HOLD"]  # of 100 scans too few decide; none came
+    assert rows[2]["held"] == "nothing was journaled"
+    assert rows[0]["disk_bytes"] > 0
+    assert "PASS: 300 scans" in str(lines[1])
+    (seen,) = journal.violet("status", base, "--json").json
+    assert (seen["days"], seen["lost"], seen["verdict"]) == (3, 0, "HOLD")
+
+
+def test_a_day_names_what_was_lost_on_it_and_on_no_other(journal, calm):
+    run = find(journal.store, run_id="three-days")
+    journal.store.command("ALTER TABLE violet_days DELETE WHERE run_id = 'three-days' SETTINGS mutations_sync = 2")
+    journal.store.command(
+        "ALTER TABLE violet_decisions DELETE WHERE run_id = 'three-days' AND log_offset IN (SELECT max(log_offset) FROM violet_decisions WHERE run_id = 'three-days') SETTINGS mutations_sync = 2"
+    )
+    lines = {each.day: each for each in close(journal.store, run, now())}
+    today = now().date()
+    assert [(lines[today - n * DAY].verdict, lines[today - n * DAY].figures["lost"]) for n in (3, 2, 1)] == [
+        ("HOLD", 0),
+        ("FAIL", 1),
+        ("HOLD", 0),
+    ]
+    said = journal.violet("status", "three-days", "--json")
+    assert (said.code, said.json[0]["health"], said.json[0]["lost"]) == (1, "FAILING", 1)
+    assert journal.violet("gate", "three-days").code == 1
+
+
+def test_a_soak_closes_the_day_once_and_says_so(journal, calm):
+    clock = [now()]
+    said = []
+    upkeep = Upkeep(Ledger(journal.store, calm.run_id), journal.run("calm"), None, said.append, lambda: clock[0])
+    upkeep()
+    assert said == []
+    clock[0] += DAY
+    upkeep()
+    upkeep()
+    assert len(said) == 1
+    assert said[0].startswith(f"{now().date()} PASS: 400 scans")
+
+
+def test_an_outage_that_flaps_for_weeks_writes_few_rows_and_loses_no_count(journal, calm):
+    for restart in range(3):  # a new process knows what the day already has
+        ledger = Ledger(journal.store, calm.run_id)
+        for n in range(FULL):
+            ledger.note(Severity.WARN, Incident.BROKER_AWAY, f"{restart} {n}")
+        ledger.note(Severity.INFO, Incident.STOPPED)
+    sql = "SELECT count() AS rows, sum(count) AS n FROM incidents WHERE run_id = {run:String} AND code = 'BROKER_AWAY'"
+    (row,) = journal.rows(sql, run=calm.run_id)
+    assert (row["n"], row["rows"]) == (
+        3 * FULL,
+        FULL + 2,
+    )  # 200, of which a row stands for 100, and what was held at the end
+    assert journal.violet("status", "--name", "calm", "--json").json[0]["warnings"] == 3 * FULL
+
+
+# -- status ------------------------------------------------------------------------------------------------------------
+
+
+def test_status_is_a_health_check(journal, archive, calm):
+    said = journal.violet("status", "--name", "calm")
+    assert said.code == 0
+    for words in (
+        "HEALTHY",
+        "ENDED",
+        "last scan",
+        "lag",
+        "coverage 100.0%",
+        "lost 0 doubled 0 corrupt 0",
+        "parts",
+        "PASS",
+    ):
+        assert words in said.out
+    left = interrupted(journal.data, 1, scans=archive, name="left", batch_size=100)
+    stopped = journal.violet("status", "--name", "left", "--json")
+    assert (stopped.code, stopped.json[0]["mode"], stopped.json[0]["health"]) == (2, "STOPPED", "NOT SURE")
+    assert stopped.json[0]["lag_records"] == 440 - left.summary["records"]
+    Ledger(journal.store, left.run_id).note(Severity.ERROR, Incident.INTEGRITY, "made for the test")
+    failing = journal.violet("status", "--name", "left", "--json")
+    assert (failing.code, failing.json[0]["why"][0][:31]) == (1, "1 incidents of level error: `vi")
+    assert journal.violet("status", "--json").json[0]["name"] == "left"
+    assert journal.violet("status", "--name", "nobody").code == 3
+    assert journal.violet("status", "no-such-run").code == 3
+
+
+def test_status_watches_a_live_soak_and_sees_it_fall_silent_and_go(journal, session_tansu, spawn, monkeypatch):
+    topic = Topic(session_tansu, session_tansu.create_topic(), 0)
+    produce(topic.broker.bootstrap, topic.name, records.plain(200))
+    soak = spawn("soak", "--bootstrap-servers", topic.broker.bootstrap, "--topic", topic.name, "--data", journal.data,
+                 "--name", "live", "--flush-ms", 50, "--json")  # fmt: skip
+    look = lambda: journal.violet("status", "--name", "live", "--json")  # noqa: E731
+    until(
+        lambda: (
+            journal.run("live")
+            and journal.value(
+                "SELECT sum(decisions + evaluations) FROM batches WHERE run_id = {run:String}",
+                run=journal.run("live").run_id,
+            )
+            == 200
+        ),
+        40,
+    )
+    began = time.monotonic()
+    seen = look()
+    assert time.monotonic() - began < 5
+    assert (seen.code, seen.json[0]["mode"], seen.json[0]["usual_step_s"]) == (0, "RUN", 60.0)
+    watch = spawn("status", "--name", "live", "--data", journal.data, "--watch", "--json")
+    until(lambda: watch.out.exists() and len(watch.out.read_text().splitlines()) >= 2, 40)
+    monkeypatch.setattr("journal.health.SILENT_S", 0.0)
+    monkeypatch.setattr("journal.health.SILENT_STEPS", 0)
+    silent = look()
+    assert (silent.code, silent.json[0]["why"]) == (2, ["no scan for more than 0 s"])
+    soak.kill()
+    ended(soak)
+    until(lambda: "INTERRUPTED" in watch.out.read_text(), 40)
+    watch.send_signal(signal.SIGINT)
+    said = ended(watch)
+    looks = [json.loads(each)[0]["mode"] for each in said.out.splitlines()]
+    assert (looks[0], looks[-1], said.code) == ("RUN", "INTERRUPTED", 2)
