@@ -7,7 +7,7 @@ revision counts. Source: SPEC section 5.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -15,6 +15,7 @@ from journal.refusal import Refusal
 from journal.store import Store
 from lanes.code import Incident, Severity
 
+UPSTREAM: Final = ("scanner", "enrichment")  # stand-ins before the log, beside those of the lanes
 RUN_TYPES = {
     "run_id": "String",
     "revision": "UInt64",

@@ -140,7 +140,7 @@ def to_number(spec: Row, here: str) -> Read:
     if scale is not None and (type(scale) not in (int, float) or not math.isfinite(scale) or not scale):
         raise Refusal(f"{here}: scale must be a finite number other than 0, was {scale!r}; fix: give one")
 
-    def read(value: Any) -> float | int:
+    def read(value: Any) -> float:
         if isinstance(value, str):
             try:
                 value = float(value)
@@ -149,7 +149,7 @@ def to_number(spec: Row, here: str) -> Read:
         if type(value) not in (int, float):
             raise BadRow(f"{_show(value)} is no number; fix: give the path of one")
         try:
-            number: float | int = value if scale is None else value * scale
+            number = float(value) if scale is None else float(value) * scale
             finite = math.isfinite(number)
         except OverflowError:
             finite = False

@@ -14,7 +14,7 @@ import numpy as np
 from reactor.market.window import PEGGED, Record, Window
 
 PARTS: Final = ("irp", "dc")
-MARK: Final = {"enriched": "stand-in"}  # in the context of every scan that got something
+MARK: Final = {"enriched": "stand-in"}  # in the context of every scan, so that the first ones of a log tell
 
 
 class Enricher:
@@ -27,7 +27,7 @@ class Enricher:
         self.counts = dict.fromkeys(PARTS, 0)
 
     def __call__(self, scan: Record) -> Record:
-        """The scan with what it lacked. Scans of a stream must come in their order."""
+        """The scan with what it lacked, and the mark. Scans of a stream must come in their order."""
         stream, identity = scan["stream"], (scan["scan_id"], scan["ts_ms"])
         window = self._windows.setdefault(stream, Window())
         prices = {symbol: float(price) for symbol, price in sorted(scan["prices"].items()) if price > 0.0}
@@ -42,7 +42,7 @@ class Enricher:
             asset = _chosen(scan.get("irp") or more.get("irp") or {}, prices)
             more["dc_status"] = window.dc_status(-1 if asset is None else window.slots[asset])
             self.counts["dc"] += 1
-        return scan | more | {"context": scan.get("context", {}) | MARK} if more else scan
+        return scan | more | {"context": scan.get("context", {}) | MARK}
 
 
 def _chosen(irp: Mapping[str, Any], prices: Mapping[str, float]) -> str | None:

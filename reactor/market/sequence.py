@@ -135,7 +135,9 @@ class Sequencer:
                     except BadRow as bad:
                         self._bad(source, item[2], str(bad), item[3])
             for first, whole in scans.values():
-                yield (*first[:3], encode(whole))
+                # Symbols ascend, so that a scan is the same bytes however its rows lie.
+                maps = {name: dict(sorted(whole[name].items())) for name in ("prices", "irp") if name in whole}
+                yield (*first[:3], encode(whole | maps))
 
     def _bad(self, source: Source, line: int, said: str, raw: bytes) -> None:
         tally = self.tallies[source.name]
@@ -184,10 +186,7 @@ def log(
 def enriched(enricher: Enricher, line: bytes) -> bytes:
     """The line with what its scan lacked."""
     found = _decode(line)
-    if found["kind"] != "scan":
-        return line
-    more = enricher(found)
-    return line if more is found else encode(more)
+    return encode(enricher(found)) if found["kind"] == "scan" else line
 
 
 def notes(sources: Sequence[Source], tallies: dict[str, Tally]) -> list[str]:
