@@ -1,7 +1,9 @@
 """violet sequence: foreign scan and plane feeds in, by a mapping file; the one ordered log out."""
 
+import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -12,9 +14,10 @@ import msgspec
 
 from journal.refusal import Refusal
 from reactor import mapping
-from reactor.cli.common import engine, json_option, out, print_json
+from reactor.cli.common import engine, err, json_option, out, print_json
 from reactor.convert import walk
-from reactor.market import archive_writer, sequence, table
+from reactor.log.kafka import BrokerFailed, KafkaLog, KafkaWriter, LogGap
+from reactor.market import archive_writer, live, sequence, table
 from reactor.market.bars import utc
 from reactor.market.enrich import PARTS, Enricher
 from reactor.record import MAX_BYTES
@@ -29,6 +32,15 @@ SHOWN: Final = 3  # records and bad rows of a source that it prints
 @click.option("--enrich", default="", metavar="irp,dc", help="Compute from prices what scans lack; a stand-in.")
 @click.option("--dry-run", is_flag=True, help="Print the first records of each source, and what is unmapped.")
 @click.option("--set-aside", type=click.Path(path_type=Path), help="JSONL of the rows that do not fit; else refused.")
+@click.option("--bootstrap-servers", help="Broker, HOST:PORT, where the sources are topics.")
+@click.option("--topic", help="Topic that becomes the log; created where it is missing.")
+@click.option(
+    "--lateness-ms",
+    type=click.IntRange(0, 600_000),
+    default=1_000,
+    show_default=True,
+    help="How long a topic's record is held for earlier ones.",
+)
 @click.option("--force", is_flag=True, help="Replace files that exist.")
 @json_option
 def command(
@@ -38,6 +50,9 @@ def command(
     enrich: str,
     dry_run: bool,
     set_aside: Path | None,
+    bootstrap_servers: str | None,
+    topic: str | None,
+    lateness_ms: int,
     force: bool,
     as_json: bool,
 ) -> None:
@@ -45,14 +60,25 @@ def command(
 
     By event time, then the source's place in the mapping, then the row's place in its source. Files are JSONL, CSV
     (both also .zst) or Parquet, named from the mapping file's folder. A row that does not fit is refused with its line
-    and the fix, or kept in --set-aside.
+    and the fix, or kept in --set-aside. Sources that are topics are followed, by arrival within --lateness-ms, until
+    Ctrl-C; the same command goes on.
 
     \b
     violet sequence --config map.toml --dry-run
     violet sequence --config map.toml --out scans.jsonl.zst
+    violet sequence --config live.toml --bootstrap-servers HOST:9092 --topic scans
     """
     parts = _parts(enrich)
     sources = _sources(config)
+    if any(source.topic for source in sources):
+        if dry_run or target or set_aside or not (bootstrap_servers and topic):
+            raise Refusal(
+                "topics are followed into a topic; fix: --bootstrap-servers HOST:PORT --topic OUT, and no other"
+            )
+        _follow(sources, bootstrap_servers, topic, lateness_ms, Enricher(parts) if parts else None, as_json)
+        return
+    if bootstrap_servers or topic:
+        raise Refusal("files become an archive; fix: --out, then `violet publish` fills a topic with it")
     with ExitStack() as stack:
         rows = _rows(config.parent, sources, stack)
         if dry_run:
@@ -88,13 +114,12 @@ def _sources(config: Path) -> list[mapping.Source]:
 
 def _rows(folder: Path, sources: Sequence[mapping.Source], stack: ExitStack) -> sequence.Rows:
     """What reads a source's file, each checked for being there before any is read."""
-    for source in sources:
-        if source.file is None:
-            raise Refusal(f"source {source.name!r} is a topic; fix: give --bootstrap-servers and --topic, or a file")
-        if not (folder / source.file).is_file():
-            raise Refusal(f"source {source.name!r}: {folder / source.file} is no file; fix: check the path")
+    paths = {source.name: folder / str(source.file) for source in sources}
+    for name, path in paths.items():
+        if not path.is_file():
+            raise Refusal(f"source {name!r}: {path} is no file; fix: check the path")
     blocks = stack.enter_context(engine()) if any(source.format == "parquet" for source in sources) else None
-    return lambda source: table.rows(folder / str(source.file), source.format, blocks)
+    return lambda source: table.rows(paths[source.name], source.format, blocks)
 
 
 def _refuse(bad: sequence.Bad) -> None:
@@ -201,3 +226,91 @@ def _report(
     for note in sequence.notes(sources, tallies):
         out.print(f"NOTE: {note}", markup=False)
     out.print(f"{target}: {found['records']} records", markup=False)
+
+
+def _follow(
+    sources: Sequence[mapping.Source],
+    bootstrap: str,
+    topic: str,
+    lateness_ms: int,
+    enricher: Enricher | None,
+    as_json: bool,
+) -> None:
+    """Follow topics into a topic until a signal."""
+    for source in sources:
+        if source.topic is None or source.topic == topic or source.group:
+            raise Refusal(
+                f"source {source.name!r} must be a topic other than the output, without `group`; fix: change it"
+            )
+    writer = KafkaWriter(bootstrap, topic, "violet-sequence")
+    writer.create(1)
+    stopped = False
+
+    def stop(*_: Any) -> None:
+        nonlocal stopped
+        stopped = True
+
+    with ExitStack() as stack:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            stack.callback(signal.signal, number, signal.signal(number, stop))
+        feeds, resumed = _feeds(sources, bootstrap, topic, enricher, stack)
+        merger = live.Merger(feeds, lateness_ms, enricher)
+        if not as_json:
+            err.print(f"{topic}: {resumed.records} records there; following {len(feeds)} feeds until Ctrl-C")
+        try:
+            live.follow(
+                feeds,
+                merger,
+                lambda each: writer.write(each.line, each.key, 0, {live.STAMP_HEADER: each.stamp}),
+                lambda: time.time_ns() // 1_000_000,
+                lambda: stopped,
+            )
+            writer.flush()
+        except (LogGap, BrokerFailed) as error:
+            raise Refusal(
+                f"{error}; what is in {topic!r} is whole; fix: mend it, then the same command goes on"
+            ) from error
+    tallies = merger.sequencer.tallies
+    shown = [{"source": s.name, "late": merger.late[s.name], **asdict(tallies[s.name])} for s in sources]
+    if as_json:
+        print_json({"topic": topic, "there": resumed.records, "sources": shown})
+        return
+    for each in shown:
+        out.print(
+            f"{each['source']}: {each['records']} records of {each['rows']}; {each['passed_over']} passed over, "
+            f"{each['set_aside']} do not fit {each['first_bad']}, {each['late']} later than {lateness_ms} ms",
+            markup=False,
+        )
+
+
+def _feeds(
+    sources: Sequence[mapping.Source], bootstrap: str, topic: str, enricher: Enricher | None, stack: ExitStack
+) -> tuple[list[live.Feed], live.Resumed]:
+    """A feed for each partition of each source, where the output topic says that it goes on."""
+    resumed = live.Resumed(enricher)
+    written = stack.enter_context(closing(KafkaLog(bootstrap, topic, "violet-sequence")))
+    if (there := written.describe().partitions) != 1:
+        raise Refusal(f"topic {topic!r} must have one partition, has {there}; fix: name a fresh topic")
+    cut = written.lows([0])[0] > 0
+    for value, stamp in written.stamped(live.STAMP_HEADER):
+        resumed.take(value, stamp)
+    feeds = []
+    for source in sources:
+        log = stack.enter_context(closing(KafkaLog(bootstrap, str(source.topic), "violet-sequence")))
+        partitions = range(log.describe().partitions)
+        for partition, low in log.lows(partitions).items():
+            at, done = resumed.place(source.name, partition)
+            if (at is None and cut) or (at is not None and at < low):
+                raise Refusal(
+                    f"source {source.name!r}: retention ate what comes next of it, in {topic!r} or its own topic; "
+                    "fix: name a fresh --topic, and keep both for longer than a stop lasts"
+                )
+            own = (
+                log
+                if partition == 0
+                else stack.enter_context(closing(KafkaLog(bootstrap, log.topic, "violet-sequence")))
+            )
+            feeds.append(live.Feed(source, partition, own, low if at is None else at, done))
+    for feed in feeds:
+        feed.log.assign({feed.partition: feed.next})
+    return feeds, resumed
