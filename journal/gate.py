@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from journal.row import COLUMNS, TABLES, row_hash_sql
-from journal.run import Run, Segment, segments
+from journal.run import UPSTREAM, Run, Segment, segments
 from journal.scope import Scope
 from journal.store import Store
 from lanes.code import Outcome
@@ -161,8 +161,9 @@ def basis(run: Run) -> str:
     source = "synthetic market" if run.source.get("seeded") else run.source.get("kind", "log")
     if run.replay_of:
         source = f"replay of {run.replay_of} from {run.source['read_from']}"
-    lanes = [name for name in run.standins if name != "scanner"]
-    parts = [str(source), f"{len(lanes)} stand-in lanes"] + (["stand-in scanner"] if "scanner" in run.standins else [])
+    lanes = [name for name in run.standins if name not in UPSTREAM]
+    upstream = [f"stand-in {name}" for name in UPSTREAM if name in run.standins]
+    parts = [str(source), f"{len(lanes)} stand-in lanes", *upstream]
     return ", ".join(parts) + (", cold start" if run.warm == "COLD" else "")
 
 
@@ -188,7 +189,7 @@ def summary(store: Store, run: Run, since_ms: int | None = None) -> dict[str, An
         "profile": run.profile,
         "source": dict(run.source),
         "kernels": kernels,
-        "standin_lanes": [name for name in run.standins if name != "scanner"],
+        "standin_lanes": [name for name in run.standins if name not in UPSTREAM],
         "segments": listed,
         "verdict": worst([j.verdict for j in judged]),
         "verdict_basis": basis(run) + (f"; {'; '.join(held)}" if held else ""),

@@ -7,13 +7,14 @@ revision counts. Source: SPEC section 5.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from journal.refusal import Refusal
 from journal.store import Store
 
+UPSTREAM: Final = ("scanner", "enrichment")  # stand-ins before the log, beside those of the lanes
 RUN_TYPES = {
     "run_id": "String",
     "revision": "UInt64",

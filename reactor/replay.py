@@ -95,7 +95,7 @@ class ReplaySource:
             "topic": self.topic,
             "partitions": self.partitions,
             "seeded": run.source.get("seeded", False),
-            "standin_scanner": run.source.get("standin_scanner", False),
+            **{name: was for name, was in run.source.items() if name.startswith("standin_")},
         }
 
     def lows(self) -> dict[int, int]:

@@ -123,7 +123,7 @@ class Session:
             until=until,
             start={str(p): r.position for p, r in self._readings.items()},
             warm=warmth,
-            standins=(*standins, *(["scanner"] if source.identity.get("standin_scanner") else [])),
+            standins=(*standins, *(n for n in runs.UPSTREAM if source.identity.get(f"standin_{n}"))),
             versions=versions(),
             started_at=runs.now(),
         )

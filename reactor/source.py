@@ -6,7 +6,7 @@ Source: SPEC section 5.
 
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -18,8 +18,11 @@ from reactor.log.kafka import KafkaLog, KafkaWriter
 from reactor.log.port import Chunk, Log
 from reactor.log.tansu import Tansu, die_with_parent
 
-_MARK: Final = b'"scanner":"stand-in"'  # in the context of every scan of reactor.market.scanner
-_PEEK: Final = 256  # records looked at for it
+_MARKS: Final = {
+    "standin_scanner": b'"scanner":"stand-in"',  # in the context of every scan of reactor.market.scanner
+    "standin_enrichment": b'"enriched":"stand-in"',  # and of every scan that reactor.market.enrich added to
+}
+_PEEK: Final = 256  # records looked at for them
 
 
 class Source(Protocol):
@@ -72,7 +75,7 @@ class ArchiveSource:
             "sha256": known.sha256,
             "lines": known.lines,
             "seeded": seeded,
-            "standin_scanner": any(map(standin, islice(archive.chunks(path, _PEEK), 1))),
+            **standins(islice(archive.chunks(path, _PEEK), 1)),
         }
         self._broker: Tansu | None = None
         self._feeder: subprocess.Popen[bytes] | None = None
@@ -147,7 +150,7 @@ class BrokerSource:
             "topic": found.topic,
             "topic_id": found.topic_id,
             "partitions": found.partitions,
-            "standin_scanner": self._peek(),
+            **self._peek(),
         }
 
     def lows(self) -> dict[int, int]:
@@ -175,11 +178,11 @@ class BrokerSource:
     def close(self) -> None:
         self._log.close()
 
-    def _peek(self) -> bool:
-        """Whether the first records there are the stand-in scanner's."""
+    def _peek(self) -> dict[str, bool]:
+        """What of ours had a hand in the first records there."""
         low = self.lows()[0]
         self._log.assign({0: low})
-        return any(map(standin, self._log.poll(_PEEK, 0.5)))
+        return standins(self._log.poll(_PEEK, 0.5))
 
 
 def reread(source: Source, partition: int, offsets: Sequence[int]) -> list[bytes]:
@@ -190,6 +193,7 @@ def reread(source: Source, partition: int, offsets: Sequence[int]) -> list[bytes
     return [found[offset] for offset in offsets]
 
 
-def standin(chunk: Chunk) -> bool:
-    """Whether records say that the project's own stand-in scanner made them."""
-    return any(_MARK in (value or b"") for value in chunk.values)
+def standins(chunks: Iterable[Chunk]) -> dict[str, bool]:
+    """Which of the project's own stand-ins records say that they come from."""
+    values = [value or b"" for chunk in chunks for value in chunk.values]
+    return {name: any(mark in value for value in values) for name, mark in _MARKS.items()}

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import click
@@ -80,6 +81,13 @@ def require_journal(data: Path) -> None:
     """Refuse where there is no journal to ask."""
     if not has_journal(data):
         raise Refusal(f"--data {data}: no journal there; fix: name the directory of a soak, or run `violet soak` first")
+
+
+@contextmanager
+def engine() -> Iterator[Callable[[str], Iterator[dict[str, Any]]]]:
+    """Blocks of an engine of its own for the length of the command: to read Parquet."""
+    with TemporaryDirectory(prefix="violet-engine-") as folder, running(Path(folder)) as address:
+        yield connect(address).blocks
 
 
 def has_journal(data: Path) -> bool:

@@ -42,6 +42,7 @@ COMMANDS: Final = {
     "lanes": Entry(ASK, "What each of the five lanes said."),
     "rejects": Entry(ASK, "Records that had no other outcome, by code, with their bytes."),
     "scan": Entry(FEED, "Turn 1-minute bars into a scan archive."),
+    "sequence": Entry(FEED, "Merge foreign scan and plane feeds into the one ordered log."),
     "publish": Entry(FEED, "Fill a topic with a scan archive."),
     "serve": Entry(KEEP, "Serve the journal over ClickHouse's HTTP protocol on loopback."),
     "migrate": Entry(KEEP, "Bring the journal's tables up to this version."),

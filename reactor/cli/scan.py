@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import click
@@ -14,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from journal.refusal import Refusal
 from lanes.params import PROFILES
+from reactor.cli.common import engine
 from reactor.market import archive_writer, bars, scanner
 
 THRESHOLD: Final = PROFILES["blue_8b"].base.thr
@@ -54,7 +54,7 @@ def command(
     except ValueError as error:
         raise Refusal(f"{error}; fix: give another value") from None
     tally = Tally()
-    with _engine() as blocks:
+    with engine() as blocks:
         minutes = bars.klines(klines, blocks)
         rates = list(bars.funding(funding, blocks)) if funding else []  # the engine streams one answer at a time
         with _progress(bars.minutes_in(klines, blocks)) as shown, archive_writer.writing(out) as put:
@@ -109,16 +109,6 @@ def _table(summary: dict[str, Any]) -> str:
         "symbols": " ".join(summary["symbols"]),
     }
     return "\n".join(f"{name.replace('_share', ''):<10} {value}" for name, value in shown.items())
-
-
-@contextmanager
-def _engine() -> Iterator[bars.Blocks]:
-    """An engine of its own for the length of the command."""
-    from journal.engine.owner import running
-    from journal.store import connect
-
-    with TemporaryDirectory(prefix="violet-scan-") as folder, running(Path(folder)) as address:
-        yield connect(address).blocks
 
 
 @contextmanager

@@ -175,6 +175,24 @@ class KafkaLog:
             scout.close()
         return found
 
+    def stamped(self, header: str) -> Iterator[tuple[bytes | None, bytes | None]]:
+        """Value and one header of every record of partition 0, to its end. Raises Refusal where they do not come."""
+        at, end = self.lows([0])[0], self.ends([0])[0]
+        self.assign({0: at})
+        deadline = time.monotonic() + REACH_S
+        while at < end and self._reached.get(0, -1) < end:
+            for message in self._consumer.consume(10_000, 0.2):
+                if message.error() is not None:
+                    self._take(message, {})
+                    continue
+                at, deadline = _offset(message) + 1, time.monotonic() + REACH_S
+                found = dict(message.headers() or ()).get(header)
+                yield _value(message), None if found is None else bytes(found)  # type: ignore[arg-type]
+            if time.monotonic() > deadline:
+                raise Refusal(
+                    f"{self.topic!r} did not give offset {at} within {REACH_S:.0f} s; fix: look at the broker"
+                )
+
     def commit(self, positions: dict[int, int]) -> None:
         """Commit group offsets, without waiting and without minding."""
         offsets = [TopicPartition(self.topic, p, offset) for p, offset in positions.items()]
@@ -273,9 +291,13 @@ class KafkaWriter:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise Refusal(f"topic {self.topic!r} cannot be created: {error.args[0].str()}") from None
 
-    def write(self, line: bytes | Cut, key: bytes | None, partition: int) -> None:
+    def write(
+        self, line: bytes | Cut, key: bytes | None, partition: int, headers: dict[str, str | bytes | None] | None = None
+    ) -> None:
         """Queue one line; blocks while the queue is full."""
-        value, headers = (line.head, _cut_headers(line)) if isinstance(line, Cut) else (line, None)
+        value = line.head if isinstance(line, Cut) else line
+        if isinstance(line, Cut):
+            headers = _cut_headers(line)
         while True:
             try:
                 self._producer.produce(self.topic, value, key, partition, self._delivered, headers=headers)

@@ -24,22 +24,15 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from lanes.params import PROFILES
 from reactor.market.bars import MINUTE_MS, Floats, Funding, Minute
+from reactor.market.window import RANK_BARS, Ints, Record, Window
 from reactor.record import STREAM_PATTERN
-
-Record = dict[str, Any]
-Ints = NDArray[np.int64]
 
 WINDOWS: Final = (50, 150, 300, 750)  # bars; the first is the short one, the last the long one
 RING: Final = WINDOWS[-1]
 FIRST_BAR: Final = WINDOWS[0] + 1  # 50 returns need 51 bars
 SCALE: Final = 3.2  # not BLUE's: on a month of real bars one scan in eight triggers, with a median near -0.0337
 UNIT: Final = 1e-8  # of a return; 750 squared returns of 100 % still fit in 63 bits
-RANK_BARS: Final = 50  # requirements 9.6
-DC_BARS: Final = 8  # requirements 9.4
-DC_BPS: Final = 0.75
-PEGGED: Final = frozenset(PROFILES["blue_8b"].select.excluded)
 SLOW_MS: Final = 5 * MINUTE_MS  # how often acb, mc and esof are looked at
 HOUR_MS: Final = 60 * MINUTE_MS
 DAY_MS: Final = 24 * HOUR_MS
@@ -82,7 +75,7 @@ def scans(
         scan_id += 1
         ts_ms = minute.ts_ms + MINUTE_MS
         yield from desk.planes(ts_ms, panel)
-        irp, chosen = panel.irp()
+        irp, chosen = panel.window.irp()
         velocity = panel.velocity
         scan: Record = {"v": 1, "kind": "scan", "stream": settings.stream, "scan_id": scan_id, "ts_ms": ts_ms}
         scan["vel_div"] = velocity[0] - velocity[-1]
@@ -90,7 +83,7 @@ def scans(
             scan["w750"] = velocity[-1]
         scan["prices"] = dict(zip(minute.symbols, minute.close.tolist(), strict=True))
         scan["irp"] = irp
-        scan["dc_status"] = panel.dc_status(chosen)
+        scan["dc_status"] = panel.window.dc_status(chosen)
         scan["context"] = {"composite_hash": desk.regime(ts_ms, panel), "scanner": "stand-in"}
         yield scan
 
@@ -107,58 +100,30 @@ class Panel:
         self.velocity = [0.0] * len(WINDOWS)
         self.shares: Floats = np.ones(len(WINDOWS))
         self.pressure = (0.0, 0.0, 0)
-        self._slots: dict[str, int] = {}
-        self._now: tuple[str, ...] = ()
-        self._at: Ints = np.zeros(0, np.int64)  # slot of each symbol of `_now`
-        self._seen: Ints = np.zeros(0, np.int64)  # prices since a symbol's first, held ones too
+        self.window = Window()
         self._returns: Ints = np.zeros((RING, 0), np.int64)
-        self._prices: Floats = np.zeros((RANK_BARS, 0))
         self._sums: Ints = np.zeros((len(WINDOWS), 0), np.int64)
         self._products: Ints = np.zeros((len(WINDOWS), 0, 0), np.int64)
         self._ranges: Floats = np.zeros(RING)
 
     def push(self, minute: Minute) -> None:
         """Take the next bar."""
-        if minute.symbols != self._now:
-            self._seat(minute.symbols)
-        row, before = self.bars % RANK_BARS, (self.bars - 1) % RANK_BARS
-        prices, last = self._prices[row], self._prices[before]
-        prices[:] = last
-        prices[self._at] = minute.close
+        window = self.window
+        known = len(window.seen)
+        prices, last = window.push(minute.symbols, minute.close)
+        if len(window.seen) > known:
+            self._seat(len(window.seen) - known)
         had = last > 0.0
         moves = np.divide(prices, last, out=np.ones_like(prices), where=had) - 1.0
         if self.bars:  # the first bar has no return
             units = np.rint(np.clip(moves, -1.0, 1.0) / UNIT).astype(np.int64)
             _roll(self._returns, self._sums, self._products, self.bars - 1, units)
-        self._seen += prices > 0.0
         self._ranges[self.bars % RING] = np.mean((minute.high - minute.low) / minute.close)
-        self.pressure = _pressure(moves[self._at], minute.volume * minute.close, had[self._at])
+        self.pressure = _pressure(moves[window.at], minute.volume * minute.close, had[window.at])
         self.bars += 1
-        shares = _shares(self._sums, self._products, np.minimum(_LENGTHS, self.bars - 1), self._seen >= RANK_BARS)
+        shares = _shares(self._sums, self._products, np.minimum(_LENGTHS, self.bars - 1), window.seen >= RANK_BARS)
         self.velocity = (SCALE * (shares - self.shares)).tolist()
         self.shares = shares
-
-    def irp(self) -> tuple[Record, int]:
-        """Rank of each symbol here with RANK_BARS prices, and the slot that selection would choose, or -1."""
-        ready = self._seen[self._at] >= RANK_BARS
-        symbols, slots = [s for s, ok in zip(self._now, ready, strict=True) if ok], self._at[ready]
-        ranks = zip(*(column.tolist() for column in _rank(self._prices, self.bars, slots)), strict=True)
-        out: Record = {}
-        chosen, best = -1, -math.inf
-        for symbol, slot, (score, alignment) in zip(symbols, slots.tolist(), ranks, strict=True):
-            out[symbol] = {"score": score, "alignment": alignment}
-            # Symbols ascend, so a tie keeps the smaller one.
-            if score > best and alignment >= 0.0 and symbol not in PEGGED:
-                chosen, best = slot, score
-        return out, chosen
-
-    def dc_status(self, slot: int) -> str:
-        """Direction-confirm of a SHORT on one symbol over its last DC_BARS prices."""
-        if slot < 0:
-            return "NEUTRAL"
-        now, then = (self._prices[(self.bars - back) % RANK_BARS, slot] for back in (1, DC_BARS))
-        bps = (now - then) / then * 1e4
-        return "CONFIRM" if bps <= -DC_BPS else "CONTRADICT" if bps >= DC_BPS else "NEUTRAL"
 
     def stress(self) -> float:
         """Mean bar range of the short window over that of the long one; 1.0 is usual."""
@@ -167,17 +132,11 @@ class Panel:
         usual = float(np.mean(used))
         return float(np.mean(self._ranges[ends])) / usual if usual > 0.0 else 1.0
 
-    def _seat(self, symbols: tuple[str, ...]) -> None:
-        """Point at this minute's symbols; new ones get a slot at the end."""
-        self._slots |= {s: len(self._slots) + n for n, s in enumerate(s for s in symbols if s not in self._slots)}
-        more = len(self._slots) - len(self._seen)
-        if more:
-            self._seen = np.pad(self._seen, (0, more))
-            self._returns = np.pad(self._returns, ((0, 0), (0, more)))
-            self._prices = np.pad(self._prices, ((0, 0), (0, more)))
-            self._sums = np.pad(self._sums, ((0, 0), (0, more)))
-            self._products = np.pad(self._products, ((0, 0), (0, more), (0, more)))
-        self._now, self._at = symbols, np.array([self._slots[s] for s in symbols], np.int64)
+    def _seat(self, more: int) -> None:
+        """Make room for new symbols at the end."""
+        self._returns = np.pad(self._returns, ((0, 0), (0, more)))
+        self._sums = np.pad(self._sums, ((0, 0), (0, more)))
+        self._products = np.pad(self._products, ((0, 0), (0, more), (0, more)))
 
 
 @dataclass(slots=True)
@@ -309,32 +268,6 @@ def _shares(sums: Ints, products: Ints, rows: Ints, seated: NDArray[np.bool_]) -
                 vector[i] = image[i] / math.sqrt(length)
         out[w] = max(value, 1.0) / m if m > 0 else 1.0  # the trace is m, so the largest is 1 or more
     return out
-
-
-@njit(cache=True, fastmath=False)
-def _rank(ring: Floats, bars: int, slots: Ints) -> tuple[Floats, Floats]:
-    """Score and alignment of the irp, SHORT side, over the whole ring of prices (requirements 9.6)."""
-    size = ring.shape[0]
-    scores, alignments = np.empty(slots.shape[0]), np.empty(slots.shape[0])
-    for k in range(slots.shape[0]):
-        slot = slots[k]
-        entry = last = ring[bars % size, slot]
-        good = bad = mean = square = 0.0
-        falls = 0
-        for age in range(1, size):
-            price = ring[(bars + age) % size, slot]
-            good, bad = max(good, (entry - price) / entry), max(bad, (price - entry) / entry)
-            move = price / last - 1.0
-            falls += move < 0.0
-            mean += move
-            square += move * move
-            last = price
-        moves = size - 1
-        mean /= moves
-        noise = max(square / moves - mean * mean, 0.0)
-        alignments[k] = falls / moves
-        scores[k] = 0.5 * math.log1p(good / (bad + 1e-12)) + 0.35 * alignments[k] - 0.15 * noise * 1000.0
-    return scores, alignments
 
 
 @njit(cache=True, fastmath=False)

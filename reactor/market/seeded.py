@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from reactor.market import scanner
+from reactor.market import scanner, window
 from reactor.market.archive_writer import encode, writing
 from reactor.market.bars import MINUTE_MS, Floats, Funding, Minute
 
@@ -68,7 +68,7 @@ def minutes(seed: int = SEED, days: int | None = None) -> Iterator[Minute]:
     rng = _generator(seed, 0)
     names = np.array(list(MARKET), dtype=object)
     first, decimals, volume = (np.array(column) for column in zip(*MARKET.values(), strict=True))
-    pegged = np.array([name in scanner.PEGGED for name in MARKET])
+    pegged = np.array([name in window.PEGGED for name in MARKET])
     price, regime = first.copy(), 1
     for day in count() if days is None else range(days):
         regimes, regime = _regimes(rng, regime)

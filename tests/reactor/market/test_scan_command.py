@@ -29,7 +29,7 @@ def run(tmp_path, blocks, monkeypatch):
     def engine():
         yield blocks
 
-    monkeypatch.setattr(scan, "_engine", engine)
+    monkeypatch.setattr(scan, "engine", engine)
 
     def call(*args):
         return CliRunner().invoke(scan.command, [str(arg) for arg in args])

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reactor.market import bars, scanner
+from reactor.market import bars, scanner, window
 from reactor.market.archive_writer import encode
 from reactor.market.bars import Funding, Minute
 from reactor.record import Decoder, Plane, Scan
@@ -87,8 +87,8 @@ def test_shares_are_the_leading_eigenvalue_of_the_correlation_matrix(market):
         last = [row.get(s, last[n] if last else math.nan) for n, s in enumerate(symbols)]
         rows.append(last)
     returns = np.rint((np.array(rows[1:]) / np.array(rows[:-1]) - 1.0) / scanner.UNIT)
-    for window, share in zip(scanner.WINDOWS, panel.shares.tolist(), strict=True):
-        eigenvalues = np.linalg.eigvalsh(np.corrcoef(returns[-window:].T))
+    for bars_back, share in zip(scanner.WINDOWS, panel.shares.tolist(), strict=True):
+        eigenvalues = np.linalg.eigvalsh(np.corrcoef(returns[-bars_back:].T))
         assert share == pytest.approx(eigenvalues[-1] / len(symbols), abs=1e-9)
 
 
@@ -130,7 +130,7 @@ def test_irp_and_dc_status_are_those_of_the_requirements(market):
         noise = sum(x * x for x in r) / len(r) - (sum(r) / len(r)) ** 2
         score = 0.5 * math.log1p(good / (bad + 1e-12)) + 0.35 * align - 0.15 * noise * 1000.0
         assert irp == {"score": pytest.approx(score, rel=1e-9), "alignment": pytest.approx(align)}
-        if symbol not in scanner.PEGGED and (best is None or irp["score"] > best[0]):
+        if symbol not in window.PEGGED and (best is None or irp["score"] > best[0]):
             best = irp["score"], p
     bps = (best[1][-1] - best[1][-8]) / best[1][-8] * 1e4
     assert scan["dc_status"] == ("CONFIRM" if bps <= -0.75 else "CONTRADICT" if bps >= 0.75 else "NEUTRAL")
@@ -141,10 +141,10 @@ def test_dc_status_looks_at_the_symbol_that_selection_would_choose():
     for at in range(60):
         steady, falling, steep = 1.0 + at / 1e3, 2.0 - at / 1e3, 3.0 - at / 1e2
         panel.push(minute(at, {"A": steady, "B": falling, "C": falling, "USDCUSDT": steep}))
-    ranks, chosen = panel.irp()
+    ranks, chosen = panel.window.irp()
     assert ranks["USDCUSDT"]["score"] > ranks["B"]["score"] == ranks["C"]["score"] > ranks["A"]["score"]
     assert chosen == 1  # not the pegged one; the smaller of two equal ones
-    assert [panel.dc_status(slot) for slot in (-1, 0, 1)] == ["NEUTRAL", "CONTRADICT", "CONFIRM"]
+    assert [panel.window.dc_status(slot) for slot in (-1, 0, 1)] == ["NEUTRAL", "CONTRADICT", "CONFIRM"]
 
 
 def test_w750_appears_with_the_750th_return(market):

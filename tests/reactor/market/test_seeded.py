@@ -11,7 +11,7 @@ import pytest
 from lanes.code import Bound, Outcome, Reason, Reject
 from lanes.params import PROFILES
 from reactor.log.port import Chunk
-from reactor.market import scanner, seeded
+from reactor.market import seeded, window
 from reactor.record import Decoder, Fault, Plane, Scan
 from reactor.state import State
 from reactor.step import step
@@ -77,7 +77,7 @@ def test_every_oddity_that_the_contract_accepts_is_there(scans):
     assert {s.dc_status for s in scans} == {"CONFIRM", "CONTRADICT", "NEUTRAL", "PERHAPS", None}
     assert {p <= 0.0 for s in scans for p in s.prices.values()} == {True, False}
     assert any(s.irp is None and s.vel_div < -0.02 for s in scans)
-    assert set(scans[0].prices) & scanner.PEGGED == {"FDUSDUSDT", "USDCUSDT"}
+    assert set(scans[0].prices) & window.PEGGED == {"FDUSDUSDT", "USDCUSDT"}
     counts = Counter(name for s in scans for name in s.prices)
     assert counts[seeded.LATE] < counts[seeded.HALTED] < counts["BTCUSDT"]
 

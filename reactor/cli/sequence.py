@@ -1,0 +1,316 @@
+"""violet sequence: foreign scan and plane feeds in, by a mapping file; the one ordered log out."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import msgspec
+
+from journal.refusal import Refusal
+from reactor import mapping
+from reactor.cli.common import engine, err, json_option, out, print_json
+from reactor.convert import walk
+from reactor.log.kafka import BrokerFailed, KafkaLog, KafkaWriter, LogGap
+from reactor.market import archive_writer, live, sequence, table
+from reactor.market.bars import utc
+from reactor.market.enrich import PARTS, Enricher
+from reactor.record import MAX_BYTES
+
+PROBE: Final = 10_000  # rows of a source that a dry run looks at
+SHOWN: Final = 3  # records and bad rows of a source that it prints
+
+
+@click.command("sequence")
+@click.option("--config", required=True, type=click.Path(path_type=Path), help="Mapping file, TOML.")
+@click.option("--out", "target", type=click.Path(path_type=Path), help="Archive: .jsonl or .jsonl.zst.")
+@click.option("--enrich", default="", metavar="irp,dc", help="Compute from prices what scans lack; a stand-in.")
+@click.option("--dry-run", is_flag=True, help="Print the first records of each source, and what is unmapped.")
+@click.option("--set-aside", type=click.Path(path_type=Path), help="JSONL of the rows that do not fit; else refused.")
+@click.option("--bootstrap-servers", help="Broker, HOST:PORT, where the sources are topics.")
+@click.option("--topic", help="Topic that becomes the log; created where it is missing.")
+@click.option(
+    "--lateness-ms",
+    type=click.IntRange(0, 600_000),
+    default=1_000,
+    show_default=True,
+    help="How long a topic's record is held for earlier ones.",
+)
+@click.option("--force", is_flag=True, help="Replace files that exist.")
+@json_option
+def command(
+    *,
+    config: Path,
+    target: Path | None,
+    enrich: str,
+    dry_run: bool,
+    set_aside: Path | None,
+    bootstrap_servers: str | None,
+    topic: str | None,
+    lateness_ms: int,
+    force: bool,
+    as_json: bool,
+) -> None:
+    r"""Merge foreign scan and plane feeds into the one ordered log.
+
+    By event time, then the source's place in the mapping, then the row's place in its source. Files are JSONL, CSV
+    (both also .zst) or Parquet, named from the mapping file's folder. A row that does not fit is refused with its line
+    and the fix, or kept in --set-aside. Sources that are topics are followed, by arrival within --lateness-ms, until
+    Ctrl-C; the same command goes on.
+
+    \b
+    violet sequence --config map.toml --dry-run
+    violet sequence --config map.toml --out scans.jsonl.zst
+    violet sequence --config live.toml --bootstrap-servers HOST:9092 --topic scans
+    """
+    parts = _parts(enrich)
+    sources = _sources(config)
+    if any(source.topic for source in sources):
+        if dry_run or target or set_aside or not (bootstrap_servers and topic):
+            raise Refusal(
+                "topics are followed into a topic; fix: --bootstrap-servers HOST:PORT --topic OUT, and no other"
+            )
+        _follow(sources, bootstrap_servers, topic, lateness_ms, Enricher(parts) if parts else None, as_json)
+        return
+    if bootstrap_servers or topic:
+        raise Refusal("files become an archive; fix: --out, then `violet publish` fills a topic with it")
+    with ExitStack() as stack:
+        rows = _rows(config.parent, sources, stack)
+        if dry_run:
+            code = _dry_run(sources, rows, as_json)
+            click.get_current_context().exit(code)
+        if target is None:
+            raise Refusal("--out must name the archive; fix: --out scans.jsonl.zst, or --dry-run to look first")
+        archive_writer.check_target(target, force=force)
+        on_bad: Callable[[sequence.Bad], None] = _refuse
+        if set_aside is not None:
+            archive_writer.check_target(set_aside, force=force)
+            on_bad = _keep(stack.enter_context(archive_writer.writing(set_aside)))
+        sequencer, enricher = sequence.Sequencer(on_bad), Enricher(parts)
+        with archive_writer.writing(target) as put:
+            for line in sequence.log(sources, rows, sequencer, target.parent, enricher if parts else None):
+                put(line)
+    _report(target, sources, sequencer, enricher, as_json)
+
+
+def _parts(enrich: str) -> frozenset[str]:
+    parts = frozenset(filter(None, enrich.split(",")))
+    if wrong := sorted(parts.difference(PARTS)):
+        raise Refusal(f"--enrich must be of {', '.join(PARTS)}, was {wrong[0]!r}; fix: --enrich {','.join(PARTS)}")
+    return parts
+
+
+def _sources(config: Path) -> list[mapping.Source]:
+    try:
+        return mapping.parse(config.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refusal(f"--config {config} cannot be read ({error}); fix: name a mapping file") from None
+
+
+def _rows(folder: Path, sources: Sequence[mapping.Source], stack: ExitStack) -> sequence.Rows:
+    """What reads a source's file, each checked for being there before any is read."""
+    paths = {source.name: folder / str(source.file) for source in sources}
+    for name, path in paths.items():
+        if not path.is_file():
+            raise Refusal(f"source {name!r}: {path} is no file; fix: check the path")
+    blocks = stack.enter_context(engine()) if any(source.format == "parquet" for source in sources) else None
+    return lambda source: table.rows(paths[source.name], source.format, blocks)
+
+
+def _refuse(bad: sequence.Bad) -> None:
+    raise Refusal(f"source {bad.source!r} line {bad.line}: {bad.said}; --set-aside FILE would go on without such rows")
+
+
+def _keep(put: Callable[[bytes], None]) -> Callable[[sequence.Bad], None]:
+    def keep(bad: sequence.Bad) -> None:
+        raw = bad.raw[:MAX_BYTES].decode("utf-8", "replace")
+        put(archive_writer.encode({"source": bad.source, "line": bad.line, "said": bad.said, "raw": raw}))
+
+    return keep
+
+
+def _dry_run(sources: Sequence[mapping.Source], rows: sequence.Rows, as_json: bool) -> int:
+    """Look at the first rows of each source; 3 where a row does not fit or a mapped field is nowhere."""
+    bad: list[sequence.Bad] = []
+    sequencer = sequence.Sequencer(bad.append)
+    looks = []
+    for source in sources:
+        looked = list(islice(rows(source), PROBE))
+        items = sorted(sequencer.items(source, looked))
+        records = [msgspec.json.decode(item[3]) for item in islice(sequencer.grouped(source, items), SHOWN)]
+        mapped = [row.fields for row in looked if not row.fault and source.takes(row.fields)]
+        looks.append(
+            {
+                "source": source.name,
+                "file": source.file,
+                "feeds": source.feeds,
+                **asdict(sequencer.tallies[source.name]),
+                "whole": len(looked) < PROBE,
+                "records_shown": records,
+                "unmapped": {name: _sample(mapped, name) for name in _unmapped(source, mapped)},
+                "never_found": source.never_found() if mapped else [],
+                "bad": [{"line": b.line, "said": b.said} for b in bad if b.source == source.name][:SHOWN],
+            }
+        )
+    notes = sequence.notes(sources, sequencer.tallies) if all(look["whole"] for look in looks) else []
+    if as_json:
+        print_json({"sources": looks, "notes": notes})
+    else:
+        for look in looks:
+            out.print("\n".join(_look(look)), markup=False)
+        for note in notes:
+            out.print(f"NOTE: {note}", markup=False)
+    return 3 if any(look["bad"] or look["never_found"] or not look["records"] for look in looks) else 0
+
+
+def _unmapped(source: mapping.Source, rows: Sequence[dict[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(name for row in rows[:100] for name in source.unmapped(row)))
+
+
+def _sample(rows: Sequence[dict[str, Any]], name: str) -> Any:
+    found = (walk(row, (name,)) or walk(row, tuple(name.split("."))) for row in rows[:100])
+    return next((value for value in found if value is not None), None)
+
+
+def _look(look: dict[str, Any]) -> Iterator[str]:
+    yield f"{look['source']}: {look['file']} feeds {look['feeds']}"
+    over = f", {look['passed_over']} passed over" if look["passed_over"] else ""
+    yield (
+        f"  {look['rows']} rows looked at{'' if look['whole'] else ', not all'}: {look['records']} map, "
+        f"{look['set_aside']} do not{over}"
+    )
+    for found in look["records_shown"]:
+        yield f"  {utc(found['ts_ms'])}  {archive_writer.encode(found).decode()[:400]}"
+    for name, sample in look["unmapped"].items():
+        yield f"  unmapped: {name} (such as {str(sample)[:60]})"
+    for name in look["never_found"]:
+        yield f"  NOT FOUND: fields.{name}; no row has what it is mapped to; fix: correct the path, or drop the line"
+    for row in look["bad"]:
+        yield f"  line {row['line']}: {row['said']}"
+
+
+def _report(
+    target: Path,
+    sources: Sequence[mapping.Source],
+    sequencer: sequence.Sequencer,
+    enricher: Enricher,
+    as_json: bool,
+) -> None:
+    tallies = sequencer.tallies
+    found = {
+        "out": str(target),
+        "records": sum(t.records for t in tallies.values()),
+        "set_aside": sum(t.set_aside for t in tallies.values()),
+        "enriched": {part: n for part, n in enricher.counts.items() if n},
+        "sources": [{"source": s.name, "feeds": s.feeds, **asdict(tallies[s.name])} for s in sources],
+        "notes": sequence.notes(sources, tallies),
+    }
+    if as_json:
+        print_json(found)
+        return
+    for source in sources:
+        t = tallies[source.name]
+        out.print(
+            f"{source.name}: {t.records} records of {t.rows} rows, {utc(t.first_ms)} to {utc(t.last_ms)}; "
+            f"{t.passed_over} passed over, {t.set_aside} set aside, {t.backwards} out of order",
+            markup=False,
+        )
+    for part, n in enricher.counts.items():
+        if n:
+            out.print(f"{part}: computed for {n} scans by the project's own stand-in, and marked so")
+    for note in sequence.notes(sources, tallies):
+        out.print(f"NOTE: {note}", markup=False)
+    out.print(f"{target}: {found['records']} records", markup=False)
+
+
+def _follow(
+    sources: Sequence[mapping.Source],
+    bootstrap: str,
+    topic: str,
+    lateness_ms: int,
+    enricher: Enricher | None,
+    as_json: bool,
+) -> None:
+    """Follow topics into a topic until a signal."""
+    for source in sources:
+        if source.topic is None or source.topic == topic or source.group:
+            raise Refusal(
+                f"source {source.name!r} must be a topic other than the output, without `group`; fix: change it"
+            )
+    writer = KafkaWriter(bootstrap, topic, "violet-sequence")
+    writer.create(1)
+    stopped = False
+
+    def stop(*_: Any) -> None:
+        nonlocal stopped
+        stopped = True
+
+    with ExitStack() as stack:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            stack.callback(signal.signal, number, signal.signal(number, stop))
+        feeds, resumed = _feeds(sources, bootstrap, topic, enricher, stack)
+        merger = live.Merger(feeds, lateness_ms, enricher)
+        if not as_json:
+            err.print(f"{topic}: {resumed.records} records there; following {len(feeds)} feeds until Ctrl-C")
+        try:
+            live.follow(
+                feeds,
+                merger,
+                lambda each: writer.write(each.line, each.key, 0, {live.STAMP_HEADER: each.stamp}),
+                lambda: time.time_ns() // 1_000_000,
+                lambda: stopped,
+            )
+            writer.flush()
+        except (LogGap, BrokerFailed) as error:
+            raise Refusal(
+                f"{error}; what is in {topic!r} is whole; fix: mend it, then the same command goes on"
+            ) from error
+    tallies = merger.sequencer.tallies
+    shown = [{"source": s.name, "late": merger.late[s.name], **asdict(tallies[s.name])} for s in sources]
+    if as_json:
+        print_json({"topic": topic, "there": resumed.records, "sources": shown})
+        return
+    for each in shown:
+        out.print(
+            f"{each['source']}: {each['records']} records of {each['rows']}; {each['passed_over']} passed over, "
+            f"{each['set_aside']} do not fit {each['first_bad']}, {each['late']} later than {lateness_ms} ms",
+            markup=False,
+        )
+
+
+def _feeds(
+    sources: Sequence[mapping.Source], bootstrap: str, topic: str, enricher: Enricher | None, stack: ExitStack
+) -> tuple[list[live.Feed], live.Resumed]:
+    """A feed for each partition of each source, where the output topic says that it goes on."""
+    resumed = live.Resumed(enricher)
+    written = stack.enter_context(closing(KafkaLog(bootstrap, topic, "violet-sequence")))
+    if (there := written.describe().partitions) != 1:
+        raise Refusal(f"topic {topic!r} must have one partition, has {there}; fix: name a fresh topic")
+    cut = written.lows([0])[0] > 0
+    for value, stamp in written.stamped(live.STAMP_HEADER):
+        resumed.take(value, stamp)
+    feeds = []
+    for source in sources:
+        log = stack.enter_context(closing(KafkaLog(bootstrap, str(source.topic), "violet-sequence")))
+        partitions = range(log.describe().partitions)
+        for partition, low in log.lows(partitions).items():
+            at, done = resumed.place(source.name, partition)
+            if (at is None and cut) or (at is not None and at < low):
+                raise Refusal(
+                    f"source {source.name!r}: retention ate what comes next of it, in {topic!r} or its own topic; "
+                    "fix: name a fresh --topic, and keep both for longer than a stop lasts"
+                )
+            own = (
+                log
+                if partition == 0
+                else stack.enter_context(closing(KafkaLog(bootstrap, log.topic, "violet-sequence")))
+            )
+            feeds.append(live.Feed(source, partition, own, low if at is None else at, done))
+    for feed in feeds:
+        feed.log.assign({feed.partition: feed.next})
+    return feeds, resumed
