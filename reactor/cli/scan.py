@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from journal.refusal import Refusal
 from lanes.params import PROFILES
-from reactor.market import archive_writer, bars, scanner
+from reactor.market import archive_writer, bars, scanner, table
 
 THRESHOLD: Final = PROFILES["blue_8b"].base.thr
 
@@ -112,7 +112,7 @@ def _table(summary: dict[str, Any]) -> str:
 
 
 @contextmanager
-def _engine() -> Iterator[bars.Blocks]:
+def _engine() -> Iterator[table.Blocks]:
     """An engine of its own for the length of the command."""
     from journal.engine.owner import running
     from journal.store import connect
