@@ -9,6 +9,7 @@ duplicates do), never the entry. Source: SPEC section 8; V-041 to V-043.
 
 import hashlib
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -34,7 +35,7 @@ IMPORT: Final = {
 }  # fmt: skip
 _HEAD: Final = {"import_id": "String", "row_number": "UInt64", "trade_id": "String", "content_hash": "String"}
 TRADE: Final = {
-    "asset": "LowCardinality(String)", "side": "LowCardinality(String)", "stream": "LowCardinality(String)",
+    "asset": "LowCardinality(String)", "side": "LowCardinality(String)", "scan_stream": "LowCardinality(String)",
     "entry_ts_ms": "Int64", "exit_ts_ms": "Nullable(Int64)", "leverage": "Nullable(Float64)",
     "vel_div": "Nullable(Float64)", "entry_price": "Nullable(Float64)", "exit_price": "Nullable(Float64)",
     "quantity": "Nullable(Float64)", "capital_before": "Nullable(Float64)", "notional_usd": "Nullable(Float64)",
@@ -46,7 +47,8 @@ LEG: Final = {
 }  # fmt: skip
 ENTRY: Final = ("asset", "side", "entry_ts_ms", "leverage", "vel_div", "entry_price")
 """What tells a trade; two rows of one trade_id that differ here are two trades."""
-_DEFAULTS: Final = {"side": "SHORT", "stream": "", "exit_reason": ""}
+_symbol_ok: Final = re.compile(r"[A-Z0-9._-]{1,32}").fullmatch  # as in every record
+_DEFAULTS: Final = {"side": "SHORT", "scan_stream": "", "exit_reason": ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +97,10 @@ def trade(number: int, row: Mapping[str, Any], raw: bytes, clock_offset_ms: int 
     fields = _fields(row, TRADE, clock_offset_ms)
     if fields["side"] not in ("SHORT", "LONG"):
         raise ValueError(f"side must be SHORT or LONG, was {fields['side']!r}")
-    if not fields["asset"]:
-        raise ValueError("asset must not be empty")
+    if not _symbol_ok(fields["asset"]):
+        raise ValueError(
+            f'asset must be a symbol such as BTCUSDT, was {fields["asset"]!r}; fix: unit = "pair" of BTC/USDT'
+        )
     if fields["leverage"] is not None and fields["leverage"] <= 0.0:
         raise ValueError(f"leverage must be above 0, was {fields['leverage']!r}")
     return Row(number, _id(row), fields, raw)
@@ -231,12 +235,9 @@ def _save(store: Store, manifest: Mapping[str, Any]) -> None:
     store.insert("violet_blue_imports", {name: [row[name]] for name in IMPORT}, IMPORT, token)
 
 
-def labels(rows: Iterable[Row], asked: str) -> str:
-    """The label of an intake: what the stand-in made is STAND-IN whoever says otherwise, and never mixed with REAL."""
+def label_of(rows: Iterable[Row]) -> str:
+    """The label of an intake: what the stand-in made is STAND-IN, by its ids, and never mixed with others."""
     made = {row.trade_id.startswith(STANDIN) for row in rows}
     if len(made) > 1:
         raise Refusal("trades of the stand-in and others must not be in one import; fix: import them apart")
-    if asked == STANDIN:
-        return STANDIN
     return STANDIN if made == {True} else REAL
-

@@ -15,6 +15,7 @@ import math
 import random
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Final
 
 MARK: Final = "STAND-IN"
@@ -22,7 +23,9 @@ HOLD_BARS: Final = (1, 20)  # not BLUE's: short, so that a month of minutes hold
 PARTIAL_SHARE: Final = 0.25  # of trades held over two bars or more: half goes out one bar after the entry
 _PLANES: Final = ("acb", "meta", "mc", "ob", "esof", "capital")
 _NUMBERS: Final = ("boost", "signals", "scale", "mult", "eff_imb", "agree", "n_assets", "score", "capital_usd")
-PEGGED: Final = frozenset(f"{c}USDT" for c in "USDC BUSD FDUSD TUSD USDP DAI USDD PYUSD USTC EUR".split())
+PEGGED: Final = frozenset(
+    f"{coin}USDT" for coin in ("USDC", "BUSD", "FDUSD", "TUSD", "USDP", "DAI", "USDD", "PYUSD", "USTC", "EUR")
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +176,7 @@ def _haircut(value: Mapping[str, Any]) -> float:
     if "mult" in value:
         return max(0.0, min(1.0, float(value["mult"])))
     score, levels = value["score"], (0.3, 0.65, 0.8, 0.9, 1.0)
-    for (lo, hi), split in zip(zip(levels, levels[1:], strict=False), (-0.25, -0.05, 0.05, 0.25), strict=True):
+    for (lo, hi), split in zip(pairwise(levels), (-0.25, -0.05, 0.05, 0.25), strict=True):
         if score < split - 0.02:
             return lo
         if score < split + 0.02:
@@ -231,5 +234,8 @@ def _whole_plane(record: Mapping[str, Any]) -> bool:
     if "posture" in value or "decide" in value:
         return record["name"] in ("posture", "cadence")
     numbers = [value[name] for name in _NUMBERS if name in value]
-    return record["name"] in _PLANES and bool(numbers) and all(type(n) in (int, float) and n == n for n in numbers)
-
+    return (
+        record["name"] in _PLANES
+        and bool(numbers)
+        and all(type(n) in (int, float) and math.isfinite(n) for n in numbers)
+    )

@@ -4,7 +4,7 @@
 -- Source: seed 004 section 9 (same asset, within 5 minutes); V-020.
 CREATE OR REPLACE VIEW blue_pairs AS
 WITH
-    runs AS (
+    spans AS (
         SELECT run_id, min(ts_ms) AS first_ms, max(ts_ms) AS last_ms
         FROM (SELECT run_id, ts_ms FROM violet_decisions UNION ALL SELECT run_id, ts_ms FROM violet_evaluations)
         GROUP BY run_id
@@ -20,7 +20,7 @@ WITH
         GROUP BY run_id, asset, book, ts_ms
     )
 SELECT t.run_id AS run_id, t.label AS label, t.trade_id AS trade_id, t.asset AS asset, t.side AS side,
-    t.stream AS book, t.entry_ts AS entry_ts, t.entry_ts_ms AS entry_ts_ms, t.leverage AS recorded, t.vel_div AS recorded_vel_div,
+    t.scan_stream AS book, t.entry_ts AS entry_ts, t.entry_ts_ms AS entry_ts_ms, t.leverage AS recorded, t.vel_div AS recorded_vel_div,
     t.pnl AS pnl, t.notes AS notes,
     b.run_id != '' AS is_before, a.run_id != '' AS is_after,
     is_before AND (NOT is_after OR t.entry_ts_ms - b.ts_ms <= a.ts_ms - t.entry_ts_ms) AS is_earlier,
@@ -39,10 +39,10 @@ SELECT t.run_id AS run_id, t.label AS label, t.trade_id AS trade_id, t.asset AS 
 FROM (
     SELECT r.run_id AS run_id, t.*, if(t.side = 'SHORT', t.asset, '') AS wanted
     FROM blue_trades AS t
-    CROSS JOIN runs AS r
+    CROSS JOIN spans AS r
     WHERE t.entry_ts_ms BETWEEN r.first_ms AND r.last_ms
 ) AS t
 ASOF LEFT JOIN made AS b
-    ON t.run_id = b.run_id AND t.wanted = b.asset AND t.stream = b.book AND t.entry_ts_ms >= b.ts_ms
+    ON t.run_id = b.run_id AND t.wanted = b.asset AND t.scan_stream = b.book AND t.entry_ts_ms >= b.ts_ms
 ASOF LEFT JOIN made AS a
-    ON t.run_id = a.run_id AND t.wanted = a.asset AND t.stream = a.book AND t.entry_ts_ms < a.ts_ms;
+    ON t.run_id = a.run_id AND t.wanted = a.asset AND t.scan_stream = a.book AND t.entry_ts_ms < a.ts_ms;

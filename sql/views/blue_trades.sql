@@ -1,7 +1,7 @@
 -- BLUE's trades, cleaned: one row a trade. What was dropped stands in blue_dropped.
 -- notes: LEGS_MISSING where legs were brought in and this trade has none; LEGS_DIFFER where their pnl is another.
 CREATE OR REPLACE VIEW blue_trades AS
-SELECT t.label AS label, t.trade_id AS trade_id, t.asset AS asset, t.side AS side, t.stream AS stream,
+SELECT t.label AS label, t.trade_id AS trade_id, t.asset AS asset, t.side AS side, t.scan_stream AS scan_stream,
     fromUnixTimestamp64Milli(t.entry_ts_ms, 'UTC') AS entry_ts, t.entry_ts_ms AS entry_ts_ms,
     fromUnixTimestamp64Milli(t.exit_ts_ms, 'UTC') AS exit_ts, t.exit_ts_ms AS exit_ts_ms,
     t.leverage AS leverage, t.vel_div AS vel_div, t.entry_price AS entry_price, t.exit_price AS exit_price,

@@ -7,7 +7,7 @@ CREATE TABLE IF NOT EXISTS violet_blue_trades (
     content_hash String,
     asset LowCardinality(String),
     side LowCardinality(String),
-    stream LowCardinality(String),
+    scan_stream LowCardinality(String),
     entry_ts_ms Int64,
     exit_ts_ms Nullable(Int64),
     leverage Nullable(Float64),
