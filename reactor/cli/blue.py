@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, fields
@@ -107,7 +108,10 @@ def forget(import_id: str, reason: str, data: Path) -> None:
     with journal(data) as store:
         _ready(store)
         intake.forget(store, import_id, reason)
-    out.print(f"{import_id} is FORGOTTEN; `violet blue import` may bring its rows in again")
+    out.print(
+        f"{import_id} is FORGOTTEN; rows that a later import found there already are gone with it: "
+        "`violet blue import` brings them in again"
+    )
 
 
 @command.command("look")
@@ -146,7 +150,8 @@ def simulate(
     made = list(standin.trades(lines, engine))
     if not made:
         raise Refusal(f"{scans}: no scan made a trade; fix: give an archive with scans of vel_div < -0.02 and irp")
-    rows, told = made, {"rows": len(made), "trades": len(made), "kept": len(made)}
+    rows = made
+    told: dict[str, Any] = {"rows": len(made), "trades": len(made), "kept": len(made)}
     if dirty:
         soiled = dirt.soil(made, seed)
         rows = soiled.rows
@@ -245,9 +250,9 @@ def _print(seen: dict[str, Any]) -> None:
         "clock": f"{clocked['matched']} of {clocked['n']} match as they are, {clocked['matched_under_it']} under the "
         f"best other shift ({clocked['best_other_shift_ms'] / 3_600_000:+g} h)",
         "vel_div": f"{_percent(seen['vel_div']['share'])} the same as the journal's (N {seen['vel_div']['n']})",
-        "leverage": f"{sizes['identical']} identical bit for bit of N {sizes['n']}; "
-        f"pearson {_short(sizes['pearson'])}, largest error {_short(sizes['max_abs_err'])}, above 1.05: {_percent(sizes['share_above'])}, below 0.95: "
-        f"{_percent(sizes['share_below'])}",
+        "leverage": f"{sizes['identical']} identical bit for bit of N {sizes['n']}; pearson "
+        f"{_short(sizes['pearson'])}, largest error {_short(sizes['max_abs_err'])}, above 1.05: "
+        f"{_percent(sizes['share_above'])}, below 0.95: {_percent(sizes['share_below'])}",
         "median curve": f"pearson {_short(curve['pearson'])}, largest error {_short(curve['max_abs_err'])} over "
         f"{len(curve['steps'])} steps (N {curve['n']})",
     }.items():
@@ -268,4 +273,4 @@ def _percent(share: float | None) -> str:
 
 
 def _short(value: Any) -> Any:
-    return f"{value:.6g}" if isinstance(value, float) else value
+    return ("-" if math.isnan(value) else f"{value:.6g}") if isinstance(value, float) else value

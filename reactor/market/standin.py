@@ -21,8 +21,11 @@ from typing import Any, Final
 MARK: Final = "STAND-IN"
 HOLD_BARS: Final = (1, 20)  # not BLUE's: short, so that a month of minutes holds the 2,193 trades of the record
 PARTIAL_SHARE: Final = 0.25  # of trades held over two bars or more: half goes out one bar after the entry
-_PLANES: Final = ("acb", "meta", "mc", "ob", "esof", "capital")
-_NUMBERS: Final = ("boost", "signals", "scale", "mult", "eff_imb", "agree", "n_assets", "score", "capital_usd")
+_FORMS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
+    "acb": (("boost",), ("signals",)), "meta": (("boost",),), "mc": (("scale",),),
+    "ob": (("mult",), ("eff_imb", "agree", "n_assets")), "esof": (("mult",), ("score",)),
+    "capital": (("capital_usd",),), "cadence": (("decide",),),
+}  # fmt: skip
 PEGGED: Final = frozenset(
     f"{coin}USDT" for coin in ("USDC", "BUSD", "FDUSD", "TUSD", "USDP", "DAI", "USDD", "PYUSD", "USTC", "EUR")
 )
@@ -164,7 +167,7 @@ def _regime(scan: Mapping[str, Any], planes: Mapping[str, tuple[Mapping[str, Any
 def _consensus(value: Mapping[str, Any]) -> float:
     if "mult" in value:
         return float(value["mult"])
-    lean = -value["eff_imb"]
+    lean: float = -value["eff_imb"]
     if value["n_assets"] < 3 or not value["agree"] > 0.70:
         return 1.0
     if lean > 0.08:
@@ -175,7 +178,8 @@ def _consensus(value: Mapping[str, Any]) -> float:
 def _haircut(value: Mapping[str, Any]) -> float:
     if "mult" in value:
         return max(0.0, min(1.0, float(value["mult"])))
-    score, levels = value["score"], (0.3, 0.65, 0.8, 0.9, 1.0)
+    levels = (0.3, 0.65, 0.8, 0.9, 1.0)
+    score: float = value["score"]
     for (lo, hi), split in zip(pairwise(levels), (-0.25, -0.05, 0.05, 0.25), strict=True):
         if score < split - 0.02:
             return lo
@@ -223,19 +227,18 @@ def _record(line: bytes) -> dict[str, Any] | None:
 
 
 def _whole_scan(record: Mapping[str, Any]) -> bool:
-    numbers = [record["vel_div"], *record["prices"].values()] if record["kind"] == "scan" else [None]
+    if record["kind"] != "scan" or [*map(type, (record["scan_id"], record["ts_ms"]))] != [int, int]:
+        return False
+    numbers = [record["vel_div"], *record["prices"].values()]
     numbers += [rank[name] for rank in (record.get("irp") or {}).values() for name in ("score", "alignment")]
-    ids = (record["stream"], record.get("scan_id"), record["ts_ms"])
-    return all(type(n) in (int, float) and math.isfinite(n) for n in numbers) and [*map(type, ids)] == [str, int, int]
+    return "stream" in record and all(type(n) in (int, float) and math.isfinite(n) for n in numbers)
 
 
 def _whole_plane(record: Mapping[str, Any]) -> bool:
-    value = record["value"] if record["kind"] == "plane" else {}
-    if "posture" in value or "decide" in value:
-        return record["name"] in ("posture", "cadence")
-    numbers = [value[name] for name in _NUMBERS if name in value]
-    return (
-        record["name"] in _PLANES
-        and bool(numbers)
-        and all(type(n) in (int, float) and math.isfinite(n) for n in numbers)
-    )
+    if record["kind"] != "plane" or "stream" not in record or type(record["ts_ms"]) is not int:
+        return False
+    name, value = record["name"], record["value"]
+    if name == "posture":
+        return isinstance(value["posture"], str)
+    forms = _FORMS[name]
+    return any(all(type(value.get(n)) in (int, float) and math.isfinite(value[n]) for n in form) for form in forms)

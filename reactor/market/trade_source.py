@@ -8,7 +8,7 @@ names. Source: issue "real world" item 4.
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -59,12 +59,16 @@ def mappings(toml: str) -> dict[str, Source]:
     return {source.feeds: source for source in sources}
 
 
-def mapped(found: Iterable[Found], source: Source, where: str, clock_offset_ms: int, *, strict: bool) -> list[Any]:
+def mapped(
+    found: Iterable[Found], source: Source, where: str, clock_offset_ms: int, *, strict: bool
+) -> list[intake.Row]:
     """All rows of a place as ours, or a Refusal that names the first that do not fit.
 
     strict: a mapped field that no row has is refused; without it, as where columns bear our names, it is absent.
     """
-    rows, bad, count = [], [], 0
+    rows: list[intake.Row] = []
+    bad: list[str] = []
+    count = 0
     make = _MAKE[source.feeds]
     for row in found:
         if not row.fault and not source.takes(row.fields):
