@@ -71,13 +71,13 @@ def soil(trades: Sequence[Trade], seed: int) -> Dirt:
             clean[at] = replace(trade, bars_held=0)
         else:
             clean[at] = replace(trade, legs=[])
-    again = dice.sample(range(len(clean)), several)
+    again = dice.sample(range(len(clean)), max(1, several))
     extra = dict.fromkeys(again, 1)
-    spare = round(ROWS * share) - len(clean) - several
-    if again:
-        extra[again[0]] += (most := min(spare, max(0, round(MOST * share) - 2)))
-        for at in dice.choices(again[1:], k=spare - most) if again[1:] else ():
-            extra[at] += 1
+    spare = round(ROWS * share) - len(clean) - len(again)
+    most = min(spare, max(0, round(MOST * share) - 2)) if again[1:] else spare
+    extra[again[0]] += most
+    for at in dice.choices(again[1:], k=spare - most) if again[1:] else ():
+        extra[at] += 1
     others = again[1 : 1 + round(OTHER_EXIT * share)]
     rows = list(clean)
     for at, copies in extra.items():
@@ -88,6 +88,6 @@ def soil(trades: Sequence[Trade], seed: int) -> Dirt:
     places = [n + dice.randrange(LATE_ROWS) for n in range(len(rows))]
     return Dirt(
         rows=[row for _, row in sorted(zip(places, rows, strict=True), key=lambda pair: pair[0])],
-        trades=len(clean), most_rows=1 + max(extra.values(), default=0), other_exit=len(others),
+        trades=len(clean), most_rows=1 + max(extra.values()), other_exit=len(others),
         hibernate_halt=halted + both, bars_held_0=no_bars, legless=legless,
     )  # fmt: skip
