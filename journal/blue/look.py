@@ -3,7 +3,8 @@
 Source: seed 004 section 9 (universe, co-location), 8 (recovery, tail), 3 (median curve); SPEC section 8.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from statistics import StatisticsError, correlation
 from typing import Any, Final
 
 from journal.blue.clock import best_shift, decided
@@ -43,6 +44,10 @@ def look(store: Store, run: Run, label: str | None = None) -> dict[str, Any]:
     universe = rows(f"SELECT * EXCEPT (run_id, label) FROM blue_universe {_MINE} ORDER BY trades DESC, asset")
     covered = sum(row["trades"] for row in universe if row["is_covered"])
     curve = rows(f"SELECT * EXCEPT (run_id, label) FROM blue_curve {_MINE} ORDER BY vel_div_from DESC")
+    buckets = rows(
+        f"SELECT * EXCEPT (run_id, label) FROM blue_buckets {_MINE} ORDER BY vel_div = 'all', vel_div, "
+        "dc_status = 'all', dc_status"
+    )
     cleaned = _cleaned(store, label)
     return {
         "run_id": run.run_id, "name": run.name, "label": label, "verdict": None, "trust": TRUST[label],
@@ -60,12 +65,9 @@ def look(store: Store, run: Run, label: str | None = None) -> dict[str, Any]:
         },
         "clock": _clock(store, params),
         "vel_div": {"n": pairs["told"], "same": pairs["told_same"], "share": _share(pairs["told_same"], pairs["told"])},
-        "leverage": {"n": pairs["sized"], **_sizing(rows)},
-        "buckets": rows(
-            f"SELECT * EXCEPT (run_id, label) FROM blue_buckets {_MINE} ORDER BY vel_div = 'all', vel_div, "
-            "dc_status = 'all', dc_status"
-        ),
-        "curve": {"n": sum(row["n"] for row in curve), **_fit(rows), "steps": curve},
+        "leverage": {"n": pairs["sized"], **_sizing(buckets)},
+        "buckets": buckets,
+        "curve": {"n": sum(row["n"] for row in curve), **_fit(curve), "steps": curve},
         "recovery": {
             "n": pairs["sized"],
             "bands": rows(f"SELECT * EXCEPT (run_id, label, readings) FROM blue_recovery {_MINE} ORDER BY band"),
@@ -108,23 +110,23 @@ def _cleaned(store: Store, label: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _sizing(rows: Any) -> dict[str, Any]:
-    """The whole of the bucket table in one line."""
-    found = rows(
-        "SELECT identical, pearson, max_abs_err, share_above, share_below, ratio_median FROM blue_buckets "
-        f"{_MINE} AND vel_div = 'all'"
-    )
+def _sizing(buckets: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The last line of the bucket table: everything."""
     names = ("identical", "pearson", "max_abs_err", "share_above", "share_below", "ratio_median")
-    return dict(found[0]) if found else dict.fromkeys(names)
+    return {name: buckets[-1][name] if buckets else None for name in names}
 
 
-def _fit(rows: Any) -> dict[str, Any]:
+def _fit(steps: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Pearson and largest error between the recorded and the journaled median curve."""
-    found: Mapping[str, Any] = rows(
-        "SELECT corrStable(assumeNotNull(recorded_median), assumeNotNull(journaled_median)) AS pearson, "
-        f"max(abs(recorded_median - journaled_median)) AS max_abs_err FROM blue_curve {_MINE}"
-    )[0]
-    return dict(found)
+    recorded, journaled = ([step[f"{side}_median"] for step in steps] for side in ("recorded", "journaled"))
+    try:
+        pearson = correlation(recorded, journaled)
+    except StatisticsError:  # of fewer than two steps, or of a flat curve
+        pearson = None
+    return {
+        "pearson": pearson,
+        "max_abs_err": max((abs(r - j) for r, j in zip(recorded, journaled, strict=True)), default=None),
+    }
 
 
 def _clock(store: Store, params: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,5 @@
 -- BLUE's trades, cleaned: one row a trade. What was dropped stands in blue_dropped.
--- notes: LEGS_MISSING where legs were brought in and this trade has none; LEGS_DIFFER where their pnl is another.
+-- notes: LEGS_MISSING where other trades have legs and this one has none; LEGS_DIFFER where their pnl is another.
 CREATE OR REPLACE VIEW blue_trades AS
 SELECT t.label AS label, t.trade_id AS trade_id, t.asset AS asset, t.side AS side, t.scan_stream AS scan_stream,
     fromUnixTimestamp64Milli(t.entry_ts_ms, 'UTC') AS entry_ts, t.entry_ts_ms AS entry_ts_ms,
@@ -11,7 +11,7 @@ SELECT t.label AS label, t.trade_id AS trade_id, t.asset AS asset, t.side AS sid
     t.pnl AS pnl, t.bars_held AS bars_held, t.exit_reason AS exit_reason, t.trade_rows AS trade_rows,
     l.legs AS legs, if(l.legs = 0, NULL, l.pnl) AS legs_pnl,
     arrayFilter(note -> note != '', [
-        if(l.legs = 0 AND t.label IN (SELECT label FROM blue_legs), 'LEGS_MISSING', ''),
+        if(l.legs = 0 AND sum(l.legs) OVER (PARTITION BY t.label) > 0, 'LEGS_MISSING', ''),
         if(l.legs > 0 AND ifNull(abs(t.pnl - l.pnl) > 0.005, false), 'LEGS_DIFFER', '')
     ]) AS notes,
     t.import_id AS import_id, t.row_number AS row_number

@@ -49,5 +49,7 @@ def test_dirt_never_touches_an_entry_nor_the_trades_that_it_is_given():
     told = {t.trade_id: (t.asset, t.side, t.entry_ts_ms, t.leverage, t.vel_div, t.entry_price) for t in given}
     dirt = soil(given, 3)
     assert given == clean(300)
-    assert all(told[t.trade_id] == (t.asset, t.side, t.entry_ts_ms, t.leverage, t.vel_div, t.entry_price) for t in dirt.rows)
+    assert all(
+        told[t.trade_id] == (t.asset, t.side, t.entry_ts_ms, t.leverage, t.vel_div, t.entry_price) for t in dirt.rows
+    )
     assert [t.entry_ts_ms for t in dirt.rows] != sorted(t.entry_ts_ms for t in dirt.rows)  # rows come late

@@ -3,6 +3,7 @@
 import json
 import math
 from collections import defaultdict
+from itertools import pairwise
 
 import pytest
 
@@ -60,7 +61,7 @@ def test_every_trade_is_a_decision_of_the_reactor_bit_for_bit(archive):
 
 def test_at_most_one_trade_is_open_and_each_is_over_after_its_bars(market):
     made = list(trades(market, Engine()))
-    assert all(before.exit_ts_ms < after.entry_ts_ms for before, after in zip(made, made[1:], strict=False))
+    assert all(before.exit_ts_ms < after.entry_ts_ms for before, after in pairwise(made))
     low, high = standin.HOLD_BARS
     assert {trade.bars_held for trade in made} <= set(range(low, high + 1))
     assert len({trade.bars_held for trade in made}) > 5
