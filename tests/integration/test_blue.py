@@ -4,6 +4,7 @@ import csv
 import json
 import random
 from collections import Counter
+from statistics import correlation, median
 
 import pytest
 
@@ -376,16 +377,22 @@ def test_late_rows_and_late_legs_count_once_they_come(blue, tmp_path):
 
 # -- why a trade has no decision -----------------------------------------------------------------------------------
 
+# vel_div -> the bucket that it lies in
+EDGES = {
+    -0.0201: "-0.02 to -0.03", -0.0299: "-0.02 to -0.03", -0.03: "-0.03 to -0.04", -0.0399: "-0.03 to -0.04",
+    -0.04: "-0.04 to -0.05", -0.0499: "-0.04 to -0.05", -0.05: "-0.05 to -0.06", -0.0599: "-0.05 to -0.06",
+    -0.06: "-0.06 and below", -605.0: "-0.06 and below",
+}  # fmt: skip
 START_MS, IRP = records.START_MS, {"USDCUSDT": {"score": 1.0, "alignment": 1.0}}
 
 
 @pytest.fixture(scope="module")
 def gaps(journal, tmp_path_factory):
-    """A run whose minutes 0 to 19 decide on BTCUSDT, 40 to 59 see no signal, 80 to 99 no asset, 120 to 139 decide."""
+    """A run whose minutes 0 to 19 decide on BTCUSDT, 40 to 59 see no signal, 80 to 99 no asset, from 120 decide at every edge."""
     lines = [records.scan(n) for n in range(20)]
     lines += [records.scan(n, vel_div=0.0) for n in range(40, 60)]
     lines += [records.scan(n, irp=IRP) for n in range(80, 100)]
-    lines += [records.scan(n) for n in range(120, 140)]
+    lines += [records.scan(120 + n, vel_div=vel_div) for n, vel_div in enumerate(EDGES)]
     path = records.write(tmp_path_factory.mktemp("gaps") / "gaps.jsonl", lines)
     return journal.soak(scans=path, name="gaps").run_id
 
@@ -393,6 +400,8 @@ def gaps(journal, tmp_path_factory):
 REAL = {
     "paired": (5.0, "BTCUSDT", "SHORT"),
     "paired late": (23.9, "BTCUSDT", "SHORT"),  # 4.9 minutes behind the last decision
+    "paired tie": (7.5, "BTCUSDT", "SHORT"),
+    "NO_SCAN by seconds": (24.01, "BTCUSDT", "SHORT"),
     "OTHER_ASSET": (10.0, "ETHUSDT", "SHORT"),
     "NOT_SHORT": (10.0, "BTCUSDT", "LONG"),
     "EXCLUDED": (10.0, "USDCUSDT", "SHORT"),
@@ -414,16 +423,28 @@ def test_every_trade_without_a_decision_says_why_and_how_far_the_nearest_is(blue
     assert brought["label"] == "REAL"
     seen = blue.look(run=gaps)
     assert seen["trust"].startswith("HOLD (a first look")
-    assert seen["trades"] == {"n": 9, "inside": 8, "outside": 1, "short": 7}
+    assert seen["trades"] == {"n": 11, "inside": 10, "outside": 1, "short": 9}
     why = {
         r["trade_id"]: r["why"]
         for r in blue.journal.rows("SELECT trade_id, why FROM blue_unmatched WHERE run_id = {run:String}", run=gaps)
     }
-    assert why == {name: name for name in REAL if name.isupper()}
-    assert seen["colocation"]["within_5_min"] == 2
+    assert why == {name: name.split()[0] for name in REAL if name[0].isupper()}
+    assert seen["colocation"]["within_5_min"] == 3
+    gaps_ms = {
+        r["trade_id"]: r["gap_ms"]
+        for r in blue.journal.rows(
+            "SELECT trade_id, gap_ms FROM blue_pairs WHERE is_colocated AND run_id = {run:String}", run=gaps
+        )
+    }
+    assert gaps_ms == {"paired": 0, "paired late": -294_000, "paired tie": -30_000}
     far = {row["trade_id"]: row["gap_ms"] for row in seen["colocation"]["outside"]}
-    assert far == {"NO_SCAN": -11 * MINUTE_MS, "NO_SIGNAL": -31 * MINUTE_MS, "NO_ASSET": 30 * MINUTE_MS}
-    assert (seen["universe"]["covered"], seen["universe"]["n"]) == (6, 8)
+    assert far == {
+        "NO_SCAN by seconds": -300_600,
+        "NO_SCAN": -11 * MINUTE_MS,
+        "NO_SIGNAL": -31 * MINUTE_MS,
+        "NO_ASSET": 30 * MINUTE_MS,
+    }
+    assert (seen["universe"]["covered"], seen["universe"]["n"]) == (8, 10)
     (fraction,) = {row["notional_fraction"] for row in blue.journal.rows("SELECT notional_fraction FROM blue_trades")}
     assert fraction == pytest.approx(0.12)
 
@@ -514,3 +535,25 @@ def test_a_freqtrade_table_comes_in_by_a_mapping_from_a_file_and_from_clickhouse
     typo.write_text(FREQTRADE.replace('"open_date"', '"open_dat"'))
     refused = blue("import", "--trades", file, "--map", typo)
     assert (refused.code, "did you mean 'open_date'" in refused.err) == (3, True), refused.err
+
+
+def test_a_bucket_begins_at_its_first_bound_and_figures_have_their_own_n(blue, journal, gaps, tmp_path):
+    path = tmp_path / "edges.jsonl"
+    path.write_text("\n".join(
+        json.dumps({"trade_id": n, "asset": "BTCUSDT", "entry_ts_ms": START_MS + (120 + n) * MINUTE_MS, "leverage": 2.0 + n})
+        for n in range(len(EDGES))
+    ))  # fmt: skip
+    blue.bring("--trades", path)
+    seen = blue.look(run=gaps)
+    buckets = {row["vel_div"]: row["n"] for row in seen["buckets"] if row["dc_status"] == "all"}
+    assert buckets == Counter(EDGES.values()) | {"all": len(EDGES)}
+    steps = {round(step["vel_div_from"], 4): step["n"] for step in seen["curve"]["steps"]}
+    assert (steps[-0.02], steps[-0.06], sum(steps.values())) == (1, 2, len(EDGES))
+    pairs = journal.rows("SELECT vel_div, recorded, journaled FROM blue_pairs WHERE run_id = {run:String}", run=gaps)
+    errors = [abs(pair["recorded"] - pair["journaled"]) for pair in pairs]
+    ratios = [pair["recorded"] / pair["journaled"] for pair in pairs]
+    assert seen["leverage"] == {
+        "n": len(EDGES), "identical": 0, "max_abs_err": max(errors), "ratio_median": median(ratios),
+        "share_above": sum(r > 1.05 for r in ratios) / len(EDGES), "share_below": sum(r < 0.95 for r in ratios) / len(EDGES),
+        "pearson": pytest.approx(correlation(*zip(*((p["recorded"], p["journaled"]) for p in pairs), strict=True))),
+    }  # fmt: skip
