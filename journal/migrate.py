@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from importlib import resources
 from typing import Final
 
@@ -46,10 +47,14 @@ def scripts() -> list[Script]:
 
 
 def views() -> list[Script]:
-    """The views of this code, by name."""
+    """The views of this code, by name, each behind those that it reads."""
     folder = resources.files("sql") / "views"
     entries = sorted(folder.iterdir(), key=lambda e: e.name)
-    return [Script(0, e.name, e.read_text("utf-8")) for e in entries if e.name.endswith(".sql")]
+    todo = {e.name[:-4]: Script(0, e.name, e.read_text("utf-8")) for e in entries if e.name.endswith(".sql")}
+    reads = {
+        name: set(re.findall(r"\b(?:FROM|JOIN) (\w+)", s.text)) & (todo.keys() - {name}) for name, s in todo.items()
+    }
+    return [todo[name] for name in TopologicalSorter(reads).static_order()]
 
 
 def pending(store: Store) -> list[Script]:

@@ -125,8 +125,11 @@ class Source:
         return [g.name for g in self.getters if g.paths and not self.found.get(g.name)]
 
 
-def parse(toml: str, targets: Mapping[str, Target] = TARGETS) -> list[Source]:
-    """The sources of a mapping file, in order of rank. Raises Refusal, naming the key and the fix."""
+def parse(toml: str, targets: Mapping[str, Target] = TARGETS, *, placed: bool = True) -> list[Source]:
+    """The sources of a mapping file, in order of rank. Raises Refusal, naming the key and the fix.
+
+    placed: whether each names its file or topic; else the caller says where the rows are.
+    """
     try:
         table = tomllib.loads(toml)
     except tomllib.TOMLDecodeError as error:
@@ -135,7 +138,7 @@ def parse(toml: str, targets: Mapping[str, Target] = TARGETS) -> list[Source]:
     rows = table.get("source")
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
         raise Refusal("the mapping must hold at least one [[source]]; fix: add one for each feed")
-    sources = [_source(row, rank, table.get("stream"), targets) for rank, row in enumerate(rows)]
+    sources = [_source(row, rank, table.get("stream"), targets, placed) for rank, row in enumerate(rows)]
     names = [source.name for source in sources]
     if twice := {name for name in names if names.count(name) > 1}:
         raise Refusal(f"source names must differ, was {twice.pop()!r} twice; fix: give each [[source]] its own `name`")
@@ -157,14 +160,14 @@ _SPEC_KEYS: Final = {
 }
 
 
-def _source(table: Row, rank: int, stream: Any, targets: Mapping[str, Target]) -> Source:
+def _source(table: Row, rank: int, stream: Any, targets: Mapping[str, Target], placed: bool) -> Source:
     name = str(table.get("name") or table.get("feeds") or f"source{rank + 1}")
     here = f"source {name!r}: "
     _known(table, _SOURCE_KEYS, here)
     feeds = table.get("feeds")
     if not isinstance(feeds, str) or feeds not in targets:
         raise Refusal(f"{here}feeds must be one of {', '.join(targets)}, was {feeds!r}{_near(feeds, targets)}")
-    if ("file" in table) == ("topic" in table):
+    if placed and ("file" in table) == ("topic" in table):
         raise Refusal(f"{here}must have either a file or a topic; fix: give one of them")
     kind = _format(table, here)
     target, fields = targets[feeds], dict(table.get("fields") or {})

@@ -21,10 +21,10 @@ encode: Final[Callable[[Any], bytes]] = msgspec.json.Encoder().encode
 """Compact JSON; floats in their shortest form that reads back to the same bits."""
 
 
-def check_target(path: Path, *, force: bool = False) -> None:
+def check_target(path: Path, *, force: bool = False, suffixes: tuple[str, ...] = SUFFIXES) -> None:
     """Refuse a target that cannot be written or would be overwritten without `force`."""
-    if not path.name.endswith(SUFFIXES):
-        raise Refusal(f"an archive must end in {' or '.join(SUFFIXES)}, was {path}; fix: rename the output")
+    if not path.name.endswith(suffixes):
+        raise Refusal(f"the output must end in {' or '.join(suffixes)}, was {path}; fix: rename the output")
     if not path.parent.is_dir():
         raise Refusal(f"{path.parent} must be a directory, was not found; fix: create it first")
     if path.is_dir() or (path.exists() and not force):

@@ -1,0 +1,275 @@
+"""`violet blue`: bring BLUE's trades in, look at them beside a run, or make a stand-in's where there are none."""
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, fields
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import click
+
+from journal import run as runs
+from journal.blue import clock, intake
+from journal.blue.look import look
+from journal.engine.address import Address
+from journal.engine.owner import running
+from journal.lock import Lock
+from journal.migrate import migrate, pending
+from journal.refusal import Refusal
+from journal.store import Store, connect
+from reactor.cli.common import data_option, journal, json_option, out, print_json, print_rows, run_argument
+from reactor.log import archive
+from reactor.log.kafka import KafkaLog
+from reactor.market import archive_writer, dirt, standin, trade_source
+from reactor.market.table import Blocks, Row
+
+TRADE_COLUMNS: Final = (*(f.name for f in fields(standin.Trade) if f.name != "legs"), "label")
+LEG_COLUMNS: Final = ("trade_id", *(f.name for f in fields(standin.Leg)), "label")
+
+
+@click.group("blue")
+def command() -> None:
+    """BLUE's trades beside the journal: import them, clean them in SQL, have a first look.
+
+    It judges nothing: trust is HOLD until there are BLUE's kernels, its trades and a comparison contract.
+    """
+
+
+@command.command("import")
+@click.option("--trades", metavar="PLACE", help="Trade rows: a file, table:DB.NAME or topic:NAME.")
+@click.option("--legs", metavar="PLACE", help="Exit legs, likewise.")
+@click.option("--map", "mapping", type=click.Path(path_type=Path), help="TOML mapping; else columns bear our names.")
+@click.option("--clickhouse", metavar="URL", help="HTTP address of the server that holds table:...")
+@click.option("--user", default="default", show_default=True, help="Its user.")
+@click.option("--password", default="", envvar="VIOLET_BLUE_PASSWORD", help="Its password; or $VIOLET_BLUE_PASSWORD.")
+@click.option("--bootstrap-servers", metavar="HOST:PORT", help="Broker that holds topic:...")
+@click.option("--clock-offset-ms", type=int, default=0, help="How far the trades' clock is ahead; taken off the times.")
+@click.option("--any-clock", is_flag=True, help="Import although the times look like another time zone's.")
+@data_option
+@json_option
+def import_(
+    *, trades: str | None, legs: str | None, mapping: Path | None, clock_offset_ms: int, any_clock: bool, data: Path,
+    as_json: bool, **server: Any,
+) -> None:  # fmt: skip
+    r"""Bring trade rows in as they came, whole or not at all; rows that are there already are not added again.
+
+    Nothing is cleaned away: the views blue_trades and blue_dropped say which rows count, and why the others do not.
+
+    \b
+    violet blue import --trades trades.csv --legs legs.csv --data my-soak
+    violet blue import --trades table:dolphin.trade_events --clickhouse http://10.0.0.5:8123 --map blue.toml
+    """
+    if trades is None and legs is None:
+        raise Refusal("nothing to import; fix: --trades PLACE, or --legs PLACE, or both")
+    toml = _text(mapping) if mapping else trade_source.plain()
+    sources = trade_source.mappings(toml)
+    with ExitStack() as stack:
+        rows = {
+            kind: _mapped(kind, place, sources, clock_offset_ms, bool(mapping), server, stack)
+            for kind, place in (("trade", trades), ("leg", legs))
+        }
+    given = intake.Intake(
+        label=intake.label_of([*rows["trade"], *rows["leg"]]), source=" ".join(filter(None, (trades, legs))),
+        mapping=toml if mapping else "", clock_offset_ms=clock_offset_ms, trades=rows["trade"], legs=rows["leg"],
+    )  # fmt: skip
+    with journal(data) as store, ExitStack() as stack:
+        if data.is_dir():
+            stack.enter_context(Lock.acquire(data / "locks" / "blue.lock"))
+        shift = _clock(store, given)
+        if shift.is_off and not any_clock:
+            raise Refusal(
+                f"only {shift.matched} of {shift.trades} trades lie within 5 minutes of a decision on their asset, but "
+                f"{shift.shifted} once shifted by {shift.shift_ms / 3_600_000:+g} h: another time zone; nothing was "
+                'imported; fix: zone = "..." in the mapping, or --any-clock'
+            )  # fmt: skip
+        brought = intake.bring(store, given)
+    if as_json:
+        print_json(asdict(brought) | {"clock": asdict(shift)})
+        return
+    for kind, read, new, there in (
+        ("trade rows", brought.trades_read, brought.trades_new, brought.trades_there),
+        ("exit legs", brought.legs_read, brought.legs_new, brought.legs_there),
+    ):
+        out.print(f"{kind:>10}  {read} read, {new} new, {there} were there already")
+    out.print(f"{'import':>10}  {brought.import_id or '(nothing new)'}  {brought.label}")
+
+
+@command.command("forget")
+@click.argument("import_id")
+@click.option("--reason", required=True, help="Why; stands in blue_imports.")
+@data_option
+def forget(import_id: str, reason: str, data: Path) -> None:
+    """Let the rows of an import count no longer, e.g. of a wrong mapping. They stay in the tables."""
+    with journal(data) as store:
+        _ready(store)
+        intake.forget(store, import_id, reason)
+    out.print(
+        f"{import_id} is FORGOTTEN; rows that a later import found there already are gone with it: "
+        "`violet blue import` brings them in again"
+    )
+
+
+@command.command("look")
+@run_argument
+@click.option("--label", type=click.Choice(intake.LABELS), help="Whose trades.  [default: REAL where there are any]")
+@data_option
+@json_option
+def look_(run_id: str | None, label: str | None, data: Path, as_json: bool) -> None:
+    """See a run beside BLUE's trades: universe, co-location, sizes by vel_div. No verdict, no trust: HOLD and why."""
+    with journal(data) as store:
+        _ready(store)
+        seen = look(store, runs.pick(store, run_id), label)
+    print_json(seen) if as_json else _print(seen)
+
+
+@command.command("simulate")
+@click.option("--scans", type=click.Path(path_type=Path), required=True, help="Scan archive, .jsonl or .jsonl.zst.")
+@click.option("--out", "target", type=click.Path(path_type=Path), required=True, help="Trades, .csv.")
+@click.option("--legs-out", type=click.Path(path_type=Path), help="Exit legs, .csv.")
+@click.option("--dc-boost", type=float, default=standin.Engine().dc_boost, show_default=True, help="Its DC boost.")
+@click.option("--esof-stale", is_flag=True, help="Its EsoF plane never arrives: 0.4 throughout.")
+@click.option("--dirt", "dirty", is_flag=True, help="With the recorded defects, at the recorded counts.")
+@click.option("--stream", help="Stream that it trades.  [default: the first scan's]")
+@click.option("--seed", type=int, default=standin.Engine().seed, show_default=True, help="Of exits and of the dirt.")
+@click.option("--force", is_flag=True, help="Replace files that exist.")
+@json_option
+def simulate(
+    *, scans: Path, target: Path, legs_out: Path | None, dc_boost: float, esof_stale: bool, dirty: bool,
+    stream: str | None, seed: int, force: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Make the trades of a STAND-IN: seed 004 section 8b written a second time, with one slot. It is not BLUE."""
+    for path in filter(None, (target, legs_out)):
+        archive_writer.check_target(path, force=force, suffixes=(".csv",))
+    engine = standin.Engine(dc_boost=dc_boost, esof_stale=esof_stale, stream=stream, seed=seed)
+    lines = (line for line in archive.lines(scans) if isinstance(line, bytes))
+    made = list(standin.trades(lines, engine))
+    if not made:
+        raise Refusal(f"{scans}: no scan made a trade; fix: give an archive with scans of vel_div < -0.02 and irp")
+    rows = made
+    told: dict[str, Any] = {"rows": len(made), "trades": len(made), "kept": len(made)}
+    if dirty:
+        soiled = dirt.soil(made, seed)
+        rows = soiled.rows
+        told = {"rows": len(rows), **soiled.counts, "kept": soiled.kept}
+    _write(target, TRADE_COLUMNS, (asdict(trade) | {"label": standin.MARK} for trade in rows))
+    legs = {trade.trade_id: trade.legs for trade in rows if trade.legs}
+    if legs_out:
+        _write(
+            legs_out,
+            LEG_COLUMNS,
+            ({"trade_id": i, **asdict(leg), "label": standin.MARK} for i, each in legs.items() for leg in each),
+        )
+    told |= {"legs": sum(map(len, legs.values())), "label": standin.MARK, "out": str(target)}
+    if as_json:
+        print_json(told)
+    else:
+        out.print("\n".join(f"{name:>15}  {value}" for name, value in told.items()))
+
+
+def _mapped(
+    kind: str, place: str | None, sources: dict[str, Any], offset_ms: int, strict: bool, server: dict[str, Any],
+    stack: ExitStack,
+) -> list[intake.Row]:  # fmt: skip
+    """All rows of a place as ours, before anything is touched."""
+    if place is None:
+        return []
+    if kind not in sources:
+        raise Refusal(f"the mapping must hold a [[source]] that feeds {kind}; fix: add one")
+    found = _rows(place, server, stack)
+    return trade_source.mapped(found, sources[kind], place, offset_ms, strict=strict)
+
+
+def _rows(place: str, server: dict[str, Any], stack: ExitStack) -> Iterator[Row]:
+    scheme, _, name = place.partition(":")
+    if scheme == "table":
+        if server["clickhouse"] is None:
+            raise Refusal(f"{place} must have a server; fix: --clickhouse http://HOST:8123")
+        remote = stack.enter_context(connect(Address(server["clickhouse"], server["user"], server["password"])))
+        return trade_source.table_rows(name, remote.blocks)
+    if scheme == "topic":
+        if server["bootstrap_servers"] is None:
+            raise Refusal(f"{place} must have a broker; fix: --bootstrap-servers HOST:PORT")
+        log = KafkaLog(server["bootstrap_servers"], name, "violet-blue")
+        stack.callback(log.close)
+        return trade_source.topic_rows(log)
+
+    def blocks() -> Blocks:
+        folder = stack.enter_context(TemporaryDirectory(prefix="violet-blue-"))
+        return stack.enter_context(connect(stack.enter_context(running(Path(folder))))).blocks
+
+    return trade_source.file_rows(Path(place), blocks)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refusal(f"--map {path}: cannot be read ({error}); fix: name a TOML file") from None
+
+
+def _clock(store: Store, given: intake.Intake) -> clock.Shift:
+    trades = {(row.fields["asset"], row.fields["entry_ts_ms"]) for row in given.trades if row.fields["side"] == "SHORT"}
+    return clock.best_shift(sorted(trades), clock.decided(store))
+
+
+def _ready(store: Store) -> None:
+    if pending(store):
+        raise Refusal("this journal is older than `violet blue`; fix: `violet migrate` it first")
+
+
+def _write(path: Path, columns: tuple[str, ...], rows: Iterable[dict[str, Any]]) -> None:
+    """A CSV file, whole or not at all; floats in the shortest form that reads back to the same bits."""
+    with archive_writer.writing(path) as put:
+        for row in (dict(zip(columns, columns, strict=True)), *rows):
+            line = io.StringIO()
+            csv.writer(line, lineterminator="").writerow([row[name] for name in columns])
+            put(line.getvalue().encode())
+
+
+def _print(seen: dict[str, Any]) -> None:
+    """The look for people: each figure with its N."""
+    cleaned, trades, sizes = seen["cleaning"], seen["trades"], seen["leverage"]
+    dropped = ", ".join(f"{n} {reason}" for reason, n in cleaned["dropped"].items()) or "none"
+    notes = ", ".join(f"{n} {note}" for note, n in cleaned["notes"].items()) or "none"
+    located, universe, clocked, curve = seen["colocation"], seen["universe"], seen["clock"], seen["curve"]
+    why = ", ".join(f"{row['trades']} {row['why']}" for row in seen["unmatched"]["why"]) or "none"
+    for name, words in {
+        "run": f"{seen['run_id']} ({seen['window']['scans']} scans)",
+        "trades": f"{seen['label']}: {cleaned['rows']} rows of {cleaned['trade_ids']} trades, at most "
+        f"{cleaned['most_rows']} of one; kept {cleaned['kept']}; dropped: {dropped}; notes: {notes}",
+        "window": f"{trades['inside']} of {trades['n']} trades inside the run's scans, {trades['outside']} outside",
+        "universe": f"{_percent(universe['share'])} on assets that the run decided on (N {universe['n']})",
+        "co-located": f"{_percent(located['share'])} within 5 minutes on the same asset (N {located['n']}); "
+        f"median gap {located['gap_ms_median']} ms",
+        "not co-located": f"{why} (N {seen['unmatched']['n']})",
+        "clock": f"{clocked['matched']} of {clocked['n']} match as they are, {clocked['matched_under_it']} under the "
+        f"best other shift ({clocked['best_other_shift_ms'] / 3_600_000:+g} h)",
+        "vel_div": f"{_percent(seen['vel_div']['share'])} the same as the journal's (N {seen['vel_div']['n']})",
+        "leverage": f"{sizes['identical']} identical bit for bit of N {sizes['n']}; pearson "
+        f"{_short(sizes['pearson'])}, largest error {_short(sizes['max_abs_err'])}, above 1.05: "
+        f"{_percent(sizes['share_above'])}, below 0.95: {_percent(sizes['share_below'])}",
+        "median curve": f"pearson {_short(curve['pearson'])}, largest error {_short(curve['max_abs_err'])} over "
+        f"{len(curve['steps'])} steps (N {curve['n']})",
+    }.items():
+        out.print(f"{name:>15}  {words}")
+    for title, rows in (
+        ("nearest decision, where it is further than 5 minutes", located["outside"]),
+        ("recorded against journaled leverage, by vel_div and dc_status", seen["buckets"]),
+        ("median curve", curve["steps"]),
+        (f"multipliers recovered (N {seen['recovery']['n']})", seen["recovery"]["bands"]),
+    ):
+        if rows:
+            print_rows([{name: _short(value) for name, value in row.items()} for row in rows], title)
+    out.print(f"no verdict; trust {seen['trust']}", style="bold")
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"
+
+
+def _short(value: Any) -> Any:
+    return ("-" if math.isnan(value) else f"{value:.6g}") if isinstance(value, float) else value
