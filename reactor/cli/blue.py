@@ -18,7 +18,7 @@ from journal.blue.look import look
 from journal.engine.address import Address
 from journal.engine.owner import running
 from journal.lock import Lock
-from journal.migrate import migrate, pending
+from journal.migrate import pending
 from journal.refusal import Refusal
 from journal.store import Store, connect
 from reactor.cli.common import data_option, journal, json_option, out, print_json, print_rows, run_argument

@@ -11,7 +11,7 @@ from tests.integration.soaking import Journal, Topic, Zygote, produce
 def journal(tmp_path_factory):
     """A data directory whose engine runs as long as the tests do; every run in it has a name of its own."""
     opened = Journal(tmp_path_factory.mktemp("journal"))
-    migrate(opened.store)
+    migrate(opened.store, lambda name: None)
     yield opened
     opened.close()
 
