@@ -185,6 +185,11 @@ def _source(table: Row, rank: int, stream: Any, targets: Mapping[str, Target]) -
     if target.forms and form is None:
         forms = " or ".join("{" + ", ".join(f) + "}" for f in target.forms)
         raise Refusal(f"{here}fields must map {forms}; fix: add the path of each")
+    others = {n for each in target.forms for n in each}.difference(form or ())
+    if extra := sorted(others & fields.keys()):
+        raise Refusal(
+            f"{here}fields.{extra[0]} is of another form than {', '.join(form or ())}; fix: map one form alone"
+        )
     if missing := sorted((required | set(form or ())) - fields.keys()):
         raise Refusal(f'{here}fields must map {", ".join(missing)}; fix: add `{missing[0]} = "their.path"`')
     getters = tuple(

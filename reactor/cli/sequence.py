@@ -153,7 +153,7 @@ def _dry_run(sources: Sequence[mapping.Source], rows: sequence.Rows, as_json: bo
                 "whole": len(looked) < PROBE,
                 "records_shown": records,
                 "unmapped": {name: _sample(mapped, name) for name in _unmapped(source, mapped)},
-                "never_found": source.never_found() if mapped else [],
+                "never_found": source.never_found() if sequencer.tallies[source.name].records else [],
                 "bad": [{"line": b.line, "said": b.said} for b in bad if b.source == source.name][:SHOWN],
             }
         )

@@ -185,6 +185,7 @@ def test_unmapped_fields_are_named_by_path():
         (f"[[source]]\n{SCAN}[source.fields]\nts_ms = 't'", "must map prices, vel_div"),
         (f"[[source]]\n{SCAN}[source.fields]\nveldiv = 't'", "is not a field of scan"),
         ("[[source]]\nfeeds = 'ob'\nfile = 'x.csv'\nstream = 's'\n[source.fields]\nts_ms='t'\nagree='a'", "must map {mult} or"),
+        ("[[source]]\nfeeds = 'acb'\nfile = 'x.csv'\nstream = 's'\n[source.fields]\nts_ms='t'\nboost='b'\nsignals='s'", "map one form"),
         (f"[[source]]\n{SCAN}[source.fields]\nts_ms = 1", "fix: { const = 1 }"),
         (f"[[source]]\n{SCAN}[source.fields]\nts_ms = {{ path = 't', unit = 'h' }}", "unit of a time must be one of"),
         (f"[[source]]\n{SCAN}[source.fields]\nts_ms = {{ path = 't', zone = 'UTC' }}", "goes with ISO text alone"),
