@@ -89,6 +89,8 @@ def command(
         archive_writer.check_target(target, force=force)
         on_bad: Callable[[sequence.Bad], None] = _refuse
         if set_aside is not None:
+            if set_aside.resolve() == target.resolve():
+                raise Refusal("--set-aside must be another file than --out, was the same; fix: name another")
             archive_writer.check_target(set_aside, force=force)
             on_bad = _keep(stack.enter_context(archive_writer.writing(set_aside)))
         sequencer, enricher = sequence.Sequencer(on_bad), Enricher(parts)
@@ -184,6 +186,10 @@ def _look(look: dict[str, Any]) -> Iterator[str]:
         f"  {look['rows']} rows looked at{'' if look['whole'] else ', not all'}: {look['records']} map, "
         f"{look['set_aside']} do not{over}"
     )
+    if look["records"]:
+        yield f"  {utc(look['first_ms'])} to {utc(look['last_ms'])}"
+    elif look["passed_over"]:
+        yield "  NOTHING: `where` and `skip_without` pass over every row; fix: correct them"
     for found in look["records_shown"]:
         yield f"  {utc(found['ts_ms'])}  {archive_writer.encode(found).decode()[:400]}"
     for name, sample in look["unmapped"].items():
