@@ -56,7 +56,7 @@ def command(
     force: bool,
     as_json: bool,
 ) -> None:
-    r"""Merge foreign scan and plane feeds into the one ordered log.
+    """Merge foreign scan and plane feeds into the one ordered log.
 
     By event time, then the source's place in the mapping, then the row's place in its source. Files are JSONL, CSV
     (both also .zst) or Parquet, named from the mapping file's folder. A row that does not fit is refused with its line
@@ -67,7 +67,7 @@ def command(
     violet sequence --config map.toml --dry-run
     violet sequence --config map.toml --out scans.jsonl.zst
     violet sequence --config live.toml --bootstrap-servers HOST:9092 --topic scans
-    """
+    """  # noqa: D301 - click reads \b, so the text is not raw
     parts = _parts(enrich)
     sources = _sources(config)
     if any(source.topic for source in sources):
