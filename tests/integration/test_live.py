@@ -17,8 +17,8 @@ TOTAL = WINDOWS * EACH * len(FEEDS)
 
 @pytest.fixture
 def feeds(broker, tmp_path):
-    """Six topics, the mapping that follows them, and what arrives in them, window by window, out of order."""
-    topics = {name: broker.create_topic() for name in FEEDS}
+    """Six topics, one of two partitions, the mapping that follows them, and what arrives in them, window by window, out of order."""
+    topics = {name: broker.create_topic(partitions=1 + (name == "mc")) for name in FEEDS}
     config = tmp_path / "live.toml"
     config.write_text(
         "".join(
@@ -55,7 +55,7 @@ def test_a_live_log_is_in_order_survives_a_restart_and_soaks_as_its_archive(jour
     def arrive(some):
         for records in some:
             for name, record in records:
-                made.produce(topics[name], json.dumps(record).encode(), partition=0)
+                made.produce(topics[name], json.dumps(record).encode(), partition=record["n"] % 2 * (name == "mc"))
             assert made.flush(20.0) == 0
 
     def stop(process, number):
