@@ -125,9 +125,7 @@ def _plain(bootstrap: str, topic: str, records: int, store: Store, struct: type[
                 planes[record.name] = record.value
                 continue
             if struct is Ranked and record.vel_div < -0.02 and record.irp and record.prices:
-                priced = [
-                    (irp.score, symbol) for symbol, irp in record.irp.items() if record.prices.get(symbol, 0.0) > 0.0
-                ]
+                priced = [(irp.score, symbol) for symbol, irp in record.irp.items() if record.prices.get(symbol, 0.0) > 0.0]
                 max(priced, default=None)
             s = (-0.02 - record.vel_div) / (-0.02 - -0.05)
             s = 0.0 if s < 0.0 else min(s, 1.0)
