@@ -141,6 +141,8 @@ def to_number(spec: Row, here: str) -> Read:
         raise Refusal(f"{here}: scale must be a finite number other than 0, was {scale!r}; fix: give one")
 
     def read(value: Any) -> float:
+        if type(value) is float and scale is None and math.isfinite(value):
+            return value
         if isinstance(value, str):
             try:
                 value = float(value)
@@ -281,6 +283,8 @@ def is_empty(value: Any) -> bool:
 
 def text(value: Any) -> str:
     """A scalar as text: true, 17 for 17.0."""
+    if type(value) is str:
+        return value
     if isinstance(value, bool):
         return str(value).lower()
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

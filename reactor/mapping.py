@@ -28,10 +28,11 @@ FORMATS: Final = ("jsonl", "csv", "parquet")
 
 
 class Field(NamedTuple):
-    """A field of ours: its kind (see CONVERT) and whether a row must have it."""
+    """A field of ours: its kind (see CONVERT); required: it must be mapped; always: where mapped, each row has it."""
 
     kind: str
     required: bool = False
+    always: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +44,11 @@ class Target:
     free: str | None = None
 
 
-_HEAD: Final = {"stream": Field("text"), "ts_ms": Field("time", required=True)}
+_HEAD: Final = {"stream": Field("text", required=True), "ts_ms": Field("time", required=True)}
 SCAN: Final = Target(
     {
         **_HEAD,
-        "scan_id": Field("integer"),
+        "scan_id": Field("integer", always=True),
         "vel_div": Field("number", required=True),
         "w750": Field("number"),
         "prices": Field("prices", required=True),
@@ -59,7 +60,9 @@ SCAN: Final = Target(
 _KINDS: Final = {"posture": "text", "n_assets": "integer", "decide": "integer"}
 PLANES: Final = {
     name: Target(
-        {**_HEAD, "seq": Field("integer")} | {n: Field(_KINDS.get(n, "number")) for form in forms for n in form}, forms
+        {**_HEAD, "seq": Field("integer", always=True)}
+        | {n: Field(_KINDS.get(n, "number")) for form in forms for n in form},
+        forms,
     )
     for name, forms in FORMS.items()
 }
@@ -148,6 +151,8 @@ def parse(toml: str, targets: Mapping[str, Target] = TARGETS, *, placed: bool = 
 _SOURCE_KEYS: Final = (
     "name", "file", "topic", "format", "feeds", "stream", "where", "skip_without", "group", "fields",
 )  # fmt: skip
+_TOML: Final = {str: "text", dict: "a table", list: "a list", bool: "true or false"}
+_TYPES: Final = {"file": str, "topic": str, "where": dict, "skip_without": list, "group": bool, "fields": dict}
 _SPEC_KEYS: Final = {
     "time": ("unit", "zone"),
     "number": ("scale",),
@@ -169,8 +174,11 @@ def _source(table: Row, rank: int, stream: Any, targets: Mapping[str, Target], p
         raise Refusal(f"{here}feeds must be one of {', '.join(targets)}, was {feeds!r}{_near(feeds, targets)}")
     if placed and ("file" in table) == ("topic" in table):
         raise Refusal(f"{here}must have either a file or a topic; fix: give one of them")
+    for key, must in _TYPES.items():
+        if key in table and not isinstance(table[key], must):
+            raise Refusal(f"{here}{key} must be {_TOML[must]}, was {table[key]!r}; fix: write it as one")
     kind = _format(table, here)
-    target, fields = targets[feeds], dict(table.get("fields") or {})
+    target, fields = targets[feeds], dict(table.get("fields", {}))
     stream = table.get("stream", stream)
     if "stream" in target.fields and "stream" not in fields:
         if not isinstance(stream, str) or not re.fullmatch(STREAM_PATTERN, stream):
@@ -188,6 +196,11 @@ def _source(table: Row, rank: int, stream: Any, targets: Mapping[str, Target], p
     if target.forms and form is None:
         forms = " or ".join("{" + ", ".join(f) + "}" for f in target.forms)
         raise Refusal(f"{here}fields must map {forms}; fix: add the path of each")
+    others = {n for each in target.forms for n in each}.difference(form or ())
+    if extra := sorted(others & fields.keys()):
+        raise Refusal(
+            f"{here}fields.{extra[0]} is of another form than {', '.join(form or ())}; fix: map one form alone"
+        )
     if missing := sorted((required | set(form or ())) - fields.keys()):
         raise Refusal(f'{here}fields must map {", ".join(missing)}; fix: add `{missing[0]} = "their.path"`')
     getters = tuple(
@@ -198,8 +211,8 @@ def _source(table: Row, rank: int, stream: Any, targets: Mapping[str, Target], p
         name=name, rank=rank, feeds=feeds, file=table.get("file"), topic=table.get("topic"),
         format=kind, group=bool(table.get("group", False)), getters=getters,
         where=tuple((steps(p), frozenset(map(text, w if isinstance(w, list) else [w])))
-                    for p, w in (table.get("where") or {}).items()),
-        skip_without=tuple(steps(p) for p in table.get("skip_without") or ()),
+                    for p, w in table.get("where", {}).items()),
+        skip_without=tuple(steps(p) for p in table.get("skip_without", ())),
     )  # fmt: skip
 
 
@@ -216,7 +229,7 @@ def _getter(here: str, ours: str, spec: Any, kind: Field, form: tuple[str, ...])
     if not isinstance(spec, dict):
         raise Refusal(f"{here} must be a path or a table, was {spec!r}; fix: {{ const = {spec!r} }} for a constant")
     _known(spec, ("path", "const", *_SPEC_KEYS[kind.kind]), f"{here}: ")
-    required = kind.required or ours in form
+    required = kind.required or kind.always or ours in form
     if "const" in spec:
         value = spec["const"]
         try:
@@ -260,7 +273,10 @@ def _lacks(row: Row, paths: tuple[tuple[str, ...], ...]) -> str:
     if walk(row, path) is not None:
         return f"{'.'.join(path)!r} is empty; fix: repair the row, or `skip_without` passes such rows over"
     there = [".".join(p) for p in _leaves(row, (), set())]
-    return f"the row has no {'.'.join(path)!r}; it has {', '.join(there[:12])}{_near('.'.join(path), there)}"
+    return (
+        f"the row has no {'.'.join(path)!r}; it has {', '.join(there[:12])}{_near('.'.join(path), there)}; "
+        "fix: correct the path, or `skip_without` passes such rows over"
+    )
 
 
 def _leaves(node: Row, at: tuple[str, ...], used: set[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:

@@ -39,7 +39,7 @@ def command(
     force: bool,
     as_json: bool,
 ) -> None:
-    r"""Turn recorded 1-minute bars into the ordered log: a scan a minute from bar 51 on, after its planes.
+    """Turn recorded 1-minute bars into the ordered log: a scan a minute from bar 51 on, after its planes.
 
     This is a REFERENCE STAND-IN for the upstream scanner, and every scan says so. The bars need the columns
     symbol, open_time_ms, open, high, low, close, volume; the rates symbol, funding_time_ms, funding_rate.
@@ -47,7 +47,7 @@ def command(
     \b
     violet scan --klines klines.parquet --funding funding.parquet --out scans.jsonl.zst
     violet soak --scans scans.jsonl.zst
-    """
+    """  # noqa: D301 - click reads \b, so the text is not raw
     archive_writer.check_target(out, force=force)
     try:
         settings = scanner.Settings(stream=stream, posture=posture, capital_usd=capital)

@@ -56,7 +56,7 @@ def command(
     force: bool,
     as_json: bool,
 ) -> None:
-    r"""Merge foreign scan and plane feeds into the one ordered log.
+    """Merge foreign scan and plane feeds into the one ordered log.
 
     By event time, then the source's place in the mapping, then the row's place in its source. Files are JSONL, CSV
     (both also .zst) or Parquet, named from the mapping file's folder. A row that does not fit is refused with its line
@@ -67,7 +67,7 @@ def command(
     violet sequence --config map.toml --dry-run
     violet sequence --config map.toml --out scans.jsonl.zst
     violet sequence --config live.toml --bootstrap-servers HOST:9092 --topic scans
-    """
+    """  # noqa: D301 - click reads \b, so the text is not raw
     parts = _parts(enrich)
     sources = _sources(config)
     if any(source.topic for source in sources):
@@ -89,6 +89,8 @@ def command(
         archive_writer.check_target(target, force=force)
         on_bad: Callable[[sequence.Bad], None] = _refuse
         if set_aside is not None:
+            if set_aside.resolve() == target.resolve():
+                raise Refusal("--set-aside must be another file than --out, was the same; fix: name another")
             archive_writer.check_target(set_aside, force=force)
             on_bad = _keep(stack.enter_context(archive_writer.writing(set_aside)))
         sequencer, enricher = sequence.Sequencer(on_bad), Enricher(parts)
@@ -153,7 +155,7 @@ def _dry_run(sources: Sequence[mapping.Source], rows: sequence.Rows, as_json: bo
                 "whole": len(looked) < PROBE,
                 "records_shown": records,
                 "unmapped": {name: _sample(mapped, name) for name in _unmapped(source, mapped)},
-                "never_found": source.never_found() if mapped else [],
+                "never_found": source.never_found() if sequencer.tallies[source.name].records else [],
                 "bad": [{"line": b.line, "said": b.said} for b in bad if b.source == source.name][:SHOWN],
             }
         )
@@ -184,6 +186,10 @@ def _look(look: dict[str, Any]) -> Iterator[str]:
         f"  {look['rows']} rows looked at{'' if look['whole'] else ', not all'}: {look['records']} map, "
         f"{look['set_aside']} do not{over}"
     )
+    if look["records"]:
+        yield f"  {utc(look['first_ms'])} to {utc(look['last_ms'])}"
+    elif look["passed_over"]:
+        yield "  NOTHING: `where` and `skip_without` pass over every row; fix: correct them"
     for found in look["records_shown"]:
         yield f"  {utc(found['ts_ms'])}  {archive_writer.encode(found).decode()[:400]}"
     for name, sample in look["unmapped"].items():

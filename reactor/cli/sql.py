@@ -54,12 +54,12 @@ def command(
     max_rows: int,
     timeout: int,
 ) -> None:
-    r"""Ask the journal in ClickHouse's SQL. Read only; what is too large is an error, never cut short.
+    """Ask the journal in ClickHouse's SQL. Read only; what is too large is an error, never cut short.
 
     \b
     violet sql "SELECT count() FROM decisions WHERE run_id = {run:String}"
     violet sql "SELECT * FROM decisions WHERE asset = {a:String} LIMIT 5" --param a=BTCUSDT --format json
-    """
+    """  # noqa: D301 - click reads \b, so the text is not raw
     folder = settings.load({"data": data} if data else {}, config).soak.data
     form = "json" if as_json else form
     bound = dict(_pair(text) for text in param) | ({"run": run} if run is not None else {})

@@ -103,6 +103,9 @@ class Sequencer:
         except BadRow as bad:
             self._bad(source, row.line, str(bad), row.raw)
             return None
+        except (OverflowError, UnicodeEncodeError, RecursionError) as error:
+            self._bad(source, row.line, f"a value cannot be written as JSON: {error}; fix: repair the row", row.raw)
+            return None
         ts_ms: int = fields["ts_ms"]
         tally.records += 1
         tally.first_ms = min(tally.first_ms or ts_ms, ts_ms)

@@ -1,6 +1,7 @@
 """From a foreign feed to a soak, by commands alone."""
 
 import json
+import shlex
 from itertools import islice
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from reactor.log.archive import zstd
 from reactor.market import seeded
 from tests import shapes
-from tests.integration.soaking import listing, violet
+from tests.integration.soaking import ROOT, listing, violet
 from tests.reactor.market.test_scan_command import csv
 
 
@@ -24,6 +25,11 @@ def counts(journal, run_id):
     }
 
 
+def theirs(folder):
+    """The scans of a nested archive, as they came."""
+    return list(map(json.loads, zstd.decompress((folder / "scan_archive.jsonl.zst").read_bytes()).splitlines()))
+
+
 def test_a_nested_archive_and_a_store_dump_become_a_soak(journal, nested, tmp_path):
     log = tmp_path / "log.jsonl.zst"
     made = violet("sequence", "--config", nested, "--out", log, "--json").json
@@ -35,16 +41,11 @@ def test_a_nested_archive_and_a_store_dump_become_a_soak(journal, nested, tmp_pa
     found = journal.soak(scans=log)
     assert counts(journal, found.run_id) == {"decisions": 124, "evaluations": 76, "planes": 80, "rejects": 0}
     assert "stand-in enrichment" not in found.summary["verdict_basis"]
-    theirs = [
-        json.loads(line)
-        for line in zstd.decompress((tmp_path / "scan_archive.jsonl.zst").read_bytes()).split(b"\n")
-        if line
-    ]
     rows = journal.rows(
         "SELECT scan_id, ts_ms, vel_div, dc, asset FROM decisions WHERE run_id = {run:String} ORDER BY scan_id",
         run=found.run_id,
     )
-    by_id = {each["scan_number"]: each for each in theirs}
+    by_id = {each["scan_number"]: each for each in theirs(tmp_path)}
     for row in rows:
         each = by_id[row["scan_id"]]
         assert (row["ts_ms"], row["vel_div"]) == (round(each["timestamp"] * 1000), each["vel_div"])
@@ -52,6 +53,27 @@ def test_a_nested_archive_and_a_store_dump_become_a_soak(journal, nested, tmp_pa
         ranked = {s: r["rank"] for s, r in each["irp"].items() if s != "USDCUSDT"}
         assert row["asset"] == max(ranked, key=ranked.get)
     assert {row["scan_id"] for row in rows} == {n for n, each in by_id.items() if each["vel_div"] < -0.02}
+
+
+def test_the_guide_of_the_readme_works_as_it_stands(journal, nested, tmp_path, monkeypatch):
+    guide = (ROOT / "README.md").read_text().partition("## From your feed to a soak")[2]
+    nested.write_text(guide.partition("```toml\n")[2].partition("```")[0])
+    monkeypatch.chdir(tmp_path)
+    commands = [line.partition("  #")[0] for line in guide.split("```\n")[2].splitlines()]
+    for words in map(shlex.split, commands[:2]):
+        assert words[:2] == ["violet", "sequence"]
+        said = violet(*words[1:])
+        assert said.code == 0, said.err
+    assert "irp: computed for 200 scans by the project's own stand-in" in said.out
+    words = shlex.split(commands[2])
+    assert words[:3] == ["violet", "soak", "--scans"]
+    found = journal.soak(scans=tmp_path / words[3])
+    # The irp needs 50 prices: no scan before the fiftieth decides.
+    decide = sum(each["vel_div"] < -0.02 for each in theirs(tmp_path)[49:])
+    expected = {"decisions": decide, "evaluations": 200 - decide, "planes": 20, "rejects": 0}
+    assert counts(journal, found.run_id) == expected
+    assert shlex.split(commands[3])[:2] == ["violet", "sql"]
+    assert journal.violet(*shlex.split(commands[3])[1:3], "--run", found.run_id).code == 0
 
 
 def test_a_table_of_signals_becomes_a_soak_whose_enrichment_is_named(journal, tmp_path):

@@ -109,12 +109,13 @@ def test_every_time_comes_back_from_every_unit(ts_ms, unit):
         ({"vd": True}, "vel_div: True is no number"),
         ({"p": 3.0}, "prices: 3.0 is no map of symbols"),
         ({"p": {"BTC": None}}, "prices: None is no number"),
+        ({"id": None}, "scan_id: the row has no 'id'"),
         ({"id": 1.5}, "scan_id: 1.5 is no whole number"),
     ],
 )
 def test_a_value_that_does_not_fit_is_named(change, said):
     with pytest.raises(BadRow) as bad:
-        scan(more='scan_id = "id"')(row(**change))
+        scan(more='scan_id = "id"')(row(id=1) | change)
     assert said in str(bad.value)
 
 
@@ -185,6 +186,10 @@ def test_unmapped_fields_are_named_by_path():
         (f"[[source]]\n{SCAN}[source.fields]\nts_ms = 't'", "must map prices, vel_div"),
         (f"[[source]]\n{SCAN}[source.fields]\nveldiv = 't'", "is not a field of scan"),
         ("[[source]]\nfeeds = 'ob'\nfile = 'x.csv'\nstream = 's'\n[source.fields]\nts_ms='t'\nagree='a'", "must map {mult} or"),
+        ("[[source]]\nfeeds = 'acb'\nfile = 'x.csv'\nskip_without = 'a'", "skip_without must be a list, was 'a'"),
+        ("[[source]]\nfeeds = 'acb'\nfile = 'x.csv'\ngroup = 'no'", "group must be true or false"),
+        ("[[source]]\nfeeds = 'acb'\nfile = 'x.csv'\nfields = 'no'", "fields must be a table"),
+        ("[[source]]\nfeeds = 'acb'\nfile = 'x.csv'\nstream = 's'\n[source.fields]\nts_ms='t'\nboost='b'\nsignals='s'", "map one form"),
         (f"[[source]]\n{SCAN}[source.fields]\nts_ms = 1", "fix: { const = 1 }"),
         (f"[[source]]\n{SCAN}[source.fields]\nts_ms = {{ path = 't', unit = 'h' }}", "unit of a time must be one of"),
         (f"[[source]]\n{SCAN}[source.fields]\nts_ms = {{ path = 't', zone = 'UTC' }}", "goes with ISO text alone"),

@@ -8,6 +8,7 @@ from types import ModuleType
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from journal.refusal import Refusal
 from reactor.cli import main
@@ -111,3 +112,10 @@ def test_the_version_is_that_of_the_distribution(violet):
     if done.returncode:
         pytest.skip("violet-reactor is not installed in this environment")
     assert done.stdout.startswith("violet, version ")
+
+
+@pytest.mark.parametrize("name", main.COMMANDS)
+def test_examples_in_the_help_of_a_command_stand_on_lines_of_their_own(name):
+    said = CliRunner().invoke(main.violet, [name, "--help"]).output
+    assert said.startswith("Usage: ")
+    assert "\\b" not in said

@@ -9,11 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from journal.refusal import Refusal
+from lanes.code import Reject
 from reactor import mapping
 from reactor.log.port import Chunk
 from reactor.market import sequence, table
 from reactor.market.enrich import Enricher
 from reactor.market.live import HELD_MAX, Feed, Merger, Resumed, Stamp
+from reactor.record import Decoder
 from tests.reactor.market.test_sequence import FEEDS, HEAD, T0
 
 TOML = "".join(HEAD.format(name=n, feeds=f).replace("file", "topic") + fields for n, (f, fields) in FEEDS.items())
@@ -181,7 +183,9 @@ def test_a_row_that_does_not_fit_is_in_the_log_as_a_reject_of_a_name():
     topics["acb"][0] = (topics["acb"][0][0], b"\xff{")
     feeds = opened(topics)
     merger = Merger(feeds, LATENESS_MS)
-    bad = [json.loads(out.line) for out in run(feeds, merger, T0, END_MS) if out.key is None]
+    lines = [out.line for out in run(feeds, merger, T0, END_MS) if out.key is None]
+    assert [Decoder().decode(line).code for line in lines] == [Reject.SCHEMA_VERSION] * 2
+    bad = [json.loads(line) for line in lines]
     assert sorted(each["source"] for each in bad) == ["acb", "mc"]
     found = next(each for each in bad if each["source"] == "mc")
     assert (found["v"], found["offset"], found["raw"]) == (0, 5, '{"t": "soon"}')
