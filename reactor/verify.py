@@ -101,10 +101,7 @@ def _recompute(store: Store, run: Run, scope: Scope, bootstrap: str | None, on_b
     opened = segments(store, run.run_id)
     ranges, lows, words = _log(store, run, bootstrap)
     if not lows and scope.dropped:
-        words += "; behind what retention dropped: " + ", ".join(
-            f"partition {each.partition} offset {each.last_offset}, journaled before {each.up_to:%Y-%m-%d %H:%M:%S}"
-            for each in scope.dropped.values()
-        )
+        words += f"; behind what retention dropped: {', '.join(map(str, scope.dropped.values()))}"
     report = Report(words, starts={} if lows else {p: end + 1 for p, end in scope.dropped_ends.items()})
     for partition, start in ((int(p), at) for p, at in run.start.items()):
         state, decoder = None, Decoder()

@@ -20,6 +20,7 @@ from journal.health import DISK_DEGRADED, DISK_HALT
 from journal.ledger import Ledger
 from journal.lock import Lock
 from journal.migrate import migrate
+from journal.pruned import Pruned
 from journal.refusal import Refusal
 from journal.row import Batch
 from journal.store import JournalRefused, Store, connect
@@ -261,6 +262,8 @@ def _print(result: dict[str, Any]) -> None:
                  "doubled", "corrupt", "skipped", "coverage", "time_coverage", "scan_gaps", "longest_silence_ms",
                  "orders", "content_hash", "trust"):  # fmt: skip
         out.print(f"{name:>20}  {result[name]}")
+    for each in result["pruned"]:
+        out.print(f"{'dropped by age':>20}  {Pruned(**each)}")
     for segment in result["segments"]:
         for clause in segment["clauses"]:
             out.print(f"{'segment ' + str(segment['segment']):>20}  {clause['verdict']}: {clause['name']} "
