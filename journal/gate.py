@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from journal.pruned import pruned
 from journal.row import COLUMNS, TABLES, row_hash_sql
 from journal.run import UPSTREAM, Run, Segment, segments
 from journal.scope import Scope
@@ -65,6 +66,14 @@ def worst(verdicts: Sequence[str]) -> str:
 
 def figures(store: Store, run: Run, scope: Scope) -> dict[str, Any]:
     """Counts, integrity and time coverage of a scope, as the summary names them."""
+    while True:
+        found = _figures(store, run, scope)
+        if not (found["lost"] or found["corrupt"]) or (dropped := pruned(store, scope.run_id)) == scope.dropped:
+            return found
+        scope = replace(scope, dropped=dropped)  # retention went on meanwhile: what it took is not lost
+
+
+def _figures(store: Store, run: Run, scope: Scope) -> dict[str, Any]:
     wheres = {Outcome.REJECT: scope.where_rows, Outcome.PLANE: scope.where_kept + scope.and_since}
     counts = {
         f"{kind.name.lower()}s": store.rows(

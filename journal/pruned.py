@@ -34,6 +34,12 @@ class Pruned:
     planes: int
     rejects: int
 
+    def __str__(self) -> str:
+        return (
+            f"{self.planes} planes and the bytes of {self.rejects} rejects up to offset {self.last_offset} of "
+            f"{self.topic}/{self.partition}, journaled before {self.up_to:%Y-%m-%d %H:%M:%S} UTC"
+        )
+
 
 def pruned(store: Store, run_id: str) -> dict[int, Pruned]:
     """The last pruning of each partition, with the sums of all before it."""

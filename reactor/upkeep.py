@@ -56,10 +56,7 @@ class Upkeep:
     def _prune(self, run_id: str, before: datetime) -> None:
         pruning = self._ledger.insist(lambda store: prune(store, run_id, before))
         for each in pruning.dropped:
-            self._say(
-                f"dropped {each.planes} planes and the bytes of {each.rejects} rejects up to offset "
-                f"{each.last_offset} of {each.topic}/{each.partition}, journaled before {each.up_to:%Y-%m-%d %H:%M:%S}"
-            )
+            self._say(f"dropped by age: {each}")
         for batch in sorted(set(pruning.damaged) - self._damaged):
             self._damaged.add(batch)
             self._ledger.note(

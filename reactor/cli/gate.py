@@ -8,6 +8,7 @@ import click
 
 from journal import run as runs
 from journal.gate import EXIT, TRUST, basis, judge, worst
+from journal.pruned import Pruned
 from journal.refusal import Refusal
 from reactor.cli.common import data_option, journal, json_option, out, print_json, print_rows, run_argument
 
@@ -41,6 +42,8 @@ def command(run_id: str | None, data: Path, since: str | None, as_json: bool) ->
                  "": "by construction" if c.by_construction else ""}
                 for c in segment.clauses
             ]  # fmt: skip
+            for each in segment.figures["pruned"]:
+                out.print(f"dropped by age: {Pruned(**each)}", style="dim")
             print_rows(rows, f"run {run.run_id} segment {segment.segment}: {segment.verdict}")
         out.print(f"{verdict} ({basis(run)}); trust {TRUST}", style="bold")
     raise SystemExit(EXIT[verdict])

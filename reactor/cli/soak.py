@@ -21,6 +21,7 @@ from journal.health import DISK_DEGRADED, DISK_HALT
 from journal.ledger import Ledger
 from journal.lock import Lock
 from journal.migrate import migrate
+from journal.pruned import Pruned
 from journal.refusal import Refusal
 from journal.row import Batch
 from journal.store import JournalRefused, Store, connect
@@ -271,6 +272,8 @@ def print_summary(result: dict[str, Any]) -> None:
                  "doubled", "corrupt", "skipped", "coverage", "time_coverage", "scan_gaps", "longest_silence_ms",
                  "orders", "content_hash", "trust"):  # fmt: skip
         out.print(f"{name:>20}  {result[name]}")
+    for each in result["pruned"]:
+        out.print(f"{'dropped by age':>20}  {Pruned(**each)}")
     for segment in result["segments"]:
         for clause in segment["clauses"]:
             out.print(f"{'segment ' + str(segment['segment']):>20}  {clause['verdict']}: {clause['name']} "
