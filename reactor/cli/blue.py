@@ -219,7 +219,7 @@ def _clock(store: Store, given: intake.Intake) -> clock.Shift:
 
 def _ready(store: Store) -> None:
     if pending(store):
-        raise Refusal("this journal is older than `violet blue`; fix: `violet migrate` it first")
+        raise Refusal("this journal's tables or views are older than this version; fix: `violet migrate` first")
 
 
 def _write(path: Path, columns: tuple[str, ...], rows: Iterable[dict[str, Any]]) -> None:
