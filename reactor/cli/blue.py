@@ -119,7 +119,10 @@ def forget(import_id: str, reason: str, data: Path) -> None:
 @data_option
 @json_option
 def look_(run_id: str | None, label: str | None, data: Path, as_json: bool) -> None:
-    """See a run beside BLUE's trades: universe, co-location, sizes by vel_div. No verdict, no trust: HOLD and why."""
+    """See a run beside BLUE's trades: universe, co-location, sizes by vel_div.
+
+    No verdict and no trust: it says HOLD, and why. Exit code: 0, whatever there is to see.
+    """
     with journal(data) as store:
         _ready(store)
         seen = look(store, runs.pick(store, run_id), label)
@@ -218,7 +221,7 @@ def _clock(store: Store, given: intake.Intake) -> clock.Shift:
 
 def _ready(store: Store) -> None:
     if pending(store):
-        raise Refusal("this journal is older than `violet blue`; fix: `violet migrate` it first")
+        raise Refusal("this journal's tables or views are older than this version; fix: `violet migrate` first")
 
 
 def _write(path: Path, columns: tuple[str, ...], rows: Iterable[dict[str, Any]]) -> None:
@@ -242,7 +245,8 @@ def _print(seen: dict[str, Any]) -> None:
         "trades": f"{seen['label']}: {cleaned['rows']} rows of {cleaned['trade_ids']} trades, at most "
         f"{cleaned['most_rows']} of one; kept {cleaned['kept']}; dropped: {dropped}; notes: {notes}",
         "window": f"{trades['inside']} of {trades['n']} trades inside the run's scans, {trades['outside']} outside",
-        "universe": f"{_percent(universe['share'])} on assets that the run decided on (N {universe['n']})",
+        "universe": f"{_percent(universe['share'])} on assets that the run decided on (N {universe['n']}); others: "
+        f"{', '.join(row['asset'] for row in universe['assets'] if not row['is_covered']) or 'none'}",
         "co-located": f"{_percent(located['share'])} within 5 minutes on the same asset (N {located['n']}); "
         f"median gap {located['gap_ms_median']} ms",
         "not co-located": f"{why} (N {seen['unmatched']['n']})",

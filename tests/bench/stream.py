@@ -165,7 +165,9 @@ def _plain(bootstrap: str, topic: str, records: int, store: Store, struct: type[
                 planes[record.name] = record
                 continue
             if struct is Ranked and record.vel_div < -0.02 and record.irp and record.prices:
-                priced = [(irp.score, symbol) for symbol, irp in record.irp.items() if record.prices.get(symbol, 0.0) > 0.0]
+                priced = [
+                    (irp.score, symbol) for symbol, irp in record.irp.items() if record.prices.get(symbol, 0.0) > 0.0
+                ]
                 max(priced, default=None)
             out.append((message.offset(), record.scan_id, record.ts_ms, record.stream, record.vel_div,
                         *leverage(record, planes)))  # fmt: skip
