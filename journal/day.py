@@ -4,7 +4,7 @@ A day is one of the wall clock, not of event time: so a line comes while the sca
 needed, and an archive at full speed does not stop for a line a day of the archive. Each day from the run's first on
 has exactly one, also one on which nothing came or the soak was away; each is the gate's judgment of the batches
 completed on it, so its cost is that day's and the lines add up to the run. The day that runs has none yet.
-Source: issue "a soak in the real world", part 2.
+Source: SPEC section 9.
 """
 
 from collections.abc import Mapping

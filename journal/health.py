@@ -3,7 +3,7 @@
 Health is about the process and what it journals, so a verdict that only waits for its hundredth decision does not make
 a young soak sick; a verdict of FAIL does. What was judged in the lines of past days is not judged again: integrity is
 the sum of those lines and of what came since, so a look costs a day at most, whatever the soak's age.
-Source: SPEC section 5; issue "a soak in the real world", part 2.
+Source: SPEC section 5.
 """
 
 import shutil

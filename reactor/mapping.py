@@ -10,7 +10,7 @@ theirs ("a.b.c"; a text on the way that is itself JSON is read as JSON), or a ta
     value, score, alignment   of a map: where in an entry (or, with `key`, in the row) the numbers lie
 
 A row that does not fit is a BadRow that says what was found and the fix. Absent, null, empty and, in an optional
-field, NaN are the same: no value. Source: issue "real world" item 1; SPEC section 4 (domains).
+field, NaN are the same: no value. Source: SPEC section 4 (domains).
 """
 
 import difflib

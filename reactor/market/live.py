@@ -6,7 +6,7 @@ While a feed is behind its topic's end nothing newer than what it has read goes 
 Each record is stamped with where it came from, when it arrived, and the lowest offset of its feed that is not settled:
 a restart reads the stamps and goes on there, and writes nothing twice and leaves nothing out.
 A row that does not map goes into the log as {"v":0,"said":...,"raw":...}, which the reactor rejects by name.
-Source: issue "real world" item 1; SPEC section 2 (one ordered log).
+Source: SPEC section 2 (one ordered log).
 """
 
 import heapq
