@@ -52,11 +52,11 @@ def best_shift(trades: Sequence[tuple[str, int]], decided: Mapping[str, Sequence
     return Shift(len(known), counts[0], best * STEP_MS, counts[best])
 
 
-def decided(store: Store, run_id: str = "") -> dict[str, list[int]]:
+def decided(store: Store, run_id: str = "", settings: str = "") -> dict[str, list[int]]:
     """When each asset was decided on, in a run or over all runs of the journal."""
     rows = store.rows(
         "SELECT asset, arraySort(groupUniqArray(ts_ms)) AS at FROM violet_decisions "
-        "WHERE {run:String} IN ('', run_id) GROUP BY asset",
+        "WHERE {run:String} IN ('', run_id) GROUP BY asset" + settings,
         {"run": run_id},
     )
     return {row["asset"]: list(row["at"]) for row in rows}

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from journal.blue.clock import best_shift, decided
 from journal.blue.intake import LABELS, REAL, STANDIN
+from journal.gate import Scope
 from journal.refusal import Refusal
 from journal.run import Run
 from journal.store import Store
@@ -24,10 +25,10 @@ OUTSIDE: Final = 5  # trades named whose nearest decision is further than 5 minu
 def look(store: Store, run: Run, label: str | None = None) -> dict[str, Any]:
     """Everything there is to see. Raises Refusal where no trades were brought in."""
     label = _label(store, label)
-    params = {"run": run.run_id, "label": label}
+    params, until = {"run": run.run_id, "label": label}, _until(store, run)
 
     def rows(sql: str) -> list[dict[str, Any]]:
-        return store.rows(sql, params)
+        return store.rows(sql + until, params)
 
     pairs = rows(
         "SELECT count() AS trades, countIf(is_colocated) AS colocated, countIf(side = 'SHORT') AS short, "
@@ -63,7 +64,7 @@ def look(store: Store, run: Run, label: str | None = None) -> dict[str, Any]:
                 f"{_MINE} AND NOT is_colocated AND gap_ms IS NOT NULL ORDER BY abs(gap_ms), trade_id LIMIT {OUTSIDE}"
             ),
         },
-        "clock": _clock(store, params),
+        "clock": _clock(store, params, until),
         "vel_div": {"n": pairs["told"], "same": pairs["told_same"], "share": _share(pairs["told_same"], pairs["told"])},
         "leverage": {"n": pairs["sized"], **_sizing(buckets)},
         "buckets": buckets,
@@ -77,6 +78,14 @@ def look(store: Store, run: Run, label: str | None = None) -> dict[str, Any]:
             "why": rows(f"SELECT why, count() AS trades FROM blue_unmatched {_MINE} GROUP BY why ORDER BY trades DESC"),
         },
     }  # fmt: skip
+
+
+def _until(store: Store, run: Run) -> str:
+    """The settings that end every figure at one offset: a soak may go on while one looks."""
+    ends = Scope.of(store, run.run_id).ends
+    where = " OR ".join(f"(partition = {partition} AND log_offset <= {end})" for partition, end in ends.items()) or "0"
+    tables = ", ".join(f"'{table}': '{where}'" for table in ("violet_decisions", "violet_evaluations"))
+    return f" SETTINGS additional_table_filters = {{{tables}}}"
 
 
 def _label(store: Store, asked: str | None) -> str:
@@ -129,12 +138,12 @@ def _fit(steps: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _clock(store: Store, params: Mapping[str, Any]) -> dict[str, Any]:
+def _clock(store: Store, params: Mapping[str, Any], until: str) -> dict[str, Any]:
     """Whether another shift of the trades' clock would match more of them."""
     trades = store.rows(
         "SELECT asset, entry_ts_ms FROM blue_trades WHERE label = {label:String} AND side = 'SHORT'", params
     )
-    shift = best_shift([(row["asset"], row["entry_ts_ms"]) for row in trades], decided(store, params["run"]))
+    shift = best_shift([(row["asset"], row["entry_ts_ms"]) for row in trades], decided(store, params["run"], until))
     return {"n": shift.trades, "matched": shift.matched, "best_other_shift_ms": shift.shift_ms,
             "matched_under_it": shift.shifted, "is_off": shift.is_off}  # fmt: skip
 

@@ -9,6 +9,7 @@ from statistics import correlation, median
 import pytest
 
 from journal.blue import intake
+from journal.gate import Scope
 from journal.refusal import Refusal
 from lanes.params import PROFILES
 from reactor.market.seeded import write_market
@@ -557,3 +558,20 @@ def test_a_bucket_begins_at_its_first_bound_and_figures_have_their_own_n(blue, j
         "share_above": sum(r > 1.05 for r in ratios) / len(EDGES), "share_below": sum(r < 0.95 for r in ratios) / len(EDGES),
         "pearson": pytest.approx(correlation(*zip(*((p["recorded"], p["journaled"]) for p in pairs), strict=True))),
     }  # fmt: skip
+
+
+def test_every_figure_of_a_look_ends_at_the_batches_that_were_complete_when_it_began(
+    blue, journal, gaps, tmp_path, monkeypatch
+):
+    path = tmp_path / "real.jsonl"
+    path.write_text("\n".join(
+        json.dumps({"trade_id": n, "asset": "BTCUSDT", "entry_ts_ms": START_MS + n * MINUTE_MS, "leverage": 1.0}) for n in range(20)
+    ))  # fmt: skip
+    blue.bring("--trades", path)
+    early = Scope(gaps, {0: 9})  # as if a soak went on behind offset 9 while one looks
+    monkeypatch.setattr(Scope, "of", classmethod(lambda cls, store, run_id: early))
+    seen = blue.look(run=gaps)
+    assert seen["window"]["scans"] == 10
+    assert {seen[name]["n"] for name in ("universe", "colocation", "leverage", "curve", "recovery")} == {10}
+    assert seen["buckets"][-1]["n"] == sum(row["trades"] for row in seen["universe"]["assets"]) == 10
+    assert seen["clock"]["matched"] == 15  # within 5 minutes of the first ten decisions
