@@ -9,7 +9,7 @@ from lanes.params import PROFILES
 from reactor.source import BrokerSource
 from tests.fault.crash import whole
 from tests.integration import records
-from tests.integration.soaking import COUNTS, ended, interrupted, soak, until
+from tests.integration.soaking import COUNTS, ended, interrupted, soak, until, violet
 
 BLUE = PROFILES["blue_8b"]
 TABLES = ("decisions", "evaluations", "planes", "rejects")
@@ -222,6 +222,42 @@ def test_a_stopped_run_is_replayed_as_far_as_it_was_journaled(journal, topic):
     assert (whole_run.run_id, whole_run.summary["records"]) == (left.run_id, 600)
     again = replay(journal, left.run_id, "--assert-identical")
     assert (again["records"], again["run_id"] != made["run_id"]) == (600, True)
+
+
+@pytest.mark.slow
+def test_a_run_of_two_partitions_is_replayed_from_its_log_and_from_what_is_stored(journal, kafka, two_streams):
+    flags = (
+        "--scans",
+        two_streams,
+        "--bootstrap-servers",
+        kafka.bootstrap,
+        "--topic",
+        "two-replayed",
+        "--partitions",
+        2,
+    )
+    assert violet("publish", *flags).code == 0
+    soaked = journal.soak(
+        bootstrap_servers=kafka.bootstrap, topic="two-replayed", until="end", batch_size=100, name="two"
+    )
+    for more in (("--bootstrap-servers", kafka.bootstrap), ()):
+        made = replay(journal, soaked.run_id, "--assert-identical", "--batch-size", 64, *more)
+        assert (made["read_from"] == "log", made["records"]) == (bool(more), soaked.summary["records"])
+        same_rows(journal, made["run_id"], soaked.run_id)
+
+
+@pytest.mark.slow
+def test_a_run_of_two_profiles_is_replayed_under_one(journal, topic):
+    left = interrupted(journal.data, 2, name="profiles", batch_size=60, **topic.source)
+    both = soak(journal.data, name="profiles", profile="v3_base9", new_segment=True, **topic.source)
+    assert both.run_id == left.run_id
+    said = journal.violet("replay", both.run_id)
+    assert (said.code, "different params" in said.err, "--profile" in said.err) == (3, True, True)
+    made = replay(journal, both.run_id, "--profile", "v3_base9")
+    assert made["content_hash"] == journal.soak(**topic.source, profile="v3_base9").hash != both.hash
+    first = "SELECT min(log_offset) AS at, max(log_offset) AS last FROM replays WHERE run_id = {run:String} AND notEmpty(differs)"
+    (row,) = journal.rows(first, run=made["run_id"])
+    assert row["at"] < row["last"] < left.summary["records"]  # behind the border it was under these params already
 
 
 def test_a_killed_replay_is_gone_on_with_or_refused(journal, original, spawn):
