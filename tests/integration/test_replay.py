@@ -7,7 +7,6 @@ import pytest
 
 from lanes.params import PROFILES
 from reactor.source import BrokerSource
-from tests.fault.crash import whole
 from tests.integration import records
 from tests.integration.soaking import COUNTS, ended, interrupted, soak, until, violet
 
@@ -202,8 +201,13 @@ def test_a_difference_is_named_and_exits_1(journal, original):
 # -- runs that began late, stopped, or lie on several partitions ---------------------------------------------------------
 
 
-def test_a_late_start_is_replayed_in_the_state_that_it_had(journal, topic):
-    late = journal.soak(**topic.source, from_="300", name="late-original")
+@pytest.fixture(scope="module")
+def late(journal, topic):
+    """A run that began in the middle of its log, where it had seen scans that come again."""
+    return journal.soak(**topic.source, from_="300", name="late-original")
+
+
+def test_a_late_start_is_replayed_in_the_state_that_it_had(journal, topic, late):
     log = BrokerSource(topic.broker.bootstrap, topic.name, "looking")
     before = log.ends()
     for flags in ([], ["--bootstrap-servers", topic.broker.bootstrap]):
@@ -212,6 +216,8 @@ def test_a_late_start_is_replayed_in_the_state_that_it_had(journal, topic):
         same_rows(journal, made["run_id"], late.run_id)
     assert (log.ends(), made["orders"]) == (before, 0)
     log.close()
+    report = journal.violet("verify", late.run_id, "--json").json
+    assert (report["recomputed_from"][:13], report["verdict"]) == ("stored inputs", "PASS")
 
 
 def test_a_stopped_run_is_replayed_as_far_as_it_was_journaled(journal, topic):
@@ -260,18 +266,36 @@ def test_a_run_of_two_profiles_is_replayed_under_one(journal, topic):
     assert row["at"] < row["last"] < left.summary["records"]  # behind the border it was under these params already
 
 
-def test_a_killed_replay_is_gone_on_with_or_refused(journal, original, spawn):
-    command = ["replay", original.run_id, "--data", journal.data, "--name", "killed", "--batch-size", 20, "--json"]
-    process = spawn(*command)
-    seen = "SELECT count() FROM batches WHERE run_id IN (SELECT run_id FROM runs WHERE name = 'killed')"
+def test_rejects_that_are_stored_without_their_ends_cannot_be_given_again(journal, tmp_path):
+    long = b'{"v":1,"kind":"' + b"x" * 70_000 + b'"}'
+    archive = records.write(tmp_path / "a.jsonl", [*records.plain(20), long])
+    soaked = journal.soak(scans=archive)
+    assert journal.violet("verify", soaked.run_id, "--json").json["verdict"] == "PASS"
+    archive.unlink()
+    for command in ("verify", "replay"):
+        said = journal.violet(command, soaked.run_id)
+        assert (said.code, "1 rejects of run" in said.err, "bring its archive back" in " ".join(said.err.split())) == (
+            3,
+            True,
+            True,
+        )
+
+
+@pytest.mark.parametrize("of", [pytest.param("original", marks=pytest.mark.slow), "late"])
+def test_a_killed_replay_is_gone_on_with_or_refused(request, journal, spawn, of):
+    """From the archive, and from what is stored of a run that began late."""
+    run, name = request.getfixturevalue(of), f"killed-{of}"
+    process = spawn("replay", run.run_id, "--data", journal.data, "--name", name, "--batch-size", 10, "--json")
+    seen = f"SELECT count() FROM batches WHERE run_id IN (SELECT run_id FROM runs WHERE name = '{name}')"
     until(lambda: journal.value(seen) >= 3, every_s=0.01)
     process.kill()
     assert ended(process).code == -signal.SIGKILL
-    left = journal.run("killed")
-    said = journal.violet("replay", original.run_id, "--name", "killed", "--set", "dc.boost=1.2")
-    assert (said.code, f"replay {left.run_id} of run {original.run_id}" in " ".join(said.err.split())) == (3, True)
-    made = replay(journal, original.run_id, "--name", "killed", "--assert-identical")
-    assert (made["run_id"], made["content_hash"]) == (left.run_id, original.hash)
-    whole(journal.rows, left.run_id, 600)
+    left = journal.run(name)
+    assert (left.state, left.replay_of) == ("RUNNING", run.run_id)
+    said = journal.violet("replay", run.run_id, "--name", name, "--set", "dc.boost=1.2")
+    assert (said.code, f"replay {left.run_id} of run {run.run_id}" in " ".join(said.err.split())) == (3, True)
+    made = replay(journal, run.run_id, "--name", name, "--assert-identical")
+    assert (made["run_id"], made["content_hash"]) == (left.run_id, run.hash)
+    assert (made["lost"], made["doubled"], made["corrupt"]) == (0, 0, 0)
     codes = journal.rows("SELECT code FROM incidents WHERE run_id = {run:String} ORDER BY at", run=left.run_id)
     assert [row["code"] for row in codes] == ["STARTED", "RESUMED", "ENDED"]
