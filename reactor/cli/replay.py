@@ -89,10 +89,9 @@ def run(run_id: str, data: Path, remote: JournalSettings, asked: Mapping[str, An
         result |= {"replay_of": original.run_id, "read_from": source.identity["read_from"]}
         code = {"STOPPED": EXIT[HOLD], "HALTED": EXIT[FAIL]}.get(result["state"], 0)
         if result["state"] == "ENDED":
-            store = session.ledger.store
-            result["differing_columns"] = columns(store, session.run)
+            result["differing_columns"] = session.ledger.insist(lambda store: columns(store, session.run))
             if asked["assert_identical"]:
-                found = compare(store, session.run, original)
+                found = session.ledger.insist(lambda store: compare(store, session.run, original))
                 result |= {"identical": found.identical, "original_hash": found.original_hash}
                 result |= {"differing": found.differing, "first_differing": found.first}
                 code = 0 if found.identical else EXIT[FAIL]

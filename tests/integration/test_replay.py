@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+from journal.engine.address import WRITER, read
 from lanes.params import PROFILES
 from reactor.source import BrokerSource
 from tests.integration import records
@@ -100,7 +101,9 @@ MARKS = {
 }
 
 
-@pytest.mark.parametrize("lane", OFF)
+@pytest.mark.parametrize(
+    "lane", ["acb", "dc", *(pytest.param(lane, marks=pytest.mark.slow) for lane in ("ob", "esof"))]
+)
 def test_with_a_lane_off_its_column_and_what_follows_from_it_differ_and_nothing_else(journal, original, lane):
     columns, lanes, may = OFF[lane]
     made = replay(journal, original.run_id, "--set", f"{lane}.enabled=false", "--name", f"no-{lane}")
@@ -118,6 +121,18 @@ def test_with_a_lane_off_its_column_and_what_follows_from_it_differ_and_nothing_
         assert set(row["reasons_replayed"]) == (set(row["reasons"]) - MARKS[lane] - {"FLOOR_LIFTED"}) | lifted
         differs = {name for name in may if row[name] != row[f"{name}_replayed"]}
         assert set(row["differs"]) == differs
+
+
+def test_it_is_written_to_a_server_too(journal, original, tmp_path, monkeypatch):
+    address = read(journal.data, WRITER)  # an engine at another address, as a server would be
+    monkeypatch.setenv("VIOLET_JOURNAL_PASSWORD", address.token)
+    config = tmp_path / "server.toml"
+    config.write_text(
+        f'[reactor]\ndata = "{tmp_path / "here"}"\n[journal]\nurl = "{address.url}"\nuser = "{WRITER}"\n', "utf-8"
+    )
+    said = violet("replay", original.run_id, "--config", config, "--name", "served", "--assert-identical", "--json")
+    assert (said.code, said.json["identical"], journal.run("served").run_id) == (0, True, said.json["run_id"])
+    assert not (tmp_path / "here/engine").exists()
 
 
 def test_another_cap_is_a_query(journal, original):
@@ -220,6 +235,7 @@ def test_a_late_start_is_replayed_in_the_state_that_it_had(journal, topic, late)
     assert (report["recomputed_from"][:13], report["verdict"]) == ("stored inputs", "PASS")
 
 
+@pytest.mark.slow
 def test_a_stopped_run_is_replayed_as_far_as_it_was_journaled(journal, topic):
     left = interrupted(journal.data, 2, name="left", batch_size=60, **topic.source)
     made = replay(journal, left.run_id, "--assert-identical")
@@ -266,6 +282,7 @@ def test_a_run_of_two_profiles_is_replayed_under_one(journal, topic):
     assert row["at"] < row["last"] < left.summary["records"]  # behind the border it was under these params already
 
 
+@pytest.mark.slow
 def test_rejects_that_are_stored_without_their_ends_cannot_be_given_again(journal, tmp_path):
     long = b'{"v":1,"kind":"' + b"x" * 70_000 + b'"}'
     archive = records.write(tmp_path / "a.jsonl", [*records.plain(20), long])
