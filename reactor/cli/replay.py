@@ -80,11 +80,12 @@ def run(run_id: str, data: Path, remote: JournalSettings, asked: Mapping[str, An
         replays.refuse_taken(journal.store, settings, original)
         source = replays.ReplaySource(journal.store, original, asked["bootstrap_servers"], profile)
         stack.callback(source.close)
-        migrate(journal.store)
-        session = replays.Replay(
-            settings, journal.store, source,
-            lambda run_id: Ledger(journal.store, run_id, revive=journal.revive),
-        )  # fmt: skip
+        journal.steady(migrate)
+        session = journal.steady(
+            lambda store: replays.Replay(
+                settings, store, source, lambda run_id: Ledger(store, run_id, revive=journal.revive)
+            )
+        )
         result = attend(session, source, Stop(), settings.soak)
         result |= {"replay_of": original.run_id, "read_from": source.identity["read_from"]}
         code = {"STOPPED": EXIT[HOLD], "HALTED": EXIT[FAIL]}.get(result["state"], 0)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -20,7 +20,7 @@ from journal.lock import Lock
 from journal.migrate import migrate
 from journal.refusal import Refusal
 from journal.row import Batch
-from journal.store import JournalRefused, Store, connect
+from journal.store import JournalAway, JournalRefused, Store, connect
 from lanes.code import Incident, Outcome, Severity
 from reactor import kernel as kernels
 from reactor import session as sessions
@@ -30,11 +30,13 @@ from reactor.market.seeded import write_market
 from reactor.settings import JournalSettings, Settings, SoakSettings, load
 from reactor.source import ArchiveSource, BrokerSource, Source
 
+T = TypeVar("T")
 MARKET: Final = "market.jsonl.zst"
 MARKET_SEED: Final = 20260614
 MARKET_SCANS: Final = 21_600  # 15 days of minutes
 WATCH_S: Final = 5.0
 AWAY_S: Final = 10.0
+OPENINGS: Final = 3  # times that an engine may end while a run is opened: killed, or with the soak that began it
 DISK_DEGRADED: Final = 0.85
 DISK_HALT: Final = 0.92
 
@@ -79,12 +81,13 @@ def run(settings: Settings, as_json: bool, seam: Callable[[str], None] = lambda 
         stack.enter_context(Lock.acquire(data / "locks" / f"soak-{soak.name}.lock"))
         stop = Stop()
         journal = Journal(data, settings.journal, stack)
-        migrate(journal.store)
+        journal.steady(migrate)
         source = given or _market(settings)
-        session = sessions.Session(
-            settings, journal.store, source,
-            lambda run_id: Ledger(journal.store, run_id, revive=journal.revive, seam=seam),
-        )  # fmt: skip
+        session = journal.steady(
+            lambda store: sessions.Session(
+                settings, store, source, lambda run_id: Ledger(store, run_id, revive=journal.revive, seam=seam)
+            )
+        )
         result = attend(session, source, stop, soak)
         if as_json:
             print_json(result)
@@ -140,6 +143,17 @@ class Journal:
     def __init__(self, data: Path, remote: JournalSettings, stack: ExitStack) -> None:
         self._data, self._stack, self._remote = data, stack, remote
         self.store = self._connect()
+
+    def steady(self, call: Callable[[Store], T]) -> T:
+        """A call before there is a ledger to insist: again where the directory's engine ended under it."""
+        for _ in range(OPENINGS):
+            try:
+                return call(self.store)
+            except JournalAway:
+                if self._remote.url is not None:
+                    raise
+                self.store = self._connect()
+        return call(self.store)
 
     def revive(self) -> Store | None:
         """A store on an engine that answers, or None while there is none."""
