@@ -69,7 +69,7 @@ def run(run_id: str, data: Path, remote: JournalSettings, asked: Mapping[str, An
     require_journal(data)
     with ExitStack() as stack:
         journal = Journal(data, remote, stack)
-        migrate(journal.store, journal.backup)
+        journal.steady(lambda store: migrate(store, journal.backup))
         original = runs.pick(journal.store, run_id)
         profile = replays.params(journal.store, original, asked["profile"], asked["assignments"])
         flags = {
@@ -83,18 +83,19 @@ def run(run_id: str, data: Path, remote: JournalSettings, asked: Mapping[str, An
         replays.refuse_taken(journal.store, settings, original)
         source = replays.ReplaySource(journal.store, original, asked["bootstrap_servers"], profile)
         stack.callback(source.close)
-        session = replays.Replay(
-            settings, journal.store, source,
-            lambda run_id: Ledger(journal.store, run_id, partial(reread, source), revive=journal.revive),
+        session = journal.steady(
+            lambda store: replays.Replay(
+                settings, store, source,
+                lambda run_id: Ledger(store, run_id, partial(reread, source), revive=journal.revive),
+            )
         )  # fmt: skip
         result = attend(session, source, Stop(), settings.soak)
         result |= {"replay_of": original.run_id, "read_from": source.identity["read_from"]}
         code = {"STOPPED": EXIT[HOLD], "HALTED": EXIT[FAIL]}.get(result["state"], 0)
         if result["state"] == "ENDED":
-            store = session.ledger.store
-            result["differing_columns"] = columns(store, session.run)
+            result["differing_columns"] = session.ledger.insist(lambda store: columns(store, session.run))
             if asked["assert_identical"]:
-                found = compare(store, session.run, original)
+                found = session.ledger.insist(lambda store: compare(store, session.run, original))
                 result |= {"identical": found.identical, "original_hash": found.original_hash}
                 result |= {"differing": found.differing, "first_differing": found.first}
                 code = 0 if found.identical else EXIT[FAIL]

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -24,7 +24,7 @@ from journal.migrate import migrate
 from journal.pruned import Pruned
 from journal.refusal import Refusal
 from journal.row import Batch
-from journal.store import JournalRefused, Store, connect
+from journal.store import JournalAway, JournalRefused, Store, connect
 from lanes.code import Incident, Outcome, Severity
 from reactor import kernel as kernels
 from reactor import session as sessions
@@ -35,11 +35,13 @@ from reactor.settings import JournalSettings, Settings, SoakSettings, load, span
 from reactor.source import ArchiveSource, BrokerSource, Source, reread
 from reactor.upkeep import Upkeep
 
+T = TypeVar("T")
 MARKET: Final = "market.jsonl.zst"
 MARKET_SEED: Final = 20260614
 MARKET_SCANS: Final = 21_600  # 15 days of minutes
 WATCH_S: Final = 5.0
 AWAY_S: Final = 10.0
+OPENINGS: Final = 3  # times that an engine may end while a run is opened: killed, or with the soak that began it
 
 
 def _options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -83,15 +85,20 @@ def run(settings: Settings, as_json: bool, seam: Callable[[str], None] = lambda 
         stop = Stop()
         journal = Journal(data, settings.journal, stack)
 
-        def backup_first(name: str) -> None:
-            sessions.same_code(settings, journal.store)  # what the soak would refuse after them is refused before them
-            journal.backup(name)
+        def current(store: Store) -> None:
+            def backup_first(name: str) -> None:
+                sessions.same_code(settings, store)  # what the soak would refuse after them is refused before them
+                journal.backup(name)
 
-        migrate(journal.store, backup_first)
+            migrate(store, backup_first)
+
+        journal.steady(current)
         source = given or _market(settings)
-        session = sessions.Session(
-            settings, journal.store, source,
-            lambda run_id: Ledger(journal.store, run_id, partial(reread, source), revive=journal.revive, seam=seam),
+        session = journal.steady(
+            lambda store: sessions.Session(
+                settings, store, source,
+                lambda run_id: Ledger(store, run_id, partial(reread, source), revive=journal.revive, seam=seam),
+            )
         )  # fmt: skip
         result = attend(session, source, stop, soak)
         if as_json:
@@ -150,6 +157,17 @@ class Journal:
     def __init__(self, data: Path, remote: JournalSettings, stack: ExitStack) -> None:
         self._data, self._stack, self._remote = data, stack, remote
         self.store = self._connect()
+
+    def steady(self, call: Callable[[Store], T]) -> T:
+        """A call before there is a ledger to insist: again where the directory's engine ended under it."""
+        for _ in range(OPENINGS):
+            try:
+                return call(self.store)
+            except JournalAway:
+                if self._remote.url is not None:
+                    raise
+                self.store = self._connect()
+        return call(self.store)
 
     def revive(self) -> Store | None:
         """A store on an engine that answers, or None while there is none."""

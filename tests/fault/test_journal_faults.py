@@ -11,8 +11,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from journal.engine.address import WRITER, read
-from journal.lock import engine_lock
+from journal.lock import engine_lock, held
+from journal.migrate import migrate
 from journal.refusal import Refusal
+from reactor.cli import soak as soaks
 from tests.fault.crash import whole
 from tests.fault.proxy import Proxy
 from tests.integration import records
@@ -169,6 +171,22 @@ def test_an_engine_killed_behind_the_last_batch_still_leaves_a_verdict(topic, ca
 
     soaked = soak(data, kill, **topic.source)
     assert (soaked.hash, soaked.counts, soaked.summary["state"]) == (calm.hash, calm.counts, "ENDED")
+    free_of(data)
+
+
+def test_an_engine_killed_while_a_run_is_opened_is_started_again(topic, calm, tmp_path, monkeypatch):
+    data, killed = tmp_path / "data", []
+
+    def kill(store):
+        if not killed:
+            killed.append(held(engine_lock(data)).pid)
+            os.kill(killed[0], signal.SIGKILL)
+            until(lambda: held(engine_lock(data)) is None)
+        return migrate(store)
+
+    monkeypatch.setattr(soaks, "migrate", kill)
+    soaked = soak(data, **topic.source)
+    assert (soaked.hash, soaked.counts, len(killed)) == (calm.hash, calm.counts, 1)
     free_of(data)
 
 

@@ -5,11 +5,11 @@ import signal
 
 import pytest
 
+from journal.engine.address import WRITER, read
 from lanes.params import PROFILES
 from reactor.source import BrokerSource
-from tests.fault.crash import whole
 from tests.integration import records
-from tests.integration.soaking import COUNTS, ended, interrupted, soak, until
+from tests.integration.soaking import COUNTS, ended, interrupted, soak, until, violet
 
 BLUE = PROFILES["blue_8b"]
 TABLES = ("decisions", "evaluations", "planes", "rejects")
@@ -101,7 +101,9 @@ MARKS = {
 }
 
 
-@pytest.mark.parametrize("lane", OFF)
+@pytest.mark.parametrize(
+    "lane", ["acb", "dc", *(pytest.param(lane, marks=pytest.mark.slow) for lane in ("ob", "esof"))]
+)
 def test_with_a_lane_off_its_column_and_what_follows_from_it_differ_and_nothing_else(journal, original, lane):
     columns, lanes, may = OFF[lane]
     made = replay(journal, original.run_id, "--set", f"{lane}.enabled=false", "--name", f"no-{lane}")
@@ -119,6 +121,18 @@ def test_with_a_lane_off_its_column_and_what_follows_from_it_differ_and_nothing_
         assert set(row["reasons_replayed"]) == (set(row["reasons"]) - MARKS[lane] - {"FLOOR_LIFTED"}) | lifted
         differs = {name for name in may if row[name] != row[f"{name}_replayed"]}
         assert set(row["differs"]) == differs
+
+
+def test_it_is_written_to_a_server_too(journal, original, tmp_path, monkeypatch):
+    address = read(journal.data, WRITER)  # an engine at another address, as a server would be
+    monkeypatch.setenv("VIOLET_JOURNAL_PASSWORD", address.token)
+    config = tmp_path / "server.toml"
+    config.write_text(
+        f'[reactor]\ndata = "{tmp_path / "here"}"\n[journal]\nurl = "{address.url}"\nuser = "{WRITER}"\n', "utf-8"
+    )
+    said = violet("replay", original.run_id, "--config", config, "--name", "served", "--assert-identical", "--json")
+    assert (said.code, said.json["identical"], journal.run("served").run_id) == (0, True, said.json["run_id"])
+    assert not (tmp_path / "here/engine").exists()
 
 
 def test_another_cap_is_a_query(journal, original):
@@ -202,8 +216,13 @@ def test_a_difference_is_named_and_exits_1(journal, original):
 # -- runs that began late, stopped, or lie on several partitions ---------------------------------------------------------
 
 
-def test_a_late_start_is_replayed_in_the_state_that_it_had(journal, topic):
-    late = journal.soak(**topic.source, from_="300", name="late-original")
+@pytest.fixture(scope="module")
+def late(journal, topic):
+    """A run that began in the middle of its log, where it had seen scans that come again."""
+    return journal.soak(**topic.source, from_="300", name="late-original")
+
+
+def test_a_late_start_is_replayed_in_the_state_that_it_had(journal, topic, late):
     log = BrokerSource(topic.broker.bootstrap, topic.name, "looking")
     before = log.ends()
     for flags in ([], ["--bootstrap-servers", topic.broker.bootstrap]):
@@ -212,8 +231,11 @@ def test_a_late_start_is_replayed_in_the_state_that_it_had(journal, topic):
         same_rows(journal, made["run_id"], late.run_id)
     assert (log.ends(), made["orders"]) == (before, 0)
     log.close()
+    report = journal.violet("verify", late.run_id, "--json").json
+    assert (report["recomputed_from"][:13], report["verdict"]) == ("stored inputs", "PASS")
 
 
+@pytest.mark.slow
 def test_a_stopped_run_is_replayed_as_far_as_it_was_journaled(journal, topic):
     left = interrupted(journal.data, 2, name="left", batch_size=60, **topic.source)
     made = replay(journal, left.run_id, "--assert-identical")
@@ -224,18 +246,73 @@ def test_a_stopped_run_is_replayed_as_far_as_it_was_journaled(journal, topic):
     assert (again["records"], again["run_id"] != made["run_id"]) == (600, True)
 
 
-def test_a_killed_replay_is_gone_on_with_or_refused(journal, original, spawn):
-    command = ["replay", original.run_id, "--data", journal.data, "--name", "killed", "--batch-size", 20, "--json"]
-    process = spawn(*command)
-    seen = "SELECT count() FROM batches WHERE run_id IN (SELECT run_id FROM runs WHERE name = 'killed')"
+@pytest.mark.slow
+def test_a_run_of_two_partitions_is_replayed_from_its_log_and_from_what_is_stored(journal, kafka, two_streams):
+    flags = (
+        "--scans",
+        two_streams,
+        "--bootstrap-servers",
+        kafka.bootstrap,
+        "--topic",
+        "two-replayed",
+        "--partitions",
+        2,
+    )
+    assert violet("publish", *flags).code == 0
+    soaked = journal.soak(
+        bootstrap_servers=kafka.bootstrap, topic="two-replayed", until="end", batch_size=100, name="two"
+    )
+    for more in (("--bootstrap-servers", kafka.bootstrap), ()):
+        made = replay(journal, soaked.run_id, "--assert-identical", "--batch-size", 64, *more)
+        assert (made["read_from"] == "log", made["records"]) == (bool(more), soaked.summary["records"])
+        same_rows(journal, made["run_id"], soaked.run_id)
+
+
+@pytest.mark.slow
+def test_a_run_of_two_profiles_is_replayed_under_one(journal, topic):
+    left = interrupted(journal.data, 2, name="profiles", batch_size=60, **topic.source)
+    both = soak(journal.data, name="profiles", profile="v3_base9", new_segment=True, **topic.source)
+    assert both.run_id == left.run_id
+    said = journal.violet("replay", both.run_id)
+    assert (said.code, "different params" in said.err, "--profile" in said.err) == (3, True, True)
+    made = replay(journal, both.run_id, "--profile", "v3_base9")
+    assert made["content_hash"] == journal.soak(**topic.source, profile="v3_base9").hash != both.hash
+    first = "SELECT min(log_offset) AS at, max(log_offset) AS last FROM replays WHERE run_id = {run:String} AND notEmpty(differs)"
+    (row,) = journal.rows(first, run=made["run_id"])
+    assert row["at"] < row["last"] < left.summary["records"]  # behind the border it was under these params already
+
+
+@pytest.mark.slow
+def test_rejects_that_are_stored_without_their_ends_cannot_be_given_again(journal, tmp_path):
+    long = b'{"v":1,"kind":"' + b"x" * 70_000 + b'"}'
+    archive = records.write(tmp_path / "a.jsonl", [*records.plain(20), long])
+    soaked = journal.soak(scans=archive)
+    assert journal.violet("verify", soaked.run_id, "--json").json["verdict"] == "PASS"
+    archive.unlink()
+    for command in ("verify", "replay"):
+        said = journal.violet(command, soaked.run_id)
+        assert (said.code, "1 rejects of run" in said.err, "bring its archive back" in " ".join(said.err.split())) == (
+            3,
+            True,
+            True,
+        )
+
+
+@pytest.mark.parametrize("of", [pytest.param("original", marks=pytest.mark.slow), "late"])
+def test_a_killed_replay_is_gone_on_with_or_refused(request, journal, spawn, of):
+    """From the archive, and from what is stored of a run that began late."""
+    run, name = request.getfixturevalue(of), f"killed-{of}"
+    process = spawn("replay", run.run_id, "--data", journal.data, "--name", name, "--batch-size", 10, "--json")
+    seen = f"SELECT count() FROM batches WHERE run_id IN (SELECT run_id FROM runs WHERE name = '{name}')"
     until(lambda: journal.value(seen) >= 3, every_s=0.01)
     process.kill()
     assert ended(process).code == -signal.SIGKILL
-    left = journal.run("killed")
-    said = journal.violet("replay", original.run_id, "--name", "killed", "--set", "dc.boost=1.2")
-    assert (said.code, f"replay {left.run_id} of run {original.run_id}" in " ".join(said.err.split())) == (3, True)
-    made = replay(journal, original.run_id, "--name", "killed", "--assert-identical")
-    assert (made["run_id"], made["content_hash"]) == (left.run_id, original.hash)
-    whole(journal.rows, left.run_id, 600)
+    left = journal.run(name)
+    assert (left.state, left.replay_of) == ("RUNNING", run.run_id)
+    said = journal.violet("replay", run.run_id, "--name", name, "--set", "dc.boost=1.2")
+    assert (said.code, f"replay {left.run_id} of run {run.run_id}" in " ".join(said.err.split())) == (3, True)
+    made = replay(journal, run.run_id, "--name", name, "--assert-identical")
+    assert (made["run_id"], made["content_hash"]) == (left.run_id, run.hash)
+    assert (made["lost"], made["doubled"], made["corrupt"]) == (0, 0, 0)
     codes = journal.rows("SELECT code FROM incidents WHERE run_id = {run:String} ORDER BY at", run=left.run_id)
     assert [row["code"] for row in codes] == ["STARTED", "RESUMED", "ENDED"]
