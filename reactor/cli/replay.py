@@ -11,7 +11,6 @@ from journal import run as runs
 from journal.gate import EXIT, FAIL, HOLD
 from journal.ledger import Ledger
 from journal.lock import Lock, soak_lock
-from journal.migrate import migrate
 from journal.replay import columns, compare
 from reactor import replay as replays
 from reactor.cli.common import data_option, json_option, out, print_json, require_journal
@@ -80,7 +79,7 @@ def run(run_id: str, data: Path, remote: JournalSettings, asked: Mapping[str, An
         replays.refuse_taken(journal.store, settings, original)
         source = replays.ReplaySource(journal.store, original, asked["bootstrap_servers"], profile)
         stack.callback(source.close)
-        journal.steady(migrate)
+        journal.migrate()
         session = journal.steady(
             lambda store: replays.Replay(
                 settings, store, source, lambda run_id: Ledger(store, run_id, revive=journal.revive)

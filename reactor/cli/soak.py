@@ -36,6 +36,7 @@ MARKET_SEED: Final = 20260614
 MARKET_SCANS: Final = 21_600  # 15 days of minutes
 WATCH_S: Final = 5.0
 AWAY_S: Final = 10.0
+MIGRATE_S: Final = 60.0  # waited for another soak's
 OPENINGS: Final = 3  # times that an engine may end while a run is opened: killed, or with the soak that began it
 DISK_DEGRADED: Final = 0.85
 DISK_HALT: Final = 0.92
@@ -81,7 +82,7 @@ def run(settings: Settings, as_json: bool, seam: Callable[[str], None] = lambda 
         stack.enter_context(Lock.acquire(data / "locks" / f"soak-{soak.name}.lock"))
         stop = Stop()
         journal = Journal(data, settings.journal, stack)
-        journal.steady(migrate)
+        journal.migrate()
         source = given or _market(settings)
         session = journal.steady(
             lambda store: sessions.Session(
@@ -143,6 +144,11 @@ class Journal:
     def __init__(self, data: Path, remote: JournalSettings, stack: ExitStack) -> None:
         self._data, self._stack, self._remote = data, stack, remote
         self.store = self._connect()
+
+    def migrate(self) -> None:
+        """Bring the tables up to this version, one soak at a time: a view that is replaced is away for an instant."""
+        with Lock.acquire(self._data / "locks" / "migrate.lock", MIGRATE_S):
+            self.steady(migrate)
 
     def steady(self, call: Callable[[Store], T]) -> T:
         """A call before there is a ledger to insist: again where the directory's engine ended under it."""
