@@ -12,7 +12,7 @@ from journal import run as runs
 from journal.gate import EXIT, FAIL, HOLD
 from journal.ledger import Ledger
 from journal.lock import Lock, soak_lock
-from journal.migrate import migrate
+from journal.migrate import require
 from journal.replay import columns, compare
 from reactor import replay as replays
 from reactor.cli.common import data_option, json_option, out, print_json, require_journal
@@ -69,7 +69,7 @@ def run(run_id: str, data: Path, remote: JournalSettings, asked: Mapping[str, An
     require_journal(data)
     with ExitStack() as stack:
         journal = Journal(data, remote, stack)
-        journal.steady(lambda store: migrate(store, journal.backup))
+        journal.steady(require)
         original = runs.pick(journal.store, run_id)
         profile = replays.params(journal.store, original, asked["profile"], asked["assignments"])
         flags = {

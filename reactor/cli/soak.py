@@ -41,6 +41,7 @@ MARKET_SEED: Final = 20260614
 MARKET_SCANS: Final = 21_600  # 15 days of minutes
 WATCH_S: Final = 5.0
 AWAY_S: Final = 10.0
+MIGRATE_S: Final = 60.0  # waited for another soak's
 OPENINGS: Final = 3  # times that an engine may end while a run is opened: killed, or with the soak that began it
 
 
@@ -84,15 +85,7 @@ def run(settings: Settings, as_json: bool, seam: Callable[[str], None] = lambda 
         stack.enter_context(Lock.acquire(data / "locks" / f"soak-{soak.name}.lock"))
         stop = Stop()
         journal = Journal(data, settings.journal, stack)
-
-        def current(store: Store) -> None:
-            def backup_first(name: str) -> None:
-                sessions.same_code(settings, store)  # what the soak would refuse after them is refused before them
-                journal.backup(name)
-
-            migrate(store, backup_first)
-
-        journal.steady(current)
+        journal.migrate(partial(sessions.same_code, settings))
         source = given or _market(settings)
         session = journal.steady(
             lambda store: sessions.Session(
@@ -158,6 +151,22 @@ class Journal:
         self._data, self._stack, self._remote = data, stack, remote
         self.store = self._connect()
 
+    def migrate(self, check: Callable[[Store], None] = lambda store: None) -> None:
+        """Bring the tables up to this version, a backup first. check: refuses before them what would be after them.
+
+        One soak at a time: a view that is replaced is away for an instant.
+        """
+
+        def current(store: Store) -> None:
+            def backup_first(name: str) -> None:
+                check(store)
+                self._backup(name)
+
+            migrate(store, backup_first)
+
+        with Lock.acquire(self._data / "locks" / "migrate.lock", MIGRATE_S):
+            self.steady(current)
+
     def steady(self, call: Callable[[Store], T]) -> T:
         """A call before there is a ledger to insist: again where the directory's engine ended under it."""
         for _ in range(OPENINGS):
@@ -176,7 +185,7 @@ class Journal:
         except Refusal:
             return None
 
-    def backup(self, name: str) -> None:
+    def _backup(self, name: str) -> None:
         """Keep the journal as it is before migrations change it."""
         if self._remote.url is not None:
             backup.remote(self.store, name)

@@ -8,7 +8,7 @@ from lanes.params import PROFILES
 from reactor.market import scanner, seeded
 from reactor.market.archive_writer import encode
 from reactor.market.enrich import Enricher
-from reactor.record import decode_typed
+from reactor.record import Decoder
 from reactor.select import asset
 
 BOTH = frozenset({"irp", "dc"})
@@ -49,7 +49,7 @@ def test_dc_status_is_that_of_the_asset_that_selection_chooses(scans):
     enrich, seen = Enricher(BOTH), []
     for scan in scans:
         found = enrich({**bare(scan), "irp": scan["irp"]})
-        chosen = asset(decode_typed(encode(found)), params, frozenset(params.excluded))
+        chosen = asset(Decoder().decode(encode(found)), params, frozenset(params.excluded))
         seen.append(scan["prices"])
         bars = [prices[chosen] for prices in seen[-8:] if chosen in prices]
         if len(bars) < 8:
