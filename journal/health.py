@@ -46,6 +46,7 @@ def health(store: Store, run: Run, data: Path, *, alive: bool, at: datetime) -> 
         "name": run.name,
         "state": run.state if run.state != "RUNNING" or alive else "INTERRUPTED",
         "reason": run.reason,
+        "replay_of": run.replay_of,
         "trading_mode": "DARK",
         "is_trading_allowed": False,
         "profile": run.profile,

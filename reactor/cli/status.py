@@ -1,6 +1,7 @@
 """`violet status`: where the soaks of a directory stand, readable in five seconds; its exit code is a health check."""
 
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,7 +10,7 @@ from rich.live import Live
 from rich.text import Text
 
 from journal import run as runs
-from journal.health import EXIT, FAILING, HEALTHY, health, newest
+from journal.health import EXIT, FAILING, HEALTHY, NOT_SURE, health, newest
 from journal.lock import held, soak_lock
 from journal.refusal import Refusal
 from journal.run import Run
@@ -17,6 +18,7 @@ from journal.store import JournalAway, Store
 from reactor.cli.common import data_option, err, journal, json_option, out, print_json
 
 EVERY_S: Final = 2.0
+_BAD: Final = (HEALTHY, NOT_SURE, FAILING)
 _STYLE: Final = {HEALTHY: "bold green", FAILING: "bold red"}
 
 
@@ -29,9 +31,9 @@ _STYLE: Final = {HEALTHY: "bold green", FAILING: "bold red"}
 def command(run_id: str | None, data: Path, name: str | None, watch: bool, as_json: bool) -> None:
     """Where the newest run of each soak stands, the newest first, or one RUN.
 
-    Exit code, of the first that is shown: 0 healthy, 1 failing (HALTED, an incident of level error, lost, doubled or
-    corrupt rows, verdict FAIL, disk over 92 %), 2 not sure (stopped, interrupted, DEGRADED, silent, a share of the gate
-    below its bound, nothing there), 3 no answer.
+    Exit code, of the worst that did not end, else of the newest that is no replay: 0 healthy, 1 failing (HALTED, an
+    incident of level error, lost, doubled or corrupt rows, verdict FAIL, disk over 92 %), 2 not sure (stopped,
+    interrupted, DEGRADED, silent, a share of the gate below its bound, nothing there), 3 no answer.
     """
     rows: list[dict[str, Any]] = []
     if not watch:
@@ -46,7 +48,14 @@ def command(run_id: str | None, data: Path, name: str | None, watch: bool, as_js
                     time.sleep(EVERY_S)
         except KeyboardInterrupt:
             pass
-    raise SystemExit(EXIT[rows[0]["health"]] if rows else 2)
+    raise SystemExit(exit_code(rows))
+
+
+def exit_code(rows: Sequence[Mapping[str, Any]]) -> int:
+    """What a watchdog is told of the runs that are shown, the newest first."""
+    going = [row for row in rows if row["state"] != "ENDED"]
+    asked = going or [row for row in rows if not row["replay_of"]][:1] or rows[:1]
+    return EXIT[max((row["health"] for row in asked), key=_BAD.index, default=NOT_SURE)]
 
 
 def _look(data: Path, run_id: str | None, name: str | None, rows: list[dict[str, Any]], live: Live | None) -> Any:
