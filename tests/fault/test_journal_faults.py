@@ -177,12 +177,12 @@ def test_an_engine_killed_behind_the_last_batch_still_leaves_a_verdict(topic, ca
 def test_an_engine_killed_while_a_run_is_opened_is_started_again(topic, calm, tmp_path, monkeypatch):
     data, killed = tmp_path / "data", []
 
-    def kill(store):
+    def kill(store, backup):
         if not killed:
             killed.append(held(engine_lock(data)).pid)
             os.kill(killed[0], signal.SIGKILL)
             until(lambda: held(engine_lock(data)) is None)
-        return migrate(store)
+        return migrate(store, backup)
 
     monkeypatch.setattr(soaks, "migrate", kill)
     soaked = soak(data, **topic.source)
