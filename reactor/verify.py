@@ -16,7 +16,7 @@ import msgspec
 
 from journal.gate import FAIL, PASS, content_hash_sql, corrupt_batches, figures
 from journal.ledger import identities
-from journal.pruned import pruned
+from journal.pruned import dropped_sql, pruned
 from journal.refusal import Refusal
 from journal.row import TABLES, Batch, row_hash_sql
 from journal.run import Run, Segment, pick, segments
@@ -196,15 +196,19 @@ def records(store: Store, run: Run, bootstrap: str | None, *, whole: bool) -> Re
         broker.close()  # it lost the run's first records
     if whole:
         raise Refusal("foreign kernels read whole records, from the archive or log alone; fix: bring it back")
-    sql = f"SELECT count() AS n FROM violet_rejects FINAL WHERE run_id = {{run:String}} AND bytes <= {MAX_BYTES} "
-    cut = store.rows(sql + "AND length(raw) < bytes", {"run": run.run_id})[0]["n"]
+    dropped = pruned(store, run.run_id)
+    ends = {partition: each.last_offset for partition, each in dropped.items()}
+    cut = store.rows(
+        "SELECT count() AS n FROM violet_rejects FINAL WHERE run_id = {run:String} "
+        f"AND bytes <= {MAX_BYTES} AND length(raw) < bytes AND NOT {dropped_sql(ends)}",
+        {"run": run.run_id},
+    )[0]["n"]
     if cut:
         raise Refusal(
             f"{cut} rejects of run {run.run_id} are stored without their ends, so what is stored cannot give them "
             "again; fix: bring its archive back, or --bootstrap-servers with its topic"
         )
     words = "stored inputs (lanes and fan-in; prices and irp are not stored)"
-    dropped = pruned(store, run.run_id)
     if dropped:
         words += f"; behind what retention dropped: {', '.join(map(str, dropped.values()))}"
 
@@ -214,7 +218,7 @@ def records(store: Store, run: Run, bootstrap: str | None, *, whole: bool) -> Re
             return _behind(store, run, partition, dropped[partition].last_offset)
         return State.load(segment.state.encode(), _repeated(store, run, partition))
 
-    starts = {partition: each.last_offset + 1 for partition, each in dropped.items()}
+    starts = {partition: end + 1 for partition, end in ends.items()}
     return Records(words, stored_inputs(store, run), {}, starts, kept)
 
 

@@ -87,7 +87,7 @@ def live(request, tmp_path_factory, spawn):
     topic = Topic(broker, broker.create_topic(), FAST + SLOW)
     process = spawn("soak", *topic.flags, "--data", data, "--json")
     address = until(lambda: read(data, READER))
-    until(lambda: violet("sql", "SELECT count() FROM runs", "--data", data, "--json").code == 0, 20, 0.2)
+    until(lambda: violet("sql", "SELECT {run:String}", "--data", data, "--json").code == 0, 20, 0.2)
     yield data, topic, process, address
     process.kill()
 

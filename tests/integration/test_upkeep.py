@@ -86,7 +86,9 @@ def test_a_day_names_what_was_lost_on_it_and_on_no_other(journal, calm):
 def test_a_soak_closes_the_day_once_and_says_so(journal, calm):
     clock = [now()]
     said = []
-    upkeep = Upkeep(Ledger(journal.store, calm.run_id), journal.run("calm"), None, said.append, lambda: clock[0])
+    upkeep = Upkeep(
+        Ledger(journal.store, calm.run_id, lambda *_: []), journal.run("calm"), None, said.append, lambda: clock[0]
+    )
     upkeep()
     assert said == []
     clock[0] += DAY
@@ -98,7 +100,7 @@ def test_a_soak_closes_the_day_once_and_says_so(journal, calm):
 
 def test_an_outage_that_flaps_for_weeks_writes_few_rows_and_loses_no_count(journal, calm):
     for restart in range(3):  # a new process knows what the day already has
-        ledger = Ledger(journal.store, calm.run_id)
+        ledger = Ledger(journal.store, calm.run_id, lambda *_: [])
         for n in range(FULL):
             ledger.note(Severity.WARN, Incident.BROKER_AWAY, f"{restart} {n}")
         ledger.note(Severity.INFO, Incident.STOPPED)
@@ -132,7 +134,7 @@ def test_status_is_a_health_check(journal, archive, calm):
     stopped = journal.violet("status", "--name", "left", "--json")
     assert (stopped.code, stopped.json[0]["mode"], stopped.json[0]["health"]) == (2, "STOPPED", "NOT SURE")
     assert stopped.json[0]["lag_records"] == 440 - left.summary["records"]
-    Ledger(journal.store, left.run_id).note(Severity.ERROR, Incident.INTEGRITY, "made for the test")
+    Ledger(journal.store, left.run_id, lambda *_: []).note(Severity.ERROR, Incident.INTEGRITY, "made for the test")
     failing = journal.violet("status", "--name", "left", "--json")
     assert (failing.code, failing.json[0]["why"][0][:31]) == (1, "1 incidents of level error: `vi")
     assert journal.violet("status", "--json").json[0]["name"] == "left"
