@@ -16,7 +16,7 @@ from typing import Any, Final
 from journal.day import disk_bytes
 from journal.gate import FAIL, PASS, judge, worst
 from journal.pruned import utc
-from journal.run import Run, find
+from journal.run import Run
 from journal.scope import Scope
 from journal.store import Store
 
@@ -31,12 +31,6 @@ SILENT_STEPS: Final = 5
 _USUAL: Final = 1_000  # scans that tell the usual step
 _MEASURED: Final = ("coverage", "time_coverage", "rejects")  # clauses whose HOLD is a finding, not a lack of data
 _INTEGRITY: Final = ("lost", "doubled", "corrupt")
-
-
-def newest(store: Store) -> list[Run]:
-    """The newest run of every name, the newest first."""
-    names = store.rows("SELECT name FROM runs GROUP BY name ORDER BY max(started_at) DESC")
-    return [run for row in names if (run := find(store, name=row["name"])) is not None]
 
 
 def health(store: Store, run: Run, data: Path, *, alive: bool, at: datetime) -> dict[str, Any]:

@@ -80,10 +80,11 @@ def _record(store: Store, run_id: str, one: Pruned) -> None:
 def _drop(store: Store, run_id: str, ends: dict[int, int]) -> None:
     """Delete what is recorded as dropped and still there; also what a crash left there."""
     params = {"run": run_id}
+    here = "IN PARTITION {run:String}"  # or every run's parts would be looked through
     where = f"run_id = {{run:String}} AND {dropped_sql(ends)}"
     if store.rows(f"SELECT count() AS n FROM violet_planes WHERE {where}", params)[0]["n"]:
-        store.command(f"ALTER TABLE violet_planes DELETE WHERE {where} {_SYNC}", params)
+        store.command(f"ALTER TABLE violet_planes DELETE {here} WHERE {where} {_SYNC}", params)
     where += " AND notEmpty(raw)"
     if store.rows(f"SELECT count() AS n FROM violet_rejects WHERE {where}", params)[0]["n"]:
         sha = "raw_sha = lower(hex(SHA256(raw)))"
-        store.command(f"ALTER TABLE violet_rejects UPDATE {sha}, raw = '' WHERE {where} {_SYNC}", params)
+        store.command(f"ALTER TABLE violet_rejects UPDATE {sha}, raw = '' {here} WHERE {where} {_SYNC}", params)

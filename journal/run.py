@@ -148,6 +148,12 @@ def find(store: Store, *, name: str | None = None, run_id: str | None = None) ->
     return _run(rows[0]) if rows else None
 
 
+def newest(store: Store) -> list[Run]:
+    """The newest run of every name, the newest first."""
+    sql = "SELECT * FROM violet_runs FINAL ORDER BY started_at DESC, run_id DESC LIMIT 1 BY name"
+    return [_run(row) for row in store.rows(sql)]
+
+
 def pick(store: Store, run_id: str | None) -> Run:
     """The run that a command is about; refuses where there is none."""
     run = find(store, run_id=run_id)

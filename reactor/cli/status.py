@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.text import Text
 
 from journal import run as runs
-from journal.health import EXIT, FAILING, HEALTHY, NOT_SURE, health, newest
+from journal.health import EXIT, FAILING, HEALTHY, NOT_SURE, health
 from journal.lock import held, soak_lock
 from journal.refusal import Refusal
 from journal.run import Run
@@ -78,7 +78,7 @@ def _rows(store: Store, data: Path, run_id: str | None, name: str | None) -> lis
     if run_id is not None:
         chosen = [runs.pick(store, run_id)]
     else:
-        chosen = [run for run in newest(store) if name in (None, run.name)]
+        chosen = [run for run in runs.newest(store) if name in (None, run.name)]
         if name is not None and not chosen:
             raise Refusal(f"--name {name}: no soak of that name in {data}; fix: `violet status` lists them")
     return [health(store, run, data, alive=_alive(run, data), at=runs.now()) for run in chosen]

@@ -7,13 +7,17 @@ from tests.integration import records
 from tests.integration.soaking import Journal, Topic, Zygote, produce
 
 
-@pytest.fixture(scope="session")
-def journal(tmp_path_factory):
-    """A data directory whose engine runs as long as the tests do; every run in it has a name of its own."""
-    opened = Journal(tmp_path_factory.mktemp("journal"))
-    migrate(opened.store, lambda name: None)
-    yield opened
-    opened.close()
+def opened(tmp_path_factory):
+    """A data directory whose engine runs until it is let go of."""
+    journal = Journal(tmp_path_factory.mktemp("journal"))
+    migrate(journal.store, lambda name: None)
+    yield journal
+    journal.close()
+
+
+# Every run has a name of its own, so that most tests share one journal; what looks at all of its runs has its own.
+journal = pytest.fixture(scope="session")(opened)
+own_journal = pytest.fixture(scope="module", name="journal")(opened)
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from journal.run import find, now
 from journal.scope import Scope
 from reactor.verify import verify
 from tests.integration import records
+from tests.integration.fixtures import own_journal  # noqa: F401 - by the name of journal
 from tests.integration.soaking import COUNTS, ended, interrupted
 
 COUNT = 600

@@ -14,6 +14,7 @@ from journal.run import find, now
 from lanes.code import Incident, Severity
 from reactor.upkeep import Upkeep
 from tests.integration import records
+from tests.integration.fixtures import own_journal  # noqa: F401 - by the name of journal
 from tests.integration.soaking import Topic, ended, interrupted, produce, until
 
 DAY = timedelta(days=1)
