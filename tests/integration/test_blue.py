@@ -17,6 +17,8 @@ from tests.integration import records
 from tests.integration.soaking import produce, violet
 from tests.reactor.market.test_dirt import clean as clean_trades
 
+pytestmark = pytest.mark.slow
+
 MINUTE_MS = 60_000
 TABLES = ("violet_blue_imports", "violet_blue_trades", "violet_blue_legs")
 

@@ -8,6 +8,7 @@ import uuid
 import pytest
 
 from lanes.code import Outcome
+from tests.integration.fixtures import own_journal  # noqa: F401 - by the name of journal
 from tests.integration.soaking import Topic, soak, violet
 
 BASES = ("decisions", "evaluations", "planes", "rejects")

@@ -11,6 +11,8 @@ from reactor.source import BrokerSource
 from tests.integration import records
 from tests.integration.soaking import COUNTS, ended, interrupted, soak, until, violet
 
+pytestmark = pytest.mark.slow
+
 BLUE = PROFILES["blue_8b"]
 TABLES = ("decisions", "evaluations", "planes", "rejects")
 REGIME = ("acb_boost", "meta_boost", "mc_scale", "acb")

@@ -17,6 +17,8 @@ from tests.integration import records
 from tests.integration.fixtures import own_journal  # noqa: F401 - by the name of journal
 from tests.integration.soaking import COUNTS, ended, interrupted
 
+pytestmark = pytest.mark.slow
+
 COUNT = 600
 PLANES = "SELECT count() FROM violet_planes WHERE run_id = {run:String}"
 BYTES = "SELECT sum(length(raw)) FROM violet_rejects WHERE run_id = {run:String}"

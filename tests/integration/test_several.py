@@ -11,6 +11,8 @@ from tests.fault.crash import whole
 from tests.integration import records
 from tests.integration.soaking import Journal, Topic, ended, free_of, produce, until
 
+pytestmark = pytest.mark.slow
+
 COUNT = 400
 PROFILES = {"left": "blue_8b", "right": "v3_base9"}
 

@@ -20,6 +20,8 @@ from tests.integration.soaking import (
     violet,
 )
 
+pytestmark = pytest.mark.slow
+
 NEXT = f"{len(scripts()) + 1:04d}__runs__grow.sql"
 MIGRATION = {NEXT: "-- A column more.\nALTER TABLE violet_runs ADD COLUMN IF NOT EXISTS remark String DEFAULT '';\n"}
 

@@ -17,6 +17,8 @@ from tests.integration import records
 from tests.integration.fixtures import own_journal  # noqa: F401 - by the name of journal
 from tests.integration.soaking import Topic, ended, interrupted, produce, until
 
+pytestmark = pytest.mark.slow
+
 DAY = timedelta(days=1)
 
 
