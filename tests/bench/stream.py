@@ -37,7 +37,7 @@ PLAIN_TYPES = {
     "leverage": "Float64", "notional_usd": "Float64",
 }  # fmt: skip
 PLAIN_ROWS = 10_000
-WARM = 30_000
+WARM = 150_000  # more than one whole batch, so that every buffer has grown to its size
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
