@@ -49,7 +49,7 @@ golden: $(DEV)
 
 # The development lock is held to the versions of the runtime lock.
 COMPILE = $(BIN)/uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet $(ARGS)
+	--custom-compile-command "make lock" --quiet $(ARGS)
 lock: $(DEV)
 	$(COMPILE) --no-build --output-file requirements.lock
 	$(COMPILE) --no-build --extra dev --constraint requirements.lock --output-file requirements-dev.lock

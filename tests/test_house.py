@@ -43,9 +43,12 @@ ORDERS = re.compile(
 UNSAFE_CALLS = {"__import__", "breakpoint", "eval", "exec", "input", "open", "print"}
 UNSAFE_NUMPY = {"fromfile", "load", "log1p", "memmap", "power", "random", "round", "save", "savez"}
 MACHINE = re.compile(r"/(?:work|root|tmp/lab|opt/wheels|Users|home/[a-z]+)(?:/|\b)")
-REGISTRY = re.compile(
-    r"pypi\.org|pythonhosted\.|repo1?\.maven|deb\.debian|registry\.npmjs|crates\.io|proxy\.golang|--(?:extra-)?index-url"
-)
+# In parts, so that no tracked file, this one included, spells an address out.
+HOSTS = (
+    ("pypi", "org"), ("pythonhosted", ""), ("repo", "maven"), ("repo1", "maven"), ("deb", "debian"),
+    ("registry", "npmjs"), ("crates", "io"), ("proxy", "golang"),
+)  # fmt: skip
+REGISTRY = re.compile("|".join([*(re.escape(".".join(host)) for host in HOSTS), "--(?:extra-)?index.url"]))
 
 
 def name(module):

@@ -17,7 +17,7 @@ def opened(tmp_path_factory):
 
 # Every run has a name of its own, so that most tests share one journal; what looks at all of its runs has its own.
 journal = pytest.fixture(scope="session")(opened)
-own_journal = pytest.fixture(scope="module", name="journal")(opened)
+own_journal = pytest.fixture(scope="module")(opened)  # a module says `journal = own_journal`
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,10 @@ import uuid
 import pytest
 
 from lanes.code import Outcome
-from tests.integration.fixtures import own_journal  # noqa: F401 - by the name of journal
+from tests.integration.fixtures import own_journal
 from tests.integration.soaking import Topic, soak, violet
+
+journal = own_journal
 
 BASES = ("decisions", "evaluations", "planes", "rejects")
 

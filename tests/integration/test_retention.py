@@ -14,10 +14,11 @@ from journal.run import find, now
 from journal.scope import Scope
 from reactor.verify import verify
 from tests.integration import records
-from tests.integration.fixtures import own_journal  # noqa: F401 - by the name of journal
+from tests.integration.fixtures import own_journal
 from tests.integration.soaking import COUNTS, ended, interrupted
 
 pytestmark = pytest.mark.slow
+journal = own_journal
 
 COUNT = 600
 PLANES = "SELECT count() FROM violet_planes WHERE run_id = {run:String}"

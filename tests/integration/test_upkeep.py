@@ -14,10 +14,11 @@ from journal.run import find, now
 from lanes.code import Incident, Severity
 from reactor.upkeep import Upkeep
 from tests.integration import records
-from tests.integration.fixtures import own_journal  # noqa: F401 - by the name of journal
+from tests.integration.fixtures import own_journal
 from tests.integration.soaking import Topic, ended, interrupted, produce, until
 
 pytestmark = pytest.mark.slow
+journal = own_journal
 
 DAY = timedelta(days=1)
 
@@ -150,7 +151,10 @@ def test_status_watches_a_live_soak_and_sees_it_fall_silent_and_go(journal, sess
     produce(topic.broker.bootstrap, topic.name, records.plain(200))
     soak = spawn("soak", "--bootstrap-servers", topic.broker.bootstrap, "--topic", topic.name, "--data", journal.data,
                  "--name", "live", "--flush-ms", 50, "--json")  # fmt: skip
-    look = lambda: journal.violet("status", "--name", "live", "--json")  # noqa: E731
+
+    def look():
+        return journal.violet("status", "--name", "live", "--json")
+
     until(
         lambda: (
             journal.run("live")

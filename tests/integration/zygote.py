@@ -49,9 +49,9 @@ def child(request):
             code = soak_until(request["arguments"][1:], request["seam"], request["at"])
         else:
             code = run(request["arguments"])
-    except BaseException:  # noqa: BLE001 - whatever it was goes back over the pipe
-        traceback.print_exc()
     finally:
+        if (error := sys.exc_info()[1]) is not None:
+            traceback.print_exception(error)
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

@@ -87,7 +87,10 @@ def run(feeds, merger, since_ms, until_ms, step_ms=50, limit=10**6):
 def archive(topics, folder, enricher=None):
     """The log of the same records as files."""
     sources = mapping.parse(TOML.replace("topic", "file"))
-    rows = lambda source: iter([table.object_row(n, raw) for n, (_, raw) in enumerate(topics[source.name])])  # noqa: E731
+
+    def rows(source):
+        return iter([table.object_row(n, raw) for n, (_, raw) in enumerate(topics[source.name])])
+
     return list(sequence.log(sources, rows, sequence.Sequencer(lambda bad: None), folder, enricher))
 
 

@@ -209,18 +209,13 @@ def test_feeds_that_never_meet_are_noted(tmp_path):
     assert "decides nothing" in sequence.notes(sources[:1], sequencer.tallies)[0]
 
 
-def test_foreign_shapes_map_whole(tmp_path):
-    for make, records in ((shapes.nested, 280), (shapes.signals, 180)):
-        folder = tmp_path / make.__name__
-        folder.mkdir()
-        sources = mapping.parse(make(folder).read_text())
-        sequencer = Sequencer(refuse)
-        log = list(
-            sequence.log(sources, lambda s: table.rows(folder / s.file, s.format), sequencer, folder)  # noqa: B023
-        )
-        assert len(log) == records
-        times = [json.loads(line)["ts_ms"] for line in log]
-        assert times == sorted(times)
+@pytest.mark.parametrize(("make", "records"), [(shapes.nested, 280), (shapes.signals, 180)])
+def test_foreign_shapes_map_whole(tmp_path, make, records):
+    sources = mapping.parse(make(tmp_path).read_text())
+    log = list(sequence.log(sources, lambda s: table.rows(tmp_path / s.file, s.format), Sequencer(refuse), tmp_path))
+    assert len(log) == records
+    times = [json.loads(line)["ts_ms"] for line in log]
+    assert times == sorted(times)
 
 
 ANY = """
