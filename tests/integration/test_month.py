@@ -5,6 +5,7 @@ or killed. At the end the journal must be that of a soak which nothing ever happ
 """
 
 import signal
+import subprocess
 import time
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -41,6 +42,7 @@ class Month:
     env: dict = field(default_factory=dict)
     produced: list = field(default_factory=list)
     taken: list = field(default_factory=list)
+    process: subprocess.Popen | None = None
 
     def command(self, *more):
         return ["soak", *self.flags, "--name", "month", "--json", *more]
@@ -58,7 +60,7 @@ class Month:
 
     def session(self, number, *more, to=None):
         """Read up to an offset, or a little into what is there and be killed."""
-        process = fresh(*self.command(*more), env=self.env)
+        process = self.process = fresh(*self.command(*more), env=self.env)
         goal = len(self.produced) - 1 if to is None else to
         until(lambda: process.poll() is not None or self.last() >= goal, 120, 0.1)
         assert process.poll() is None, ended(process).err
@@ -74,7 +76,7 @@ class Month:
 
     def last(self):
         """The last completed offset, -1 for none."""
-        if not self.journal.value("SELECT count() FROM system.tables WHERE name = 'violet_segments'"):
+        if self.journal.value("SELECT count() FROM system.tables WHERE name IN ('violet_runs', 'violet_batches')") < 2:
             return -1  # the first session has not made the tables yet
         sql = "SELECT if(count() = 0, -1, max(last_offset)) FROM violet_batches WHERE phase = 'COMPLETE' AND run_id IN (SELECT run_id FROM violet_runs WHERE name = 'month')"
         return self.journal.value(sql)
@@ -255,5 +257,8 @@ def test_weeks_of_restarts_upgrades_gaps_and_silence_leave_the_journal_of_a_calm
                 )
             print("  " + str(lines_of_days[0]))
     finally:
+        if month.process is not None and month.process.poll() is None:
+            month.process.kill()
+            month.process.communicate()
         journal.close()
     assert urlsplit(read(data, WRITER).url).port
