@@ -10,9 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
-import msgspec
-
-from journal.pruned import pruned
+from journal.pruned import dropped_sql, pruned
 from journal.row import COLUMNS, TABLES, row_hash_sql
 from journal.run import UPSTREAM, Run, Segment, segments
 from journal.scope import Scope
@@ -120,17 +118,16 @@ def content_hash_sql(scope: Scope) -> str:
 
 def corrupt_batches(store: Store, scope: Scope) -> list[dict[str, Any]]:
     """Completed batches whose rows do not give the hashes or counts that were stored with them."""
-    told = store.rows(
-        "SELECT topic, partition, first_offset, last_offset, decisions, evaluations, planes, rejects, decisions_hash, "
-        "evaluations_hash, planes_hash, rejects_hash FROM violet_batches FINAL "
-        f"WHERE phase = 'COMPLETE' AND {scope.where} ORDER BY topic, partition, first_offset",
-        scope.params,
-    )
     bad: dict[tuple[str, int, int], dict[str, Any]] = {}
-    dropped = scope.dropped_ends
     for kind in Outcome:
         name = f"{kind.name.lower()}s"
-        sql = (
+        # Planes that retention dropped were compared when they went.
+        kept = f"AND NOT {dropped_sql(scope.dropped_ends, 'last_offset')}" if kind is Outcome.PLANE else ""
+        told = (
+            f"SELECT topic, partition, first_offset, last_offset, {name} AS n, {name}_hash AS hash "
+            f"FROM violet_batches FINAL WHERE phase = 'COMPLETE' AND {scope.where} {kept}"
+        )
+        found = (
             "SELECT b.topic AS topic, b.partition AS partition, b.first_offset AS first_offset, "
             "count() AS n, sum(h) AS hash "
             f"FROM (SELECT topic, partition, log_offset, {row_hash_sql(kind)} AS h FROM {TABLES[kind]} FINAL "
@@ -138,15 +135,14 @@ def corrupt_batches(store: Store, scope: Scope) -> list[dict[str, Any]]:
             f"FINAL WHERE phase = 'COMPLETE' AND {scope.where}) AS b ON r.topic = b.topic "
             "AND r.partition = b.partition AND r.log_offset >= b.first_offset GROUP BY topic, partition, first_offset"
         )
-        found = {(r["topic"], r["partition"], r["first_offset"]): r for r in store.rows(sql, scope.params)}
-        for batch in told:
-            key = (batch["topic"], batch["partition"], batch["first_offset"])
-            if kind is Outcome.PLANE and batch["last_offset"] <= dropped.get(batch["partition"], -1):
-                continue  # compared when they were dropped
-            row = found.get(key)
-            if (row["n"] if row else 0, row["hash"] if row else 0) != (batch[name], batch[f"{name}_hash"]):
-                bad.setdefault(key, batch)
-    return list(bad.values())
+        sql = (
+            "SELECT t.topic AS topic, t.partition AS partition, t.first_offset AS first_offset, "
+            f"t.last_offset AS last_offset FROM ({told}) AS t LEFT JOIN ({found}) AS f ON t.topic = f.topic "
+            "AND t.partition = f.partition AND t.first_offset = f.first_offset WHERE t.n != f.n OR t.hash != f.hash"
+        )
+        for row in store.rows(sql, scope.params):
+            bad.setdefault((row["topic"], row["partition"], row["first_offset"]), row)
+    return [bad[key] for key in sorted(bad)]
 
 
 def judge(store: Store, run: Run, since_ms: int | None = None, scope: Scope | None = None) -> list[Judged]:
@@ -290,23 +286,18 @@ def _span(store: Store, scope: Scope) -> dict[str, int]:
     From the first offset of a segment's partition to its last batch every offset must be in a batch or a skipped range.
     """
     opened = {(s.segment, s.topic, s.partition): s.first_offset for s in segments(store, scope.run_id)}
-    batches = store.rows(
-        "SELECT segment, topic, partition, first_offset, last_offset, skipped, planes FROM violet_batches FINAL "
-        f"WHERE phase = 'COMPLETE' AND {scope.where} ORDER BY segment, topic, partition, first_offset",
+    parts = store.rows(
+        "SELECT segment, topic, partition, max(last_offset) AS last, "
+        "sum(arraySum(gap -> gap[2] - gap[1] + 1, JSONExtract(skipped, 'Array(Array(Int64))'))) AS gone, "
+        f"sumIf(planes, {dropped_sql(scope.dropped_ends, 'last_offset')}) AS dropped "
+        f"FROM violet_batches FINAL WHERE phase = 'COMPLETE' AND {scope.where} GROUP BY segment, topic, partition",
         scope.params,
     )
-    first: dict[tuple[int, str, int], int] = {}
-    last: dict[tuple[int, str, int], int] = {}
-    skipped: dict[tuple[int, str, int], int] = {}
-    ends, dropped = scope.dropped_ends, 0
-    for row in batches:
-        key = (row["segment"], row["topic"], row["partition"])
-        gaps: list[Sequence[int]] = msgspec.json.decode(row["skipped"])
-        first[key] = max(opened[key], scope.starts.get(row["partition"], 0))
-        if row["last_offset"] <= ends.get(row["partition"], -1):
-            dropped += row["planes"]
-        last[key] = max(last.get(key, -1), row["last_offset"])
-        skipped[key] = skipped.get(key, 0) + sum(b - a + 1 for a, b in gaps)
+    deliverable = 0
+    for part in parts:
+        first = max(opened[part["segment"], part["topic"], part["partition"]], scope.starts.get(part["partition"], 0))
+        deliverable += part["last"] - first + 1 - part["gone"]
+    dropped = sum(part["dropped"] for part in parts)
     journaled = store.rows(
         "SELECT uniqExact(topic, partition, log_offset) AS n FROM ("
         + " UNION ALL ".join(
@@ -318,10 +309,10 @@ def _span(store: Store, scope: Scope) -> dict[str, int]:
         scope.params,
     )[0]["n"]
     return {
-        "deliverable": sum(last[k] - first[k] + 1 - skipped[k] for k in first),
+        "deliverable": deliverable,
         "journaled": journaled + dropped,
         "dropped_planes": dropped,
-        "skipped": sum(skipped.values()),
+        "skipped": sum(part["gone"] for part in parts),
     }
 
 

@@ -7,6 +7,10 @@ import uuid
 
 import pytest
 
+from journal.gate import summary
+from journal.ledger import audit, positions
+from journal.run import find
+from journal.store import Store
 from lanes.code import Outcome
 from tests.integration.fixtures import own_journal
 from tests.integration.soaking import Topic, soak, violet
@@ -113,6 +117,25 @@ def test_every_command_about_a_run_answers(journal, proved):
     assert [row["bytes"] > 900_000 for row in shown] == [True]
     doctor = journal.violet("doctor", "--json").json
     assert {row["check"] for row in doctor if row["ok"]} >= {"python", "arithmetic", "embedded broker", "journal"}
+
+
+def test_a_judgment_fetches_no_row_for_each_batch(journal, two_streams, monkeypatch):
+    soaked = journal.soak(scans=two_streams, batch_size=4)
+    run, fetched = find(journal.store, run_id=soaked.run_id), []
+    rows = Store.rows
+
+    def counted(self, *question):
+        answer = rows(self, *question)
+        fetched.append(len(answer))
+        return answer
+
+    monkeypatch.setattr(Store, "rows", counted)
+    assert summary(journal.store, run)["content_hash"] == soaked.hash
+    audit(journal.store, run.run_id)
+    positions(journal.store, run.run_id)
+    monkeypatch.undo()
+    batches = journal.value("SELECT count() FROM batches WHERE run_id = {run:String}", run=soaked.run_id)
+    assert max(fetched) < 10 < batches / 10
 
 
 TOUCHES = {
