@@ -67,6 +67,10 @@ class BrokerFailed(Exception):
     """The broker refused for good: a topic that went away, a right that was taken."""
 
 
+class NotAlone(BrokerFailed):
+    """Somebody else wrote into a topic that must have one writer."""
+
+
 @dataclass(frozen=True, slots=True)
 class TopicIdentity:
     """Which log: cluster id, topic name, topic id (empty where the broker has none), partitions."""
@@ -175,8 +179,8 @@ class KafkaLog:
             scout.close()
         return found
 
-    def stamped(self, header: str) -> Iterator[tuple[bytes | None, bytes | None]]:
-        """Value and one header of every record of partition 0, to its end. Raises Refusal where they do not come."""
+    def stamped(self, header: str) -> Iterator[tuple[int, bytes | None, bytes | None]]:
+        """Offset, value and one header of each record of partition 0, to its end. Refusal where they do not come."""
         at, end = self.lows([0])[0], self.ends([0])[0]
         self.assign({0: at})
         deadline = time.monotonic() + REACH_S
@@ -187,7 +191,7 @@ class KafkaLog:
                     continue
                 at, deadline = _offset(message) + 1, time.monotonic() + REACH_S
                 found = dict(message.headers() or ()).get(header)
-                yield _value(message), None if found is None else bytes(found)  # type: ignore[arg-type]
+                yield at - 1, _value(message), None if found is None else bytes(found)  # type: ignore[arg-type]
             if time.monotonic() > deadline:
                 raise Refusal(
                     f"{self.topic!r} did not give offset {at} within {REACH_S:.0f} s; fix: look at the broker"
@@ -279,7 +283,15 @@ class KafkaWriter:
                 "log_level": 0,
             }
         )
-        self._failed: KafkaError | None = None
+        self._failed: BrokerFailed | None = None
+        self._next: int | None = None
+
+    def expect(self, offset: int) -> None:
+        """From here on this writer is alone on its one partition: its records get this offset and those after it.
+
+        Raises NotAlone, from a later call, where the broker gave another: somebody wrote in between.
+        """
+        self._next = offset
 
     def create(self, partitions: int) -> None:
         """Create the topic where it is missing."""
@@ -319,13 +331,18 @@ class KafkaWriter:
             self._check()
         self._check()
 
-    def _delivered(self, error: KafkaError | None, _: _Read) -> None:
+    def _delivered(self, error: KafkaError | None, message: _Read) -> None:
         if error is not None:
-            self._failed = error
+            self._failed = self._failed or BrokerFailed(error.str())
+        elif self._next is not None:
+            offset = _offset(message)
+            if offset >= 0 and offset != self._next:  # below 0: stored, and the answer that said where was lost
+                self._failed = self._failed or NotAlone(f"offset {self._next} of {self.topic!r} is another writer's")
+            self._next += 1
 
     def _check(self) -> None:
         if self._failed is not None:
-            raise BrokerFailed(self._failed.str())
+            raise self._failed
 
 
 def _cut_headers(line: Cut) -> dict[str, str | bytes | None]:

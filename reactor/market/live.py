@@ -164,28 +164,30 @@ def follow(
 
 
 class Resumed:
-    """What an output topic says of its feeds: where each goes on, and the enricher's windows as they were."""
+    """What an output topic says of its feeds: where each goes on, and the enricher's windows as they were.
 
-    def __init__(self, enricher: Enricher | None) -> None:
+    `next`: the offset after its last record; `doubled`: records that are there again, of a second writer.
+    """
+
+    def __init__(self, enricher: Enricher | None, first: int = 0) -> None:
         self._enricher, self._decoder = enricher, Decoder()
         self._low: dict[tuple[str, int], int] = {}
         self._written: dict[tuple[str, int], set[int]] = {}
-        self.records = 0
+        self.records, self.doubled, self.next = 0, 0, first
 
-    def take(self, value: bytes | None, stamp: bytes | None) -> None:
+    def take(self, offset: int, value: bytes | None, stamp: bytes | None) -> None:
         """One record of the output topic. Raises Refusal where nothing here wrote it."""
         if stamp is None:
-            raise Refusal(
-                f"record {self.records} of the output topic is not of `violet sequence`; fix: a --topic of its own"
-            )
+            raise Refusal(f"record {offset} of the output topic is not of `violet sequence`; fix: a --topic of its own")
         found = msgspec.json.decode(stamp, type=Stamp)
         feed = (found.source, found.partition)
         written = self._written.setdefault(feed, set())
+        self.doubled += found.offset in written or found.offset < self._low.get(feed, 0)
         written.add(found.offset)
         if found.low > self._low.get(feed, 0):
             self._low[feed] = found.low
             self._written[feed] = {offset for offset in written if offset >= found.low}
-        self.records += 1
+        self.records, self.next = self.records + 1, offset + 1
         if self._enricher is not None and isinstance(self._decoder.decode(value), Scan):
             self._enricher(msgspec.json.decode(value or b""))
 

@@ -154,15 +154,17 @@ def test_a_restart_anywhere_doubles_nothing_and_loses_nothing(tmp_path_factory, 
     log = []
     since_ms = T0
     stops = data.draw(st.lists(st.integers(T0, END_MS), max_size=3))
-    for until_ms in [*sorted(stops), END_MS]:
+    last_ms = END_MS + 2 * LATENESS_MS  # a start at END_MS still holds all back for the bound
+    for until_ms in [*sorted(stops), last_ms]:
         enricher = Enricher(parts)
         resumed = Resumed(enricher)
-        for out in log:
-            resumed.take(out.line, out.stamp)
+        for offset, out in enumerate(log):
+            resumed.take(offset, out.line, out.stamp)
+        assert (resumed.next, resumed.doubled) == (len(log), 0)
         feeds = opened(topics, resumed)
         written = run(feeds, Merger(feeds, LATENESS_MS, enricher), since_ms, until_ms)
         # Of what a killed process wrote, the broker has any first part.
-        log += written if until_ms == END_MS else written[: data.draw(st.integers(0, len(written)))]
+        log += written if until_ms == last_ms else written[: data.draw(st.integers(0, len(written)))]
         since_ms = until_ms
     stamps = [msgspec.json.decode(out.stamp, type=Stamp) for out in log]
     assert sorted((s.source, s.offset) for s in stamps) == sorted((n, at) for n in FEEDS for at in range(60))
@@ -198,4 +200,14 @@ def test_a_row_that_does_not_fit_is_in_the_log_as_a_reject_of_a_name():
 
 def test_a_topic_that_something_else_wrote_to_is_refused():
     with pytest.raises(Refusal, match="record 0 of the output topic is not of `violet sequence`"):
-        Resumed(None).take(b"{}", None)
+        Resumed(None).take(0, b"{}", None)
+
+
+def test_records_that_a_second_writer_put_there_again_are_told_apart():
+    topics = arrivals(1)
+    feeds = opened(topics)
+    log = run(feeds, Merger(feeds, LATENESS_MS), T0, END_MS)
+    resumed = Resumed(None, first=7)
+    for offset, out in enumerate([*log[:50], *log[40:], log[0]], 7):
+        resumed.take(offset, out.line, out.stamp)
+    assert (resumed.doubled, resumed.records, resumed.next) == (11, 371, 378)
