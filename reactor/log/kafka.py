@@ -30,6 +30,7 @@ from reactor.record import CUT_BYTES, DIGEST_HEADER, LENGTH_HEADER
 
 REACH_S: Final = 10.0  # an unreachable broker is refused after this long
 QUIET_S: Final = 1.0  # nothing more for this long: the end of the log, where a broker's watermark cannot be trusted
+_AGAIN_S: Final = 0.1
 _FETCH: Final = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
@@ -160,6 +161,16 @@ class KafkaLog:
         """Offsets at which the broker said that there is no more yet."""
         return self._reached
 
+    def away(self) -> bool:
+        """Whether the broker went away and does not answer yet. What was reached before is then not the end."""
+        if self._away_since is not None:
+            self._reached.clear()
+            with suppress(KafkaException):
+                place = TopicPartition(self.topic, next(iter(self._positions)))
+                self._consumer.get_watermark_offsets(place, timeout=_AGAIN_S)
+                self._answered()
+        return self._away_since is not None
+
     def ends(self, partitions: Iterable[int]) -> dict[int, int]:
         """Offset after the last record of each partition.
 
@@ -225,8 +236,19 @@ class KafkaLog:
             self._outage_s, self._away_since = time.monotonic() - self._away_since, None
 
     def _watermarks(self, partition: int) -> tuple[int, int]:
-        low, high = self._consumer.get_watermark_offsets(TopicPartition(self.topic, partition), timeout=REACH_S)
-        return max(low, 0), max(high, 0)
+        place, deadline = TopicPartition(self.topic, partition), time.monotonic() + REACH_S
+        while True:  # a broker that starts does not know all of its partitions at once
+            try:
+                low, high = self._consumer.get_watermark_offsets(place, timeout=REACH_S)
+            except KafkaException as error:
+                if time.monotonic() > deadline:
+                    raise Refusal(
+                        f"{self.topic!r} on {self._bootstrap} does not say what it holds within {REACH_S:.0f} s "
+                        f"({error.args[0].str()}); fix: look at the broker, then try again"
+                    ) from None
+                time.sleep(_AGAIN_S)
+            else:
+                return max(low, 0), max(high, 0)
 
     def _take(self, message: _Read, chunks: dict[int, Chunk]) -> None:
         error, partition = message.error(), _partition(message)

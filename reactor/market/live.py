@@ -2,7 +2,8 @@
 
 A record is held for lateness_ms from its arrival; when one is due, all that precede it by (event time, source rank,
 partition, offset) go before it. A record that comes after later ones were written goes at once, late, and counted.
-While a feed is behind its topic's end nothing newer than what it has read goes out, so a backlog merges by event time.
+While a feed is behind its topic's end nothing newer than what it has read goes out, so a backlog merges by event time;
+one whose broker is away is behind.
 Each record is stamped with where it came from, when it arrived, and the lowest offset of its feed that is not settled:
 a restart reads the stamps and goes on there, and writes nothing twice and leaves nothing out.
 A row that does not map goes into the log as {"v":0,"said":...,"raw":...}, which the reactor rejects by name.
@@ -13,7 +14,7 @@ import heapq
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -34,6 +35,13 @@ _WAIT_S: Final = 0.02
 _RAW_CHARS: Final = 2 * CUT_BYTES
 
 Key = tuple[int, int, int, int]  # event time, rank, partition, offset
+
+
+class Topic(Log, Protocol):
+    """A log whose broker may go away and come back."""
+
+    def away(self) -> bool:
+        """Whether it is away: what it gave last is then not its end."""
 
 
 class Stamp(msgspec.Struct):
@@ -60,7 +68,7 @@ class Feed:
 
     source: Source
     partition: int
-    log: Log
+    log: Topic
     next: int
     done: set[int] = field(default_factory=set)
     newest_ms: int = -1
@@ -77,6 +85,9 @@ class Feed:
 
     def at_end(self, now_ms: int) -> bool:
         """Whether, as of now, nothing more is there."""
+        if self.log.away():
+            self.asked_ms = 0
+            return False
         return self.log.reached().get(self.partition) == self.next or 0 < self.asked_ms <= now_ms - QUIET_MS
 
 

@@ -26,7 +26,7 @@ class Topic:
     """A topic in memory: what has come by now, up to a limit, and where its end is."""
 
     def __init__(self, lines):
-        self.lines, self.next, self._reached = lines, 0, {}
+        self.lines, self.next, self._reached, self.is_away = lines, 0, {}, False
 
     def poll_until(self, now_ms, limit=10**6):
         values = []
@@ -43,6 +43,9 @@ class Topic:
 
     def reached(self):
         return self._reached
+
+    def away(self):
+        return self.is_away
 
 
 def arrivals(seed, count=60, bound_ms=LATENESS_MS):
@@ -211,3 +214,18 @@ def test_records_that_a_second_writer_put_there_again_are_told_apart():
     for offset, out in enumerate([*log[:50], *log[40:], log[0]], 7):
         resumed.take(offset, out.line, out.stamp)
     assert (resumed.doubled, resumed.records, resumed.next) == (11, 371, 378)
+
+
+def test_a_broker_that_is_away_holds_back_what_is_newer_and_nothing_is_late_for_it():
+    topics = arrivals(1)
+    feeds = opened(topics)
+    merger = Merger(feeds, LATENESS_MS)
+    written = run(feeds, merger, T0, T0 + 5_000)
+    slow = feeds[0]
+    slow.log.is_away, slow.log.poll_until = True, lambda now_ms, limit: []
+    written += run(feeds, merger, T0 + 5_000, T0 + 15_000)
+    assert max(json.loads(out.line)["ts_ms"] for out in written) <= slow.newest_ms
+    slow.log.is_away = False
+    del slow.log.poll_until
+    written += run(feeds, merger, T0 + 15_000, END_MS)
+    assert (len(written), sum(merger.late.values())) == (360, 0)
