@@ -248,7 +248,7 @@ def _print(seen: dict[str, Any]) -> None:
         "universe": f"{_percent(universe['share'])} on assets that the run decided on (N {universe['n']}); others: "
         f"{', '.join(row['asset'] for row in universe['assets'] if not row['is_covered']) or 'none'}",
         "co-located": f"{_percent(located['share'])} within 5 minutes on the same asset (N {located['n']}); "
-        f"median gap {located['gap_ms_median']} ms",
+        f"median gap {_short(located['gap_ms_median'])} ms",
         "not co-located": f"{why} (N {seen['unmatched']['n']})",
         "clock": f"{clocked['matched']} of {clocked['n']} match as they are, {clocked['matched_under_it']} under the "
         f"best other shift ({clocked['best_other_shift_ms'] / 3_600_000:+g} h)",
@@ -276,4 +276,7 @@ def _percent(share: float | None) -> str:
 
 
 def _short(value: Any) -> Any:
-    return ("-" if math.isnan(value) else f"{value:.6g}") if isinstance(value, float) else value
+    """A figure in few digits; "-" where there are too few trades for one."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return "-"
+    return f"{value:.6g}" if isinstance(value, float) else value

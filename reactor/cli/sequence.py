@@ -145,7 +145,7 @@ def _dry_run(sources: Sequence[mapping.Source], rows: sequence.Rows, as_json: bo
     for source in sources:
         looked = list(islice(rows(source), PROBE))
         items = sorted(sequencer.items(source, looked))
-        records = [msgspec.json.decode(item[3]) for item in islice(sequencer.grouped(source, items), SHOWN)]
+        records = [msgspec.json.decode(item[3]) for item in sequencer.grouped(source, items)]
         mapped = [row.fields for row in looked if not row.fault and source.takes(row.fields)]
         looks.append(
             {
@@ -154,7 +154,7 @@ def _dry_run(sources: Sequence[mapping.Source], rows: sequence.Rows, as_json: bo
                 "feeds": source.feeds,
                 **asdict(sequencer.tallies[source.name]),
                 "whole": len(looked) < PROBE,
-                "records_shown": records,
+                "records_shown": records[:SHOWN],
                 "unmapped": {name: _sample(mapped, name) for name in _unmapped(source, mapped)},
                 "never_found": source.never_found() if sequencer.tallies[source.name].records else [],
                 "bad": [{"line": b.line, "said": b.said} for b in bad if b.source == source.name][:SHOWN],
@@ -183,12 +183,13 @@ def _sample(rows: Sequence[dict[str, Any]], name: str) -> Any:
 def _look(look: dict[str, Any]) -> Iterator[str]:
     yield f"{look['source']}: {look['file']} feeds {look['feeds']}"
     over = f", {look['passed_over']} passed over" if look["passed_over"] else ""
+    mapped = look["rows"] - look["set_aside"] - look["passed_over"]
     yield (
-        f"  {look['rows']} rows looked at{'' if look['whole'] else ', not all'}: {look['records']} map, "
+        f"  {look['rows']} rows looked at{'' if look['whole'] else ', not all'}: {mapped} map, "
         f"{look['set_aside']} do not{over}"
     )
     if look["records"]:
-        yield f"  {utc(look['first_ms'])} to {utc(look['last_ms'])}"
+        yield f"  {look['records']} records, {utc(look['first_ms'])} to {utc(look['last_ms'])}"
     elif look["passed_over"]:
         yield "  NOTHING: `where` and `skip_without` pass over every row; fix: correct them"
     for found in look["records_shown"]:

@@ -13,6 +13,7 @@ from journal.gate import Scope
 from journal.refusal import Refusal
 from lanes.params import PROFILES
 from reactor.market.seeded import write_market
+from tests import shapes
 from tests.integration import records
 from tests.integration.soaking import produce, violet
 from tests.reactor.market.test_dirt import clean as clean_trades
@@ -490,29 +491,13 @@ def test_a_trade_that_names_its_stream_is_paired_within_it(blue, journal, tmp_pa
     ]
 
 
-FREQTRADE = """
-[[source]]
-feeds = "trade"
-[source.fields]
-trade_id = "trade_id"
-asset = { path = "pair", unit = "pair" }
-side = { path = "is_short", values = { true = "SHORT", false = "LONG" } }
-entry_ts_ms = { path = "open_date", unit = "iso" }
-exit_ts_ms = { path = "close_date", unit = "iso" }
-leverage = "leverage"
-entry_price = "open_rate"
-pnl = "profit_abs"
-"""
-
-
 def test_a_freqtrade_table_comes_in_by_a_mapping_from_a_file_and_from_clickhouse(blue, journal, gaps, tmp_path):
     rows = [
-        {"trade_id": n, "pair": "BTC/USDT:USDT", "is_short": n != 3, "open_date": f"2025-05-04 15:{33 + n}:00+00:00",
-         "close_date": "2025-05-04 16:40:00+00:00", "leverage": 2.0, "open_rate": 94_210.5, "profit_abs": 0.1 + 0.2}
+        shapes.freqtrade(n, f"2025-05-04 15:{33 + n}:00+00:00", is_short=n != 3, leverage=2.0, profit_abs=0.1 + 0.2)
         for n in range(5)
-    ]  # fmt: skip
+    ]
     mapping, file = tmp_path / "freqtrade.toml", tmp_path / "trades.json"
-    mapping.write_text(FREQTRADE)
+    mapping.write_text(shapes.FREQTRADE)
     file.write_text(json.dumps(rows))
     assert blue.bring("--trades", file, "--map", mapping)["trades_new"] == 5
     kept = journal.rows(
@@ -526,16 +511,16 @@ def test_a_freqtrade_table_comes_in_by_a_mapping_from_a_file_and_from_clickhouse
         "n": 5, "within_5_min": 4, "share": 0.8, "gap_ms_median": 0, "outside": []
     }  # fmt: skip
     journal.store.command(
-        "CREATE OR REPLACE TABLE trades ENGINE = Memory AS SELECT trade_id, pair, is_short, "
-        "toDateTime64(open_date, 3, 'Asia/Tokyo') AS open_date, toDateTime(close_date, 'UTC') AS close_date, "
-        f"leverage, open_rate, profit_abs FROM file('{file}', JSONEachRow)"
+        "CREATE OR REPLACE TABLE trades ENGINE = Memory AS SELECT * REPLACE "
+        "(toDateTime64(open_date, 3, 'Asia/Tokyo') AS open_date, toDateTime(close_date, 'UTC') AS close_date) "
+        f"FROM file('{file}', JSONEachRow)"
     )
     address = journal._engine.address
     again = blue.bring("--trades", "table:trades", "--clickhouse", address.url, "--user", address.user,
                        "--password", address.token, "--map", mapping)  # fmt: skip
     assert (again["trades_read"], again["trades_new"]) == (5, 0)
     typo = tmp_path / "typo.toml"
-    typo.write_text(FREQTRADE.replace('"open_date"', '"open_dat"'))
+    typo.write_text(shapes.FREQTRADE.replace('"open_date"', '"open_dat"'))
     refused = blue("import", "--trades", file, "--map", typo)
     assert (refused.code, "did you mean 'open_date'" in refused.err) == (3, True), refused.err
 
