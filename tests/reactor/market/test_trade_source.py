@@ -31,7 +31,10 @@ def test_freqtrade_exports_map_from_json_and_csv_alike(tmp_path):
     )
     by_csv = rows_of(csv_of(TRADE, TRADE | {"trade_id": 8, "is_short": False}), "t.csv", tmp_path, shapes.FREQTRADE)
     by_lines = rows_of(
-        "\n".join(map(json.dumps, (TRADE, TRADE | {"trade_id": 8, "is_short": False}))), "t.jsonl", tmp_path, shapes.FREQTRADE
+        "\n".join(map(json.dumps, (TRADE, TRADE | {"trade_id": 8, "is_short": False}))),
+        "t.jsonl",
+        tmp_path,
+        shapes.FREQTRADE,
     )
     assert [row.hash for row in by_json] == [row.hash for row in by_csv] == [row.hash for row in by_lines]
     short, long = by_csv
