@@ -20,7 +20,7 @@ from journal.engine.owner import running
 from journal.lock import Lock
 from journal.migrate import pending
 from journal.refusal import Refusal
-from journal.store import Store, connect
+from journal.store import JournalAway, Store, connect
 from reactor.cli.common import data_option, journal, json_option, out, print_json, print_rows, run_argument
 from reactor.log import archive
 from reactor.log.kafka import KafkaLog
@@ -86,7 +86,12 @@ def import_(
                 f"{shift.shifted} once shifted by {shift.shift_ms / 3_600_000:+g} h: another time zone; nothing was "
                 'imported; fix: zone = "..." in the mapping, or --any-clock'
             )  # fmt: skip
-        brought = intake.bring(store, given)
+        try:
+            brought = intake.bring(store, given)
+        except JournalAway as away:
+            raise Refusal(
+                f"the journal went away ({away}); an import counts whole or not at all; fix: the same command again"
+            ) from None
     if as_json:
         print_json(asdict(brought) | {"clock": asdict(shift)})
         return

@@ -5,6 +5,7 @@ import json
 import random
 from collections import Counter
 from statistics import correlation, median
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -14,6 +15,7 @@ from journal.refusal import Refusal
 from lanes.params import PROFILES
 from reactor.market.seeded import write_market
 from tests import shapes
+from tests.fault.proxy import Proxy
 from tests.integration import records
 from tests.integration.soaking import produce, violet
 from tests.reactor.market.test_dirt import clean as clean_trades
@@ -241,7 +243,9 @@ def test_importing_again_or_overlapping_files_changes_nothing_and_says_what_was_
     assert len(kept) == told["kept"]
 
 
-@pytest.mark.parametrize("place", ["jsonl.zst", "json", "parquet", "table", "topic"])
+@pytest.mark.parametrize(
+    "place", ["jsonl.zst", "json", "parquet", "table", "tansu", pytest.param("kafka", marks=pytest.mark.kafka)]
+)
 def test_the_same_trades_from_any_place_are_there_already(blue, place, request):
     trades, _, told = blue.simulate("--dirt")
     blue.bring("--trades", trades)
@@ -275,11 +279,12 @@ def places(journal, tmp_path, request):
             path.write_bytes(zstd.compress("\n".join(lines).encode()))
         elif place == "json":
             path.write_text(json.dumps(typed, indent=1))
-        elif place == "topic":
-            tansu = request.getfixturevalue("tansu")
-            topic = tansu.create_topic()
-            produce(tansu.bootstrap, topic, [line.encode() for line in lines])
-            return "--trades", f"topic:{topic}", "--bootstrap-servers", tansu.bootstrap
+        elif place in ("tansu", "kafka"):
+            broker = request.getfixturevalue(place)
+            topic = broker.create_topic(partitions=2)
+            for partition in range(2):
+                produce(broker.bootstrap, topic, [line.encode() for line in lines[partition::2]], partition)
+            return "--trades", f"topic:{topic}", "--bootstrap-servers", broker.bootstrap
         else:
             sql = f"SELECT * EXCEPT label FROM file('{trades}', CSVWithNames) SETTINGS precise_float_parsing = 1"
             if place == "parquet":
@@ -294,6 +299,49 @@ def places(journal, tmp_path, request):
         return "--trades", path
 
     return put
+
+
+@pytest.fixture
+def served(journal, tmp_path, monkeypatch):
+    """served(URL) -> the flags of a command whose journal is that engine at an address, as a server would be."""
+    monkeypatch.setenv("VIOLET_JOURNAL_PASSWORD", journal._engine.address.token)
+
+    def flags(url):
+        path = tmp_path / "server.toml"
+        path.write_text(
+            f'[reactor]\ndata = "{tmp_path / "here"}"\n[journal]\nurl = "{url}"\nuser = "{journal._engine.address.user}"\n'
+        )
+        return "--config", path
+
+    return flags
+
+
+def test_an_import_goes_to_a_server_and_is_looked_at_there(blue, served, tmp_path):
+    trades, legs, told = blue.simulate("--dirt")
+    flags = served(blue.journal._engine.address.url)
+    brought = violet("blue", "import", "--trades", trades, "--legs", legs, *flags, "--json").json
+    assert (brought["trades_new"], brought["legs_new"]) == (told["rows"], told["legs"])
+    assert violet("blue", "look", blue.run_id, *flags, "--json").json == blue.look()
+    again = blue.bring("--trades", trades, "--legs", legs)
+    assert (again["import_id"], again["trades_there"]) == ("", told["rows"])
+    assert violet("blue", "forget", brought["import_id"], "--reason", "to bring it once more", *flags).code == 0
+    assert blue("look").code == 3
+    assert not (tmp_path / "here").exists()
+
+
+@pytest.mark.parametrize(("lose", "says"), [(1, ""), (2, "fix: the same command again")])  # the driver asks twice
+def test_a_server_that_loses_answers_has_every_row_once(blue, served, lose, says):
+    trades, legs, told = blue.simulate("--dirt", "--seed", lose)
+    proxy = Proxy(urlsplit(blue.journal._engine.address.url).port)
+    try:
+        proxy.lose = lose
+        said = violet("blue", "import", "--trades", trades, "--legs", legs, *served(proxy.url))
+        assert (said.code, proxy.lost, says in said.err) == (3 if says else 0, lose, True), said.err
+    finally:
+        proxy.go()
+    blue.bring("--trades", trades, "--legs", legs)
+    counted = "SELECT count() AS rows, countIf(reason = '') AS kept FROM blue_cleaning"
+    assert blue.journal.rows(counted) == [{"rows": told["rows"], "kept": told["kept"]}]
 
 
 def shift(path, ms):
