@@ -122,6 +122,7 @@ def test_a_live_log_is_in_order_survives_kills_and_soaks_as_its_archive(journal,
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("broker", ["kafka"], indirect=True)
 def test_a_broker_that_is_killed_and_comes_back_costs_neither_the_log_nor_the_soak_a_record(
     journal, spawn, broker, sequencer, tmp_path
