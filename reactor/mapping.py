@@ -179,6 +179,10 @@ def _source(table: Row, rank: int, stream: Any, targets: Mapping[str, Target], p
             raise Refusal(f"{here}{key} must be {_TOML[must]}, was {table[key]!r}; fix: write it as one")
     kind = _format(table, here)
     target, fields = targets[feeds], dict(table.get("fields", {}))
+    if "file" in table and not table.get("group") and any(isinstance(f, dict) and "key" in f for f in fields.values()):
+        raise Refusal(
+            f"{here}a map with a `key` has one entry a row; fix: group = true makes one scan of a time's rows"
+        )
     stream = table.get("stream", stream)
     if "stream" in target.fields and "stream" not in fields:
         if not isinstance(stream, str) or not re.fullmatch(STREAM_PATTERN, stream):

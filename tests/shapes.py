@@ -1,4 +1,4 @@
-"""Feeds as others write them: a strategy's table of signals, a scan archive beside a dump of a key-value store.
+"""Feeds as others write them: a strategy's table of signals and of trades, a scan archive beside a store's dump.
 
 The project did not invent these shapes. Each function writes files and a mapping into a folder and returns the mapping.
 """
@@ -88,6 +88,36 @@ eff_imb = { path = "value.imbalance_pct", scale = 0.01 }
 agree = "value.agreement"
 n_assets = "value.assets"
 """
+
+
+# The columns of freqtrade's trade table, as its JSON and CSV exports have them.
+FREQTRADE = """\
+[[source]]
+feeds = "trade"
+[source.fields]
+trade_id = "trade_id"
+asset = { path = "pair", unit = "pair" }
+side = { path = "is_short", values = { true = "SHORT", false = "LONG", True = "SHORT", False = "LONG" } }
+entry_ts_ms = { path = "open_date", unit = "iso" }
+exit_ts_ms = { path = "close_date", unit = "iso" }
+leverage = "leverage"
+entry_price = "open_rate"
+exit_price = "close_rate"
+quantity = "amount"
+notional_usd = "stake_amount"
+pnl = "profit_abs"
+exit_reason = "exit_reason"
+"""
+
+
+def freqtrade(trade_id, open_date, **other):
+    """One row of freqtrade's trade table, closed a few minutes later."""
+    close_date = str(datetime.fromisoformat(open_date) + timedelta(minutes=7))
+    return {
+        "trade_id": trade_id, "pair": "BTC/USDT:USDT", "is_short": True, "open_date": open_date,
+        "close_date": close_date, "leverage": 3.0, "open_rate": 94210.5, "close_rate": 94100.25, "amount": 0.012,
+        "stake_amount": 376.84, "profit_abs": 1.323, "profit_ratio": 0.0035, "exit_reason": "roi", **other,
+    }  # fmt: skip
 
 
 def signals(folder, minutes=200, warmup=20, seed=1):

@@ -81,11 +81,11 @@ def look(store: Store, run: Run, label: str | None = None) -> dict[str, Any]:
 
 
 def _until(store: Store, run: Run) -> str:
-    """The settings that end every figure at one offset: a soak may go on while one looks."""
+    """The settings that end every figure at one offset, as a soak may go on, and sum in one order, for equal bits."""
     ends = Scope.of(store, run.run_id).ends
     where = " OR ".join(f"(partition = {partition} AND log_offset <= {end})" for partition, end in ends.items()) or "0"
     tables = ", ".join(f"'{table}': '{where}'" for table in ("violet_decisions", "violet_evaluations"))
-    return f" SETTINGS additional_table_filters = {{{tables}}}"
+    return f" SETTINGS max_threads = 1, additional_table_filters = {{{tables}}}"
 
 
 def _label(store: Store, asked: str | None) -> str:

@@ -20,7 +20,7 @@ from journal.engine.owner import running
 from journal.lock import Lock
 from journal.migrate import pending
 from journal.refusal import Refusal
-from journal.store import Store, connect
+from journal.store import JournalAway, Store, connect
 from reactor.cli.common import data_option, journal, json_option, out, print_json, print_rows, run_argument
 from reactor.log import archive
 from reactor.log.kafka import KafkaLog
@@ -86,7 +86,12 @@ def import_(
                 f"{shift.shifted} once shifted by {shift.shift_ms / 3_600_000:+g} h: another time zone; nothing was "
                 'imported; fix: zone = "..." in the mapping, or --any-clock'
             )  # fmt: skip
-        brought = intake.bring(store, given)
+        try:
+            brought = intake.bring(store, given)
+        except JournalAway as away:
+            raise Refusal(
+                f"the journal went away ({away}); an import counts whole or not at all; fix: the same command again"
+            ) from None
     if as_json:
         print_json(asdict(brought) | {"clock": asdict(shift)})
         return
@@ -248,7 +253,7 @@ def _print(seen: dict[str, Any]) -> None:
         "universe": f"{_percent(universe['share'])} on assets that the run decided on (N {universe['n']}); others: "
         f"{', '.join(row['asset'] for row in universe['assets'] if not row['is_covered']) or 'none'}",
         "co-located": f"{_percent(located['share'])} within 5 minutes on the same asset (N {located['n']}); "
-        f"median gap {located['gap_ms_median']} ms",
+        f"median gap {_short(located['gap_ms_median'])} ms",
         "not co-located": f"{why} (N {seen['unmatched']['n']})",
         "clock": f"{clocked['matched']} of {clocked['n']} match as they are, {clocked['matched_under_it']} under the "
         f"best other shift ({clocked['best_other_shift_ms'] / 3_600_000:+g} h)",
@@ -276,4 +281,7 @@ def _percent(share: float | None) -> str:
 
 
 def _short(value: Any) -> Any:
-    return ("-" if math.isnan(value) else f"{value:.6g}") if isinstance(value, float) else value
+    """A figure in few digits; "-" where there are too few trades for one."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return "-"
+    return f"{value:.6g}" if isinstance(value, float) else value

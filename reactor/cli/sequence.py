@@ -16,8 +16,9 @@ from journal.refusal import Refusal
 from reactor import mapping
 from reactor.cli.common import engine, err, json_option, out, print_json
 from reactor.convert import walk
-from reactor.log.kafka import BrokerFailed, KafkaLog, KafkaWriter, LogGap
+from reactor.log.kafka import BrokerFailed, KafkaLog, KafkaWriter, LogGap, NotAlone
 from reactor.market import archive_writer, live, sequence, table
+from reactor.market.alone import alone
 from reactor.market.bars import utc
 from reactor.market.enrich import PARTS, Enricher
 from reactor.record import MAX_BYTES
@@ -144,7 +145,7 @@ def _dry_run(sources: Sequence[mapping.Source], rows: sequence.Rows, as_json: bo
     for source in sources:
         looked = list(islice(rows(source), PROBE))
         items = sorted(sequencer.items(source, looked))
-        records = [msgspec.json.decode(item[3]) for item in islice(sequencer.grouped(source, items), SHOWN)]
+        records = [msgspec.json.decode(item[3]) for item in sequencer.grouped(source, items)]
         mapped = [row.fields for row in looked if not row.fault and source.takes(row.fields)]
         looks.append(
             {
@@ -153,7 +154,7 @@ def _dry_run(sources: Sequence[mapping.Source], rows: sequence.Rows, as_json: bo
                 "feeds": source.feeds,
                 **asdict(sequencer.tallies[source.name]),
                 "whole": len(looked) < PROBE,
-                "records_shown": records,
+                "records_shown": records[:SHOWN],
                 "unmapped": {name: _sample(mapped, name) for name in _unmapped(source, mapped)},
                 "never_found": source.never_found() if sequencer.tallies[source.name].records else [],
                 "bad": [{"line": b.line, "said": b.said} for b in bad if b.source == source.name][:SHOWN],
@@ -182,12 +183,13 @@ def _sample(rows: Sequence[dict[str, Any]], name: str) -> Any:
 def _look(look: dict[str, Any]) -> Iterator[str]:
     yield f"{look['source']}: {look['file']} feeds {look['feeds']}"
     over = f", {look['passed_over']} passed over" if look["passed_over"] else ""
+    mapped = look["rows"] - look["set_aside"] - look["passed_over"]
     yield (
-        f"  {look['rows']} rows looked at{'' if look['whole'] else ', not all'}: {look['records']} map, "
+        f"  {look['rows']} rows looked at{'' if look['whole'] else ', not all'}: {mapped} map, "
         f"{look['set_aside']} do not{over}"
     )
     if look["records"]:
-        yield f"  {utc(look['first_ms'])} to {utc(look['last_ms'])}"
+        yield f"  {look['records']} records, {utc(look['first_ms'])} to {utc(look['last_ms'])}"
     elif look["passed_over"]:
         yield "  NOTHING: `where` and `skip_without` pass over every row; fix: correct them"
     for found in look["records_shown"]:
@@ -259,10 +261,13 @@ def _follow(
     with ExitStack() as stack:
         for number in (signal.SIGINT, signal.SIGTERM):
             stack.callback(signal.signal, number, signal.signal(number, stop))
+        stack.enter_context(alone(bootstrap, topic))
         feeds, resumed = _feeds(sources, bootstrap, topic, enricher, stack)
+        writer.expect(resumed.next)
         merger = live.Merger(feeds, lateness_ms, enricher)
         if not as_json:
-            err.print(f"{topic}: {resumed.records} records there; following {len(feeds)} feeds until Ctrl-C")
+            twice = f", {resumed.doubled} of them twice (a second writer's)" if resumed.doubled else ""
+            err.print(f"{topic}: {resumed.records} records there{twice}; following {len(feeds)} feeds until Ctrl-C")
         try:
             live.follow(
                 feeds,
@@ -272,6 +277,11 @@ def _follow(
                 lambda: stopped,
             )
             writer.flush()
+        except NotAlone as error:
+            raise Refusal(
+                f"{error}: what came since may be there twice, and the soak rejects scans that repeat; fix: end all "
+                "but one, then the same command goes on, or give it a fresh --topic"
+            ) from error
         except (LogGap, BrokerFailed) as error:
             raise Refusal(
                 f"{error}; what is in {topic!r} is whole; fix: mend it, then the same command goes on"
@@ -279,7 +289,7 @@ def _follow(
     tallies = merger.sequencer.tallies
     shown = [{"source": s.name, "late": merger.late[s.name], **asdict(tallies[s.name])} for s in sources]
     if as_json:
-        print_json({"topic": topic, "there": resumed.records, "sources": shown})
+        print_json({"topic": topic, "there": resumed.records, "doubled": resumed.doubled, "sources": shown})
         return
     for each in shown:
         out.print(
@@ -293,20 +303,20 @@ def _feeds(
     sources: Sequence[mapping.Source], bootstrap: str, topic: str, enricher: Enricher | None, stack: ExitStack
 ) -> tuple[list[live.Feed], live.Resumed]:
     """A feed for each partition of each source, where the output topic says that it goes on."""
-    resumed = live.Resumed(enricher)
     written = stack.enter_context(closing(KafkaLog(bootstrap, topic, "violet-sequence")))
     if (there := written.describe().partitions) != 1:
         raise Refusal(f"topic {topic!r} must have one partition, has {there}; fix: name a fresh topic")
-    cut = written.lows([0])[0] > 0
-    for value, stamp in written.stamped(live.STAMP_HEADER):
-        resumed.take(value, stamp)
+    first = written.lows([0])[0]
+    resumed = live.Resumed(enricher, first)
+    for offset, value, stamp in written.stamped(live.STAMP_HEADER):
+        resumed.take(offset, value, stamp)
     feeds = []
     for source in sources:
         log = stack.enter_context(closing(KafkaLog(bootstrap, str(source.topic), "violet-sequence")))
         partitions = range(log.describe().partitions)
         for partition, low in log.lows(partitions).items():
             at, done = resumed.place(source.name, partition)
-            if (at is None and cut) or (at is not None and at < low):
+            if (at is None and first > 0) or (at is not None and at < low):
                 raise Refusal(
                     f"source {source.name!r}: retention ate what comes next of it, in {topic!r} or its own topic; "
                     "fix: name a fresh --topic, and keep both for longer than a stop lasts"

@@ -30,6 +30,7 @@ from reactor.record import CUT_BYTES, DIGEST_HEADER, LENGTH_HEADER
 
 REACH_S: Final = 10.0  # an unreachable broker is refused after this long
 QUIET_S: Final = 1.0  # nothing more for this long: the end of the log, where a broker's watermark cannot be trusted
+_AGAIN_S: Final = 0.1
 _FETCH: Final = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
@@ -65,6 +66,10 @@ class LogGap(Exception):
 
 class BrokerFailed(Exception):
     """The broker refused for good: a topic that went away, a right that was taken."""
+
+
+class NotAlone(BrokerFailed):
+    """Somebody else wrote into a topic that must have one writer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +161,16 @@ class KafkaLog:
         """Offsets at which the broker said that there is no more yet."""
         return self._reached
 
+    def away(self) -> bool:
+        """Whether the broker went away and does not answer yet. What was reached before is then not the end."""
+        if self._away_since is not None:
+            self._reached.clear()
+            with suppress(KafkaException):
+                place = TopicPartition(self.topic, next(iter(self._positions)))
+                self._consumer.get_watermark_offsets(place, timeout=_AGAIN_S)
+                self._answered()
+        return self._away_since is not None
+
     def ends(self, partitions: Iterable[int]) -> dict[int, int]:
         """Offset after the last record of each partition.
 
@@ -175,8 +190,8 @@ class KafkaLog:
             scout.close()
         return found
 
-    def stamped(self, header: str) -> Iterator[tuple[bytes | None, bytes | None]]:
-        """Value and one header of every record of partition 0, to its end. Raises Refusal where they do not come."""
+    def stamped(self, header: str) -> Iterator[tuple[int, bytes | None, bytes | None]]:
+        """Offset, value and one header of each record of partition 0, to its end. Refusal where they do not come."""
         at, end = self.lows([0])[0], self.ends([0])[0]
         self.assign({0: at})
         deadline = time.monotonic() + REACH_S
@@ -187,7 +202,7 @@ class KafkaLog:
                     continue
                 at, deadline = _offset(message) + 1, time.monotonic() + REACH_S
                 found = dict(message.headers() or ()).get(header)
-                yield _value(message), None if found is None else bytes(found)  # type: ignore[arg-type]
+                yield at - 1, _value(message), None if found is None else bytes(found)  # type: ignore[arg-type]
             if time.monotonic() > deadline:
                 raise Refusal(
                     f"{self.topic!r} did not give offset {at} within {REACH_S:.0f} s; fix: look at the broker"
@@ -221,8 +236,19 @@ class KafkaLog:
             self._outage_s, self._away_since = time.monotonic() - self._away_since, None
 
     def _watermarks(self, partition: int) -> tuple[int, int]:
-        low, high = self._consumer.get_watermark_offsets(TopicPartition(self.topic, partition), timeout=REACH_S)
-        return max(low, 0), max(high, 0)
+        place, deadline = TopicPartition(self.topic, partition), time.monotonic() + REACH_S
+        while True:  # a broker that starts does not know all of its partitions at once
+            try:
+                low, high = self._consumer.get_watermark_offsets(place, timeout=REACH_S)
+            except KafkaException as error:
+                if time.monotonic() > deadline:
+                    raise Refusal(
+                        f"{self.topic!r} on {self._bootstrap} does not say what it holds within {REACH_S:.0f} s "
+                        f"({error.args[0].str()}); fix: look at the broker, then try again"
+                    ) from None
+                time.sleep(_AGAIN_S)
+            else:
+                return max(low, 0), max(high, 0)
 
     def _take(self, message: _Read, chunks: dict[int, Chunk]) -> None:
         error, partition = message.error(), _partition(message)
@@ -279,7 +305,15 @@ class KafkaWriter:
                 "log_level": 0,
             }
         )
-        self._failed: KafkaError | None = None
+        self._failed: BrokerFailed | None = None
+        self._next: int | None = None
+
+    def expect(self, offset: int) -> None:
+        """From here on this writer is alone on its one partition: its records get this offset and those after it.
+
+        Raises NotAlone, from a later call, where the broker gave another: somebody wrote in between.
+        """
+        self._next = offset
 
     def create(self, partitions: int) -> None:
         """Create the topic where it is missing."""
@@ -319,13 +353,18 @@ class KafkaWriter:
             self._check()
         self._check()
 
-    def _delivered(self, error: KafkaError | None, _: _Read) -> None:
+    def _delivered(self, error: KafkaError | None, message: _Read) -> None:
         if error is not None:
-            self._failed = error
+            self._failed = self._failed or BrokerFailed(error.str())
+        elif self._next is not None:
+            offset = _offset(message)
+            if offset >= 0 and offset != self._next:  # below 0: stored, and the answer that said where was lost
+                self._failed = self._failed or NotAlone(f"offset {self._next} of {self.topic!r} is another writer's")
+            self._next += 1
 
     def _check(self) -> None:
         if self._failed is not None:
-            raise BrokerFailed(self._failed.str())
+            raise self._failed
 
 
 def _cut_headers(line: Cut) -> dict[str, str | bytes | None]:

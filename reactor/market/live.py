@@ -2,7 +2,8 @@
 
 A record is held for lateness_ms from its arrival; when one is due, all that precede it by (event time, source rank,
 partition, offset) go before it. A record that comes after later ones were written goes at once, late, and counted.
-While a feed is behind its topic's end nothing newer than what it has read goes out, so a backlog merges by event time.
+While a feed is behind its topic's end nothing newer than what it has read goes out, so a backlog merges by event time;
+one whose broker is away is behind.
 Each record is stamped with where it came from, when it arrived, and the lowest offset of its feed that is not settled:
 a restart reads the stamps and goes on there, and writes nothing twice and leaves nothing out.
 A row that does not map goes into the log as {"v":0,"said":...,"raw":...}, which the reactor rejects by name.
@@ -13,7 +14,7 @@ import heapq
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -34,6 +35,13 @@ _WAIT_S: Final = 0.02
 _RAW_CHARS: Final = 2 * CUT_BYTES
 
 Key = tuple[int, int, int, int]  # event time, rank, partition, offset
+
+
+class Topic(Log, Protocol):
+    """A log whose broker may go away and come back."""
+
+    def away(self) -> bool:
+        """Whether it is away: what it gave last is then not its end."""
 
 
 class Stamp(msgspec.Struct):
@@ -60,7 +68,7 @@ class Feed:
 
     source: Source
     partition: int
-    log: Log
+    log: Topic
     next: int
     done: set[int] = field(default_factory=set)
     newest_ms: int = -1
@@ -77,6 +85,9 @@ class Feed:
 
     def at_end(self, now_ms: int) -> bool:
         """Whether, as of now, nothing more is there."""
+        if self.log.away():
+            self.asked_ms = 0
+            return False
         return self.log.reached().get(self.partition) == self.next or 0 < self.asked_ms <= now_ms - QUIET_MS
 
 
@@ -164,28 +175,30 @@ def follow(
 
 
 class Resumed:
-    """What an output topic says of its feeds: where each goes on, and the enricher's windows as they were."""
+    """What an output topic says of its feeds: where each goes on, and the enricher's windows as they were.
 
-    def __init__(self, enricher: Enricher | None) -> None:
+    `next`: the offset after its last record; `doubled`: records that are there again, of a second writer.
+    """
+
+    def __init__(self, enricher: Enricher | None, first: int = 0) -> None:
         self._enricher, self._decoder = enricher, Decoder()
         self._low: dict[tuple[str, int], int] = {}
         self._written: dict[tuple[str, int], set[int]] = {}
-        self.records = 0
+        self.records, self.doubled, self.next = 0, 0, first
 
-    def take(self, value: bytes | None, stamp: bytes | None) -> None:
+    def take(self, offset: int, value: bytes | None, stamp: bytes | None) -> None:
         """One record of the output topic. Raises Refusal where nothing here wrote it."""
         if stamp is None:
-            raise Refusal(
-                f"record {self.records} of the output topic is not of `violet sequence`; fix: a --topic of its own"
-            )
+            raise Refusal(f"record {offset} of the output topic is not of `violet sequence`; fix: a --topic of its own")
         found = msgspec.json.decode(stamp, type=Stamp)
         feed = (found.source, found.partition)
         written = self._written.setdefault(feed, set())
+        self.doubled += found.offset in written or found.offset < self._low.get(feed, 0)
         written.add(found.offset)
         if found.low > self._low.get(feed, 0):
             self._low[feed] = found.low
             self._written[feed] = {offset for offset in written if offset >= found.low}
-        self.records += 1
+        self.records, self.next = self.records + 1, offset + 1
         if self._enricher is not None and isinstance(self._decoder.decode(value), Scan):
             self._enricher(msgspec.json.decode(value or b""))
 

@@ -110,6 +110,10 @@ def _csv(path: Path) -> Iterator[Row]:
         if header is None:
             return
         header[0] = header[0].removeprefix("\ufeff")
+        if len(header) == 1 and (other := set(header[0]) & set(";\t|")):
+            raise Refusal(
+                f"{path} must have commas between its columns, has {other.pop()!r}; fix: write it with commas"
+            )
         if len(set(header)) != len(header) or not all(header):
             raise Refusal(
                 f"{path} must have a header with a name of its own for each column, was {','.join(header)[:200]}; "

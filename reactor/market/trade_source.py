@@ -85,14 +85,14 @@ def mapped(
         more = f"; and {count - len(bad)} more rows" if count > len(bad) else ""
         fix = "" if "fix: " in bad[-1] else "; fix: mend the rows, or the mapping"
         raise Refusal(f"{where}: {'; '.join(bad)}{more}; nothing was imported{fix}")
+    if not rows:
+        raise Refusal(
+            f"{where}: must hold at least one row that the mapping takes; nothing was imported; fix: see `where`"
+        )
     if strict and (absent := source.never_found()):
         raise Refusal(
             f"{where}: no row has what {absent[0]} is mapped to; nothing was imported; "
             f"fix: mend the path of {absent[0]} in the mapping, or take the line out"
-        )
-    if not rows:
-        raise Refusal(
-            f"{where}: must hold at least one row that the mapping takes; nothing was imported; fix: see `where`"
         )
     return rows
 

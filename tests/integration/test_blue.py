@@ -5,6 +5,7 @@ import json
 import random
 from collections import Counter
 from statistics import correlation, median
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -13,6 +14,8 @@ from journal.gate import Scope
 from journal.refusal import Refusal
 from lanes.params import PROFILES
 from reactor.market.seeded import write_market
+from tests import shapes
+from tests.fault.proxy import Proxy
 from tests.integration import records
 from tests.integration.soaking import produce, violet
 from tests.reactor.market.test_dirt import clean as clean_trades
@@ -240,7 +243,9 @@ def test_importing_again_or_overlapping_files_changes_nothing_and_says_what_was_
     assert len(kept) == told["kept"]
 
 
-@pytest.mark.parametrize("place", ["jsonl.zst", "json", "parquet", "table", "topic"])
+@pytest.mark.parametrize(
+    "place", ["jsonl.zst", "json", "parquet", "table", "tansu", pytest.param("kafka", marks=pytest.mark.kafka)]
+)
 def test_the_same_trades_from_any_place_are_there_already(blue, place, request):
     trades, _, told = blue.simulate("--dirt")
     blue.bring("--trades", trades)
@@ -274,11 +279,12 @@ def places(journal, tmp_path, request):
             path.write_bytes(zstd.compress("\n".join(lines).encode()))
         elif place == "json":
             path.write_text(json.dumps(typed, indent=1))
-        elif place == "topic":
-            tansu = request.getfixturevalue("tansu")
-            topic = tansu.create_topic()
-            produce(tansu.bootstrap, topic, [line.encode() for line in lines])
-            return "--trades", f"topic:{topic}", "--bootstrap-servers", tansu.bootstrap
+        elif place in ("tansu", "kafka"):
+            broker = request.getfixturevalue(place)
+            topic = broker.create_topic(partitions=2)
+            for partition in range(2):
+                produce(broker.bootstrap, topic, [line.encode() for line in lines[partition::2]], partition)
+            return "--trades", f"topic:{topic}", "--bootstrap-servers", broker.bootstrap
         else:
             sql = f"SELECT * EXCEPT label FROM file('{trades}', CSVWithNames) SETTINGS precise_float_parsing = 1"
             if place == "parquet":
@@ -293,6 +299,49 @@ def places(journal, tmp_path, request):
         return "--trades", path
 
     return put
+
+
+@pytest.fixture
+def served(journal, tmp_path, monkeypatch):
+    """served(URL) -> the flags of a command whose journal is that engine at an address, as a server would be."""
+    monkeypatch.setenv("VIOLET_JOURNAL_PASSWORD", journal._engine.address.token)
+
+    def flags(url):
+        path = tmp_path / "server.toml"
+        path.write_text(
+            f'[reactor]\ndata = "{tmp_path / "here"}"\n[journal]\nurl = "{url}"\nuser = "{journal._engine.address.user}"\n'
+        )
+        return "--config", path
+
+    return flags
+
+
+def test_an_import_goes_to_a_server_and_is_looked_at_there(blue, served, tmp_path):
+    trades, legs, told = blue.simulate("--dirt")
+    flags = served(blue.journal._engine.address.url)
+    brought = violet("blue", "import", "--trades", trades, "--legs", legs, *flags, "--json").json
+    assert (brought["trades_new"], brought["legs_new"]) == (told["rows"], told["legs"])
+    assert violet("blue", "look", blue.run_id, *flags, "--json").json == blue.look()
+    again = blue.bring("--trades", trades, "--legs", legs)
+    assert (again["import_id"], again["trades_there"]) == ("", told["rows"])
+    assert violet("blue", "forget", brought["import_id"], "--reason", "to bring it once more", *flags).code == 0
+    assert blue("look").code == 3
+    assert not (tmp_path / "here").exists()
+
+
+@pytest.mark.parametrize(("lose", "says"), [(1, ""), (2, "fix: the same command again")])  # the driver asks twice
+def test_a_server_that_loses_answers_has_every_row_once(blue, served, lose, says):
+    trades, legs, told = blue.simulate("--dirt", "--seed", lose)
+    proxy = Proxy(urlsplit(blue.journal._engine.address.url).port)
+    try:
+        proxy.lose = lose
+        said = violet("blue", "import", "--trades", trades, "--legs", legs, *served(proxy.url))
+        assert (said.code, proxy.lost, says in said.err) == (3 if says else 0, lose, True), said.err
+    finally:
+        proxy.go()
+    blue.bring("--trades", trades, "--legs", legs)
+    counted = "SELECT count() AS rows, countIf(reason = '') AS kept FROM blue_cleaning"
+    assert blue.journal.rows(counted) == [{"rows": told["rows"], "kept": told["kept"]}]
 
 
 def shift(path, ms):
@@ -490,29 +539,13 @@ def test_a_trade_that_names_its_stream_is_paired_within_it(blue, journal, tmp_pa
     ]
 
 
-FREQTRADE = """
-[[source]]
-feeds = "trade"
-[source.fields]
-trade_id = "trade_id"
-asset = { path = "pair", unit = "pair" }
-side = { path = "is_short", values = { true = "SHORT", false = "LONG" } }
-entry_ts_ms = { path = "open_date", unit = "iso" }
-exit_ts_ms = { path = "close_date", unit = "iso" }
-leverage = "leverage"
-entry_price = "open_rate"
-pnl = "profit_abs"
-"""
-
-
 def test_a_freqtrade_table_comes_in_by_a_mapping_from_a_file_and_from_clickhouse(blue, journal, gaps, tmp_path):
     rows = [
-        {"trade_id": n, "pair": "BTC/USDT:USDT", "is_short": n != 3, "open_date": f"2025-05-04 15:{33 + n}:00+00:00",
-         "close_date": "2025-05-04 16:40:00+00:00", "leverage": 2.0, "open_rate": 94_210.5, "profit_abs": 0.1 + 0.2}
+        shapes.freqtrade(n, f"2025-05-04 15:{33 + n}:00+00:00", is_short=n != 3, leverage=2.0, profit_abs=0.1 + 0.2)
         for n in range(5)
-    ]  # fmt: skip
+    ]
     mapping, file = tmp_path / "freqtrade.toml", tmp_path / "trades.json"
-    mapping.write_text(FREQTRADE)
+    mapping.write_text(shapes.FREQTRADE)
     file.write_text(json.dumps(rows))
     assert blue.bring("--trades", file, "--map", mapping)["trades_new"] == 5
     kept = journal.rows(
@@ -526,16 +559,16 @@ def test_a_freqtrade_table_comes_in_by_a_mapping_from_a_file_and_from_clickhouse
         "n": 5, "within_5_min": 4, "share": 0.8, "gap_ms_median": 0, "outside": []
     }  # fmt: skip
     journal.store.command(
-        "CREATE OR REPLACE TABLE trades ENGINE = Memory AS SELECT trade_id, pair, is_short, "
-        "toDateTime64(open_date, 3, 'Asia/Tokyo') AS open_date, toDateTime(close_date, 'UTC') AS close_date, "
-        f"leverage, open_rate, profit_abs FROM file('{file}', JSONEachRow)"
+        "CREATE OR REPLACE TABLE trades ENGINE = Memory AS SELECT * REPLACE "
+        "(toDateTime64(open_date, 3, 'Asia/Tokyo') AS open_date, toDateTime(close_date, 'UTC') AS close_date) "
+        f"FROM file('{file}', JSONEachRow)"
     )
     address = journal._engine.address
     again = blue.bring("--trades", "table:trades", "--clickhouse", address.url, "--user", address.user,
                        "--password", address.token, "--map", mapping)  # fmt: skip
     assert (again["trades_read"], again["trades_new"]) == (5, 0)
     typo = tmp_path / "typo.toml"
-    typo.write_text(FREQTRADE.replace('"open_date"', '"open_dat"'))
+    typo.write_text(shapes.FREQTRADE.replace('"open_date"', '"open_dat"'))
     refused = blue("import", "--trades", file, "--map", typo)
     assert (refused.code, "did you mean 'open_date'" in refused.err) == (3, True), refused.err
 

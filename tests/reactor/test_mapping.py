@@ -138,7 +138,8 @@ def test_constants_scales_values_pairs_and_maps_of_one_entry():
         'ts_ms = "t"\nvel_div = { path = "vd", scale = 0.01 }\n'
         'prices = { key = "pair", value = "close", unit = "pair" }\n'
         'irp = { key = "pair", score = "s", alignment = "a", unit = "pair" }\n'
-        'dc_status = { path = "go", values = { true = "CONFIRM", "0" = "NEUTRAL" } }\nw750 = { const = 0.5 }'
+        'dc_status = { path = "go", values = { true = "CONFIRM", "0" = "NEUTRAL" } }\nw750 = { const = 0.5 }',
+        f"{SCAN}group = true\n",
     )
     found = read({"t": TS, "vd": "-3", "pair": "btc/USDT:USDT", "close": "2", "s": 1, "a": 0.5, "go": True})
     assert found["vel_div"] == -0.03
@@ -196,6 +197,7 @@ def test_unmapped_fields_are_named_by_path():
         (f"[[source]]\n{SCAN}[source.fields]\nts_ms = {{ path = 't', unit = 'iso', zone = 'Mars/X' }}", "no time zone"),
         (f"[[source]]\n{SCAN}[source.fields]\nvel_div = {{ path = 't', unit = 's' }}", "unknown key 'unit'"),
         (f"[[source]]\n{SCAN}[source.fields]\nvel_div = {{ path = 't', scale = 0 }}", "scale must be"),
+        (f"[[source]]\n{SCAN}[source.fields]\nprices = {{ key = 's', value = 'p' }}", "has one entry a row; fix: group = true"),
     ],
 )  # fmt: skip
 def test_a_wrong_mapping_is_refused_by_name(toml, said):

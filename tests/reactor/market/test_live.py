@@ -26,7 +26,7 @@ class Topic:
     """A topic in memory: what has come by now, up to a limit, and where its end is."""
 
     def __init__(self, lines):
-        self.lines, self.next, self._reached = lines, 0, {}
+        self.lines, self.next, self._reached, self.is_away = lines, 0, {}, False
 
     def poll_until(self, now_ms, limit=10**6):
         values = []
@@ -43,6 +43,9 @@ class Topic:
 
     def reached(self):
         return self._reached
+
+    def away(self):
+        return self.is_away
 
 
 def arrivals(seed, count=60, bound_ms=LATENESS_MS):
@@ -154,15 +157,17 @@ def test_a_restart_anywhere_doubles_nothing_and_loses_nothing(tmp_path_factory, 
     log = []
     since_ms = T0
     stops = data.draw(st.lists(st.integers(T0, END_MS), max_size=3))
-    for until_ms in [*sorted(stops), END_MS]:
+    last_ms = END_MS + 2 * LATENESS_MS  # a start at END_MS still holds all back for the bound
+    for until_ms in [*sorted(stops), last_ms]:
         enricher = Enricher(parts)
         resumed = Resumed(enricher)
-        for out in log:
-            resumed.take(out.line, out.stamp)
+        for offset, out in enumerate(log):
+            resumed.take(offset, out.line, out.stamp)
+        assert (resumed.next, resumed.doubled) == (len(log), 0)
         feeds = opened(topics, resumed)
         written = run(feeds, Merger(feeds, LATENESS_MS, enricher), since_ms, until_ms)
         # Of what a killed process wrote, the broker has any first part.
-        log += written if until_ms == END_MS else written[: data.draw(st.integers(0, len(written)))]
+        log += written if until_ms == last_ms else written[: data.draw(st.integers(0, len(written)))]
         since_ms = until_ms
     stamps = [msgspec.json.decode(out.stamp, type=Stamp) for out in log]
     assert sorted((s.source, s.offset) for s in stamps) == sorted((n, at) for n in FEEDS for at in range(60))
@@ -198,4 +203,29 @@ def test_a_row_that_does_not_fit_is_in_the_log_as_a_reject_of_a_name():
 
 def test_a_topic_that_something_else_wrote_to_is_refused():
     with pytest.raises(Refusal, match="record 0 of the output topic is not of `violet sequence`"):
-        Resumed(None).take(b"{}", None)
+        Resumed(None).take(0, b"{}", None)
+
+
+def test_records_that_a_second_writer_put_there_again_are_told_apart():
+    topics = arrivals(1)
+    feeds = opened(topics)
+    log = run(feeds, Merger(feeds, LATENESS_MS), T0, END_MS)
+    resumed = Resumed(None, first=7)
+    for offset, out in enumerate([*log[:50], *log[40:], log[0]], 7):
+        resumed.take(offset, out.line, out.stamp)
+    assert (resumed.doubled, resumed.records, resumed.next) == (11, 371, 378)
+
+
+def test_a_broker_that_is_away_holds_back_what_is_newer_and_nothing_is_late_for_it():
+    topics = arrivals(1)
+    feeds = opened(topics)
+    merger = Merger(feeds, LATENESS_MS)
+    written = run(feeds, merger, T0, T0 + 5_000)
+    slow = feeds[0]
+    slow.log.is_away, slow.log.poll_until = True, lambda now_ms, limit: []
+    written += run(feeds, merger, T0 + 5_000, T0 + 15_000)
+    assert max(json.loads(out.line)["ts_ms"] for out in written) <= slow.newest_ms
+    slow.log.is_away = False
+    del slow.log.poll_until
+    written += run(feeds, merger, T0 + 15_000, END_MS)
+    assert (len(written), sum(merger.late.values())) == (360, 0)

@@ -8,30 +8,9 @@ from journal.blue import intake
 from journal.refusal import Refusal
 from reactor.market import trade_source
 from reactor.market.table import object_row
+from tests import shapes
 
-# The columns of freqtrade's trade table, as its JSON and CSV exports have them.
-FREQTRADE = """
-[[source]]
-feeds = "trade"
-[source.fields]
-trade_id = "trade_id"
-asset = { path = "pair", unit = "pair" }
-side = { path = "is_short", values = { true = "SHORT", false = "LONG", True = "SHORT", False = "LONG" } }
-entry_ts_ms = { path = "open_date", unit = "iso" }
-exit_ts_ms = { path = "close_date", unit = "iso" }
-leverage = "leverage"
-entry_price = "open_rate"
-exit_price = "close_rate"
-quantity = "amount"
-notional_usd = "stake_amount"
-pnl = "profit_abs"
-exit_reason = "exit_reason"
-"""
-TRADE = {
-    "trade_id": 7, "pair": "BTC/USDT:USDT", "is_short": True, "open_date": "2025-05-04 16:33:00+00:00",
-    "close_date": "2025-05-04 16:40:00+00:00", "leverage": 3.0, "open_rate": 94210.5, "close_rate": 94100.25,
-    "amount": 0.012, "stake_amount": 376.84, "profit_abs": 1.323, "profit_ratio": 0.0035, "exit_reason": "roi",
-}  # fmt: skip
+TRADE = shapes.freqtrade(7, "2025-05-04 16:33:00+00:00")
 
 
 def rows_of(text, name, tmp_path, mapping=None, **options):
@@ -48,11 +27,14 @@ def csv_of(*rows):
 
 def test_freqtrade_exports_map_from_json_and_csv_alike(tmp_path):
     by_json = rows_of(
-        json.dumps([TRADE, TRADE | {"trade_id": 8, "is_short": False}], indent=1), "t.json", tmp_path, FREQTRADE
+        json.dumps([TRADE, TRADE | {"trade_id": 8, "is_short": False}], indent=1), "t.json", tmp_path, shapes.FREQTRADE
     )
-    by_csv = rows_of(csv_of(TRADE, TRADE | {"trade_id": 8, "is_short": False}), "t.csv", tmp_path, FREQTRADE)
+    by_csv = rows_of(csv_of(TRADE, TRADE | {"trade_id": 8, "is_short": False}), "t.csv", tmp_path, shapes.FREQTRADE)
     by_lines = rows_of(
-        "\n".join(map(json.dumps, (TRADE, TRADE | {"trade_id": 8, "is_short": False}))), "t.jsonl", tmp_path, FREQTRADE
+        "\n".join(map(json.dumps, (TRADE, TRADE | {"trade_id": 8, "is_short": False}))),
+        "t.jsonl",
+        tmp_path,
+        shapes.FREQTRADE,
     )
     assert [row.hash for row in by_json] == [row.hash for row in by_csv] == [row.hash for row in by_lines]
     short, long = by_csv
@@ -103,6 +85,8 @@ def test_a_row_that_cannot_be_right_is_named_by_line_and_nothing_comes_of_the_ot
         ("t.csv", csv_of(PLAIN) + "b,BTCUSDT\n", "line 3: the row has 2 cells"),
         ("t.jsonl", json.dumps(PLAIN) + '\n{"trade_id": ', "line 2: the line is not JSON"),
         ("t.json", "[" + json.dumps(PLAIN), "one JSON array"),
+        ("t.json", "[]", "at least one row"),
+        ("t.csv", csv_of(PLAIN).replace(",", ";"), "must have commas between its columns, has ';'"),
         ("t.parquet", "PAR1 and then the disk was full", "half written"),
         ("t.xlsx", "PK", "must end in .csv"),
     ],
@@ -114,7 +98,7 @@ def test_a_file_that_cannot_be_right_is_refused(tmp_path, name, text, says):
 
 
 def test_a_mapped_field_that_no_row_has_is_refused_rather_than_absent(tmp_path):
-    mapping = FREQTRADE.replace('leverage = "leverage"', 'leverage = "levrage"')
+    mapping = shapes.FREQTRADE.replace('leverage = "leverage"', 'leverage = "levrage"')
     with pytest.raises(Refusal, match="what leverage is mapped to"):
         rows_of(json.dumps([TRADE]), "t.json", tmp_path, mapping)
 
@@ -122,8 +106,8 @@ def test_a_mapped_field_that_no_row_has_is_refused_rather_than_absent(tmp_path):
 def test_a_zone_is_asked_for_and_taken(tmp_path):
     bare = TRADE | {"open_date": "2025-05-04 18:33:00", "close_date": "2025-05-04 18:40:00"}
     with pytest.raises(Refusal, match="has no time zone"):
-        rows_of(json.dumps([bare]), "t.json", tmp_path, FREQTRADE)
-    zoned = FREQTRADE.replace('unit = "iso"', 'unit = "iso", zone = "+02:00"')
+        rows_of(json.dumps([bare]), "t.json", tmp_path, shapes.FREQTRADE)
+    zoned = shapes.FREQTRADE.replace('unit = "iso"', 'unit = "iso", zone = "+02:00"')
     (row,) = rows_of(json.dumps([bare]), "t.json", tmp_path, zoned)
     assert row.fields["entry_ts_ms"] == 1_746_376_380_000
 
