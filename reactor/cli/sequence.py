@@ -279,8 +279,8 @@ def _follow(
             writer.flush()
         except NotAlone as error:
             raise Refusal(
-                f"{error}: what came since may be there twice, and the soak rejects scans that repeat; fix: end all "
-                "but one, then the same command goes on, or give it a fresh --topic"
+                f"{error}: what came since may be there twice (the soak marks scans that repeat DUP_SCAN); fix: end "
+                "all but one, then the same command goes on, or give it a fresh --topic"
             ) from error
         except (LogGap, BrokerFailed) as error:
             raise Refusal(
