@@ -19,9 +19,8 @@ from lanes.columns import Inputs, Readings, evaluate
 from lanes.lane import LANES
 from lanes.params import Profile
 from reactor.log.port import Chunk
-from reactor.reading import seen_columns
 from reactor.record import FORMS, Decoder, Fault
-from reactor.state import READ, State
+from reactor.state import READ, State, seen_columns
 from reactor.walk import CADENCE, DUP_SCAN, NO_ELIGIBLE_ASSET, NO_SIGNAL, Rules, Walk
 
 Floats = NDArray[np.float64]

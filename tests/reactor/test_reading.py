@@ -13,9 +13,9 @@ from lanes.code import Outcome
 from lanes.lane import LANES
 from lanes.params import PROFILES, profile
 from reactor.log.port import Chunk
-from reactor.reading import COMPONENTS, Reading, decode, encode, readings, seen_by, seen_columns, tap_topic
+from reactor.reading import COMPONENTS, Reading, decode, encode, readings, seen_by, tap_topic
 from reactor.record import Decoder
-from reactor.state import State
+from reactor.state import State, seen_columns
 from reactor.step import step
 from reactor.walk import Rules
 from tests import oracle
