@@ -183,8 +183,9 @@ class History:
         here = "run_id = {run:String} AND phase = 'COMPLETE' AND topic = {topic:String} AND partition = {p:UInt32}"
         params = {"topic": self.topic, "p": partition, "offset": offset}
         row = self._rows(
-            f"SELECT last_offset, state FROM violet_batches FINAL WHERE {here} AND first_offset = (SELECT "
-            f"max(first_offset) FROM violet_batches WHERE {here} AND last_offset < {{offset:Int64}} HAVING count() > 0)",
+            f"SELECT last_offset, state FROM violet_batches FINAL WHERE {here} AND first_offset = ("
+            f"SELECT max(first_offset) FROM violet_batches WHERE {here} AND last_offset < {{offset:Int64}} "
+            "HAVING count() > 0)",  # of nothing, max is 0
             params,
         )
         if row:
