@@ -75,11 +75,11 @@ class History:
         return int(self._rows(sql)[0]["ts_ms"])
 
     def last(self, n: int) -> dict[int, int]:
-        """Offset of each partition from which on there are the last n readings of all."""
+        """Offset of each partition from which on there are its last n readings; of none, its end."""
         ends = self.ends()
         within = " OR ".join(f"partition = {p} AND log_offset < {end}" for p, end in ends.items()) or "false"
         starts = {partition: ends.get(partition, 0) for partition in self.partitions}
-        for row in self._matching(within, "ts DESC, log_offset DESC", n):
+        for row in self._matching(within, f"log_offset DESC LIMIT {n} BY partition") if n else ():
             starts[row["partition"]] = min(starts[row["partition"]], row["log_offset"])
         return starts
 
@@ -89,7 +89,7 @@ class History:
             at, end = start, ends.get(partition, 0)
             while at < end:
                 within = f"partition = {partition} AND log_offset >= {at} AND log_offset < {end}"
-                found = sorted(row["log_offset"] for row in self._matching(within, "log_offset", PAGE))
+                found = sorted(row["log_offset"] for row in self._matching(within, f"log_offset LIMIT {PAGE}"))
                 for page in _near(found, self._dropped.get(partition, -1)):
                     yield self._page(partition, page)
                 at = found[-1] + 1 if len(found) == PAGE else end
@@ -101,16 +101,16 @@ class History:
             f"AND lane = {quoted(self._lane)} {stream}AND ({condition})"
         )
 
-    def _matching(self, within: str, order: str, n: int) -> list[dict[str, Any]]:
+    def _matching(self, within: str, order: str) -> list[dict[str, Any]]:
         """Places that meet `where` too, which passes the read-only gate."""
         if self._where is None:
-            return self._rows(f"{self._places(within)} ORDER BY {order} LIMIT {n}")
+            return self._rows(f"{self._places(within)} ORDER BY {order}")
 
         def canonical(text: str) -> str:
             return str(self._store.rows("SELECT formatQuerySingleLine({q:String}) AS text", {"q": text})[0]["text"])
 
         try:
-            text = f"{self._places(within)} AND (\n{self._where}\n) ORDER BY {order} LIMIT {n}"
+            text = f"{self._places(within)} AND (\n{self._where}\n) ORDER BY {order}"
             return self._store.rows(admit(text, canonical, caps({}, MEMORY)).sql)
         except (QueryError, JournalRefused) as error:
             raise Refusal(f"--where {self._where!r}: {error}; fix: a condition such as 'value < 1'") from None

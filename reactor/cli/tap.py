@@ -81,7 +81,7 @@ class Point:
 @click.option("--where", metavar="SQL", help="Only readings that meet this, of the columns of lane_readings.")
 @click.option("--stream", help="Only this stream; needed where a scan id is in several.")
 @click.option("--follow", is_flag=True, help="Go on as readings come, until the run ends or Ctrl-C.")
-@click.option("--limit", type=click.IntRange(1), help="Stop after so many.")
+@click.option("--limit", type=click.IntRange(1), help="So many: from there on, or else the last of each partition.")
 @click.option("--run", "run_id", help="Run; the latest where none is given.")
 @click.option("--topic", help="Read this tap topic instead of the journal.")
 @click.option("--bootstrap-servers", help="Broker of --topic, HOST:PORT.")
@@ -122,8 +122,10 @@ class Ask:
         self.at, self.begin = (Point.of(text) if text is not None else None for text in (at, from_))
         if self.at is not None and self.at.offset is None and self.at.scan_id is None:
             raise Refusal(f"--at {at}: must be a scan id such as 1234, or @OFFSET such as @5678")
-        self.limit, self._warned = limit, False
-        self.last = (limit or LAST) if self.at is None and self.begin is None else 0
+        self._warned = False
+        last = self.at is None and self.begin is None and (limit is None or not follow)
+        self.last = (limit or LAST) if last else 0
+        self.limit = None if last else limit
 
     def warned(self, history: History, pages: Iterator[list[Reading]]) -> Iterator[list[Reading]]:
         """The pages; once in words where what a lane read is known no more."""
@@ -248,7 +250,7 @@ def _of_topic(ask: Ask) -> Iterator[list[Reading]]:
             )
             yield from _chosen(ask, point, stored(), latest_ms)
         else:
-            yield list(deque((r for _, some in stored() for r in some), ask.last))
+            yield list(deque((r for _, some in stored() for r in some), ask.last)) if ask.last else []
         if ask.follow:
             log.assign(ends)
         while ask.follow:

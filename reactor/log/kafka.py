@@ -358,7 +358,7 @@ class TapWriter:
         """Make topics that are missing; whether all are there."""
         try:
             return _create(self._admin, sorted(self._topics), partitions) is None
-        except KafkaException:
+        except (KafkaException, TimeoutError):
             return False  # nobody answers
 
     def write(self, topic: str, partition: int, records: Sequence[tuple[bytes, bytes]]) -> int:
