@@ -237,6 +237,8 @@ class _Watch:
 
     def __call__(self) -> bool:
         if (now := time.monotonic()) >= self._next:
+            if not self._next and self._taps.lanes:
+                err.print(f"taps on {self._source.bootstrap}: {', '.join(self._taps.topics.values())}", style="dim")
             self._next = now + WATCH_S
             self._source.check()
             self._disk()

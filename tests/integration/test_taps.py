@@ -4,11 +4,13 @@ import json
 import signal
 import struct
 import uuid
+from datetime import UTC, timedelta
 
 import pytest
 
 import reactor.tap
 from journal.refusal import Refusal
+from journal.retention import prune
 from lanes.lane import LANES
 from reactor.log.kafka import KafkaLog, TapWriter
 from reactor.log.tansu import Tansu
@@ -41,6 +43,9 @@ def recorded(bootstrap, topic):
     return found
 
 
+SLOW = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def calm(journal, topic):
     """A soak of the topic with all taps off."""
@@ -68,7 +73,7 @@ def test_taps_change_no_outcome_and_no_order_was_tried(tapped, calm):
     assert "taps" not in calm.summary
 
 
-@pytest.mark.parametrize("lane", NAMES)
+@pytest.mark.parametrize("lane", [pytest.param(lane, marks=() if lane == "acb" else SLOW) for lane in NAMES])
 def test_the_topic_the_history_and_the_view_say_the_same_of_every_scan(journal, topic, tapped, lane):
     name, soaked = tapped
     told = recorded(topic.broker.bootstrap, tap_topic(name, lane))
@@ -91,6 +96,7 @@ def test_the_topic_the_history_and_the_view_say_the_same_of_every_scan(journal, 
         assert {n: bits(v) for n, v in said.components.items()} == {n: bits(v) for n, v in row["components"].items()}
 
 
+@SLOW
 def test_at_a_bar_a_decision_and_a_quiet_one_are_the_topics_record(journal, topic, tapped):
     name, soaked = tapped
     told = recorded(topic.broker.bootstrap, tap_topic(name, "acb"))
@@ -110,6 +116,7 @@ def test_at_a_bar_a_decision_and_a_quiet_one_are_the_topics_record(journal, topi
             assert of_topic.out == said.out
 
 
+@SLOW
 def test_a_run_that_starts_late_shows_planes_that_came_before_it(journal, topic, tapped):
     _, whole = tapped
     late = journal.soak(**topic.source, from_="300")
@@ -119,8 +126,9 @@ def test_a_run_that_starts_late_shows_planes_that_came_before_it(journal, topic,
     assert json.loads(mine[0])["inputs"].keys() - {"vel_div", "w750"}
 
 
-def test_partitions_and_streams(journal, session_tansu):
-    source = Topic(session_tansu, session_tansu.create_topic(partitions=2), 600)
+@SLOW
+def test_partitions_and_streams_on_either_broker(journal, broker):
+    source = Topic(broker, broker.create_topic(partitions=2), 600)
     for stream, partition in zip(records.STREAMS, (1, 0), strict=True):
         lines = [line for line in records.mixed(600, records.STREAMS, long=False) if f'"{stream}"'.encode() in line]
         produce(source.broker.bootstrap, source.name, lines[:150], partition)
@@ -141,6 +149,43 @@ def test_partitions_and_streams(journal, session_tansu):
         recorded(source.broker.bootstrap, tap_topic(name, "acb"))
 
 
+@SLOW
+def test_a_segment_of_other_params_says_so_on_its_readings(journal, topic):
+    name = f"segments-{uuid.uuid4().hex[:6]}"
+    flags = {"name": name, "batch_size": 60, "taps": "acb", **topic.source}
+    left = interrupted(journal.data, 2, **flags)
+    again = journal.soak(**flags, profile="v3_base9", new_segment=True)
+    told = recorded(topic.broker.bootstrap, tap_topic(name, "acb"))
+    lines = journal.violet("tap", "acb", "--json", "--from", "@0", "--run", left.run_id).out.encode().splitlines()
+    assert lines == [told[key] for key in sorted(told)]
+    said = [decode(line) for line in lines]
+    first = [each.params_hash for each in said if each.offset < left.summary["records"]]
+    then = [each.params_hash for each in said if each.offset >= left.summary["records"]]
+    assert (len(set(first)), len(set(then)), set(first) & set(then)) == (1, 1, set())
+    assert again.run_id == left.run_id
+
+
+@SLOW
+def test_planes_that_retention_dropped_are_left_out_and_it_is_said(journal, topic, every, ask):
+    soaked = journal.soak(**topic.source, batch_size=60)
+    fifth = journal.rows(
+        "SELECT written_at, last_offset FROM batches WHERE run_id = {run:String} ORDER BY first_offset",
+        run=soaked.run_id,
+    )[4]
+    prune(journal.store, soaked.run_id, fifth["written_at"].replace(tzinfo=UTC) + timedelta(milliseconds=1))
+    said = journal.violet("tap", "acb", "--json", "--from", "@0", "--run", soaked.run_id)
+    assert said.err.count("planes were dropped by age") == 1
+    found = [json.loads(line) for line in said.out.splitlines()]
+    for mine, was in zip(found, every, strict=True):
+        if mine["offset"] > fifth["last_offset"]:
+            assert mine == was
+        else:
+            assert (mine["value"], mine["components"], mine["age_ms"]) == (was["value"], was["components"], None)
+            assert mine["inputs"].keys() <= {"vel_div", "w750"}
+    assert journal.violet("tap", "base", "--from", "@0", "--run", soaked.run_id).err == ""
+
+
+@SLOW
 def test_a_resume_may_tap_otherwise(journal, topic, calm):
     name = f"turn-{uuid.uuid4().hex[:6]}"
     left = interrupted(journal.data, 2, name=name, batch_size=60, taps="acb", **topic.source)
@@ -149,6 +194,7 @@ def test_a_resume_may_tap_otherwise(journal, topic, calm):
     assert len(again.summary["segments"]) == 1
 
 
+@SLOW
 def test_the_embedded_broker_has_taps_too(journal, mixed):
     soaked = journal.soak(scans=mixed, taps="dc")
     assert soaked.summary["taps"] == {"dc": {"sent": scans(soaked), "dropped": 0}}
@@ -180,7 +226,7 @@ def short(journal, soaked, calm, reason):
     return soaked.summary["taps"]
 
 
-@pytest.mark.slow
+@SLOW
 def test_a_broker_that_is_killed_costs_readings_alone(journal, topic, calm, monkeypatch, tmp_path):
     with Tansu(tmp_path / "broker.log") as other:
         writing_to(monkeypatch, lambda _, topics, client: TapWriter(other.bootstrap, topics, client))
@@ -202,6 +248,7 @@ def test_a_broker_that_is_killed_costs_readings_alone(journal, topic, calm, monk
     assert counts["acb"]["sent"] > 0
 
 
+@SLOW
 def test_a_broker_that_is_not_there_costs_readings_alone(journal, topic, calm, monkeypatch):
     monkeypatch.setattr("reactor.log.kafka.REACH_S", 0.2)
     writing_to(monkeypatch, lambda _, topics, client: TapWriter("127.0.0.1:1", topics, client))
@@ -209,6 +256,7 @@ def test_a_broker_that_is_not_there_costs_readings_alone(journal, topic, calm, m
     assert [each["sent"] for each in counts.values()] == [0, 0]
 
 
+@SLOW
 @pytest.mark.parametrize(
     ("limit", "value", "reason"),
     [("reactor.log.kafka.QUEUE_RECORDS", 16, reactor.tap.AWAY), ("reactor.tap.ROWS_MAX", 60, reactor.tap.FULL)],
@@ -220,12 +268,14 @@ def test_a_slow_broker_costs_readings_alone(journal, topic, calm, monkeypatch, l
     assert counts["acb"]["sent"] > 0
 
 
+@SLOW
 def test_a_short_disk_drops_taps_before_it_degrades(journal, topic, calm, monkeypatch):
     monkeypatch.setattr("reactor.cli.soak.DISK_TAPS", 0.0)
     counts = short(journal, journal.soak(**topic.source, taps="ob,esof"), calm, reactor.tap.DISK)
     assert [each["sent"] for each in counts.values()] == [0, 0]
 
 
+@SLOW
 def test_a_fault_in_a_tap_costs_readings_alone(journal, topic, calm, monkeypatch):
     def broken(batch, lane, kernel_hash):
         raise ZeroDivisionError("a tap's own fault")
@@ -234,6 +284,14 @@ def test_a_fault_in_a_tap_costs_readings_alone(journal, topic, calm, monkeypatch
     short(journal, journal.soak(**topic.source, taps="dc"), calm, "ZeroDivisionError: a tap's own fault")
 
 
+@SLOW
+def test_what_waits_when_a_soak_is_stopped_still_goes(journal, topic, monkeypatch):
+    monkeypatch.setattr(reactor.tap, "SHARE", 0.001)  # a rest longer than the soak
+    left = interrupted(journal.data, 4, name="drained", taps="esof", batch_size=50, **topic.source)
+    assert left.summary["taps"] == {"esof": {"sent": scans(left), "dropped": 0}}
+
+
+@SLOW
 def test_a_write_elsewhere_is_refused_counted_and_fails_the_gate(journal, topic, calm, monkeypatch):
     writing_to(monkeypatch, lambda bootstrap, topics, client: TapWriter(bootstrap, set(list(topics)[1:]), client))
     name = f"astray-{uuid.uuid4().hex[:6]}"
@@ -340,6 +398,7 @@ def test_people_read_a_line_a_reading(journal, tapped, every):
         assert words in said.out
 
 
+@SLOW
 def test_a_topic_is_read_from_a_point_on(topic, tapped, every):
     place = ("--topic", tap_topic(tapped[0], "acb"), "--bootstrap-servers", topic.broker.bootstrap, "--json")
 
@@ -360,6 +419,7 @@ def test_a_topic_is_read_from_a_point_on(topic, tapped, every):
     assert (gone.code, "has no reading at 999999" in gone.err) == (3, True)
 
 
+@SLOW
 def test_a_follower_hears_what_comes_and_ends_with_ctrl_c_or_the_run(tmp_path, session_tansu, spawn):
     source = Topic(session_tansu, session_tansu.create_topic(), 0)
     place = ("--bootstrap-servers", source.broker.bootstrap, "--topic", source.name)
@@ -388,6 +448,7 @@ def test_a_follower_hears_what_comes_and_ends_with_ctrl_c_or_the_run(tmp_path, s
     free_of(tmp_path)
 
 
+@SLOW
 def test_whoever_reads_may_go_away(journal, tapped):
     tap = fresh("tap", "acb", "--json", "--from", "@0", "--run", tapped[1].run_id, "--follow", "--data", journal.data)
     tap.stdout.close()  # long before it writes
@@ -396,6 +457,7 @@ def test_whoever_reads_may_go_away(journal, tapped):
         assert said.read() == ""
 
 
+@SLOW
 def test_lanes_say_rate_and_exact_quantiles(journal, tapped):
     _, soaked = tapped
     rows = {row["lane"]: row for row in journal.violet("lanes", soaked.run_id, "--json").json}
