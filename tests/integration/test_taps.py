@@ -9,8 +9,10 @@ from datetime import UTC, timedelta
 import pytest
 
 import reactor.tap
+from journal.health import health
 from journal.refusal import Refusal
 from journal.retention import prune
+from journal.run import now
 from lanes.lane import LANES
 from reactor.log.kafka import KafkaLog, TapWriter
 from reactor.log.tansu import Tansu
@@ -304,8 +306,8 @@ def test_a_write_elsewhere_is_refused_counted_and_fails_the_gate(journal, topic,
     assert soaked.summary["orders"] > 0
     assert (soaked.code, soaked.summary["verdict"]) == (1, "FAIL")
     assert "orders FAIL" in soaked.summary["verdict_basis"]
-    (row,) = [row for row in journal.violet("status", "--json").json if row["run_id"] == soaked.run_id]
-    assert (row["orders"], row["health"]) == (soaked.summary["orders"], "FAILING")
+    look = health(journal.store, journal.run(name), journal.data, alive=False, at=now())
+    assert (look["orders"], look["health"]) == (soaked.summary["orders"], "FAILING")
     with pytest.raises(Refusal, match="is not on"):
         recorded(topic.broker.bootstrap, tap_topic(name, "acb"))
 
@@ -427,7 +429,6 @@ def test_a_follower_hears_what_comes_and_ends_with_ctrl_c_or_the_run(tmp_path, s
     soak = spawn(
         "soak", *place, "--data", tmp_path, "--flush-ms", "50", "--taps", "ob", "--name", "live", "--until", "40"
     )
-    until(lambda: violet("status", "--data", tmp_path, "--json").out.count('"evaluations"'), 30)
     tap = ("tap", "ob", "--json", "--follow", "--from", "@0")
     told = ("--topic", tap_topic("live", "ob"), "--bootstrap-servers", source.broker.bootstrap)
     until(lambda: violet("tap", "ob", *told).code == 0, 30)
