@@ -22,7 +22,7 @@ from lanes.code import Incident, Severity
 from lanes.lane import LANES
 from lanes.params import Profile
 from reactor.kernel import Kernels, load
-from reactor.log.kafka import TapWriter
+from reactor.log.outlet import TapWriter
 from reactor.log.port import Chunk
 from reactor.loop import Loop, Pace, Reading
 from reactor.position import WARM_MAX, seek, warm

@@ -1,4 +1,4 @@
-"""A Kafka-compatible broker as the log. The only module that speaks to one.
+"""A Kafka-compatible broker as the log. Beside outlet.py the only module that speaks to one.
 
 Partitions are assigned from the journal's offsets, never from a group; group offsets are committed afterwards, for lag
 tools. A lost range of offsets raises LogGap, never a silent jump. Source: SPEC sections 4, 5 and 7; reliability
@@ -6,8 +6,7 @@ section 3.
 """
 
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, cast
@@ -30,7 +29,6 @@ from reactor.log.port import Chunk
 from reactor.record import CUT_BYTES, DIGEST_HEADER, LENGTH_HEADER
 
 REACH_S: Final = 10.0  # an unreachable broker is refused after this long
-QUEUE_RECORDS: Final = 65_536  # readings that wait in a tap's client
 QUIET_S: Final = 1.0  # nothing more for this long: the end of the log, where a broker's watermark cannot be trusted
 _FETCH: Final = {
     "enable.auto.commit": False,
@@ -286,8 +284,7 @@ class KafkaWriter:
     def create(self, partitions: int) -> None:
         """Create the topic where it is missing."""
         reach(self._admin, self._bootstrap)
-        if (error := _create(self._admin, [self.topic], partitions)) is not None:
-            raise Refusal(f"topic {self.topic!r} cannot be created: {error.str()}")
+        create(self._admin, self.topic, partitions)
 
     def write(
         self, line: bytes | Cut, key: bytes | None, partition: int, headers: dict[str, str | bytes | None] | None = None
@@ -326,80 +323,18 @@ class KafkaWriter:
             raise BrokerFailed(self._failed.str())
 
 
-class TapWriter:
-    """Writes readings to the tap topics of its soak: the reactor's only producer.
-
-    Any other topic is refused and counted; it can be named by a fault alone. Nothing waits: the queue is bounded, and
-    what is not stored within the delivery's time has failed.
-    """
-
-    def __init__(self, bootstrap: str, topics: Iterable[str], client: str) -> None:
-        self._topics = frozenset(topics)
-        self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-        self._producer = Producer(
-            {
-                "bootstrap.servers": bootstrap,
-                "client.id": client,
-                "acks": 1,
-                "linger.ms": 20,
-                "compression.type": "lz4",  # readings resemble one another, and the embedded broker is memory
-                "queue.buffering.max.messages": QUEUE_RECORDS,
-                "queue.buffering.max.kbytes": 32_768,
-                "delivery.timeout.ms": 10_000,
-                "delivery.report.only.error": True,
-                "error_cb": lambda error: None,  # counted where it costs a record
-                "log_level": 0,
-            }
-        )
-        self.refused = 0
-        self._failed: Counter[str] = Counter()
-
-    def create(self, partitions: int) -> bool:
-        """Make topics that are missing; whether all are there."""
-        try:
-            return _create(self._admin, sorted(self._topics), partitions) is None
-        except (KafkaException, TimeoutError):
-            return False  # nobody answers
-
-    def write(self, topic: str, partition: int, records: Sequence[tuple[bytes, bytes]]) -> int:
-        """Queue keys and values; how many were taken. Never waits."""
-        if topic not in self._topics:
-            self.refused += 1
-            return 0
-        messages = [{"key": key, "value": value} for key, value in records]
-        return self._producer.produce_batch(topic, messages, partition=partition, on_delivery=self._delivered)
-
-    def serve(self) -> Mapping[str, int]:
-        """Records of each topic that failed after they were taken, since the last call."""
-        self._producer.poll(0)
-        failed, self._failed = self._failed, Counter()
-        return failed
-
-    def close(self, timeout_s: float) -> None:
-        """Send what is queued within a time, and give up the rest."""
-        if self._producer.flush(timeout_s):
-            self._producer.purge()
-            self._producer.poll(0.1)
-
-    def _delivered(self, error: KafkaError | None, message: _Read) -> None:
-        if error is not None:
-            self._failed[str(message.topic())] += 1
-
-
-def _create(admin: AdminClient, topics: Sequence[str], partitions: int) -> KafkaError | None:
-    """Create topics where they are missing; the first error that says they are not there now."""
-    futures = admin.create_topics([NewTopic(topic, partitions, 1) for topic in topics], request_timeout=REACH_S)
-    for future in futures.values():
-        try:
-            future.result(REACH_S)
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                return cast(KafkaError, error.args[0])
-    return None
-
-
 def _cut_headers(line: Cut) -> dict[str, str | bytes | None]:
     return {LENGTH_HEADER: str(line.length).encode(), DIGEST_HEADER: line.digest.encode()}
+
+
+def create(admin: AdminClient, topic: str, partitions: int) -> None:
+    """Create a topic where it is missing."""
+    future = admin.create_topics([NewTopic(topic, partitions, 1)], request_timeout=REACH_S)[topic]
+    try:
+        future.result(REACH_S)
+    except KafkaException as error:
+        if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+            raise Refusal(f"topic {topic!r} cannot be created: {error.args[0].str()}") from None
 
 
 def reach(admin: AdminClient, bootstrap: str) -> str:

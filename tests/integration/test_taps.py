@@ -14,7 +14,8 @@ from journal.refusal import Refusal
 from journal.retention import prune
 from journal.run import now
 from lanes.lane import LANES
-from reactor.log.kafka import KafkaLog, TapWriter
+from reactor.log.kafka import KafkaLog
+from reactor.log.outlet import TapWriter
 from reactor.log.tansu import Tansu
 from reactor.reading import decode, encode, tap_topic
 from tests.integration import records
@@ -261,7 +262,7 @@ def test_a_broker_that_is_not_there_costs_readings_alone(journal, topic, calm, m
 @SLOW
 @pytest.mark.parametrize(
     ("limit", "value", "reason"),
-    [("reactor.log.kafka.QUEUE_RECORDS", 16, reactor.tap.AWAY), ("reactor.tap.ROWS_MAX", 60, reactor.tap.FULL)],
+    [("reactor.log.outlet.QUEUE_RECORDS", 16, reactor.tap.AWAY), ("reactor.tap.ROWS_MAX", 60, reactor.tap.FULL)],
 )
 def test_a_slow_broker_costs_readings_alone(journal, topic, calm, monkeypatch, limit, value, reason):
     monkeypatch.setattr(limit, value)

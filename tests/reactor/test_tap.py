@@ -6,7 +6,8 @@ import time
 from lanes.code import Incident, Severity
 from lanes.lane import LANES
 from reactor import tap
-from reactor.log.kafka import KafkaLog, TapWriter
+from reactor.log.kafka import KafkaLog
+from reactor.log.outlet import TapWriter
 from reactor.reading import decode, encode, readings, tap_topic
 from reactor.tap import Taps
 from tests.reactor.test_reading import batch_of
