@@ -101,10 +101,20 @@ def _figures(store: Store, run: Run, scope: Scope) -> dict[str, Any]:
         "coverage": _ratio(seen, seen + rejected),
         "reject_share": _ratio(counts["rejects"], outcomes),
         **time,
-        "orders": 0,
+        "orders": _incidents(store, scope, "code = 'WRITE_REFUSED'"),
         "content_hash": f"{hashed['content_hash'] or 0:016x}",
         "pruned": [asdict(each) for each in scope.dropped.values()],
     }
+
+
+def _incidents(store: Store, scope: Scope, which: str) -> int:
+    """How often something happened to the run of a scope, or on its day."""
+    n: int = store.rows(
+        f"SELECT sum(count) AS n FROM violet_incidents WHERE run_id = {{run:String}} AND {which}"
+        + (" AND toDate(at, 'UTC') = {on:Date}" if scope.on else ""),
+        {**scope.params, "on": scope.on},
+    )[0]["n"]
+    return n
 
 
 def content_hash_sql(scope: Scope) -> str:
@@ -222,17 +232,13 @@ def _judge(store: Store, run: Run, scope: Scope, profile: Profile) -> Judged:
             ("violet_evaluations", f"{_SOUND} AND empty(asset) AND bitAnd(reasons, 15) != 0"),
         )
     )
-    errors = store.rows(
-        "SELECT sum(count) AS n FROM violet_incidents WHERE run_id = {run:String} AND severity = 'ERROR'"
-        + (" AND toDate(at, 'UTC') = {on:Date}" if scope.on else ""),
-        {**scope.params, "on": scope.on},
-    )[0]["n"]
+    errors = _incidents(store, scope, "severity = 'ERROR'")
     n, floor, top = d["n"], profile.base.min_lev, profile.fanin.abs_max
     thr = profile.base.thr
     clauses = (
         _zero("pegged_decisions", "count of decisions on one of the 10 pegged symbols", d["pegged"]),
         _zero("broken_rows", "rows that break a constraint on audit", broken),
-        _zero("orders", "writes that the reactor tried outside its tap topics", f["orders"], by_construction=True),
+        _zero("orders", "writes that the reactor tried outside its tap topics", f["orders"]),
         _zero("error_incidents", "incidents of level error", errors),
         _zero("lost", "deliverable offsets of the range without outcome", f["lost"]),
         _zero("doubled", "offsets with outcomes of two kinds, or raw rows of one key that differ", f["doubled"]),

@@ -24,6 +24,7 @@ HEALTHY: Final = "HEALTHY"
 NOT_SURE: Final = "NOT SURE"
 FAILING: Final = "FAILING"
 EXIT: Final = {HEALTHY: 0, FAILING: 1, NOT_SURE: 2}
+DISK_TAPS: Final = 0.80  # from here on taps drop
 DISK_DEGRADED: Final = 0.85
 DISK_HALT: Final = 0.92
 SILENT_S: Final = 60.0  # a live scanner may be silent as long, or for so many of its usual steps
@@ -149,7 +150,8 @@ def _judged(store: Store, run: Run) -> dict[str, Any]:
 
 def _incidents(store: Store, run: Run) -> dict[str, int]:
     row: dict[str, int] = store.rows(
-        "SELECT sumIf(count, severity = 'ERROR') AS error_incidents, sumIf(count, severity = 'WARN') AS warnings "
+        "SELECT sumIf(count, severity = 'ERROR') AS error_incidents, sumIf(count, severity = 'WARN') AS warnings, "
+        "sumIf(count, code = 'WRITE_REFUSED') AS orders "
         "FROM violet_incidents WHERE run_id = {run:String}",
         {"run": run.run_id},
     )[0]

@@ -94,6 +94,10 @@ class Segment:
     kernels: Mapping[str, str] = field(default_factory=dict)
     state: str = "{}"
 
+    def kernel_hash(self, lane: str) -> str:
+        """Hash of what computed a lane: the foreign kernel in its place, else the code."""
+        return self.kernels.get(lane, self.code_hash)
+
     def differs(self, other: "Segment") -> list[str]:
         """What of the deciding differs from another segment, by name."""
         names = []

@@ -8,7 +8,7 @@ Source: SPEC sections 5 and 6.
 
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -68,10 +68,11 @@ class Loop:
         segment: int,
         until_ms: int | None = None,
         on_batch: Callable[[Batch], None] = lambda batch: None,
+        seen: Sequence[str] = (),
     ) -> None:
         self._log, self._rules, self._readings, self._pace = log, rules, readings, pace
         self._topic, self._segment, self._until_ms = topic, segment, until_ms
-        self._ledger, self._on_batch = ledger, on_batch
+        self._ledger, self._on_batch, self._seen = ledger, on_batch, seen
         self._collected = time.monotonic()
 
     def run(self, stop: Callable[[], bool]) -> bool:
@@ -148,6 +149,7 @@ class Loop:
                 partition=partition,
                 segment=self._segment,
                 expected=reading.parts[-1].last + 1 if reading.parts else reading.position,
+                seen=self._seen,
             )
             reading.parts.append(part)
             reading.walk = None

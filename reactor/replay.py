@@ -66,6 +66,7 @@ class ReplaySource:
     """What a run journaled, as a log that ends there. Nothing is published, and no broker hears of it."""
 
     finite: bool = True
+    bootstrap: str = ""
 
     def __init__(self, store: Store, run: Run, bootstrap: str | None, profile: Profile) -> None:
         """Raises Refusal where the records are not to be had, or not all that this profile reads of them."""

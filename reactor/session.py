@@ -22,15 +22,18 @@ from lanes.code import Incident, Severity
 from lanes.lane import LANES
 from lanes.params import Profile
 from reactor.kernel import Kernels, load
+from reactor.log.outlet import TapWriter
 from reactor.log.port import Chunk
 from reactor.loop import Loop, Pace, Reading
 from reactor.position import WARM_MAX, seek, warm
 from reactor.provenance import code_hash, versions
+from reactor.reading import tap_topic
 from reactor.record import Decoder
 from reactor.settings import Settings, point, span_s
 from reactor.source import Source
 from reactor.state import IDENTITIES, State
 from reactor.step import step
+from reactor.tap import Taps
 from reactor.walk import Rules
 
 
@@ -52,6 +55,8 @@ class Session:
     def __init__(self, settings: Settings, store: Store, source: Source, ledger: Callable[[str], Ledger]) -> None:
         """ledger: makes the ledger of a run id. Refuses before anything is written."""
         self._settings, self._store, self._source = settings, store, source
+        if source.topic in (tap_topic(settings.soak.name, lane) for lane in settings.soak.tapped):
+            raise Refusal(f"--topic {source.topic} is a tap topic of this soak; fix: another --name")
         self.kernels: Kernels = load(settings.profile)
         self.rules = Rules(settings.profile, self.kernels.kernels)
         audited = runs.find(store, name=settings.soak.name)
@@ -59,6 +64,8 @@ class Session:
         self._ledger_of = ledger
         self.run = self._resume(audited) if audited is not None and resumable else self._start()
         self.ledger = ledger(self.run.run_id)
+        tapped = settings.soak.tapped
+        self.taps = Taps(tapped, settings.soak.name, {lane: self._segment.kernel_hash(lane) for lane in tapped})
 
     def read(self, stop: Callable[[], bool], progress: Progress) -> Run:
         """Read to the end of the run or until told to stop; returns the run as it was left."""
@@ -71,8 +78,17 @@ class Session:
 
         todo = [r.end - r.position if r.end is not None else None for r in readings.values()]
         progress.expect(None if None in todo else sum(t for t in todo if t), sum(r.position for r in readings.values()))
+        log = self._source.open(min(r.position for r in readings.values()))
+        if self.taps.lanes:
+            writer = TapWriter(self._source.bootstrap, self.taps.topics.values(), f"{soak.name}-taps")
+            self.taps.start(writer, self._source.partitions)
+
+        def on_batch(batch: Batch) -> None:
+            self.taps.take(batch)
+            progress.batch(batch)
+
         loop = Loop(
-            self._source.open(min(r.position for r in readings.values())),
+            log,
             self.ledger,
             self.rules,
             readings,
@@ -80,9 +96,12 @@ class Session:
             topic=self._source.topic,
             segment=self._segment.segment,
             until_ms=self.run.until.get("ts_ms"),
-            on_batch=progress.batch,
+            on_batch=on_batch,
+            seen=self.taps.seen,
         )
         at_end = loop.run(lambda: stop() or over())
+        self.taps.close()
+        self.taps.tell(self.ledger.note)
         ended = at_end or over()
         reason = "" if at_end or not ended else ENDED_EARLY
         self._save(replace(self.run, state="ENDED" if ended else "STOPPED", reason=reason))

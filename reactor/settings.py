@@ -17,6 +17,7 @@ from typing import Annotated, Any, Final, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from journal.refusal import Refusal
+from lanes.lane import LANES
 from lanes.params import Profile, profile
 
 LANE_TABLES: Final = ("base", "dc", "acb", "ob", "esof", "fanin", "select")
@@ -54,6 +55,9 @@ class SoakSettings(BaseModel):
     flush_ms: Annotated[int, Field(ge=1, le=60_000, description="Journal after this many ms at the latest.")] = 1_000
     keep_inputs: Annotated[
         str | None, Field(description="Drop stored planes and reject bytes journaled longer ago, e.g. 30d; else none.")
+    ] = None
+    taps: Annotated[
+        str | None, Field(description="Write the readings of these lanes to their topics: all, or names as acb,ob.")
     ] = None
     new: Annotated[bool, Field(description="Start another run instead of resuming.")] = False
     new_segment: Annotated[bool, Field(description="Go on with other code, params or kernels as a new segment.")] = (
@@ -95,6 +99,18 @@ class SoakSettings(BaseModel):
         if value is not None:
             span_s(value)
         return value
+
+    @field_validator("taps")
+    @classmethod
+    def _taps(cls, value: str | None) -> str | None:
+        if value is not None:
+            tapped(value)
+        return value
+
+    @property
+    def tapped(self) -> tuple[str, ...]:
+        """Lanes whose readings are written to topics."""
+        return tapped(self.taps) if self.taps is not None else ()
 
 
 class JournalSettings(BaseModel):
@@ -152,6 +168,15 @@ def load(flags: Mapping[str, Any], config: Path | None, environ: Mapping[str, st
 def of_flags(flags: Mapping[str, Any], journal: JournalSettings, chosen: Profile) -> Settings:
     """Settings from these flags alone, whatever the environment says. Raises Refusal likewise."""
     return Settings.model_construct(soak=_valid(SoakSettings, flags, "reactor"), journal=journal, profile=chosen)
+
+
+def tapped(text: str) -> tuple[str, ...]:
+    """Lanes by name, in their order, or all."""
+    known = tuple(lane.name for lane in LANES)
+    named = known if text == "all" else tuple(name.strip() for name in text.split(","))
+    if not set(named) <= set(known):
+        raise ValueError(f"must be all, or names of lanes out of {','.join(known)}")
+    return tuple(name for name in known if name in named)
 
 
 def pace(text: str) -> float | None:

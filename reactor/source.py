@@ -32,6 +32,7 @@ class Source(Protocol):
     partitions: int
     finite: bool
     identity: dict[str, Any]
+    bootstrap: str  # of the broker that holds it, once it is open; empty where none does
 
     def lows(self) -> dict[int, int]:
         """First offset that each partition still has."""
@@ -77,6 +78,7 @@ class ArchiveSource:
             "seeded": seeded,
             **standins(islice(archive.chunks(path, _PEEK), 1)),
         }
+        self.bootstrap = ""
         self._broker: Tansu | None = None
         self._feeder: subprocess.Popen[bytes] | None = None
         self._log: KafkaLog | None = None
@@ -92,6 +94,7 @@ class ArchiveSource:
 
     def open(self, paced_from: int) -> Log:
         self._broker = Tansu(self._work / f"broker-{self._client}.log")
+        self.bootstrap = self._broker.bootstrap
         KafkaWriter(self._broker.bootstrap, self.topic, self._client).create(1)
         command = [
             sys.executable,
@@ -140,7 +143,7 @@ class BrokerSource:
     def __init__(self, bootstrap: str, topic: str, name: str) -> None:
         """Raises Refusal where the broker or the topic does not answer."""
         self.topic = topic
-        self._bootstrap, self._client = bootstrap, f"{name}-shadow"
+        self.bootstrap, self._client = bootstrap, f"{name}-shadow"
         self._log = KafkaLog(bootstrap, topic, self._client)
         found = self._log.describe()
         self.partitions = found.partitions
@@ -160,7 +163,7 @@ class BrokerSource:
         return self._log.ends(range(self.partitions))
 
     def range(self, partition: int, first: int, end: int) -> Iterator[Chunk]:
-        log = KafkaLog(self._bootstrap, self.topic, self._client)  # the live one reads on where it is
+        log = KafkaLog(self.bootstrap, self.topic, self._client)  # the live one reads on where it is
         try:
             yield from log.range(partition, first, end)
         finally:

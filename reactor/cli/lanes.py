@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 import msgspec
@@ -13,6 +13,18 @@ from lanes.lane import LANES
 from lanes.params import PROFILES
 from reactor.cli.common import data_option, has_journal, journal, json_option, out, run_argument, show
 
+RECENT_MS: Final = 300_000  # of event time, that the rate is over
+_SHOWN: Final = ("n", "last", "rate_per_s", "low", "q05", "q50", "q95", "q99", "high")
+_SAID: Final = """
+WITH (SELECT (min(ts), max(ts)) FROM lane_readings WHERE run_id = {run:String} AND lane = 'base') AS span,
+    quantilesExact(0.05, 0.5, 0.95, 0.99)(value) AS q,
+    least({ms:Int64}, toUnixTimestamp64Milli(span.2) - toUnixTimestamp64Milli(span.1)) AS recent_ms
+SELECT lane, count() AS n, argMax(value, (ts, log_offset)) AS last, min(value) AS low, max(value) AS high,
+    q[1] AS q05, q[2] AS q50, q[3] AS q95, q[4] AS q99,
+    if(recent_ms = 0, NULL, countIf(ts > span.2 - toIntervalMillisecond(recent_ms)) / recent_ms * 1000) AS rate_per_s
+FROM lane_readings WHERE run_id = {run:String} GROUP BY lane
+"""
+
 
 @click.command("lanes")
 @run_argument
@@ -20,26 +32,29 @@ from reactor.cli.common import data_option, has_journal, journal, json_option, o
 @click.option("--drift", is_flag=True, help="Print the drift register: defaults that the sources leave open.")
 @json_option
 def command(run_id: str | None, data: Path, drift: bool, as_json: bool) -> None:
-    """List the five lanes; with a journal there, their values in a run."""
+    """List the five lanes; with a journal there, what they said in a run.
+
+    Of each: how many readings, the last value, the rate (readings a second over the last five minutes of event time,
+    or since the first scan where that is less), the lowest, exact quantiles, the highest.
+    """
     if drift:
         show([asdict(entry) for entry in REGISTER], as_json, "drift register")
         return
     params, said = PROFILES["blue_8b"].model_dump(), {}
     title = "lanes of profile blue_8b"
     kernels: dict[str, str] = {}
+    segment: runs.Segment | None = None
     if has_journal(data):
         with journal(data) as store:
             run = runs.pick(store, run_id)
-            last = runs.segments(store, run.run_id)[-1]
-            params, kernels = msgspec.json.decode(last.params), dict(last.kernels)
-            title = f"lanes of run {run.run_id}, segment {last.segment}"
+            segment = runs.segments(store, run.run_id)[-1]
+            params, kernels = msgspec.json.decode(segment.params), dict(segment.kernels)
+            title = f"lanes of run {run.run_id}, segment {segment.segment}"
             said = {
                 row["lane"]: row
                 for row in store.rows(
-                    "SELECT lane, count() AS n, argMax(value, ts) AS last, min(value) AS low, "
-                    "quantileExact(0.5)(value) AS median, max(value) AS high FROM lane_readings "
-                    "WHERE run_id = {run:String} GROUP BY lane",
-                    {"run": run.run_id},
+                    _SAID,
+                    {"run": run.run_id, "ms": RECENT_MS},
                 )
             }
     rows: list[dict[str, Any]] = []
@@ -52,9 +67,15 @@ def command(run_id: str | None, data: Path, drift: bool, as_json: bool) -> None:
             "formula": lane.formula,
             "on": params[lane.name]["enabled"],
             "provenance": provenance,
+            "kernel_hash": segment.kernel_hash(lane.name) if segment is not None else None,
             "params": own if as_json else " ".join(f"{k}={v}" for k, v in own.items()),
         }
-        rows.append(row | {name: heard.get(name) for name in ("n", "last", "low", "median", "high")})
+        figures = {name: heard.get(name) for name in _SHOWN}
+        rows.append(row | (figures if as_json else {name: _short(value) for name, value in figures.items()}))
     show(rows, as_json, title)
     if not as_json:
         out.print("`violet lanes --drift` lists the defaults that the sources leave open.", style="dim")
+
+
+def _short(value: float | None) -> float | str | None:
+    return f"{value:.6g}" if isinstance(value, float) else value

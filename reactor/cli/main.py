@@ -40,6 +40,7 @@ COMMANDS: Final = {
     "verify": Entry(ASK, "Recompute every outcome and compare with what was journaled."),
     "explain": Entry(ASK, "How one scan came to its leverage, part by part."),
     "lanes": Entry(ASK, "What each of the five lanes said."),
+    "tap": Entry(ASK, "Watch one lane, live or at any bar."),
     "blue": Entry(ASK, "BLUE's trades beside the journal: import, a first look, a stand-in."),
     "rejects": Entry(ASK, "Records that had no other outcome, by code, with their bytes."),
     "scan": Entry(FEED, "Turn 1-minute bars into a scan archive."),

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from journal import backup
 from journal.engine.owner import Address, ensure
 from journal.gate import EXIT, HOLD, summary
-from journal.health import DISK_DEGRADED, DISK_HALT
+from journal.health import DISK_DEGRADED, DISK_HALT, DISK_TAPS
 from journal.ledger import Ledger
 from journal.lock import Lock
 from journal.migrate import migrate
@@ -33,6 +33,7 @@ from reactor.log.kafka import BrokerFailed, LogGap
 from reactor.market.seeded import write_market
 from reactor.settings import JournalSettings, Settings, SoakSettings, load, span_s
 from reactor.source import ArchiveSource, BrokerSource, Source, reread
+from reactor.tap import Taps
 from reactor.upkeep import Upkeep
 
 T = TypeVar("T")
@@ -105,7 +106,7 @@ def attend(session: sessions.Session, source: Source, stop: "Stop", soak: SoakSe
     """Read a session to its end or until told to stop, under a progress bar; the run's summary."""
     keep_s = span_s(soak.keep_inputs) if soak.keep_inputs else None
     upkeep = Upkeep(session.ledger, session.run, keep_s, lambda words: err.print(words, style="dim"))
-    watch = _Watch(stop, source, session.ledger, soak.data, upkeep)
+    watch = _Watch(stop, source, session.ledger, soak.data, upkeep, session.taps)
     try:
         with _Bar(soak.name) as bar:
             session.read(watch, sessions.Progress(bar.expect, bar.batch))
@@ -118,8 +119,12 @@ def attend(session: sessions.Session, source: Source, stop: "Stop", soak: SoakSe
             f"{error}; the run is Stopped; fix: look at the log, then resume (--accept-gap for a gap)"
         ) from None
     finally:
+        session.taps.close()
         source.close()
-    return session.ledger.insist(lambda store: summary(store, session.run))
+    result = session.ledger.insist(lambda store: summary(store, session.run))
+    taps = session.taps
+    told = {lane: {"sent": taps.sent[lane], "dropped": taps.dropped[lane]} for lane in taps.lanes}
+    return result | {"taps": told} if told else result
 
 
 def _given(settings: Settings, stack: ExitStack) -> Source | None:
@@ -224,16 +229,20 @@ class _DiskFull(Exception):
 class _Watch:
     """Asked between polls: whether to stop. Sees to feeder, broker, disk and upkeep; notes a change of mode."""
 
-    def __init__(self, stop: Stop, source: Source, ledger: Ledger, data: Path, upkeep: Upkeep) -> None:
+    def __init__(self, stop: Stop, source: Source, ledger: Ledger, data: Path, upkeep: Upkeep, taps: Taps) -> None:
         self._stop, self._source, self._ledger, self._data, self._upkeep = stop, source, ledger, data, upkeep
+        self._taps = taps
         self._next = 0.0
         self._degraded = False
 
     def __call__(self) -> bool:
         if (now := time.monotonic()) >= self._next:
+            if not self._next and self._taps.lanes:
+                err.print(f"taps on {self._source.bootstrap}: {', '.join(self._taps.topics.values())}", style="dim")
             self._next = now + WATCH_S
             self._source.check()
             self._disk()
+            self._taps.tell(self._ledger.note)
             self._upkeep()
         if (outage_s := self._source.take_outage()) is not None:
             self._ledger.note(Severity.WARN, Incident.BROKER_AWAY, f"the broker was away for {outage_s:.1f} s")
@@ -246,6 +255,7 @@ class _Watch:
             raise _DiskFull(
                 f"the disk of {self._data} is {used:.0%} full; from {DISK_HALT:.0%} on nothing is journaled"
             )
+        self._taps.paused = used >= DISK_TAPS
         if (used >= DISK_DEGRADED) is not self._degraded:
             self._degraded = not self._degraded
             words = "DEGRADED" if self._degraded else "RUN again"
@@ -299,6 +309,8 @@ def print_summary(result: dict[str, Any]) -> None:
                  "doubled", "corrupt", "skipped", "coverage", "time_coverage", "scan_gaps", "longest_silence_ms",
                  "orders", "content_hash", "trust"):  # fmt: skip
         out.print(f"{name:>20}  {result[name]}")
+    for lane, counts in result.get("taps", {}).items():
+        out.print(f"{'tap ' + lane:>20}  {counts['sent']} readings sent, {counts['dropped']} dropped")
     for each in result["pruned"]:
         out.print(f"{'dropped by age':>20}  {Pruned(**each)}")
     for segment in result["segments"]:

@@ -116,7 +116,10 @@ def _text(rows: list[dict[str, Any]]) -> Text:
             ("last scan", f"{last}, journaled {_span(row['silence_s'])} ago"),
             ("lag", f"{behind}; batch p99 {_n(row['latency_ms_p99'])} ms, event time {_span(row['drift_s'])} behind"),
             ("outcomes", f"{outcomes}; {shares}"),
-            ("integrity", f"{integrity} orders 0; {row['error_incidents']} errors, {row['warnings']} warnings"),
+            (
+                "integrity",
+                f"{integrity} orders {row['orders']}; {row['error_incidents']} errors, {row['warnings']} warnings",
+            ),
             ("disk", disk),
             ("verdict", f"{row['verdict']}{so_far}{row['held'] and ' (' + row['held'] + ')'}; {row['profile']}, DARK"),
             ("run", f"{row['run_id']}{row['reason'] and ' (' + row['reason'] + ')'}"),

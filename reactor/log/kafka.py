@@ -1,4 +1,4 @@
-"""A Kafka-compatible broker as the log. The only module that speaks to one.
+"""A Kafka-compatible broker as the log. Beside outlet.py the only module that speaks to one.
 
 Partitions are assigned from the journal's offsets, never from a group; group offsets are committed afterwards, for lag
 tools. A lost range of offsets raises LogGap, never a silent jump. Source: SPEC sections 4, 5 and 7; reliability
@@ -318,12 +318,7 @@ class KafkaWriter:
     def create(self, partitions: int) -> None:
         """Create the topic where it is missing."""
         reach(self._admin, self._bootstrap)
-        future = self._admin.create_topics([NewTopic(self.topic, partitions, 1)], request_timeout=REACH_S)[self.topic]
-        try:
-            future.result(REACH_S)
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise Refusal(f"topic {self.topic!r} cannot be created: {error.args[0].str()}") from None
+        create(self._admin, self.topic, partitions)
 
     def write(
         self, line: bytes | Cut, key: bytes | None, partition: int, headers: dict[str, str | bytes | None] | None = None
@@ -369,6 +364,16 @@ class KafkaWriter:
 
 def _cut_headers(line: Cut) -> dict[str, str | bytes | None]:
     return {LENGTH_HEADER: str(line.length).encode(), DIGEST_HEADER: line.digest.encode()}
+
+
+def create(admin: AdminClient, topic: str, partitions: int) -> None:
+    """Create a topic where it is missing."""
+    future = admin.create_topics([NewTopic(topic, partitions, 1)], request_timeout=REACH_S)[topic]
+    try:
+        future.result(REACH_S)
+    except KafkaException as error:
+        if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+            raise Refusal(f"topic {topic!r} cannot be created: {error.args[0].str()}") from None
 
 
 def reach(admin: AdminClient, bootstrap: str) -> str:
