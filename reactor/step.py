@@ -5,6 +5,7 @@ and replay use the same functions. Source: SPEC sections 3 and 4.
 """
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final
@@ -18,6 +19,7 @@ from lanes.columns import Inputs, Readings, evaluate
 from lanes.lane import LANES
 from lanes.params import Profile
 from reactor.log.port import Chunk
+from reactor.reading import seen_columns
 from reactor.record import FORMS, Decoder, Fault
 from reactor.state import READ, State
 from reactor.walk import CADENCE, DUP_SCAN, NO_ELIGIBLE_ASSET, NO_SIGNAL, Rules, Walk
@@ -39,24 +41,33 @@ ACB_MAX: Final = 4.0  # marked beyond; requirements section 9.2
 
 
 def step(
-    state: State, chunk: Chunk, rules: Rules, decoder: Decoder, *, topic: str, segment: int, expected: int
+    state: State,
+    chunk: Chunk,
+    rules: Rules,
+    decoder: Decoder,
+    *,
+    topic: str,
+    segment: int,
+    expected: int,
+    seen: Iterable[str] = (),
 ) -> Batch:
     """Outcomes of a chunk's records, the state advanced past them."""
     walk = Walk(state, rules, decoder)
     walk.take(chunk)
-    batch = outcomes(walk, topic=topic, partition=chunk.partition, segment=segment, expected=expected)
+    batch = outcomes(walk, topic=topic, partition=chunk.partition, segment=segment, expected=expected, seen=seen)
     batch.state = state.dump()
     return batch
 
 
-def outcomes(walk: Walk, *, topic: str, partition: int, segment: int, expected: int) -> Batch:
+def outcomes(walk: Walk, *, topic: str, partition: int, segment: int, expected: int, seen: Iterable[str] = ()) -> Batch:
     """Outcomes of everything that a walk gathered, a batch or a part of one. Every record ends in exactly one row.
 
     The state after it is the caller's to add: only where a batch ends is it needed.
     expected: offset after the last batch; what lies between it and the first record was never delivered.
+    seen: planes whose columns the rows of scans carry besides, for readings; no row's hash and no table knows them.
     """
     offsets = np.array(walk.offsets, dtype=np.int64)
-    scored = _score(walk, offsets)
+    scored = _score(walk, offsets, seen)
     faults = scored.faults | walk.faults
     return Batch(
         topic=topic,
@@ -92,7 +103,7 @@ class _Scored:
     planes: "_Planes"
 
 
-def _score(walk: Walk, offsets: NDArray[np.int64]) -> _Scored:
+def _score(walk: Walk, offsets: NDArray[np.int64], seen: Iterable[str]) -> _Scored:
     """Lanes and fan-in over the scans that a walk gathered."""
     profile = walk.rules.profile
     n = len(walk.scans)
@@ -121,6 +132,7 @@ def _score(walk: Walk, offsets: NDArray[np.int64]) -> _Scored:
         "fraction": np.full(n, profile.fanin.fraction),
         "params_hash": Coded.constant(profile.hash, n),
         **{name: getattr(r, name) for name in _READ},
+        **planes.seen(seen),
     }
     sound = r.non_finite == 0
     faults = {}
@@ -165,6 +177,11 @@ class _Planes:
         """A column's values, of the plane that each scan saw."""
         taken: NDArray[Any] = column[self._places[name]]
         return taken
+
+    def seen(self, names: Iterable[str]) -> dict[str, NDArray[Any]]:
+        """Columns of these planes as each scan saw them."""
+        columns = {"form": self.form, "ts_ms": self.at_ms, "x": self.x, "y": self.y, "z": self.z}
+        return {c: self.of(name, columns[what]) for name in names for c, what in seen_columns(name).items()}
 
     def forms(self, name: str) -> NDArray[np.int8]:
         """In which form the plane came."""
