@@ -124,6 +124,8 @@ class Incident(IntEnum):
     BROKER_AWAY = 103
     DISK_SHORT = 104
     GAP_ACCEPTED = 105
+    LANE_MISSING = 106
+    LANE_BACK = 107
     INTEGRITY = 201
     HALTED = 202
     HALT_RESUMED = 203

@@ -55,6 +55,10 @@ class SoakSettings(BaseModel):
     keep_inputs: Annotated[
         str | None, Field(description="Drop stored planes and reject bytes journaled longer ago, e.g. 30d; else none.")
     ] = None
+    topology: Annotated[str, Field(description="fused, or faust: every lane a stage of its own.")] = "fused"
+    lane_workers: Annotated[
+        int, Field(ge=0, le=5, description="Processes for the lanes under faust; 0: `violet lane run` starts them.")
+    ] = 1
     new: Annotated[bool, Field(description="Start another run instead of resuming.")] = False
     new_segment: Annotated[bool, Field(description="Go on with other code, params or kernels as a new segment.")] = (
         False
@@ -73,6 +77,13 @@ class SoakSettings(BaseModel):
     @classmethod
     def _speed(cls, value: str) -> str:
         pace(value)
+        return value
+
+    @field_validator("topology")
+    @classmethod
+    def _topology(cls, value: str) -> str:
+        if value not in ("fused", "faust"):
+            raise ValueError("must be fused or faust")
         return value
 
     @field_validator("from_")
@@ -141,6 +152,11 @@ def load(flags: Mapping[str, Any], config: Path | None, environ: Mapping[str, st
         raise Refusal("--scans fills the embedded broker, --bootstrap-servers follows another; fix: give one of them")
     if (soak.topic is None) != (soak.bootstrap_servers is None):
         raise Refusal("--bootstrap-servers and --topic go together; fix: give both")
+    if soak.topology == "faust" and not soak.lane_workers and soak.bootstrap_servers is None:
+        raise Refusal(
+            "--lane-workers 0: no worker of yours reaches the embedded broker; fix: let the soak start them, "
+            "or --bootstrap-servers and --topic"
+        )
     journal = _valid(JournalSettings, {**secret, **tables.get("journal", {})}, "journal")
     try:
         chosen = profile(soak.profile, {t: tables[t] for t in LANE_TABLES if t in tables})

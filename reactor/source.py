@@ -69,6 +69,7 @@ class ArchiveSource:
         self._path, self._speed, self._work, self._client = path, speed, work, f"{name}-shadow"
         known = archive.identity(path)
         self._lines = known.lines
+        self.bootstrap = ""  # until it is open
         self.identity = {
             "kind": "archive",
             "path": str(path.resolve()),
@@ -92,6 +93,7 @@ class ArchiveSource:
 
     def open(self, paced_from: int) -> Log:
         self._broker = Tansu(self._work / f"broker-{self._client}.log")
+        self.bootstrap = self._broker.bootstrap
         KafkaWriter(self._broker.bootstrap, self.topic, self._client).create(1)
         command = [
             sys.executable,
@@ -140,7 +142,7 @@ class BrokerSource:
     def __init__(self, bootstrap: str, topic: str, name: str) -> None:
         """Raises Refusal where the broker or the topic does not answer."""
         self.topic = topic
-        self._bootstrap, self._client = bootstrap, f"{name}-shadow"
+        self.bootstrap, self._client = bootstrap, f"{name}-shadow"
         self._log = KafkaLog(bootstrap, topic, self._client)
         found = self._log.describe()
         self.partitions = found.partitions
@@ -160,7 +162,7 @@ class BrokerSource:
         return self._log.ends(range(self.partitions))
 
     def range(self, partition: int, first: int, end: int) -> Iterator[Chunk]:
-        log = KafkaLog(self._bootstrap, self.topic, self._client)  # the live one reads on where it is
+        log = KafkaLog(self.bootstrap, self.topic, self._client)  # the live one reads on where it is
         try:
             yield from log.range(partition, first, end)
         finally:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 from confluent_kafka import (
     Consumer,
@@ -29,6 +29,7 @@ from reactor.log.port import Chunk
 from reactor.record import CUT_BYTES, DIGEST_HEADER, LENGTH_HEADER
 
 REACH_S: Final = 10.0  # an unreachable broker is refused after this long
+BACK: Final = 8_192  # records looked at first, from a lane topic's end back
 QUIET_S: Final = 1.0  # nothing more for this long: the end of the log, where a broker's watermark cannot be trusted
 _FETCH: Final = {
     "enable.auto.commit": False,
@@ -75,6 +76,19 @@ class TopicIdentity:
     topic: str
     topic_id: str
     partitions: int
+
+    @property
+    def log(self) -> str:
+        """This very topic of this very cluster, as lanes' marks name it."""
+        return f"{self.cluster}/{self.topic}/{self.topic_id}"
+
+
+class Marked(NamedTuple):
+    """A record of a lane's topic: its own offset there, its bytes, and its mark where it has one."""
+
+    at: int
+    value: bytes
+    mark: bytes | None
 
 
 class KafkaLog:
@@ -193,6 +207,15 @@ class KafkaLog:
                     f"{self.topic!r} did not give offset {at} within {REACH_S:.0f} s; fix: look at the broker"
                 )
 
+    def committed(self, group: str, partition: int) -> int:
+        """Where a group stands in this topic; -1 where nowhere."""
+        reader = Consumer({**self._config(), "group.id": group})
+        try:
+            (found,) = reader.committed([TopicPartition(self.topic, partition)], timeout=REACH_S)
+        finally:
+            reader.close()
+        return max(int(found.offset), -1)
+
     def commit(self, positions: dict[int, int]) -> None:
         """Commit group offsets, without waiting and without minding."""
         offsets = [TopicPartition(self.topic, p, offset) for p, offset in positions.items()]
@@ -251,6 +274,53 @@ class KafkaLog:
                     chunk.cut[_offset(message)] = (int(length), digest.decode())
 
 
+class KafkaTape(KafkaLog):
+    """A lane's topic, whose readings bear marks now and then. Kept in step with the scans' topic by source offsets."""
+
+    def __init__(self, bootstrap: str, topic: str, client: str, header: str) -> None:
+        super().__init__(bootstrap, topic, client)
+        self._header = header
+        self._held: set[int] = set()
+
+    def listen(self, limit: int, timeout_s: float) -> list[Marked]:
+        """Records that have come."""
+        found = []
+        for message in self._consumer.consume(limit, timeout_s):
+            if message.error() is not None:
+                self._take(message, {})
+                continue
+            self._positions[_partition(message)] = _offset(message) + 1
+            header = dict(message.headers() or ()).get(self._header)
+            value = _value(message) or b""
+            found.append(Marked(_offset(message), value, None if header is None else bytes(header)))  # type: ignore[arg-type]
+        return found
+
+    def hold(self, partitions: set[int]) -> None:
+        """Take no more of these partitions for now."""
+        if partitions != self._held:
+            self._consumer.resume([TopicPartition(self.topic, p) for p in self._held - partitions])
+            self._consumer.pause([TopicPartition(self.topic, p) for p in partitions - self._held])
+            self._held = set(partitions)
+
+    def back(self, partition: int) -> Iterator[list[Marked]]:
+        """Records from the end to the beginning, some thousands at a time, each time in their order."""
+        low, high = self.lows([partition])[partition], self.ends([partition])[partition]
+        size = BACK
+        while high > low:
+            first = max(low, high - size)
+            self.assign({partition: first})
+            found: list[Marked] = []
+            deadline = time.monotonic() + REACH_S
+            while self._positions[partition] < high and self._reached.get(partition, -1) < high:
+                found += self.listen(16_384, 0.2)
+                if time.monotonic() > deadline:
+                    raise Refusal(
+                        f"{self.topic!r} did not give its records within {REACH_S:.0f} s; fix: look at the broker"
+                    )
+            yield [each for each in found if each.at < high]
+            high, size = first, size * 4
+
+
 _HOPELESS: Final = (
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.UNKNOWN_TOPIC_OR_PART,
@@ -284,12 +354,7 @@ class KafkaWriter:
     def create(self, partitions: int) -> None:
         """Create the topic where it is missing."""
         reach(self._admin, self._bootstrap)
-        future = self._admin.create_topics([NewTopic(self.topic, partitions, 1)], request_timeout=REACH_S)[self.topic]
-        try:
-            future.result(REACH_S)
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise Refusal(f"topic {self.topic!r} cannot be created: {error.args[0].str()}") from None
+        create(self._admin, self.topic, partitions)
 
     def write(
         self, line: bytes | Cut, key: bytes | None, partition: int, headers: dict[str, str | bytes | None] | None = None
@@ -330,6 +395,23 @@ class KafkaWriter:
 
 def _cut_headers(line: Cut) -> dict[str, str | bytes | None]:
     return {LENGTH_HEADER: str(line.length).encode(), DIGEST_HEADER: line.digest.encode()}
+
+
+def create(admin: AdminClient, topic: str, partitions: int) -> None:
+    """Create a topic where it is missing."""
+    future = admin.create_topics([NewTopic(topic, partitions, 1)], request_timeout=REACH_S)[topic]
+    try:
+        future.result(REACH_S)
+    except KafkaException as error:
+        if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+            raise Refusal(f"topic {topic!r} cannot be created: {error.args[0].str()}") from None
+
+
+def create_all(bootstrap: str, topics: Iterable[str], partitions: int) -> None:
+    """Create topics where they are missing."""
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    for topic in topics:
+        create(admin, topic, partitions)
 
 
 def reach(admin: AdminClient, bootstrap: str) -> str:
