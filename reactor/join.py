@@ -116,7 +116,8 @@ class Join:
     def ready(self, chunk: Chunk, now: Voices | None) -> tuple[int, Voices | None]:
         """How many of a chunk's first records are complete and decided by one set of voices, and by which.
 
-        now: the voices so far; where the first scan has others, the answer is 0 and these.
+        now: the voices so far, None where no scan was met yet; where the first scan has others, the answer is 0 and
+        these.
         """
         voices = self._voices[chunk.partition]
         base, dc, acb, ob, esof = (voices[name].spoken for name in NAMES)
@@ -125,7 +126,7 @@ class Join:
             if offset in base and offset in dc and offset in acb and offset in ob and offset in esof:
                 spoke = tuple((s[offset].params_hash, s[offset].kernel_hash) for s in (base, dc, acb, ob, esof))
                 if spoke != now:
-                    if now is not None or at:
+                    if now is not None:
                         return at, now if at else spoke
                     now = spoke
                 continue

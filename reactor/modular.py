@@ -20,9 +20,10 @@ from lanes.params import Profile
 from reactor.join import NAMES, Heard, Join, Voices
 from reactor.kernel import Kernels, load
 from reactor.log.joined import JoinedLog, start
-from reactor.log.kafka import REACH_S, KafkaLog, KafkaTape, create_all
+from reactor.log.kafka import REACH_S, KafkaLog, create_all
 from reactor.log.port import Chunk, Log
 from reactor.log.tansu import die_with_parent
+from reactor.log.tape import KafkaTape
 from reactor.mark import HEADER
 from reactor.provenance import code_hash
 from reactor.reading import tap_topic
@@ -89,16 +90,14 @@ class LaneSource:
         """Incidents of the lanes since the last call: who is missing, who is back."""
         missing = {} if self._log is None else self._log.missing
         since = {lane: time.monotonic() - at for lane, at in missing.items()}
-        new = {lane for lane, waited_s in since.items() if waited_s >= MISSING_S} - self._told
-        back = self._told - missing.keys()
-        self._told = (self._told | new) - back
-        return [
-            *(
-                (Severity.WARN, Incident.LANE_MISSING, f"{lane}: no reading for {since[lane]:.0f} s")
-                for lane in sorted(new)
-            ),
-            *((Severity.INFO, Incident.LANE_BACK, f"{lane}: it speaks again") for lane in sorted(back)),
-        ]
+        told = {lane for lane, waited_s in since.items() if waited_s >= MISSING_S}
+        if told == self._told:
+            return []
+        self._told = told
+        if not told:
+            return [(Severity.INFO, Incident.LANE_BACK, "every lane speaks")]
+        words = f"{', '.join(sorted(told))}: no reading for {max(since[lane] for lane in told):.0f} s"
+        return [(Severity.WARN, Incident.LANE_MISSING, words)]
 
     def close(self) -> None:
         for worker in self._workers:

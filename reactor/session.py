@@ -55,7 +55,7 @@ class Session:
     def __init__(self, settings: Settings, store: Store, source: Source, ledger: Callable[[str], Ledger]) -> None:
         """ledger: makes the ledger of a run id. Refuses before anything is written."""
         self._settings, self._store, self._source = settings, store, source
-        self._lanes = Turns(store, source) if isinstance(source, LaneSource) else None
+        self._lanes = Turns(source) if isinstance(source, LaneSource) else None
         self.kernels: Kernels = load(settings.profile) if self._lanes is None or self._lanes.managed else Kernels()
         self.rules = Rules(settings.profile, self.kernels.kernels)
         audited = runs.find(store, name=settings.soak.name)
@@ -317,7 +317,7 @@ class Session:
         ]
         runs.open_segments(self._store, opened)
         if self._lanes is not None:
-            self._lanes.resume(opened)
+            self._lanes.resume(opened, fresh=True)
 
     def _stands_in(self, lane: str) -> bool:
         return lane not in self.kernels.hashes and getattr(self._settings.profile, lane).enabled and lane != "base"

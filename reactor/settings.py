@@ -6,10 +6,11 @@ Source: SPEC section 5.
 """
 
 import difflib
+import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
@@ -17,7 +18,7 @@ from typing import Annotated, Any, Final, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from journal.refusal import Refusal
-from lanes.params import Profile, profile
+from lanes.params import Profile, override, profile
 
 LANE_TABLES: Final = ("base", "dc", "acb", "ob", "esof", "fanin", "select")
 M = TypeVar("M", bound=BaseModel)
@@ -170,6 +171,21 @@ def of_flags(flags: Mapping[str, Any], journal: JournalSettings, chosen: Profile
     return Settings.model_construct(soak=_valid(SoakSettings, flags, "reactor"), journal=journal, profile=chosen)
 
 
+def assigned(chosen: Profile, assignments: Sequence[str]) -> Profile:
+    """A profile with assignments TABLE.KEY=VALUE over it. Raises Refusal naming the one that does not fit."""
+    tables: dict[str, dict[str, Any]] = {}
+    for text in assignments:
+        dotted, equals, value = text.partition("=")
+        table, dot, key = dotted.partition(".")
+        if not (equals and dot):
+            raise Refusal(f"--set {text}: must be TABLE.KEY=VALUE, such as acb.enabled=false")
+        tables.setdefault(table, {})[key] = _value(value)
+    try:
+        return override(chosen, tables)
+    except ValueError as error:
+        raise Refusal(f"--set: {error}") from None
+
+
 def pace(text: str) -> float | None:
     """Seconds of event time a second, or None for as fast as it goes."""
     if text == "max":
@@ -196,6 +212,16 @@ def point(text: str, flag: str) -> int | datetime:
         words = "earliest, latest, " if flag == "from" else "end, "
         raise Refusal(f"--{flag} must be {words}an offset or a time such as 2025-05-04T15:33Z, was {text!r}") from None
     return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _value(text: str) -> Any:
+    """A value as JSON has it, `none`, or text."""
+    if text == "none":
+        return None
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _keys(model: type[BaseModel]) -> list[str]:

@@ -29,14 +29,16 @@ from faust.types import TP
 
 from lanes.params import Profile
 from reactor.kernel import load
-from reactor.log.kafka import KafkaLog, KafkaTape, create_all
+from reactor.log.kafka import KafkaLog, create_all
 from reactor.log.port import Chunk
+from reactor.log.tape import KafkaTape
 from reactor.mark import HEADER
 from reactor.reading import tap_topic
 from reactor.record import CUT_BYTES, DIGEST_HEADER, LENGTH_HEADER
 from reactor.voice import Lane, Voice
 
 TAKE: Final = 1_000  # records said together at most
+FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 WITHIN_S: Final = 0.02  # or as many as come in this time
 
 
@@ -116,11 +118,11 @@ class Stage:
     def _resume(self, partition: int) -> tuple[Voice, int]:
         """The voice as the lane's topic has it, and where the group stands."""
         tape = KafkaTape(self._place.bootstrap, self._out, f"{self._client}-tail", HEADER)
-        log = KafkaLog(self._place.bootstrap, self._lane.topic, f"{self._client}-tail")
+        log = KafkaLog(self._place.bootstrap, self._lane.topic, self._app.conf.id)
         try:
             low = log.lows([partition])[partition]
             voice = Voice.resumed(self._lane, partition, tape.back(partition), low, self._place.at_most.get(partition))
-            return voice, log.committed(self._app.conf.id, partition)
+            return voice, log.committed(partition)
         finally:
             tape.close()
             log.close()
@@ -241,7 +243,7 @@ async def _guarded(work: Any, over: "asyncio.Future[None]") -> None:
 
 def main(bootstrap: str, topic: str, name: str, lanes: str, profile: str, at_most: str = "") -> None:
     """A worker of its own process."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    logging.basicConfig(level=logging.WARNING, format=FORMAT)
     begin = {int(p): at for p, at in json.loads(at_most or "{}").items()}
     params = Profile.model_validate_json(Path(profile).read_bytes())
     asyncio.run(work(Place(bootstrap, topic, name, begin), lanes.split(","), params))

@@ -4,8 +4,9 @@ Each partition turns at an offset of its own; partitions that come to be decided
 Source: SPEC section 5 (segments).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,6 @@ from numpy.typing import NDArray
 from journal import run as runs
 from journal.ledger import Ledger
 from journal.run import Segment
-from journal.store import Store
 from lanes.code import Incident, Severity
 from lanes.params import Profile
 from reactor.join import Heard, Join, Voices
@@ -30,24 +30,28 @@ class Turns:
 
     ledger: Ledger
 
-    def __init__(self, store: Store, source: LaneSource) -> None:
-        self._store, self._source = store, source
+    def __init__(self, source: LaneSource) -> None:
+        self._source = source
         self._segments: list[Segment] = []
+        self._fresh: list[Segment] = []
         self._voices: dict[int, Voices] = {}
         self.decides: dict[int, Deciding] = {}
         self.managed = source.managed
 
-    def resume(self, opened: Iterable[Segment]) -> None:
-        """These segments were opened, in their order."""
+    def resume(self, opened: Sequence[Segment], *, fresh: bool = False) -> None:
+        """These segments are open, in their order. fresh: just now, so that nothing was decided by them yet."""
         self._segments += opened
+        self._fresh = list(opened) if fresh else []
         for segment in self._segments:
             rules = Rules(Profile.model_validate_json(segment.params))
             self.decides[segment.partition] = rules, segment.segment
 
     def hear(self, partition: int, offsets: NDArray[np.int64]) -> Heard:
+        self._fresh = []
         return self._source.hear(partition, offsets)
 
     def reheard(self, segment: Segment, chunk: Chunk) -> Join | None:
+        """What the lanes said of a batch in doubt; None where this process's own lanes say the same."""
         return self._source.reheard(segment, chunk)
 
     def turn(self, partition: int) -> Callable[[int, State], Deciding] | None:
@@ -59,21 +63,27 @@ class Turns:
         profile, kernels = self._source.decided(voices)
         then = replace(now, params=profile.model_dump_json(), params_hash=profile.hash, kernels=kernels)
         differs = then.differs(now)
-        if not differs:
-            return None
+        return partial(self._opened, then, differs) if differs else None
 
-        def opened(offset: int, state: State) -> Deciding:
-            cause = "lanes went on with another " + "; another ".join(differs)
-            number = self._number(then)
-            segment = replace(then, segment=number, first_offset=offset, cause=cause, state=state.dump().decode())
-            self.ledger.insist(lambda store: runs.open_segments(store, [segment]))
-            self.ledger.note(
-                Severity.INFO, Incident.SEGMENT_OPENED, f"{number} at offset {offset} of partition {partition}: {cause}"
-            )
-            self._segments.append(segment)
-            return Rules(profile), number
+    def _opened(self, then: Segment, differs: Sequence[str], offset: int, state: State) -> Deciding:
+        """Open a segment that is decided so from an offset on; one that decided nothing yet becomes it."""
+        if self._fresh and offset == then.first_offset:
+            opened = [
+                replace(s, params=then.params, params_hash=then.params_hash, kernels=then.kernels) for s in self._fresh
+            ]
+            self._segments = [s for s in self._segments if s.segment != then.segment]
+            self._add(opened)
+            return self.decides[then.partition]
+        cause = "lanes went on with another " + "; another ".join(differs)
+        number = self._number(then)
+        self._add([replace(then, segment=number, first_offset=offset, cause=cause, state=state.dump().decode())])
+        words = f"{number} at offset {offset} of partition {then.partition}: {cause}"
+        self.ledger.note(Severity.INFO, Incident.SEGMENT_OPENED, words)
+        return self.decides[then.partition]
 
-        return opened
+    def _add(self, opened: Sequence[Segment]) -> None:
+        self.ledger.insist(lambda store: runs.open_segments(store, opened))
+        self.resume(opened)
 
     def _number(self, then: Segment) -> int:
         """A later segment's that is decided alike and has not come to this partition; else the next."""

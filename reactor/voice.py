@@ -14,8 +14,8 @@ from lanes.code import Reject
 from lanes.params import Profile
 from reactor import mark as marks
 from reactor.kernel import Kernels
-from reactor.log.kafka import Marked
 from reactor.log.port import Chunk
+from reactor.log.tape import Marked
 from reactor.mark import Mark
 from reactor.provenance import code_hash
 from reactor.reading import encode, of_rows

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from reactor.join import Join, Voices
-from reactor.log.kafka import KafkaTape
 from reactor.log.port import Chunk, Log
+from reactor.log.tape import KafkaTape
 from reactor.mark import decode
 
 HELD: Final = 16_384  # records that wait for their lanes

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, TypeAlias, cast
+from typing import Any, Final, TypeAlias, cast
 
 from confluent_kafka import (
     Consumer,
@@ -29,7 +29,6 @@ from reactor.log.port import Chunk
 from reactor.record import CUT_BYTES, DIGEST_HEADER, LENGTH_HEADER
 
 REACH_S: Final = 10.0  # an unreachable broker is refused after this long
-BACK: Final = 8_192  # records looked at first, from a lane topic's end back
 QUIET_S: Final = 1.0  # nothing more for this long: the end of the log, where a broker's watermark cannot be trusted
 _FETCH: Final = {
     "enable.auto.commit": False,
@@ -81,14 +80,6 @@ class TopicIdentity:
     def log(self) -> str:
         """This very topic of this very cluster, as lanes' marks name it."""
         return f"{self.cluster}/{self.topic}/{self.topic_id}"
-
-
-class Marked(NamedTuple):
-    """A record of a lane's topic: its own offset there, its bytes, and its mark where it has one."""
-
-    at: int
-    value: bytes
-    mark: bytes | None
 
 
 class KafkaLog:
@@ -207,14 +198,10 @@ class KafkaLog:
                     f"{self.topic!r} did not give offset {at} within {REACH_S:.0f} s; fix: look at the broker"
                 )
 
-    def committed(self, group: str, partition: int) -> int:
-        """Where a group stands in this topic; -1 where nowhere."""
-        reader = Consumer({**self._config(), "group.id": group})
-        try:
-            (found,) = reader.committed([TopicPartition(self.topic, partition)], timeout=REACH_S)
-        finally:
-            reader.close()
-        return max(int(found.offset), -1)
+    def committed(self, partition: int) -> int:
+        """Where the group of this client's name stands; negative where nowhere."""
+        (found,) = self._consumer.committed([TopicPartition(self.topic, partition)], timeout=REACH_S)
+        return int(found.offset)
 
     def commit(self, positions: dict[int, int]) -> None:
         """Commit group offsets, without waiting and without minding."""
@@ -272,53 +259,6 @@ class KafkaLog:
                 if LENGTH_HEADER in headers and DIGEST_HEADER in headers:
                     length, digest = (bytes(headers[name] or b"") for name in (LENGTH_HEADER, DIGEST_HEADER))  # type: ignore[arg-type]
                     chunk.cut[_offset(message)] = (int(length), digest.decode())
-
-
-class KafkaTape(KafkaLog):
-    """A lane's topic, whose readings bear marks now and then. Kept in step with the scans' topic by source offsets."""
-
-    def __init__(self, bootstrap: str, topic: str, client: str, header: str) -> None:
-        super().__init__(bootstrap, topic, client)
-        self._header = header
-        self._held: set[int] = set()
-
-    def listen(self, limit: int, timeout_s: float) -> list[Marked]:
-        """Records that have come."""
-        found = []
-        for message in self._consumer.consume(limit, timeout_s):
-            if message.error() is not None:
-                self._take(message, {})
-                continue
-            self._positions[_partition(message)] = _offset(message) + 1
-            header = dict(message.headers() or ()).get(self._header)
-            value = _value(message) or b""
-            found.append(Marked(_offset(message), value, None if header is None else bytes(header)))  # type: ignore[arg-type]
-        return found
-
-    def hold(self, partitions: set[int]) -> None:
-        """Take no more of these partitions for now."""
-        if partitions != self._held:
-            self._consumer.resume([TopicPartition(self.topic, p) for p in self._held - partitions])
-            self._consumer.pause([TopicPartition(self.topic, p) for p in partitions - self._held])
-            self._held = set(partitions)
-
-    def back(self, partition: int) -> Iterator[list[Marked]]:
-        """Records from the end to the beginning, some thousands at a time, each time in their order."""
-        low, high = self.lows([partition])[partition], self.ends([partition])[partition]
-        size = BACK
-        while high > low:
-            first = max(low, high - size)
-            self.assign({partition: first})
-            found: list[Marked] = []
-            deadline = time.monotonic() + REACH_S
-            while self._positions[partition] < high and self._reached.get(partition, -1) < high:
-                found += self.listen(16_384, 0.2)
-                if time.monotonic() > deadline:
-                    raise Refusal(
-                        f"{self.topic!r} did not give its records within {REACH_S:.0f} s; fix: look at the broker"
-                    )
-            yield [each for each in found if each.at < high]
-            high, size = first, size * 4
 
 
 _HOPELESS: Final = (
