@@ -116,7 +116,8 @@ def _plain(columns: Mapping[str, Values], name: str) -> list[Any]:
     """A column as Python's own; two of them are functions of others."""
     if name == "acb":
         boost, meta, mc = (np.asarray(columns[each]) for each in COMPONENTS["acb"].values())
-        values: Values = boost * meta * mc
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is said as None
+            values: Values = boost * meta * mc
     elif name == "confirm":
         values = (np.asarray(columns["dc_status"]) == DcStatus.CONFIRM).astype(np.float64)
     else:

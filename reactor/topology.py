@@ -10,9 +10,9 @@ python -m reactor.topology BOOTSTRAP TOPIC NAME LANES PROFILE.json [AT_MOST.json
 """
 
 import asyncio
-import contextlib
 import json
 import logging
+import os
 import signal
 import sys
 import tempfile
@@ -25,8 +25,9 @@ import faust
 from faust.events import Event
 from faust.streams import Stream
 from faust.transport.drivers import aiokafka
-from faust.types import TP
+from faust.types import TP, ChannelT
 
+from journal.refusal import Refusal
 from lanes.params import Profile
 from reactor.kernel import load
 from reactor.log.kafka import KafkaLog, create_all
@@ -37,9 +38,9 @@ from reactor.reading import tap_topic
 from reactor.record import CUT_BYTES, DIGEST_HEADER, LENGTH_HEADER
 from reactor.voice import Lane, Voice
 
-TAKE: Final = 1_000  # records said together at most
+TAKE: Final = 1_024  # records said together at most
+STOP_S: Final = 5.0  # nothing is lost with what a worker leaves undone
 FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-WITHIN_S: Final = 0.02  # or as many as come in this time
 
 
 class _Thread(aiokafka.AIOKafkaConsumerThread):
@@ -85,8 +86,12 @@ class Stage:
 
     async def run(self, stream: Stream[bytes]) -> None:
         """Say what comes, for ever."""
-        batches = cast(AsyncIterator[Sequence[Event]], stream.noack_take(TAKE, within=WITHIN_S))
-        async for events in batches:
+        # The channel's queue, many at a time: the stream's own turn for each record costs more than all the rest.
+        came = cast(asyncio.Queue[Event], cast(ChannelT[bytes], stream.channel).queue)
+        while True:
+            events = [await came.get()]
+            while len(events) < TAKE and not came.empty():
+                events.append(came.get_nowait())
             generation = self._app.consumer_generation_id
             by_partition: dict[int, list[Event]] = {}
             for event in events:
@@ -96,7 +101,7 @@ class Stage:
                 if mine:
                     await self._say(partition, generation, _chunk(partition, mine))
             for event in events:
-                await stream.ack(event)
+                event.ack()
 
     async def begin(self, partitions: set[int]) -> None:
         """Take up partitions, at once and not with their first record: what is acknowledged may still want saying."""
@@ -214,8 +219,9 @@ async def work(place: Place, lanes: Sequence[str], profile: Profile) -> None:
         try:
             await over
         finally:
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(app.stop(), 10.0)
+            await asyncio.wait(
+                {asyncio.create_task(app.stop())}, timeout=STOP_S
+            )  # leaves the group, so that another may
 
 
 def _end(over: "asyncio.Future[None]") -> None:
@@ -241,12 +247,26 @@ async def _guarded(work: Any, over: "asyncio.Future[None]") -> None:
         raise
 
 
+def run(place: Place, lanes: Sequence[str], profile: Profile) -> None:
+    """A worker until a signal or a fault ends it, and with it the process: Faust's threads may outlive its stop."""
+    code = 0
+    try:
+        asyncio.run(work(place, lanes, profile))
+    except Refusal:
+        raise
+    except Exception:
+        logging.getLogger(__name__).exception("lanes %s end", ", ".join(lanes))
+        code = 3
+    logging.shutdown()
+    os._exit(code)
+
+
 def main(bootstrap: str, topic: str, name: str, lanes: str, profile: str, at_most: str = "") -> None:
     """A worker of its own process."""
     logging.basicConfig(level=logging.WARNING, format=FORMAT)
     begin = {int(p): at for p, at in json.loads(at_most or "{}").items()}
     params = Profile.model_validate_json(Path(profile).read_bytes())
-    asyncio.run(work(Place(bootstrap, topic, name, begin), lanes.split(","), params))
+    run(Place(bootstrap, topic, name, begin), lanes.split(","), params)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """`violet lane`: one lane as a stage of its own."""
 
-import asyncio
 import logging
 from pathlib import Path
 
@@ -37,8 +36,9 @@ def run(lanes: tuple[str, ...], config: Path | None, assignments: tuple[str, ...
     soak = settings.soak
     if soak.bootstrap_servers is None or soak.topic is None:
         raise Refusal("--bootstrap-servers and --topic must say where the scans are; fix: give both")
-    from reactor.topology import FORMAT, Place, work
+    from reactor.topology import FORMAT, Place
+    from reactor.topology import run as work
 
     logging.basicConfig(level=logging.WARNING, format=FORMAT)
     place = Place(soak.bootstrap_servers, soak.topic, soak.name, {})
-    asyncio.run(work(place, list(dict.fromkeys(chosen)), assigned(settings.profile, assignments)))
+    work(place, list(dict.fromkeys(chosen)), assigned(settings.profile, assignments))
