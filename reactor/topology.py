@@ -219,9 +219,8 @@ async def work(place: Place, lanes: Sequence[str], profile: Profile) -> None:
         try:
             await over
         finally:
-            await asyncio.wait(
-                {asyncio.create_task(app.stop())}, timeout=STOP_S
-            )  # leaves the group, so that another may
+            stopping = asyncio.create_task(app.stop())  # leaves the group, so that another may take over at once
+            await asyncio.wait({stopping}, timeout=STOP_S)
 
 
 def _end(over: "asyncio.Future[None]") -> None:
@@ -241,6 +240,9 @@ async def _guarded(work: Any, over: "asyncio.Future[None]") -> None:
     """A lane that fails ends the worker: Faust would go on behind the record, which then nobody spoke of."""
     try:
         await work
+    except (asyncio.CancelledError, StopAsyncIteration):
+        if not over.done():
+            raise
     except Exception as error:
         if not over.done():
             over.set_exception(error)

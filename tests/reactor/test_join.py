@@ -25,7 +25,8 @@ from tests.integration import records
 
 PROFILE, LOG, TOPIC = PROFILES["blue_8b"], "cluster/scans/1", "scans"
 NAMES = [lane.name for lane in LANES]
-LINES = records.mixed(600, records.STREAMS, long=False)
+COUNT, NONE = 600, Kernels()
+LINES = records.mixed(COUNT, records.STREAMS, long=False)
 
 
 def raising(scan, planes):
@@ -37,11 +38,11 @@ def raising(scan, planes):
 KERNELS = Kernels({"acb": raising}, {"acb": "feed"})
 
 
-def lane(name, profile=PROFILE, kernels=Kernels(), log=LOG):
+def lane(name, profile=PROFILE, kernels=NONE, log=LOG):
     return Lane.of(name, TOPIC, log, profile, kernels)
 
 
-def chunk(first=0, end=len(LINES)):
+def chunk(first=0, end=COUNT):
     return Chunk(0, list(range(first, end)), LINES[first:end])
 
 
@@ -68,7 +69,7 @@ def joined(tapes, profile=PROFILE, only=None, log=LOG):
     return join
 
 
-def tapes(profile=PROFILE, kernels=Kernels(), end=len(LINES)):
+def tapes(profile=PROFILE, kernels=NONE, end=COUNT):
     found = {}
     for name in NAMES:
         found[name] = Tape()
@@ -92,7 +93,7 @@ def equal(one, other):
 def test_lanes_apart_give_the_rows_and_rejects_of_lanes_together(name, kernels):
     profile = PROFILES[name]
     join = joined(tapes(profile, kernels), profile)
-    assert join.ready(chunk(), None)[0] == len(LINES)
+    assert join.ready(chunk(), None)[0] == COUNT
     equal(outcomes(Rules(profile), partial(join.hear, 0)), outcomes(Rules(profile, kernels.kernels)))
 
 
@@ -103,7 +104,7 @@ def test_a_worker_that_starts_again_repeats_and_goes_on_with_the_state_it_would_
         again = Tape()
         while not again or decode(again[-1].value).offset < decode(calm[name][-1].value).offset:
             voice = again.worker(lane(name))
-            end = min(len(LINES), voice.next + dice.randrange(20, 300))
+            end = min(COUNT, voice.next + dice.randrange(20, 300))
             again.say(voice, voice.next, end, dice.choice((1, 7, 64)))
         first = {}
         for record in again:
@@ -115,7 +116,7 @@ def test_a_worker_that_starts_again_repeats_and_goes_on_with_the_state_it_would_
 def test_a_worker_marks_often_and_from_the_first_reading_on():
     tape = tapes()["acb"]
     assert tape[0].mark is not None
-    assert sum(record.mark is not None for record in tape) == 1 + len(LINES) // EVERY
+    assert sum(record.mark is not None for record in tape) == 1 + COUNT // EVERY
 
 
 def test_a_worker_told_where_it_is_wanted_begins_no_later():
@@ -145,7 +146,7 @@ def test_no_scan_is_given_before_all_five_spoke_of_it_and_the_missing_lane_has_a
     assert join.missing(chunk(count)) == ["ob"]
     for record in silent:
         join.take("ob", record.value, record.mark)
-    assert join.ready(chunk(count), None)[0] == len(LINES) - count
+    assert join.ready(chunk(count), None)[0] == COUNT - count
 
 
 def test_records_that_are_no_scans_wait_for_nobody():
@@ -171,7 +172,7 @@ def test_a_lane_that_is_replaced_turns_at_the_first_offset_that_the_other_speaks
     for name, tape in found.items():
         voice = tape.worker(lane(name, other))  # it goes back to the last mark, and says some once more
         assert voice.next < 300
-        tape.say(voice, voice.next, len(LINES))
+        tape.say(voice, voice.next, COUNT)
     join = joined(found)
     count, before = join.ready(chunk(), None)
     assert decode(next(r.value for r in found["acb"] if decode(r.value).offset >= 300)).offset == count
@@ -180,7 +181,7 @@ def test_a_lane_that_is_replaced_turns_at_the_first_offset_that_the_other_speaks
     assert [name for name, a, b in zip(NAMES, before, after, strict=True) if a != b] == ["acb"]
     assert join.decided(before) == PROFILE
     assert join.decided(after) == other
-    assert join.ready(chunk(count), after) == (len(LINES) - count, after)
+    assert join.ready(chunk(count), after) == (COUNT - count, after)
 
 
 SHARED = [("base", {"thr": -0.03}, ["base", "acb"]), ("esof", {"application": "sc_post"}, ["esof"])]
@@ -200,9 +201,9 @@ def test_where_only_some_may_speak_nobody_else_is_heard():
     only = tuple((lane(name).params_hash, lane(name).kernel_hash) for name in NAMES)
     found = tapes(other, end=300)
     for name, tape in found.items():
-        tape.say(tape.worker(lane(name), at_most=0), 0, len(LINES))
+        tape.say(tape.worker(lane(name), at_most=0), 0, COUNT)
     join = joined(found, only=only)
-    assert join.ready(chunk(), None)[0] == len(LINES)
+    assert join.ready(chunk(), None)[0] == COUNT
     equal(outcomes(Rules(PROFILE), partial(join.hear, 0)), outcomes(Rules(PROFILE)))
 
 
@@ -212,7 +213,7 @@ def test_five_that_are_all_silent_of_a_scan_and_speak_of_later_ones_contradict_t
     for name, tape in found.items():
         found[name] = [record for record in tape if decode(record.value).offset != gone]
     join = joined(found)
-    assert join.ready(chunk(), None)[0] == len(LINES)
+    assert join.ready(chunk(), None)[0] == COUNT
     with pytest.raises(Contradiction, match=f"offset {gone}"):
         outcomes(Rules(PROFILE), partial(join.hear, 0))
 
