@@ -93,14 +93,11 @@ class Stage:
             while len(events) < TAKE and not came.empty():
                 events.append(came.get_nowait())
             generation = self._app.consumer_generation_id
-            by_partition: dict[int, list[Event]] = {}
-            for event in events:
-                by_partition.setdefault(event.message.partition, []).append(event)
-            for partition, some in by_partition.items():
-                mine = [event for event in some if event.message.generation_id == generation]
-                if mine:
-                    await self._say(partition, generation, _chunk(partition, mine))
-            for event in events:
+            mine = [event for event in events if event.message.generation_id == generation]
+            for partition in {event.message.partition for event in mine}:
+                some = [event for event in mine if event.message.partition == partition]
+                await self._say(partition, generation, _chunk(partition, some))
+            for event in mine:
                 event.ack()
 
     async def begin(self, partitions: set[int]) -> None:
@@ -193,7 +190,7 @@ async def work(place: Place, lanes: Sequence[str], profile: Profile) -> None:
             consumer_auto_offset_reset="earliest",
             producer_acks=-1,
             broker_heartbeat_interval=1.0,
-            broker_session_timeout=10.0,
+            broker_session_timeout=6.0,
             broker_request_timeout=20.0,
             stream_wait_empty=False,
         )
