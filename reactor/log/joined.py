@@ -47,11 +47,11 @@ class JoinedLog:
         if sum(map(len, self._held.values())) < HELD:
             for chunk in self._log.poll(limit, 0.0 if waiting else timeout_s):
                 self._hold(chunk)
-        self._listen()
+        for lane in self._tapes:
+            self._hear(lane, 0.0)
         given = self._give(limit)
         if not given and self.missing:
-            tape = self._tapes[next(iter(self.missing)).partition(" ")[0]]
-            self._hear(next(iter(self.missing)).partition(" ")[0], tape, timeout_s)
+            self._hear(next(iter(self.missing)).partition(" ")[0], timeout_s)
             given = self._give(limit)
         return given
 
@@ -73,11 +73,8 @@ class JoinedLog:
         else:
             held.extend(chunk)
 
-    def _listen(self) -> None:
-        for lane, tape in self._tapes.items():
-            self._hear(lane, tape, 0.0)
-
-    def _hear(self, lane: str, tape: KafkaTape, timeout_s: float) -> None:
+    def _hear(self, lane: str, timeout_s: float) -> None:
+        tape = self._tapes[lane]
         tape.hold(self._join.full(lane))
         for record in tape.listen(_TURN, timeout_s):
             self._join.take(lane, record.value, record.mark)
@@ -97,7 +94,7 @@ class JoinedLog:
             else:
                 missing += self._join.missing(held)
         now = time.monotonic()
-        self.missing = {} if given else {name: self.missing.get(name, now) for name in missing}
+        self.missing = {name: self.missing.get(name, now) for name in missing}
         return given
 
 

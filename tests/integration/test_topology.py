@@ -14,7 +14,7 @@ from reactor.mark import HEADER
 from reactor.reading import decode, tap_topic
 from tests.fault.crash import whole
 from tests.integration import records
-from tests.integration.soaking import Topic, ended, fresh, processes, produce, until, violet
+from tests.integration.soaking import Topic, another_version, ended, fresh, processes, produce, until, violet
 
 pytestmark = pytest.mark.slow
 COUNT = 1_500
@@ -36,13 +36,13 @@ def scans(broker, lines):
 
 
 @pytest.fixture
-def lane(scans, request):
+def lane(scans):
     """lane(NAME, "acb", "dc", ...) starts a worker; those that are left are killed."""
     started = []
 
-    def start(name, *lanes):
+    def start(name, *lanes, env=None):
         where = ["--bootstrap-servers", scans.broker.bootstrap, "--topic", scans.name, "--name", name]
-        started.append(fresh("lane", "run", *lanes, *where))
+        started.append(fresh("lane", "run", *lanes, *where, env=env))
         return started[-1]
 
     yield start
@@ -162,3 +162,20 @@ def test_a_soak_killed_in_its_topology_resumes_to_the_fused_hash(journal, scans,
         until(lambda: not processes(f"lanes-{name}.json"))  # its workers die with it
     said = ended(spawn(*command, "--json"), 60)
     same(journal, said, calm)
+
+
+def test_a_batch_in_doubt_that_another_release_decided_comes_from_its_readings(journal, scans, lane, spawn, tmp_path):
+    calm = journal.soak(**scans.source)
+    name = f"release-{time.monotonic_ns()}"
+    lane(name, *(n for n in NAMES if n != "acb"))
+    lane(name, "acb", env=another_version(tmp_path / "next"))
+    command = ["soak", *scans.flags, "--topology", "faust", "--lane-workers", 0, "--batch-size", 100, "--name", name]
+    died = spawn(*command, "--data", journal.data, "--json", seam="after_decisions", at=3)
+    assert ended(died, 90).code == -signal.SIGKILL
+    said = ended(spawn(*command, "--data", journal.data, "--json"), 90)
+    same(journal, said, calm)
+    (segment,) = journal.rows("SELECT kernels FROM segments WHERE run_id = {run:String}", run=said.json["run_id"])
+    assert list(json.loads(segment["kernels"])) == ["acb"]
+    verified = violet("verify", said.json["run_id"], "--data", journal.data)
+    assert verified.code == 3
+    assert "fix: install the packages that it ran with" in verified.err
