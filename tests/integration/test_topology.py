@@ -16,7 +16,8 @@ from tests.fault.crash import whole
 from tests.integration import records
 from tests.integration.soaking import Topic, another_version, ended, fresh, processes, produce, until, violet
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+WAIT_S = 150  # workers start in seconds where nothing else runs
 COUNT = 1_500
 NAMES = [lane.name for lane in LANES]
 KILLS = [2, pytest.param(20, marks=[pytest.mark.storm, pytest.mark.timeout(900)])]
@@ -75,7 +76,7 @@ def same(journal, said, calm):
 def test_one_worker_and_five_give_the_fused_hash(journal, scans, workers):
     calm = journal.soak(**scans.source)
     name = f"faust-{workers}-{time.monotonic_ns()}"
-    said = ended(modular(scans, name, workers, journal.data), 100)
+    said = ended(modular(scans, name, workers, journal.data), WAIT_S)
     same(journal, said, calm)
     until(lambda: not processes(f"lanes-{name}.json"))
     verified = violet("verify", said.json["run_id"], "--bootstrap-servers", scans.broker.bootstrap, "--data", journal.data, "--json")  # fmt: skip
@@ -83,24 +84,25 @@ def test_one_worker_and_five_give_the_fused_hash(journal, scans, workers):
 
 
 def test_a_lane_that_dies_is_named_and_its_other_version_opens_a_segment_at_the_offset_it_speaks_from(
-    journal, scans, lane, lines, monkeypatch
+    journal, scans, lane
 ):
     name = f"swap-{time.monotonic_ns()}"
     others = lane(name, *(n for n in NAMES if n != "acb"))
     first = lane(name, "acb")
     soak = modular(Topic(scans.broker, scans.name, 2 * COUNT), name, 0, journal.data)
     try:
-        until(lambda: journaled(journal, name) == COUNT, 60)
+        until(lambda: journaled(journal, name) == COUNT, WAIT_S)
         first.kill()  # SIGKILL, and the scans go on
-        produce(scans.broker.bootstrap, scans.name, lines)
+        later = records.mixed(2 * COUNT, records.STREAMS, long=False)[COUNT:]
+        produce(scans.broker.bootstrap, scans.name, later)
 
         def named():
             row = next(r for r in violet("status", "--name", name, "--data", journal.data, "--json").json)
             return "waits for the worker of lane acb" in row["why"]
 
-        until(named, 40, 0.5)
+        until(named, WAIT_S, 0.5)
         lane(name, "acb", "--set", "acb.signals_gain=0.75")
-        said = ended(soak, 60)
+        said = ended(soak, WAIT_S)
     finally:
         soak.kill()
         others.kill()
@@ -139,11 +141,11 @@ def test_all_five_killed_in_turn_give_the_fused_hash(journal, scans, lines, kill
             produce(scans.broker.bootstrap, topic, lines[at * share : COUNT if at == kills else (at + 1) * share])
             if at < kills:
                 time.sleep(dice.uniform(0.0, 1.0))
-                workers = until(lambda: processes(f"lanes-{name}.json"), 30)
+                workers = until(lambda: processes(f"lanes-{name}.json"), WAIT_S)
                 victim = next((p for p, c in workers.items() if f" {NAMES[at % 5]} " in c), dice.choice(list(workers)))
                 os.kill(victim, signal.SIGKILL)
                 killed += 1
-        said = ended(soak, 60 + 15 * kills)
+        said = ended(soak, WAIT_S + 15 * kills)
     finally:
         soak.kill()
     assert killed == kills
@@ -158,9 +160,9 @@ def test_a_soak_killed_in_its_topology_resumes_to_the_fused_hash(journal, scans,
     command = ["soak", *scans.flags, "--topology", "faust", "--batch-size", 100, "--name", name, "--data", journal.data]
     for seam in ("after_decisions", "after_completion"):
         died = spawn(*command, "--json", seam=seam, at=3)
-        assert ended(died, 60).code == -signal.SIGKILL
+        assert ended(died, WAIT_S).code == -signal.SIGKILL
         until(lambda: not processes(f"lanes-{name}.json"))  # its workers die with it
-    said = ended(spawn(*command, "--json"), 60)
+    said = ended(spawn(*command, "--json"), WAIT_S)
     same(journal, said, calm)
 
 
@@ -171,8 +173,8 @@ def test_a_batch_in_doubt_that_another_release_decided_comes_from_its_readings(j
     lane(name, "acb", env=another_version(tmp_path / "next"))
     command = ["soak", *scans.flags, "--topology", "faust", "--lane-workers", 0, "--batch-size", 100, "--name", name]
     died = spawn(*command, "--data", journal.data, "--json", seam="after_decisions", at=3)
-    assert ended(died, 90).code == -signal.SIGKILL
-    said = ended(spawn(*command, "--data", journal.data, "--json"), 90)
+    assert ended(died, WAIT_S).code == -signal.SIGKILL
+    said = ended(spawn(*command, "--data", journal.data, "--json"), WAIT_S)
     same(journal, said, calm)
     (segment,) = journal.rows("SELECT kernels FROM segments WHERE run_id = {run:String}", run=said.json["run_id"])
     assert list(json.loads(segment["kernels"])) == ["acb"]
