@@ -178,6 +178,6 @@ def test_a_batch_in_doubt_that_another_release_decided_comes_from_its_readings(j
     same(journal, said, calm)
     (segment,) = journal.rows("SELECT kernels FROM segments WHERE run_id = {run:String}", run=said.json["run_id"])
     assert list(json.loads(segment["kernels"])) == ["acb"]
-    verified = violet("verify", said.json["run_id"], "--data", journal.data)
+    verified = violet("verify", said.json["run_id"], "--bootstrap-servers", scans.broker.bootstrap, "--data", journal.data)  # fmt: skip
     assert verified.code == 3
     assert "fix: install the packages that it ran with" in verified.err
