@@ -78,6 +78,14 @@ class Said:
     components: tuple[Floats, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Columns of the five lanes, and of rows where a foreign kernel failed the lane and its words."""
+
+    said: dict[str, Said]
+    faults: dict[int, tuple[str, str]]
+
+
 def evaluate(inputs: Inputs, profile: Profile, columns: Mapping[str, Floats]) -> Readings:
     """Evaluate every row. columns: values of foreign kernels by lane."""
     return compose(inputs, profile, {lane: say(lane, inputs, profile, columns.get(lane)) for lane in _SAY})

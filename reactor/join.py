@@ -14,7 +14,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from lanes.columns import Said
+from lanes.columns import Heard, Said
 from lanes.lane import LANES
 from lanes.params import LaneParams, Profile
 from reactor import mark as marks
@@ -48,14 +48,6 @@ class Spoken(Struct, gc=False, omit_defaults=True):
 
 _decode: Final[Callable[[bytes], Spoken]] = msgspec.json.Decoder(Spoken).decode
 _bits: Final[Callable[[Spoken], bytes]] = msgspec.json.Encoder().encode
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """Columns of the five lanes, and of rows where a foreign kernel failed the lane and its words."""
-
-    said: dict[str, Said]
-    faults: dict[int, tuple[str, str]]
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from journal.ledger import Ledger
 from journal.row import Batch, joined
-from reactor.join import Heard
+from lanes.columns import Heard
 from reactor.log.port import Chunk, Log
 from reactor.record import Decoder, Scan
 from reactor.state import State

@@ -16,8 +16,9 @@ from journal.engine.owner import environment
 from journal.refusal import Refusal
 from journal.run import Segment
 from lanes.code import Incident, Severity
+from lanes.columns import Heard
 from lanes.params import Profile
-from reactor.join import NAMES, Heard, Join, Voices
+from reactor.join import NAMES, Join, Voices
 from reactor.kernel import Kernels, load
 from reactor.log.joined import JoinedLog, start
 from reactor.log.kafka import REACH_S, KafkaLog, create_all

@@ -2,7 +2,7 @@
 
 It is made of a batch's columns, or of the journal's, by one function, so that a tap topic, a lane's worker and the
 journal say the same, bit for bit. The planes that a scan saw are no columns of its row: `step.outcomes` carries those
-of `seen_by` where it is asked to, under the names of `seen_columns`. Pure. Source: SPEC sections 2 and 5.
+of `seen_by` where it is asked to, under the names of `state.seen_columns`. Pure. Source: SPEC sections 2 and 5.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -19,7 +19,7 @@ from journal.row import Batch, Coded, Rows, Values
 from lanes.code import DcStatus, Outcome, PlaneForm
 from lanes.lane import LANES
 from reactor.record import FORMS
-from reactor.state import LANE_PLANES
+from reactor.state import LANE_PLANES, seen_columns
 
 Shown = dict[str, float | str]
 
@@ -77,12 +77,6 @@ def tap_topic(name: str, lane: str) -> str:
 def seen_by(lanes: Iterable[str]) -> tuple[str, ...]:
     """Planes that these lanes read."""
     return tuple(plane for lane in LANES if lane.name in lanes for plane in LANE_PLANES.get(lane.name, ()))
-
-
-def seen_columns(plane: str) -> Mapping[str, str]:
-    """Columns of a plane as scans saw it: their names, and what of the plane they hold. As many numbers as it has."""
-    numbers = "xyz"[: max(map(len, FORMS[plane]))]
-    return {f"{plane}.{what}": what for what in ("form", "ts_ms", *numbers)}
 
 
 def readings(batch: Batch, lane: str, kernel_hash: str) -> list[Reading]:

@@ -5,7 +5,7 @@ the last 4,096 scans are read back from the journal. Source: SPEC sections 2, 3 
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -21,6 +21,12 @@ LANE_PLANES: Final = {"acb": ("acb", "meta", "mc"), "ob": ("ob",), "esof": ("eso
 # A plane as of an offset: PlaneForm, its numbers in the order of the form (NaN: none), event time, text.
 Held = tuple[int, float, float, float, int, str]
 NEVER: Final[Held] = (PlaneForm.NEVER_SEEN.value, math.nan, math.nan, math.nan, 0, "")
+
+
+def seen_columns(plane: str) -> Mapping[str, str]:
+    """Columns of a plane as scans saw it: their names, and what of the plane they hold. As many numbers as it has."""
+    numbers = "xyz"[: max(map(len, FORMS[plane]))]
+    return {f"{plane}.{what}": what for what in ("form", "ts_ms", *numbers)}
 
 
 class StoredPlane(Struct, omit_defaults=True):

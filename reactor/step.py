@@ -15,14 +15,12 @@ from numpy.typing import NDArray
 
 from journal.row import RAW_MAX, Batch, Coded, Rows, rows
 from lanes.code import DcStatus, Outcome, PlaneForm, Reason, Reject
-from lanes.columns import Inputs, Readings, compose, evaluate, say
+from lanes.columns import Heard, Inputs, Readings, compose, evaluate, say
 from lanes.lane import LANES
 from lanes.params import Profile
-from reactor.join import Heard
 from reactor.log.port import Chunk
-from reactor.reading import seen_by, seen_columns
 from reactor.record import FORMS, Decoder, Fault
-from reactor.state import READ, State
+from reactor.state import LANE_PLANES, READ, State, seen_columns
 from reactor.walk import CADENCE, DUP_SCAN, NO_ELIGIBLE_ASSET, NO_SIGNAL, Rules, Walk
 
 Floats = NDArray[np.float64]
@@ -136,7 +134,7 @@ def said(walk: Walk, lane: str, params_hash: str) -> Rows:
         **dict(zip(COMPONENTS[lane], spoken.components, strict=True)),
         "esof_fanin": ones if after else spoken.value,
         "sc_mult": spoken.value if after else ones,
-        **g.planes.seen(seen_by((lane,))),
+        **g.planes.seen(LANE_PLANES.get(lane, ())),
     }
     return Rows(np.array(walk.offsets, dtype=np.int64)[g.at], columns, np.empty(0, np.uint64))
 

@@ -15,8 +15,9 @@ from journal import run as runs
 from journal.ledger import Ledger
 from journal.run import Segment
 from lanes.code import Incident, Severity
+from lanes.columns import Heard
 from lanes.params import Profile
-from reactor.join import Heard, Join, Voices
+from reactor.join import Join, Voices
 from reactor.log.port import Chunk
 from reactor.loop import Deciding
 from reactor.mark import overlaid
