@@ -49,6 +49,7 @@ def health(store: Store, run: Run, data: Path, *, alive: bool, at: datetime) -> 
         **_flow(store, run, at),
         **_judged(store, run),
         **_incidents(store, run),
+        "missing_lanes": _missing_lanes(store, run),
         "disk_used": _disk(data),
         "journal_bytes": disk_bytes(store),
         "parts": store.rows(
@@ -158,6 +159,17 @@ def _incidents(store: Store, run: Run) -> dict[str, int]:
     return row
 
 
+def _missing_lanes(store: Store, run: Run) -> str:
+    """Lanes of the modular topology that the soak waits for, as it told last."""
+    rows = store.rows(
+        "SELECT argMax(if(code = 'LANE_MISSING', substring(detail, 1, position(detail, ':') - 1), ''), at) AS lanes "
+        "FROM violet_incidents WHERE run_id = {run:String} "
+        "AND code IN ('LANE_MISSING', 'LANE_BACK', 'STARTED', 'RESUMED')",
+        {"run": run.run_id},
+    )
+    return str(rows[0]["lanes"])
+
+
 def _disk(data: Path) -> float:
     usage = shutil.disk_usage(next(p for p in (data, *data.absolute().parents) if p.exists()))
     return usage.used / usage.total
@@ -179,6 +191,8 @@ def _why(run: Run, found: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     unsure = [f"{name} is beyond its bound" for name in found["short"]]
     if found["state"] in ("STOPPED", "INTERRUPTED"):
         unsure.append(f"{found['state'].lower()}: the same `violet soak` resumes it")
+    if found["missing_lanes"] and found["state"] == "RUNNING":
+        unsure.append(f"waits for the worker of lane {found['missing_lanes']}")
     if found["mode"] == "DEGRADED":
         unsure.append("DEGRADED")
     if found["state"] == "RUNNING" and run.source.get("kind") == "broker":

@@ -175,7 +175,8 @@ def open_segments(store: Store, opened: Sequence[Segment]) -> None:
     columns: dict[str, list[Any]] = {n: [row[n] for row in rows] for n in rows[0]}
     columns["kernels"] = [_json(kernels) for kernels in columns["kernels"]]
     columns["opened_at"] = [at] * len(opened)
-    token = f"{opened[0].run_id}|{opened[0].segment}|" + ",".join(f"{s.partition}-{s.first_offset}" for s in opened)
+    places = ",".join(f"{s.partition}-{s.first_offset}" for s in opened)
+    token = f"{opened[0].run_id}|{opened[0].segment}|{places}|{opened[0].params_hash}|{_json(opened[0].kernels)}"
     store.insert("violet_segments", columns, SEGMENT_TYPES, token)
 
 

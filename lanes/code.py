@@ -125,6 +125,8 @@ class Incident(IntEnum):
     DISK_SHORT = 104
     GAP_ACCEPTED = 105
     TAPS_DROPPED = 106
+    LANE_MISSING = 107
+    LANE_BACK = 108
     INTEGRITY = 201
     HALTED = 202
     HALT_RESUMED = 203

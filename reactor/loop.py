@@ -8,12 +8,17 @@ Source: SPEC sections 5 and 6.
 
 import gc
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from functools import partial
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from journal.ledger import Ledger
 from journal.row import Batch, joined
+from lanes.columns import Heard
 from reactor.log.port import Chunk, Log
 from reactor.record import Decoder, Scan
 from reactor.state import State
@@ -45,6 +50,23 @@ class Reading:
     done: bool = False
 
 
+Deciding = tuple[Rules, int]  # what decides, and the number of its segment
+
+
+class Lanes(Protocol):
+    """The lanes' workers."""
+
+    @property
+    def decides(self) -> Mapping[int, Deciding]:
+        """What decides, by partition, where it is not what the loop was given."""
+
+    def hear(self, partition: int, offsets: NDArray[np.int64]) -> Heard:
+        """What they said of the scans at these offsets."""
+
+    def turn(self, partition: int) -> Callable[[int, State], Deciding] | None:
+        """Where others decide the chunk that was just given: opens their segment at an offset, with the state there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
     """When rows are journaled: at this many records, or this long after the first of them."""
@@ -69,9 +91,13 @@ class Loop:
         until_ms: int | None = None,
         on_batch: Callable[[Batch], None] = lambda batch: None,
         seen: Sequence[str] = (),
+        lanes: Lanes | None = None,
     ) -> None:
-        self._log, self._rules, self._readings, self._pace = log, rules, readings, pace
-        self._topic, self._segment, self._until_ms = topic, segment, until_ms
+        self._log, self._readings, self._pace = log, readings, pace
+        self._topic, self._until_ms, self._lanes = topic, until_ms, lanes
+        self._decides: dict[int, Deciding] = dict.fromkeys(readings, (rules, segment))
+        if lanes is not None:
+            self._decides |= dict(lanes.decides)
         self._ledger, self._on_batch, self._seen = ledger, on_batch, seen
         self._collected = time.monotonic()
 
@@ -90,6 +116,7 @@ class Loop:
                 self._log.assign(live)
             while not stop() and not all(reading.done for reading in readings):
                 for chunk in self._log.poll(limit, self._wait_s()):
+                    self._turn(chunk)
                     self._take(chunk.partition, chunk)
                 for partition, reached in self._log.reached().items():
                     reading = self._readings[partition]
@@ -109,6 +136,15 @@ class Loop:
             return POLL_S
         return max(0.0, min(POLL_S, min(since) + self._pace.flush_ms / 1e3 - time.monotonic()))
 
+    def _turn(self, chunk: Chunk) -> None:
+        """Cut the batch before a chunk that others decide."""
+        reading = self._readings[chunk.partition]
+        past = reading.done or (reading.end is not None and chunk.offsets[0] >= reading.end)
+        if self._lanes is None or past or (turn := self._lanes.turn(chunk.partition)) is None:
+            return
+        self._flush(chunk.partition)
+        self._decides[chunk.partition] = turn(chunk.offsets[0], reading.state)
+
     def _take(self, partition: int, chunk: Chunk) -> None:
         reading = self._readings[partition]
         if reading.done:
@@ -124,7 +160,7 @@ class Loop:
         while len(chunk):
             if not reading.pending:
                 reading.since = time.monotonic()
-            walk = reading.walk = reading.walk or Walk(reading.state, self._rules, reading.decoder)
+            walk = reading.walk = reading.walk or Walk(reading.state, self._decides[partition][0], reading.decoder)
             head, chunk = chunk.split(self._pace.batch_size - reading.pending)
             walk.take(head)
             reading.pending += len(head)
@@ -147,9 +183,10 @@ class Loop:
                 reading.walk,
                 topic=self._topic,
                 partition=partition,
-                segment=self._segment,
+                segment=self._decides[partition][1],
                 expected=reading.parts[-1].last + 1 if reading.parts else reading.position,
                 seen=self._seen,
+                hear=None if self._lanes is None else partial(self._lanes.hear, partition),
             )
             reading.parts.append(part)
             reading.walk = None

@@ -24,13 +24,14 @@ from reactor.state import LANE_PLANES, seen_columns
 Shown = dict[str, float | str]
 
 
-class Reading(Struct, gc=False):
+class Reading(Struct, gc=False, omit_defaults=True):
     """One lane at one scan. Floats keep their bits through JSON.
 
     topic, partition, offset: where the scan is. components: what explains the value, as in lane_readings. inputs: what
     the lane reads, of the scan by its name and of a plane as plane.field; what is absent is left out. age_ms:
     event-time age of the plane of the lane's name; None where it has none, or none was seen. kernel_hash: of the
-    foreign kernel in the lane's place, else of the code that decides.
+    foreign kernel in the lane's place, else of the code that decides. A worker alone says what is not finite, as None,
+    and with `fault` what a foreign kernel raised: such a scan ends in a reject.
     """
 
     v: Literal[1]
@@ -41,12 +42,13 @@ class Reading(Struct, gc=False):
     stream: str
     scan_id: int
     ts_ms: int
-    value: float
-    components: dict[str, float]
+    value: float | None
+    components: dict[str, float | None]
     inputs: Shown
     age_ms: int | None
     params_hash: str
     kernel_hash: str
+    fault: str = ""
 
 
 encode: Final[Callable[[Reading], bytes]] = msgspec.json.Encoder().encode
@@ -108,7 +110,8 @@ def _plain(columns: Mapping[str, Values], name: str) -> list[Any]:
     """A column as Python's own; two of them are functions of others."""
     if name == "acb":
         boost, meta, mc = (np.asarray(columns[each]) for each in COMPONENTS["acb"].values())
-        values: Values = boost * meta * mc
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is said as None
+            values: Values = boost * meta * mc
     elif name == "confirm":
         values = (np.asarray(columns["dc_status"]) == DcStatus.CONFIRM).astype(np.float64)
     else:

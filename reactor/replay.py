@@ -6,20 +6,18 @@ offset, stream and scan_id, by which SQL lays them beside the original's (view `
 Source: SPEC sections 2, 5 and 10.
 """
 
-import json
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from journal.refusal import Refusal
 from journal.run import Run, Segment, find, segments
 from journal.scope import Scope
 from journal.store import Store
-from lanes.params import PROFILES, Profile, override
+from lanes.params import PROFILES, Profile
 from reactor.kernel import load
 from reactor.log.port import Chunk, Log
 from reactor.loop import Reading
 from reactor.session import Session
-from reactor.settings import Settings
+from reactor.settings import Settings, assigned
 from reactor.state import State
 from reactor.verify import records, spans
 from reactor.walk import Rules
@@ -30,17 +28,7 @@ def params(store: Store, run: Run, name: str | None, assignments: Sequence[str])
     if name is not None and name not in PROFILES:
         raise Refusal(f"--profile must be one of {', '.join(PROFILES)}, was {name!r}")
     base = _own(store, run) if name is None else PROFILES[name]
-    tables: dict[str, dict[str, Any]] = {}
-    for text in assignments:
-        dotted, equals, value = text.partition("=")
-        table, dot, key = dotted.partition(".")
-        if not (equals and dot):
-            raise Refusal(f"--set {text}: must be TABLE.KEY=VALUE, such as acb.enabled=false")
-        tables.setdefault(table, {})[key] = _value(value)
-    try:
-        return override(base, tables)
-    except ValueError as error:
-        raise Refusal(f"--set: {error}") from None
+    return assigned(base, assignments)
 
 
 def _own(store: Store, run: Run) -> Profile:
@@ -50,16 +38,6 @@ def _own(store: Store, run: Run) -> Profile:
         profiles = ", ".join(sorted({f"{s.profile} {s.params_hash}" for s in opened}))
         raise Refusal(f"the segments of run {run.run_id} have different params ({profiles}); fix: name a --profile")
     return Profile.model_validate_json(opened[0].params)
-
-
-def _value(text: str) -> Any:
-    """A value as JSON has it, `none`, or text."""
-    if text == "none":
-        return None
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
 
 
 class ReplaySource:

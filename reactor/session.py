@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from journal import run as runs
@@ -25,6 +26,7 @@ from reactor.kernel import Kernels, load
 from reactor.log.outlet import TapWriter
 from reactor.log.port import Chunk
 from reactor.loop import Loop, Pace, Reading
+from reactor.modular import LaneSource
 from reactor.position import WARM_MAX, seek, warm
 from reactor.provenance import code_hash, versions
 from reactor.reading import tap_topic
@@ -34,6 +36,7 @@ from reactor.source import Source
 from reactor.state import IDENTITIES, State
 from reactor.step import step
 from reactor.tap import Taps
+from reactor.turn import Turns, as_said
 from reactor.walk import Rules
 
 
@@ -57,7 +60,8 @@ class Session:
         self._settings, self._store, self._source = settings, store, source
         if source.topic in (tap_topic(settings.soak.name, lane) for lane in settings.soak.tapped):
             raise Refusal(f"--topic {source.topic} is a tap topic of this soak; fix: another --name")
-        self.kernels: Kernels = load(settings.profile)
+        self._lanes = Turns(source) if isinstance(source, LaneSource) else None
+        self.kernels: Kernels = load(settings.profile) if self._lanes is None or self._lanes.managed else Kernels()
         self.rules = Rules(settings.profile, self.kernels.kernels)
         audited = runs.find(store, name=settings.soak.name)
         resumable = audited is not None and audited.state != "ENDED" and not settings.soak.new
@@ -98,7 +102,10 @@ class Session:
             until_ms=self.run.until.get("ts_ms"),
             on_batch=on_batch,
             seen=self.taps.seen,
+            lanes=self._lanes,
         )
+        if self._lanes is not None:
+            self._lanes.ledger = self.ledger
         at_end = loop.run(lambda: stop() or over())
         self.taps.close()
         self.taps.tell(self.ledger.note)
@@ -167,10 +174,12 @@ class Session:
         opened = runs.segments(self._store, run.run_id)
         newest = max(opened, key=lambda s: s.segment)
         mine = _segment(self._settings, self.kernels, self._source.topic, run.run_id, newest.segment)
+        if self._lanes is not None and not self._lanes.managed:
+            mine = as_said(mine, newest)
         differs = _differs(self._settings, mine, newest)
         known = positions(self._store, run.run_id)
         starts = {int(p): at for p, at in run.start.items()}
-        opens = {s.partition: s.first_offset for s in opened if s.segment == newest.segment}
+        opens = {s.partition: s.first_offset for s in opened}  # the newest's
         gaps = self._gaps(opens, known)
         ledger = self._ledger_of(run.run_id)
         if run.state == "HALTED":
@@ -195,6 +204,8 @@ class Session:
             self._segment = replace(mine, segment=newest.segment + 1)
             self._open(self._segment, cause)
             ledger.note(Severity.INFO, Incident.SEGMENT_OPENED, cause)
+        elif self._lanes is not None:
+            self._lanes.resume(opened)
         for partition, reading in self._readings.items():
             reading.end = run.until.get("ends", {}).get(str(partition))
         ledger.note(Severity.INFO, Incident.RESUMED, f"from {run.state}")
@@ -216,6 +227,7 @@ class Session:
             chunk = _join(self._source.range(partition, first, last + 1))
             segment = next(s for s in known if s.segment == at.doubt_segment)
             rules = Rules(Profile.model_validate_json(segment.params), self.kernels.kernels)
+            join = self._lanes.reheard(segment, chunk) if self._lanes is not None else None
             batch = step(
                 state,
                 chunk,
@@ -224,6 +236,7 @@ class Session:
                 topic=self._source.topic,
                 segment=segment.segment,
                 expected=position,
+                hear=None if join is None else partial(join.hear, partition),
             )
             if digest(batch) != at.doubt_digest:
                 if segment.code_hash != code_hash():
@@ -322,6 +335,8 @@ class Session:
             for p, r in self._readings.items()
         ]
         runs.open_segments(self._store, opened)
+        if self._lanes is not None:
+            self._lanes.resume(opened, fresh=True)
 
     def _stands_in(self, lane: str) -> bool:
         return lane not in self.kernels.hashes and getattr(self._settings.profile, lane).enabled and lane != "base"

@@ -6,10 +6,11 @@ Source: SPEC section 5.
 """
 
 import difflib
+import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
@@ -18,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 
 from journal.refusal import Refusal
 from lanes.lane import LANES
-from lanes.params import Profile, profile
+from lanes.params import Profile, override, profile
 
 LANE_TABLES: Final = ("base", "dc", "acb", "ob", "esof", "fanin", "select")
 M = TypeVar("M", bound=BaseModel)
@@ -59,6 +60,10 @@ class SoakSettings(BaseModel):
     taps: Annotated[
         str | None, Field(description="Write the readings of these lanes to their topics: all, or names as acb,ob.")
     ] = None
+    topology: Annotated[str, Field(description="fused, or faust: every lane a stage of its own.")] = "fused"
+    lane_workers: Annotated[
+        int, Field(ge=0, le=5, description="Processes for the lanes under faust; 0: `violet lane run` starts them.")
+    ] = 1
     new: Annotated[bool, Field(description="Start another run instead of resuming.")] = False
     new_segment: Annotated[bool, Field(description="Go on with other code, params or kernels as a new segment.")] = (
         False
@@ -77,6 +82,13 @@ class SoakSettings(BaseModel):
     @classmethod
     def _speed(cls, value: str) -> str:
         pace(value)
+        return value
+
+    @field_validator("topology")
+    @classmethod
+    def _topology(cls, value: str) -> str:
+        if value not in ("fused", "faust"):
+            raise ValueError("must be fused or faust")
         return value
 
     @field_validator("from_")
@@ -157,6 +169,13 @@ def load(flags: Mapping[str, Any], config: Path | None, environ: Mapping[str, st
         raise Refusal("--scans fills the embedded broker, --bootstrap-servers follows another; fix: give one of them")
     if (soak.topic is None) != (soak.bootstrap_servers is None):
         raise Refusal("--bootstrap-servers and --topic go together; fix: give both")
+    if soak.topology == "faust" and soak.taps is not None:
+        raise Refusal("--taps: under --topology faust the lanes' workers write every reading; fix: leave --taps away")
+    if soak.topology == "faust" and not soak.lane_workers and soak.bootstrap_servers is None:
+        raise Refusal(
+            "--lane-workers 0: no worker of yours reaches the embedded broker; fix: let the soak start them, "
+            "or --bootstrap-servers and --topic"
+        )
     journal = _valid(JournalSettings, {**secret, **tables.get("journal", {})}, "journal")
     try:
         chosen = profile(soak.profile, {t: tables[t] for t in LANE_TABLES if t in tables})
@@ -177,6 +196,21 @@ def tapped(text: str) -> tuple[str, ...]:
     if not set(named) <= set(known):
         raise ValueError(f"must be all, or names of lanes out of {','.join(known)}")
     return tuple(name for name in known if name in named)
+
+
+def assigned(chosen: Profile, assignments: Sequence[str]) -> Profile:
+    """A profile with assignments TABLE.KEY=VALUE over it. Raises Refusal naming the one that does not fit."""
+    tables: dict[str, dict[str, Any]] = {}
+    for text in assignments:
+        dotted, equals, value = text.partition("=")
+        table, dot, key = dotted.partition(".")
+        if not (equals and dot):
+            raise Refusal(f"--set {text}: must be TABLE.KEY=VALUE, such as acb.enabled=false")
+        tables.setdefault(table, {})[key] = _value(value)
+    try:
+        return override(chosen, tables)
+    except ValueError as error:
+        raise Refusal(f"--set: {error}") from None
 
 
 def pace(text: str) -> float | None:
@@ -205,6 +239,16 @@ def point(text: str, flag: str) -> int | datetime:
         words = "earliest, latest, " if flag == "from" else "end, "
         raise Refusal(f"--{flag} must be {words}an offset or a time such as 2025-05-04T15:33Z, was {text!r}") from None
     return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _value(text: str) -> Any:
+    """A value as JSON has it, `none`, or text."""
+    if text == "none":
+        return None
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _keys(model: type[BaseModel]) -> list[str]:

@@ -70,6 +70,7 @@ class ArchiveSource:
         self._path, self._speed, self._work, self._client = path, speed, work, f"{name}-shadow"
         known = archive.identity(path)
         self._lines = known.lines
+        self.bootstrap = ""  # until it is open
         self.identity = {
             "kind": "archive",
             "path": str(path.resolve()),

@@ -5,7 +5,7 @@ and replay use the same functions. Source: SPEC sections 3 and 4.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final
@@ -15,17 +15,18 @@ from numpy.typing import NDArray
 
 from journal.row import RAW_MAX, Batch, Coded, Rows, rows
 from lanes.code import DcStatus, Outcome, PlaneForm, Reason, Reject
-from lanes.columns import Inputs, Readings, evaluate
+from lanes.columns import Heard, Inputs, Readings, compose, evaluate, say
 from lanes.lane import LANES
 from lanes.params import Profile
 from reactor.log.port import Chunk
 from reactor.record import FORMS, Decoder, Fault
-from reactor.state import READ, State, seen_columns
+from reactor.state import LANE_PLANES, READ, State, seen_columns
 from reactor.walk import CADENCE, DUP_SCAN, NO_ELIGIBLE_ASSET, NO_SIGNAL, Rules, Walk
 
 Floats = NDArray[np.float64]
 
 _QUIET: Final = np.uint64(DUP_SCAN | NO_SIGNAL | CADENCE | NO_ELIGIBLE_ASSET)
+COMPONENTS: Final = {lane.name: lane.components for lane in LANES}
 _LANE_NAMES: Final = ("", *(lane.name for lane in LANES), "fanin")
 # Types of a walk's scan rows, in their order.
 _DTYPES: Final = (
@@ -49,24 +50,37 @@ def step(
     segment: int,
     expected: int,
     seen: Iterable[str] = (),
+    hear: Callable[[NDArray[np.int64]], Heard] | None = None,
 ) -> Batch:
     """Outcomes of a chunk's records, the state advanced past them."""
     walk = Walk(state, rules, decoder)
     walk.take(chunk)
-    batch = outcomes(walk, topic=topic, partition=chunk.partition, segment=segment, expected=expected, seen=seen)
+    batch = outcomes(
+        walk, topic=topic, partition=chunk.partition, segment=segment, expected=expected, seen=seen, hear=hear
+    )
     batch.state = state.dump()
     return batch
 
 
-def outcomes(walk: Walk, *, topic: str, partition: int, segment: int, expected: int, seen: Iterable[str] = ()) -> Batch:
+def outcomes(
+    walk: Walk,
+    *,
+    topic: str,
+    partition: int,
+    segment: int,
+    expected: int,
+    seen: Iterable[str] = (),
+    hear: Callable[[NDArray[np.int64]], Heard] | None = None,
+) -> Batch:
     """Outcomes of everything that a walk gathered, a batch or a part of one. Every record ends in exactly one row.
 
     The state after it is the caller's to add: only where a batch ends is it needed.
     expected: offset after the last batch; what lies between it and the first record was never delivered.
     seen: planes whose columns the rows of scans carry besides, for readings; no row's hash and no table knows them.
+    hear: what the lanes' workers said of the scans at some offsets; without it the lanes run here.
     """
     offsets = np.array(walk.offsets, dtype=np.int64)
-    scored = _score(walk, offsets, seen)
+    scored = _score(walk, offsets, seen, hear)
     faults = scored.faults | walk.faults
     return Batch(
         topic=topic,
@@ -102,19 +116,56 @@ class _Scored:
     planes: "_Planes"
 
 
-def _score(walk: Walk, offsets: NDArray[np.int64], seen: Iterable[str]) -> _Scored:
+def said(walk: Walk, lane: str, params_hash: str) -> Rows:
+    """What one lane alone says of the scans that a walk gathered, as columns for its readings."""
+    g = _Gathered(walk)
+    spoken = say(lane, g.inputs, walk.rules.profile, g.foreign.get(lane))
+    after = walk.rules.profile.esof.application == "sc_post"
+    ones = np.ones(len(g.at))
+    columns: dict[str, Any] = {
+        "stream": Coded(g.stream, walk.streams.names),
+        "scan_id": g.scan_id,
+        "ts_ms": g.ts_ms,
+        "vel_div": g.inputs.vel_div,
+        "w750": g.inputs.w750,
+        "dc_status": g.inputs.dc_status,
+        "params_hash": Coded.constant(params_hash, len(g.at)),
+        lane: spoken.value,
+        **dict(zip(COMPONENTS[lane], spoken.components, strict=True)),
+        "esof_fanin": ones if after else spoken.value,
+        "sc_mult": spoken.value if after else ones,
+        **g.planes.seen(LANE_PLANES.get(lane, ())),
+    }
+    return Rows(np.array(walk.offsets, dtype=np.int64)[g.at], columns, np.empty(0, np.uint64))
+
+
+class _Gathered:
+    """The scans that a walk gathered, as columns, and what the lanes read of them."""
+
+    def __init__(self, walk: Walk) -> None:
+        n = len(walk.scans)
+        self.at, self.stream, self.scan_id, self.ts_ms, vel_div, w750, dc, self.asset, self.reasons = (
+            np.fromiter(column, dtype, n)
+            for column, dtype in zip(zip(*walk.scans, strict=True) if n else _NO_SCANS, _DTYPES, strict=True)
+        )
+        self.planes = _Planes(walk, self.ts_ms)
+        self.inputs = _inputs(_Scan(vel_div, w750, dc), self.planes, walk.rules.profile, walk.texts.names)
+        self.foreign = {lane: np.array(values, dtype=np.float64) for lane, values in walk.foreign.items()}
+
+
+def _score(
+    walk: Walk,
+    offsets: NDArray[np.int64],
+    seen: Iterable[str],
+    hear: Callable[[NDArray[np.int64]], Heard] | None,
+) -> _Scored:
     """Lanes and fan-in over the scans that a walk gathered."""
     profile = walk.rules.profile
-    n = len(walk.scans)
-    at, stream, scan_id, ts_ms, vel_div, w750, dc, asset, reasons = (
-        np.fromiter(column, dtype, n)
-        for column, dtype in zip(zip(*walk.scans, strict=True) if n else _NO_SCANS, _DTYPES, strict=True)
-    )
-    planes = _Planes(walk, ts_ms)
-    scan = _Scan(vel_div, w750, dc)
-    inputs = _inputs(scan, planes, profile, walk.texts.names)
-    foreign = {lane: np.array(values, dtype=np.float64) for lane, values in walk.foreign.items()}
-    r = evaluate(inputs, profile, foreign)
+    g = _Gathered(walk)
+    at, stream, scan_id, ts_ms, asset, reasons = g.at, g.stream, g.scan_id, g.ts_ms, g.asset, g.reasons
+    n, planes, inputs = len(at), g.planes, g.inputs
+    heard = Heard({}, {}) if hear is None else hear(offsets[at])
+    r = evaluate(inputs, profile, g.foreign) if hear is None else compose(inputs, profile, heard.said)
     decided = reasons & _QUIET == 0
     reasons |= _reasons(inputs, r, planes, profile, walk.texts.names)
     columns: dict[str, Any] = {
@@ -138,7 +189,10 @@ def _score(walk: Walk, offsets: NDArray[np.int64], seen: Iterable[str]) -> _Scor
     for i in np.flatnonzero(~sound).tolist():
         lane = _LANE_NAMES[r.non_finite[i]]
         known = ("scan", walk.streams.names[stream[i]], int(scan_id[i]), int(ts_ms[i]))
-        faults[int(at[i])] = Fault(Reject.LANE_NON_FINITE, f"{lane} is not finite", *known, lane)
+        code, detail = Reject.LANE_NON_FINITE, f"{lane} is not finite"
+        if i in heard.faults:
+            code, (lane, detail) = Reject.LANE_ERROR, heard.faults[i]
+        faults[int(at[i])] = Fault(code, detail, *known, lane)
     return _Scored(rows(Outcome.DECISION, offsets[at], columns), decided, sound, faults, planes)
 
 

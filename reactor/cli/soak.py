@@ -29,8 +29,10 @@ from lanes.code import Incident, Outcome, Severity
 from reactor import kernel as kernels
 from reactor import session as sessions
 from reactor.cli.common import err, json_option, out, print_json
+from reactor.join import Contradiction
 from reactor.log.kafka import BrokerFailed, LogGap
 from reactor.market.seeded import write_market
+from reactor.modular import LaneSource
 from reactor.settings import JournalSettings, Settings, SoakSettings, load, span_s
 from reactor.source import ArchiveSource, BrokerSource, Source, reread
 from reactor.tap import Taps
@@ -80,14 +82,17 @@ def run(settings: Settings, as_json: bool, seam: Callable[[str], None] = lambda 
     soak, data = settings.soak, settings.soak.data
     if data.exists() and not data.is_dir():
         raise Refusal(f"--data {data}: is a file; fix: name a directory")
-    kernels.load(settings.profile)  # refused here, before anything on disk is touched
+    faust = soak.topology == "faust"
+    if not faust or soak.lane_workers:
+        kernels.load(settings.profile)  # refused here, before anything on disk is touched
     with ExitStack() as stack:
         given = _given(settings, stack)
         stack.enter_context(Lock.acquire(data / "locks" / f"soak-{soak.name}.lock"))
         stop = Stop()
         journal = Journal(data, settings.journal, stack)
         journal.migrate(partial(sessions.same_code, settings))
-        source = given or _market(settings)
+        plain = given or _market(settings)
+        source: Source = LaneSource(plain, settings) if faust else plain
         session = journal.steady(
             lambda store: sessions.Session(
                 settings, store, source,
@@ -110,7 +115,7 @@ def attend(session: sessions.Session, source: Source, stop: "Stop", soak: SoakSe
     try:
         with _Bar(soak.name) as bar:
             session.read(watch, sessions.Progress(bar.expect, bar.batch))
-    except (sessions.Integrity, JournalRefused, _DiskFull) as error:
+    except (sessions.Integrity, Contradiction, JournalRefused, _DiskFull) as error:
         session.halt(str(error))
         err.print(f"HALTED: {error}", style="bold red")
     except (LogGap, BrokerFailed) as error:
@@ -127,7 +132,7 @@ def attend(session: sessions.Session, source: Source, stop: "Stop", soak: SoakSe
     return result | {"taps": told} if told else result
 
 
-def _given(settings: Settings, stack: ExitStack) -> Source | None:
+def _given(settings: Settings, stack: ExitStack) -> ArchiveSource | BrokerSource | None:
     """The archive or the topic that was named, read or reached before anything on disk is touched."""
     soak = settings.soak
     if soak.scans is not None:
@@ -139,7 +144,7 @@ def _given(settings: Settings, stack: ExitStack) -> Source | None:
     return source
 
 
-def _market(settings: Settings) -> Source:
+def _market(settings: Settings) -> ArchiveSource:
     """The seeded market of the data directory, made where it is missing."""
     soak = settings.soak
     path = soak.data / MARKET
@@ -246,6 +251,9 @@ class _Watch:
             self._upkeep()
         if (outage_s := self._source.take_outage()) is not None:
             self._ledger.note(Severity.WARN, Incident.BROKER_AWAY, f"the broker was away for {outage_s:.1f} s")
+        if isinstance(self._source, LaneSource):
+            for severity, code, detail in self._source.take_notes():
+                self._ledger.note(severity, code, detail)
         return self._stop.asked
 
     def _disk(self) -> None:

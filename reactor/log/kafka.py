@@ -81,6 +81,11 @@ class TopicIdentity:
     topic_id: str
     partitions: int
 
+    @property
+    def log(self) -> str:
+        """This very topic of this very cluster, as lanes' marks name it."""
+        return f"{self.cluster}/{self.topic}/{self.topic_id}"
+
 
 class KafkaLog:
     """A topic as a log."""
@@ -207,6 +212,11 @@ class KafkaLog:
                 raise Refusal(
                     f"{self.topic!r} did not give offset {at} within {REACH_S:.0f} s; fix: look at the broker"
                 )
+
+    def committed(self, partition: int) -> int:
+        """Where the group of this client's name stands; negative where nowhere."""
+        (found,) = self._consumer.committed([TopicPartition(self.topic, partition)], timeout=REACH_S)
+        return int(found.offset)
 
     def commit(self, positions: dict[int, int]) -> None:
         """Commit group offsets, without waiting and without minding."""
@@ -374,6 +384,13 @@ def create(admin: AdminClient, topic: str, partitions: int) -> None:
     except KafkaException as error:
         if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
             raise Refusal(f"topic {topic!r} cannot be created: {error.args[0].str()}") from None
+
+
+def create_all(bootstrap: str, topics: Iterable[str], partitions: int) -> None:
+    """Create topics where they are missing."""
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    for topic in topics:
+        create(admin, topic, partitions)
 
 
 def reach(admin: AdminClient, bootstrap: str) -> str:

@@ -29,7 +29,7 @@ def soak_until(arguments, seam, at):
             os.kill(os.getpid(), signal.SIGKILL)
 
     with soak.command.make_context("soak", [str(each) for each in arguments]) as context:
-        given = {name: value for name, value in context.params.items() if value not in (None, False)}
+        given = {name: value for name, value in context.params.items() if value is not None and value is not False}
     as_json, config = given.pop("as_json", False), given.pop("config", None)
     return soak.run(load(given, config), as_json, hear)
 

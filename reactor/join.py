@@ -1,0 +1,189 @@
+"""The join: what the five lanes' workers said of each scan, by its partition and offset.
+
+A scan is complete when all five spoke of it; of two readings of one scan the first counts, and a later one of the same
+params and kernel must be equal. Whose readings are missing is told by name, and nothing is made up. Pure: records go
+in, columns come out. Source: SPEC section 2.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from lanes.columns import Heard, Said
+from lanes.lane import LANES
+from lanes.params import LaneParams, Profile
+from reactor import mark as marks
+from reactor.log.port import Chunk
+from reactor.mark import Mark
+from reactor.record import Decoder, Scan
+
+NAMES: Final = tuple(lane.name for lane in LANES)
+KEPT: Final = 8_192  # readings kept behind the last one used, to be compared with repeated ones
+AHEAD: Final = 32_768  # readings held of a lane and partition before the next one used; more wait in the broker
+
+Speaker = tuple[str, str]  # params hash and kernel hash of a lane
+Voices = tuple[Speaker, ...]  # of the lanes, in the order of LANES
+
+
+class Contradiction(Exception):
+    """The lanes' topics contradict themselves or the log."""
+
+
+class Spoken(Struct, gc=False, omit_defaults=True):
+    """What the fan-in needs of a reading."""
+
+    partition: int
+    offset: int
+    value: float | None
+    components: dict[str, float | None]
+    params_hash: str
+    kernel_hash: str
+    fault: str = ""
+
+
+_decode: Final[Callable[[bytes], Spoken]] = msgspec.json.Decoder(Spoken).decode
+_bits: Final[Callable[[Spoken], bytes]] = msgspec.json.Encoder().encode
+
+
+@dataclass(slots=True)
+class _Voice:
+    """One lane in one partition. spoken: by offset. reached: the last scan spoken of. mine: its marks name our log."""
+
+    spoken: dict[int, Spoken] = field(default_factory=dict)
+    reached: int = -1
+    mine: bool = False
+
+
+class Join:
+    """Readings of the five lanes in some partitions.
+
+    profile: the soak's own. log: its cluster and topic id. only: speakers to hear, where nobody else may decide.
+    """
+
+    def __init__(self, profile: Profile, log: str, only: Voices | None) -> None:
+        self._profile, self.log = profile, log
+        self._only = dict(zip(NAMES, only, strict=True)) if only else {}
+        self._voices: dict[int, dict[str, _Voice]] = {}
+        self._tables: dict[tuple[str, str], LaneParams | None] = {}
+        self._used: dict[int, int] = {}
+        self._decode_record = Decoder().decode
+        self._unheard: dict[str, str] = {}  # lanes that speak, but with params that are not theirs to choose
+
+    def begin(self, positions: dict[int, int]) -> None:
+        """From these offsets on."""
+        self._used = dict(positions)
+        self._voices = {partition: {name: _Voice() for name in NAMES} for partition in positions}
+
+    def take(self, lane: str, value: bytes, mark: bytes | None) -> None:
+        """One record of a lane's topic, in its order."""
+        said = _decode(value)
+        voice = self._voices.get(said.partition, {}).get(lane)
+        if voice is None:
+            return
+        if mark is not None:
+            self._learn(lane, said, voice, marks.decode(mark))
+        if not voice.mine:
+            return
+        speaker = (said.params_hash, said.kernel_hash)
+        if self._tables.get((lane, said.params_hash)) is None or self._only.get(lane, speaker) != speaker:
+            self._unheard[lane] = said.params_hash
+            return
+        had = voice.spoken.get(said.offset)
+        if had is None:
+            if said.offset >= self._used[said.partition]:
+                voice.spoken[said.offset] = said
+                voice.reached = max(voice.reached, said.offset)
+                self._unheard.pop(lane, None)
+        elif (had.params_hash, had.kernel_hash) == speaker and _bits(had) != _bits(said):
+            raise Contradiction(
+                f"lane {lane} spoke twice of offset {said.offset} in partition {said.partition}, and not alike, "
+                f"with params {said.params_hash} and kernel {said.kernel_hash} both times"
+            )
+
+    def ready(self, chunk: Chunk, now: Voices | None) -> tuple[int, Voices | None]:
+        """How many of a chunk's first records are complete and decided by one set of voices, and by which.
+
+        now: the voices so far, None where no scan was met yet; where the first scan has others, the answer is 0 and
+        these.
+        """
+        voices = self._voices[chunk.partition]
+        base, dc, acb, ob, esof = (voices[name].spoken for name in NAMES)
+        reached = min(voice.reached for voice in voices.values())
+        for at, offset in enumerate(chunk.offsets):
+            if offset in base and offset in dc and offset in acb and offset in ob and offset in esof:
+                spoke = tuple((s[offset].params_hash, s[offset].kernel_hash) for s in (base, dc, acb, ob, esof))
+                if spoke != now:
+                    if now is not None:
+                        return at, now if at else spoke
+                    now = spoke
+                continue
+            spoke_of = any(offset in spoken for spoken in (base, dc, acb, ob, esof))
+            if spoke_of or (offset >= reached and self._is_scan(chunk, at)):
+                return at, now
+        return len(chunk), now
+
+    def missing(self, chunk: Chunk) -> list[str]:
+        """Lanes whose reading of a chunk's first record is not there, and why where it is known."""
+        voices = self._voices[chunk.partition]
+        silent = [name for name in NAMES if chunk.offsets[0] not in voices[name].spoken]
+        return [f"{n} (speaks with params {self._unheard[n]}, which are not the soak's)" if n in self._unheard else n
+                for n in silent]  # fmt: skip
+
+    def full(self, lane: str) -> set[int]:
+        """Partitions in which enough is held of a lane."""
+        return {p for p, voices in self._voices.items() if len(voices[lane].spoken) > AHEAD + KEPT}
+
+    def hear(self, partition: int, offsets: NDArray[np.int64]) -> Heard:
+        """Columns of the scans at these offsets; what was held of long before is let go."""
+        wanted, faults, columns = offsets.tolist(), {}, {}
+        for lane in reversed(LANES):  # the first lane's fault stays
+            spoken = self._voices[partition][lane.name].spoken
+            try:
+                rows = [spoken[offset] for offset in wanted]
+            except KeyError as offset:
+                raise Contradiction(
+                    f"lane {lane.name} did not speak of the scan at offset {offset} in partition {partition}, "
+                    "but of later ones"
+                ) from None
+            columns[lane.name] = Said(
+                np.array([said.value for said in rows], dtype=np.float64),  # None becomes NaN
+                tuple(np.array([s.components[n] for s in rows], dtype=np.float64) for n in lane.components),
+            )
+            faults.update({at: (lane.name, said.fault) for at, said in enumerate(rows) if said.fault})
+        if wanted:
+            self._forget(partition, wanted[-1] + 1)
+        return Heard(columns, faults)
+
+    def decided(self, voices: Voices) -> Profile:
+        """The soak's profile with the lanes' tables as their workers have them."""
+        tables = {name: self._tables[name, speaker[0]] for name, speaker in zip(NAMES, voices, strict=True)}
+        return self._profile.model_copy(update=tables)
+
+    def _learn(self, lane: str, said: Spoken, voice: _Voice, mark: Mark) -> None:
+        voice.mine = mark.log == self.log
+        self._tables[lane, said.params_hash] = marks.accepted(self._profile, lane, mark.params)
+
+    def _is_scan(self, chunk: Chunk, at: int) -> bool:
+        return chunk.offsets[at] not in chunk.cut and isinstance(self._decode_record(chunk.values[at]), Scan)
+
+    def _forget(self, partition: int, used: int) -> None:
+        self._used[partition] = used
+        for voice in self._voices[partition].values():
+            old = _before(voice.spoken, used - KEPT)
+            for offset in old:
+                del voice.spoken[offset]
+
+
+def _before(offsets: Iterable[int], limit: int) -> list[int]:
+    """The first of some offsets up to the first that is not below a limit: readings come nearly in order."""
+    found = []
+    for offset in offsets:
+        if offset >= limit:
+            break
+        found.append(offset)
+    return found

@@ -1,0 +1,108 @@
+"""A log that gives a record only when all lanes spoke of it: the scans' topic, held back by the five lanes' topics.
+
+What is held is bounded: with so many records waiting the scans' topic is not read on, and a lane that is far ahead is
+not either. Source: SPEC section 2.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from reactor.join import Join, Voices
+from reactor.log.port import Chunk, Log
+from reactor.log.tape import KafkaTape
+from reactor.mark import decode
+
+HELD: Final = 16_384  # records that wait for their lanes
+_TURN: Final = 8_192  # readings taken of a lane at a time
+
+
+class JoinedLog:
+    """Scans and planes in offset order, as far as the lanes have come.
+
+    voices: who decided the records that were given last, by partition; None where no scan was among them yet.
+    missing: lanes that are waited for, and since when (monotonic seconds).
+    """
+
+    def __init__(
+        self, log: Log, tapes: Mapping[str, KafkaTape], join: Join, begin: Callable[[dict[int, int]], None]
+    ) -> None:
+        """begin: told from where on the lanes are wanted."""
+        self._log, self._tapes, self._join, self._begin = log, tapes, join, begin
+        self._held: dict[int, Chunk] = {}
+        self.voices: dict[int, Voices | None] = {}
+        self.missing: dict[str, float] = {}
+
+    def assign(self, positions: dict[int, int]) -> None:
+        self._log.assign(positions)
+        self._join.begin(positions)
+        self._held = {}
+        self.voices = dict.fromkeys(positions)
+        self._begin(positions)
+        for tape in self._tapes.values():
+            tape.assign({p: start(tape, p, offset, self._join.log) for p, offset in positions.items()})
+
+    def poll(self, limit: int, timeout_s: float) -> list[Chunk]:
+        waiting = any(map(len, self._held.values()))
+        if sum(map(len, self._held.values())) < HELD:
+            for chunk in self._log.poll(limit, 0.0 if waiting else timeout_s):
+                self._hold(chunk)
+        for lane in self._tapes:
+            self._hear(lane, 0.0)
+        given = self._give(limit)
+        if not given and self.missing:
+            self._hear(next(iter(self.missing)).partition(" ")[0], timeout_s)
+            given = self._give(limit)
+        return given
+
+    def reached(self) -> dict[int, int]:
+        return {p: offset for p, offset in self._log.reached().items() if not len(self._held.get(p, ()))}
+
+    def commit(self, positions: dict[int, int]) -> None:
+        self._log.commit(positions)
+
+    def close(self) -> None:
+        for tape in self._tapes.values():
+            tape.close()
+        self._log.close()
+
+    def _hold(self, chunk: Chunk) -> None:
+        held = self._held.get(chunk.partition)
+        if held is None or not len(held):
+            self._held[chunk.partition] = chunk
+        else:
+            held.extend(chunk)
+
+    def _hear(self, lane: str, timeout_s: float) -> None:
+        tape = self._tapes[lane]
+        tape.hold(self._join.full(lane))
+        for record in tape.listen(_TURN, timeout_s):
+            self._join.take(lane, record.value, record.mark)
+
+    def _give(self, limit: int) -> list[Chunk]:
+        given, missing = [], []
+        for partition, held in self._held.items():
+            if not len(held):
+                continue
+            count, voices = self._join.ready(held, self.voices[partition])
+            if not count and voices != self.voices[partition]:  # from here on others decide
+                count, voices = self._join.ready(held, voices)
+            if count:
+                self.voices[partition] = voices
+                head, self._held[partition] = held.split(min(count, limit))
+                given.append(head)
+            else:
+                missing += self._join.missing(held)
+        now = time.monotonic()
+        self.missing = {name: self.missing.get(name, now) for name in missing}
+        return given
+
+
+def start(tape: KafkaTape, partition: int, offset: int, log: str) -> int:
+    """Where in a lane's topic to begin, so that no first reading from a source offset on is missed."""
+    for records in tape.back(partition) if offset else ():
+        found = [(mark.next, record.at) for record in records if record.mark and (mark := decode(record.mark)).fresh
+                 and mark.log == log and mark.next <= offset]  # fmt: skip
+        if found:
+            return max(found)[1]
+    return tape.lows([partition])[partition]

@@ -1,0 +1,72 @@
+"""A lane's topic: readings in the order in which its workers wrote them, some of them with a mark.
+
+Source: SPEC section 5.
+"""
+
+import time
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from journal.refusal import Refusal
+from reactor.log.kafka import REACH_S, KafkaLog
+
+BACK: Final = 8_192  # records looked at first, from the end back
+_WIDER: Final = 4
+
+
+class Marked(NamedTuple):
+    """A record of a lane's topic: its own offset there, its bytes, and its mark where it has one."""
+
+    at: int
+    value: bytes
+    mark: bytes | None
+
+
+class KafkaTape(KafkaLog):
+    """A lane's topic on a broker."""
+
+    def __init__(self, bootstrap: str, topic: str, client: str, header: str) -> None:
+        """header: the record header that is the mark."""
+        super().__init__(bootstrap, topic, client)
+        self._header = header
+        self._held: set[int] = set()
+
+    def listen(self, limit: int, timeout_s: float) -> list[Marked]:
+        """Records that have come, at most `limit`."""
+        found = []
+        for message in self._consumer.consume(limit, timeout_s):
+            if message.error() is not None:
+                self._take(message, {})
+                continue
+            at, mark = message.offset() or 0, dict(message.headers() or ()).get(self._header)
+            self._positions[message.partition() or 0] = at + 1
+            found.append(Marked(at, message.value() or b"", None if mark is None else bytes(mark)))  # type: ignore[arg-type]
+        return found
+
+    def hold(self, partitions: set[int]) -> None:
+        """Take no more of these partitions for now, and of the others again."""
+        if partitions != self._held:
+            assigned = self._consumer.assignment()
+            self._consumer.resume([each for each in assigned if each.partition in self._held - partitions])
+            self._consumer.pause([each for each in assigned if each.partition in partitions - self._held])
+            self._held = set(partitions)
+
+    def back(self, partition: int) -> Iterator[list[Marked]]:
+        """A partition's records from its end to its beginning, ever more at a time, each time in their order."""
+        low, high = self.lows([partition])[partition], self.ends([partition])[partition]
+        size = BACK
+        while high > low:
+            first = max(low, high - size)
+            yield list(self._between(partition, first, high))
+            high, size = first, size * _WIDER
+
+    def _between(self, partition: int, first: int, end: int) -> Iterator[Marked]:
+        self.assign({partition: first})
+        deadline = time.monotonic() + REACH_S
+        while self._positions[partition] < end and self._reached.get(partition, -1) < end:
+            for each in self.listen(16_384, 0.2):
+                deadline = time.monotonic() + REACH_S
+                if each.at < end:
+                    yield each
+            if time.monotonic() > deadline:
+                raise Refusal(f"{self.topic!r} gave no record within {REACH_S:.0f} s; fix: look at the broker")

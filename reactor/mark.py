@@ -1,0 +1,90 @@
+"""A mark: what a lane's worker writes beside every so many of its readings, as a header of the record.
+
+It says with which params the lane speaks, of which log, and the state as of that scan, so that a worker that starts
+again has exactly the state it would have had, and the journal's process learns what decided. Pure.
+
+A lane may be hot-swapped in what it alone reads. What others read too (the signal's threshold and the fan-in's bounds
+are the base lane's; where the haircut applies is the fan-in's) is the soak's: a worker that differs there is not heard.
+Source: SPEC sections 2 and 5.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+import msgspec
+from msgspec import Raw, Struct
+
+from lanes.params import LaneParams, Profile
+
+HEADER: Final = "violet-mark"
+# What a lane reads of another lane's table.
+_BORROWED: Final[Mapping[str, tuple[str, ...]]] = {"acb": ("thr", "extreme", "convexity")}
+# What of a lane's own table others read too.
+_SHARED: Final[Mapping[str, tuple[str, ...]]] = {
+    "base": ("thr", "extreme", "min_lev", "base_max", "convexity"),
+    "esof": ("application", "near_one"),
+}
+
+
+class Mark(Struct):
+    """One lane at one scan of one log.
+
+    log: cluster and topic id. params: all that the lane reads. state: of all streams of the partition, before offset
+    `next`, from where a worker goes on. fresh: no reading of a scan from `next` on was written before this one, so
+    whoever reads the lane's topic on from here misses none.
+    """
+
+    v: Literal[1]
+    log: str
+    params: dict[str, Any]
+    state: Raw
+    next: int
+    fresh: bool
+
+
+encode = msgspec.json.Encoder().encode
+decode = msgspec.json.Decoder(Mark).decode
+
+
+def params_of(profile: Profile, lane: str) -> dict[str, Any]:
+    """Everything of a profile that a lane reads."""
+    own = getattr(profile, lane).model_dump(mode="json")
+    base = profile.base.model_dump(mode="json")
+    return {"own": own, "base": {name: base[name] for name in _BORROWED.get(lane, ())}}
+
+
+def hash_of(params: Mapping[str, Any]) -> str:
+    """First 16 hex digits of the SHA-256 over what a lane reads."""
+    return hashlib.sha256(msgspec.json.encode(params, order="sorted")).hexdigest()[:16]
+
+
+def accepted(profile: Profile, lane: str, params: Mapping[str, Any]) -> LaneParams | None:
+    """A lane's table as its worker has it; None where it differs in what is the soak's to say."""
+    mine = params_of(profile, lane)
+    own, was = params["own"], mine["own"]
+    if params["base"] != mine["base"] or any(own[name] != was[name] for name in _SHARED.get(lane, ())):
+        return None
+    table: LaneParams = type(getattr(profile, lane)).model_validate_json(msgspec.json.encode(own))
+    return table
+
+
+def overlaid(profile: Profile, other: Profile) -> Profile:
+    """A profile with all that workers may choose taken from another."""
+    tables = {}
+    for lane in ("base", "dc", "acb", "ob", "esof"):
+        mine, theirs = getattr(profile, lane), getattr(other, lane)
+        tables[lane] = theirs.model_copy(update={name: getattr(mine, name) for name in _SHARED.get(lane, ())})
+    return profile.model_copy(update=tables)
+
+
+class _At(Struct):
+    offset: int
+
+
+_decode_at = msgspec.json.Decoder(_At).decode
+
+
+def offset_of(reading: bytes) -> int:
+    """The source offset of a reading."""
+    return _decode_at(reading).offset

@@ -1,0 +1,199 @@
+"""The modular source: a source whose records come only when the five lanes' workers spoke of them.
+
+It starts the workers where the soak is told to, ends them with the soak, starts a dead one again, and knows which lane
+is waited for. Source: SPEC sections 2, 5 and 11.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from journal.engine.owner import environment
+from journal.refusal import Refusal
+from journal.run import Segment
+from lanes.code import Incident, Severity
+from lanes.columns import Heard
+from lanes.params import Profile
+from reactor.join import NAMES, Join, Voices
+from reactor.kernel import Kernels, load
+from reactor.log.joined import JoinedLog, start
+from reactor.log.kafka import REACH_S, KafkaLog, create_all
+from reactor.log.port import Chunk, Log
+from reactor.log.tansu import die_with_parent
+from reactor.log.tape import KafkaTape
+from reactor.mark import HEADER
+from reactor.provenance import code_hash
+from reactor.reading import tap_topic
+from reactor.settings import Settings
+from reactor.source import ArchiveSource, BrokerSource
+from reactor.voice import speaker
+
+MISSING_S: Final = 10.0  # a lane that is waited for as long is told of
+AGAIN_S: Final = 1.0  # from a worker's death to its next start
+
+
+@dataclass(slots=True)
+class _Worker:
+    lanes: tuple[str, ...]
+    process: subprocess.Popen[bytes] | None = None
+    died: float = 0.0
+
+
+class LaneSource:
+    """A source with its lanes' workers. Its log's identity is the source's: the topology is no part of a run."""
+
+    def __init__(self, source: ArchiveSource | BrokerSource, settings: Settings) -> None:
+        self._source, self._settings = source, settings
+        soak = settings.soak
+        self.topic, self.partitions, self.finite, self.identity = (
+            source.topic, source.partitions, source.finite, source.identity,
+        )  # fmt: skip
+        self.bootstrap = source.bootstrap
+        self.managed = soak.lane_workers > 0
+        self._workers = [_Worker(NAMES[at :: soak.lane_workers]) for at in range(soak.lane_workers)]
+        self._log: JoinedLog | None = None
+        self._join: Join | None = None
+        self._told: set[str] = set()
+        self._positions: dict[int, int] = {}
+
+    def lows(self) -> dict[int, int]:
+        return self._source.lows()
+
+    def ends(self) -> dict[int, int]:
+        return self._source.ends()
+
+    def range(self, partition: int, first: int, end: int) -> Iterator[Chunk]:
+        return self._source.range(partition, first, end)
+
+    def open(self, paced_from: int) -> Log:
+        log = self._source.open(paced_from)
+        self.bootstrap = self._source.bootstrap
+        topics = {lane: tap_topic(self._settings.soak.name, lane) for lane in NAMES}
+        create_all(self.bootstrap, topics.values(), self.partitions)
+        self._join = self._joining(self._settings.profile, only=self.managed)
+        self._log = JoinedLog(log, self._tapes(), self._join, self._begin)
+        return self._log
+
+    def check(self) -> None:
+        self._source.check()
+        for worker in self._workers:
+            if worker.process is not None and worker.process.poll() is not None:
+                worker.died = worker.died or time.monotonic()
+                if time.monotonic() - worker.died >= AGAIN_S:
+                    self._start(worker)
+
+    def take_outage(self) -> float | None:
+        return self._source.take_outage()
+
+    def take_notes(self) -> list[tuple[Severity, Incident, str]]:
+        """Incidents of the lanes since the last call: who is missing, who is back."""
+        missing = {} if self._log is None else self._log.missing
+        since = {lane: time.monotonic() - at for lane, at in missing.items()}
+        told = {lane for lane, waited_s in since.items() if waited_s >= MISSING_S}
+        if told == self._told:
+            return []
+        self._told = told
+        if not told:
+            return [(Severity.INFO, Incident.LANE_BACK, "every lane speaks")]
+        words = f"{', '.join(sorted(told))}: no reading for {max(since[lane] for lane in told):.0f} s"
+        return [(Severity.WARN, Incident.LANE_MISSING, words)]
+
+    def close(self) -> None:
+        for worker in self._workers:
+            if worker.process is not None:
+                worker.process.kill()
+                worker.process.wait()
+        if self._log is not None:
+            self._log.close()
+        self._source.close()
+
+    def voices(self, partition: int) -> Voices | None:
+        """Who decided the records of a partition that were given last."""
+        return None if self._log is None else self._log.voices[partition]
+
+    def hear(self, partition: int, offsets: Any) -> Heard:
+        """What the lanes said of the scans at these offsets."""
+        if self._join is None:
+            raise AssertionError("must be open")
+        return self._join.hear(partition, offsets)
+
+    def decided(self, voices: Voices) -> tuple[Profile, dict[str, str]]:
+        """The profile that some voices decide by, and the kernels that are not this process's own code."""
+        if self._join is None:
+            raise AssertionError("must be open")
+        profile = self._join.decided(voices)
+        foreign = {n: kernel for n, (_, kernel) in zip(NAMES, voices, strict=True) if _foreign(profile, n, kernel)}
+        return profile, foreign
+
+    def reheard(self, segment: Segment, chunk: Chunk) -> Join | None:
+        """What the lanes said of a batch in doubt; None where this process's own lanes say the same."""
+        profile = Profile.model_validate_json(segment.params)
+        if isinstance(self._source, ArchiveSource) or _same(segment, profile):
+            return None
+        join = self._joining(profile, only=False)
+        join.begin({chunk.partition: chunk.offsets[0]})
+        tapes = self._tapes()
+        try:
+            for tape in tapes.values():
+                tape.assign({chunk.partition: start(tape, chunk.partition, chunk.offsets[0], join.log)})
+            deadline = time.monotonic() + REACH_S
+            while (count := join.ready(chunk, None)[0]) < len(chunk):
+                for lane, tape in tapes.items():
+                    for record in tape.listen(8_192, 0.02):
+                        join.take(lane, record.value, record.mark)
+                if time.monotonic() > deadline:
+                    silent = ", ".join(join.missing(chunk.split(count)[1]))
+                    raise Refusal(f"lanes {silent} did not say again what they said of the batch in doubt within "
+                                  f"{REACH_S:.0f} s; fix: start their workers, then resume")  # fmt: skip
+        finally:
+            for tape in tapes.values():
+                tape.close()
+        return join
+
+    def _joining(self, profile: Profile, *, only: bool) -> Join:
+        log = KafkaLog(self._source.bootstrap, self.topic, f"{self._settings.soak.name}-join")
+        try:
+            identity = log.describe().log
+        finally:
+            log.close()
+        kernels = load(profile) if only else Kernels()
+        return Join(profile, identity, tuple(speaker(n, profile, kernels) for n in NAMES) if only else None)
+
+    def _tapes(self) -> dict[str, KafkaTape]:
+        name, bootstrap = self._settings.soak.name, self._source.bootstrap
+        return {n: KafkaTape(bootstrap, tap_topic(name, n), f"{name}-shadow", HEADER) for n in NAMES}
+
+    def _begin(self, positions: dict[int, int]) -> None:
+        self._positions = dict(positions)
+        for worker in self._workers:
+            self._start(worker)
+
+    def _start(self, worker: _Worker) -> None:
+        soak, at = self._settings.soak, self._workers.index(worker)
+        params = soak.data / f"lanes-{soak.name}.json"
+        params.write_text(self._settings.profile.model_dump_json(), "utf-8")
+        command = [sys.executable, "-P", "-m", "reactor.topology", self._source.bootstrap, self.topic, soak.name]
+        with (soak.data / f"lanes-{soak.name}-{at}.log").open("ab") as words:
+            worker.process = subprocess.Popen(
+                [*command, ",".join(worker.lanes), str(params), json.dumps(self._positions)],
+                stdin=subprocess.DEVNULL, stdout=words, stderr=words, env=environment(),
+                start_new_session=True, preexec_fn=die_with_parent,
+            )  # fmt: skip
+        worker.died = 0.0
+
+
+def _foreign(profile: Profile, lane: str, kernel: str) -> bool:
+    params = getattr(profile, lane)
+    return kernel != code_hash() or (params.kernel is not None and params.enabled)
+
+
+def _same(segment: Segment, profile: Profile) -> bool:
+    """Whether this process has the very lanes that a segment was decided by."""
+    try:
+        return segment.code_hash == code_hash() and dict(load(profile).hashes) == dict(segment.kernels)
+    except Refusal:
+        return False

@@ -1,0 +1,272 @@
+"""The modular topology: one Faust agent a lane, from the scans' topic to the lane's own. Faust is imported here alone.
+
+A worker is a process with one lane or several; each lane has a consumer group of its own wherever it runs alone. What
+Faust delivers is a hint of what to say next, never the truth about it: the state and the next offset come from the
+lane's own topic, an offset that comes twice is passed over, and one that did not come is read from the log itself. A
+record is acknowledged once its readings are stored. A worker in doubt ends, and whoever starts it again has its exact
+state. Source: SPEC sections 2 and 5; reliability section 5.
+
+python -m reactor.topology BOOTSTRAP TOPIC NAME LANES PROFILE.json [AT_MOST.json]
+"""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, cast
+
+import faust
+from faust.events import Event
+from faust.streams import Stream
+from faust.transport.drivers import aiokafka
+from faust.types import TP, ChannelT
+
+from journal.refusal import Refusal
+from lanes.params import Profile
+from reactor.kernel import load
+from reactor.log.kafka import KafkaLog, create_all
+from reactor.log.port import Chunk
+from reactor.log.tape import KafkaTape
+from reactor.mark import HEADER
+from reactor.reading import tap_topic
+from reactor.record import CUT_BYTES, DIGEST_HEADER, LENGTH_HEADER
+from reactor.voice import Lane, Voice
+
+TAKE: Final = 1_024  # records said together at most
+STOP_S: Final = 5.0  # nothing is lost with what a worker leaves undone
+FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+class _Thread(aiokafka.AIOKafkaConsumerThread):
+    """Faust reads what is not committed, unless it writes transactions; the journal does not, and nor may we."""
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        self.consumer.in_transaction = True  # which is all that is asked of it here
+        try:
+            return super()._create_worker_consumer(transport)
+        finally:
+            self.consumer.in_transaction = False
+
+
+class _Consumer(aiokafka.Consumer):
+    def _new_consumer_thread(self) -> _Thread:
+        return _Thread(self, loop=self.loop, beacon=self.beacon)
+
+
+class _Transport(aiokafka.Transport):
+    Consumer = _Consumer
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a worker reads and for which soak it speaks. at_most: where by partition it must not begin later."""
+
+    bootstrap: str
+    topic: str
+    name: str
+    at_most: Mapping[int, int]
+
+
+class Stage:
+    """One lane in a worker: its voices by partition, and what Faust brings them."""
+
+    def __init__(self, app: faust.App, lane: Lane, place: Place) -> None:
+        self._app, self._lane, self._place = app, lane, place
+        self._out = tap_topic(place.name, lane.name)
+        self._client = f"{place.name}-lane-{lane.name}"
+        self._voices: dict[int, Voice] = {}
+        self._generation = -1
+        self._lock = asyncio.Lock()
+
+    async def run(self, stream: Stream[bytes]) -> None:
+        """Say what comes, for ever."""
+        # The channel's queue, many at a time: the stream's own turn for each record costs more than all the rest.
+        came = cast(asyncio.Queue[Event], cast(ChannelT[bytes], stream.channel).queue)
+        while True:
+            events = [await came.get()]
+            while len(events) < TAKE and not came.empty():
+                events.append(came.get_nowait())
+            generation = self._app.consumer_generation_id
+            mine = [event for event in events if event.message.generation_id == generation]
+            for partition in {event.message.partition for event in mine}:
+                some = [event for event in mine if event.message.partition == partition]
+                await self._say(partition, generation, _chunk(partition, some))
+            for event in mine:
+                event.ack()
+
+    async def begin(self, partitions: set[int]) -> None:
+        """Take up partitions, at once and not with their first record: what is acknowledged may still want saying."""
+        for partition in sorted(partitions):
+            await self._say(partition, self._app.consumer_generation_id, None)
+
+    async def _say(self, partition: int, generation: int, chunk: Chunk | None) -> None:
+        async with self._lock:
+            if generation != self._generation:  # whoever had the partitions meanwhile went on without us
+                self._voices, self._generation = {}, generation
+            if partition not in self._voices:
+                self._voices[partition], group = await asyncio.to_thread(self._resume, partition)
+                await self._catch_up(partition, self._voices[partition], group)
+            voice = self._voices[partition]
+            if chunk is not None:
+                await self._catch_up(partition, voice, chunk.offsets[0])
+                await self._send(partition, voice, chunk)
+
+    def _resume(self, partition: int) -> tuple[Voice, int]:
+        """The voice as the lane's topic has it, and where the group stands."""
+        tape = KafkaTape(self._place.bootstrap, self._out, f"{self._client}-tail", HEADER)
+        log = KafkaLog(self._place.bootstrap, self._lane.topic, self._app.conf.id)
+        try:
+            low = log.lows([partition])[partition]
+            voice = Voice.resumed(self._lane, partition, tape.back(partition), low, self._place.at_most.get(partition))
+            return voice, log.committed(partition)
+        finally:
+            tape.close()
+            log.close()
+
+    async def _catch_up(self, partition: int, voice: Voice, end: int) -> None:
+        """Say what lies between the voice and an offset, read from the log itself; mostly nothing."""
+        if voice.next >= end:
+            return
+        log = KafkaLog(self._place.bootstrap, self._lane.topic, f"{self._client}-gap")
+        try:
+            chunks = log.range(partition, voice.next, end)
+            while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
+                await self._send(partition, voice, chunk)
+        finally:
+            log.close()
+        voice.next = max(voice.next, end)
+
+    async def _send(self, partition: int, voice: Voice, chunk: Chunk) -> None:
+        """Write the readings of a chunk; returns when they are stored."""
+        producer = self._app.producer
+        sent = [
+            await producer.send(self._out, key, value, partition, None, {HEADER: mark} if mark else None)
+            for key, value, mark in voice.say(chunk)
+        ]
+        for stored in sent:
+            await stored
+
+
+def _chunk(partition: int, events: Sequence[Event]) -> Chunk:
+    chunk = Chunk(partition, [], [])
+    for message in (event.message for event in events):
+        chunk.offsets.append(message.offset)
+        chunk.values.append(message.value)
+        if message.value is not None and len(message.value) == CUT_BYTES:
+            headers = dict(message.headers or ())
+            if LENGTH_HEADER in headers and DIGEST_HEADER in headers:
+                chunk.cut[message.offset] = (int(headers[LENGTH_HEADER]), headers[DIGEST_HEADER].decode())
+    return chunk
+
+
+async def work(place: Place, lanes: Sequence[str], profile: Profile) -> None:
+    """Speak for some lanes until a signal comes. Raises what made a lane end."""
+    kernels = load(profile)
+    log = KafkaLog(place.bootstrap, place.topic, f"{place.name}-lanes")
+    try:
+        found = log.describe()
+    finally:
+        log.close()
+    create_all(place.bootstrap, [tap_topic(place.name, lane) for lane in lanes], found.partitions)
+    with tempfile.TemporaryDirectory(prefix="violet-lanes-") as folder:
+        app = faust.App(
+            f"{place.name}-lane-{'-'.join(lanes)}",
+            broker=f"kafka://{place.bootstrap}",
+            datadir=folder,
+            store="memory://",
+            web_enabled=False,
+            topic_disable_leader=True,
+            topic_allow_declare=False,
+            topic_partitions=found.partitions,
+            value_serializer="raw",
+            key_serializer="raw",
+            broker_commit_interval=1.0,
+            consumer_auto_offset_reset="earliest",
+            producer_acks=-1,
+            broker_heartbeat_interval=1.0,
+            broker_session_timeout=6.0,
+            broker_request_timeout=20.0,
+            stream_wait_empty=False,
+        )
+        app.transport = _Transport(app.conf.broker_consumer, app, loop=app.loop)
+        scans = app.topic(place.topic, value_serializer="raw", key_serializer="raw", value_type=bytes, key_type=bytes)
+        over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        stages = [Stage(app, Lane.of(lane, place.topic, found.log, profile, kernels), place) for lane in lanes]
+        for stage, lane in zip(stages, lanes, strict=True):
+            app.agent(scans, name=f"lane-{lane}")(_agent(stage, over))
+        tasks: set[asyncio.Task[None]] = set()
+
+        async def assigned(_: Any, assigned: set[TP], **told: Any) -> None:  # noqa: ARG001 - how a signal calls
+            for stage in stages:
+                task = asyncio.create_task(_guarded(stage.begin({tp.partition for tp in assigned}), over))
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+
+        app.on_partitions_assigned.connect(assigned)  # type: ignore[arg-type]  # its types want no named argument
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, _end, over)
+        await app.start()
+        try:
+            await over
+        finally:
+            stopping = asyncio.create_task(app.stop())  # leaves the group, so that another may take over at once
+            await asyncio.wait({stopping}, timeout=STOP_S)
+
+
+def _end(over: "asyncio.Future[None]") -> None:
+    if not over.done():
+        over.set_result(None)
+
+
+def _agent(stage: Stage, over: "asyncio.Future[None]") -> Any:
+    async def lane(stream: Stream[bytes]) -> AsyncIterator[None]:
+        await _guarded(stage.run(stream), over)
+        yield
+
+    return lane
+
+
+async def _guarded(work: Any, over: "asyncio.Future[None]") -> None:
+    """A lane that fails ends the worker: Faust would go on behind the record, which then nobody spoke of."""
+    try:
+        await work
+    except (asyncio.CancelledError, StopAsyncIteration):
+        if not over.done():
+            raise
+    except Exception as error:
+        if not over.done():
+            over.set_exception(error)
+        raise
+
+
+def run(place: Place, lanes: Sequence[str], profile: Profile) -> None:
+    """A worker until a signal or a fault ends it, and with it the process: Faust's threads may outlive its stop."""
+    code = 0
+    try:
+        asyncio.run(work(place, lanes, profile))
+    except Refusal:
+        raise
+    except Exception:
+        logging.getLogger(__name__).exception("lanes %s end", ", ".join(lanes))
+        code = 3
+    logging.shutdown()
+    os._exit(code)
+
+
+def main(bootstrap: str, topic: str, name: str, lanes: str, profile: str, at_most: str = "") -> None:
+    """A worker of its own process."""
+    logging.basicConfig(level=logging.WARNING, format=FORMAT)
+    begin = {int(p): at for p, at in json.loads(at_most or "{}").items()}
+    params = Profile.model_validate_json(Path(profile).read_bytes())
+    run(Place(bootstrap, topic, name, begin), lanes.split(","), params)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

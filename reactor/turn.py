@@ -1,0 +1,99 @@
+"""Turns: where a lane's worker is replaced by another version, a segment begins, at the first offset it decides.
+
+Each partition turns at an offset of its own; partitions that come to be decided alike share a segment's number.
+Source: SPEC section 5 (segments).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from journal import run as runs
+from journal.ledger import Ledger
+from journal.run import Segment
+from lanes.code import Incident, Severity
+from lanes.columns import Heard
+from lanes.params import Profile
+from reactor.join import Join, Voices
+from reactor.log.port import Chunk
+from reactor.loop import Deciding
+from reactor.mark import overlaid
+from reactor.modular import LaneSource
+from reactor.state import State
+from reactor.walk import Rules
+
+
+class Turns:
+    """Which segment each partition is in, and the lanes that say so. `ledger` is told of every segment opened."""
+
+    ledger: Ledger
+
+    def __init__(self, source: LaneSource) -> None:
+        self._source = source
+        self._segments: list[Segment] = []
+        self._fresh: list[Segment] = []
+        self._voices: dict[int, Voices] = {}
+        self.decides: dict[int, Deciding] = {}
+        self.managed = source.managed
+
+    def resume(self, opened: Sequence[Segment], *, fresh: bool = False) -> None:
+        """These segments are open, in their order. fresh: just now, so that nothing was decided by them yet."""
+        self._segments += opened
+        self._fresh = list(opened) if fresh else []
+        for segment in self._segments:
+            rules = Rules(Profile.model_validate_json(segment.params))
+            self.decides[segment.partition] = rules, segment.segment
+
+    def hear(self, partition: int, offsets: NDArray[np.int64]) -> Heard:
+        self._fresh = []
+        return self._source.hear(partition, offsets)
+
+    def reheard(self, segment: Segment, chunk: Chunk) -> Join | None:
+        """What the lanes said of a batch in doubt; None where this process's own lanes say the same."""
+        return self._source.reheard(segment, chunk)
+
+    def turn(self, partition: int) -> Callable[[int, State], Deciding] | None:
+        voices = self._source.voices(partition)
+        if voices is None or voices == self._voices.get(partition):
+            return None
+        self._voices[partition] = voices
+        now = [s for s in self._segments if s.partition == partition][-1]
+        profile, kernels = self._source.decided(voices)
+        then = replace(now, params=profile.model_dump_json(), params_hash=profile.hash, kernels=kernels)
+        differs = then.differs(now)
+        return partial(self._opened, then, differs) if differs else None
+
+    def _opened(self, then: Segment, differs: Sequence[str], offset: int, state: State) -> Deciding:
+        """Open a segment that is decided so from an offset on; one that decided nothing yet becomes it."""
+        if self._fresh and offset == then.first_offset:
+            opened = [
+                replace(s, params=then.params, params_hash=then.params_hash, kernels=then.kernels) for s in self._fresh
+            ]
+            self._segments = [s for s in self._segments if s.segment != then.segment]
+            self._add(opened)
+            return self.decides[then.partition]
+        cause = "lanes went on with another " + "; another ".join(differs)
+        number = self._number(then)
+        self._add([replace(then, segment=number, first_offset=offset, cause=cause, state=state.dump().decode())])
+        words = f"{number} at offset {offset} of partition {then.partition}: {cause}"
+        self.ledger.note(Severity.INFO, Incident.SEGMENT_OPENED, words)
+        return self.decides[then.partition]
+
+    def _add(self, opened: Sequence[Segment]) -> None:
+        self.ledger.insist(lambda store: runs.open_segments(store, opened))
+        self.resume(opened)
+
+    def _number(self, then: Segment) -> int:
+        """A later segment's that is decided alike and has not come to this partition; else the next."""
+        mine = {s.segment for s in self._segments if s.partition == then.partition}
+        alike = [s.segment for s in self._segments if s.segment > max(mine) and not then.differs(s)]
+        return min(alike, default=max(s.segment for s in self._segments) + 1)
+
+
+def as_said(mine: Segment, newest: Segment) -> Segment:
+    """What a soak decides of a segment whose lanes speak for themselves: all but what is theirs to choose."""
+    profile = overlaid(Profile.model_validate_json(mine.params), Profile.model_validate_json(newest.params))
+    return replace(mine, params=profile.model_dump_json(), params_hash=profile.hash, kernels=newest.kernels)

@@ -1,0 +1,105 @@
+"""A voice: one lane in one partition, from the scans' records to its readings. Pure but for the state that it advances.
+
+It is what a lane's worker runs: the reactor's own walk and state, its lane's own column function, and nothing of the
+others. Source: SPEC section 2.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Self
+
+from msgspec import Raw
+
+from lanes.code import Reject
+from lanes.params import Profile
+from reactor import mark as marks
+from reactor.kernel import Kernels
+from reactor.log.port import Chunk
+from reactor.log.tape import Marked
+from reactor.mark import Mark
+from reactor.provenance import code_hash
+from reactor.reading import encode, of_rows
+from reactor.record import Decoder
+from reactor.state import State
+from reactor.step import said
+from reactor.walk import Rules, Walk
+
+EVERY: Final = 2_048  # source offsets from one mark to the next: what a worker that starts again walks at most
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """What speaks: a lane with its params and kernel, on one log. log: its cluster and topic id."""
+
+    name: str
+    topic: str
+    log: str
+    rules: Rules
+    params_hash: str
+    kernel_hash: str
+
+    @classmethod
+    def of(cls, name: str, topic: str, log: str, profile: Profile, kernels: Kernels) -> Self:
+        """The lane of a profile; of foreign kernels its own alone."""
+        own = {lane: kernel for lane, kernel in kernels.kernels.items() if lane == name}
+        return cls(name, topic, log, Rules(profile, own), *speaker(name, profile, kernels))
+
+
+def speaker(lane: str, profile: Profile, kernels: Kernels) -> tuple[str, str]:
+    """Under which params hash and kernel hash a lane speaks."""
+    return marks.hash_of(marks.params_of(profile, lane)), kernels.hashes.get(lane, code_hash())
+
+
+class Voice:
+    """One lane in one partition, as of an offset. `next`: the source offset that it wants."""
+
+    def __init__(self, lane: Lane, partition: int, state: State, next_: int, spoken: int) -> None:
+        """spoken: the last source offset that the lane's topic has a reading of, by whomever."""
+        self._lane, self._partition, self._state, self.next, self._spoken = lane, partition, state, next_, spoken
+        self._decoder = Decoder()
+        self._marked: int | None = None
+
+    @classmethod
+    def resumed(
+        cls, lane: Lane, partition: int, windows: Iterable[list[Marked]], low: int, at_most: int | None
+    ) -> Self:
+        """As the lane's topic has it, read backwards: at its last mark, or at the last that begins by `at_most`.
+
+        low: the first source offset there is, where no mark says more.
+        """
+        spoken = -1
+        for records in windows:
+            found = [marks.decode(record.mark) for record in records if record.mark]
+            mine = [mark for mark in found if mark.log == lane.log]
+            if spoken < 0 and (mine or not found):
+                spoken = max((marks.offset_of(record.value) for record in records), default=-1)
+            fitting = [mark for mark in mine if at_most is None or mark.next <= at_most]
+            if fitting:
+                mark = max(fitting, key=lambda each: each.next)
+                return cls(lane, partition, State.load(bytes(mark.state), ()), max(mark.next, low), spoken)
+            if found and not mine:
+                break  # of another log: what lies before is too
+        return cls(lane, partition, State(), low, spoken)
+
+    def say(self, chunk: Chunk) -> list[tuple[bytes, bytes, bytes | None]]:
+        """Key, value and mark of the readings of a chunk's scans. The chunk must not leave out what is wanted next."""
+        if chunk.offsets[-1] < self.next:
+            return []
+        _, chunk = chunk.split(sum(offset < self.next for offset in chunk.offsets))
+        first = chunk.offsets[0]
+        mark = None
+        if self._marked is None or first >= self._marked + EVERY:
+            state = Raw(self._state.dump())
+            params = marks.params_of(self._lane.rules.profile, self._lane.name)
+            mark = marks.encode(Mark(1, self._lane.log, params, state, first, first > self._spoken))
+        walk = Walk(self._state, self._lane.rules, self._decoder)
+        walk.take(chunk)
+        self.next = chunk.offsets[-1] + 1
+        rows = said(walk, self._lane.name, self._lane.params_hash)
+        readings = of_rows(rows, self._lane.name, self._lane.topic, self._partition, self._lane.kernel_hash)
+        faults = {walk.offsets[at]: f.detail for at, f in walk.faults.items() if f.code is Reject.LANE_ERROR}
+        for reading in readings if faults else ():
+            reading.fault = faults.get(reading.offset, "")
+        if readings and mark is not None:
+            self._marked = first
+        return [(r.stream.encode(), encode(r), None if at else mark) for at, r in enumerate(readings)]

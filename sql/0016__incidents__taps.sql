@@ -1,3 +1,0 @@
--- 0016 incidents: readings that a tap dropped, and writes that the reactor's producer refused.
--- Why: a tap loses readings in numbers, and `orders` is counted and not assumed.  Pairs: reactor/tap.py, journal/gate.py  Rollback: none needed; an older version writes neither.
-ALTER TABLE violet_incidents MODIFY COLUMN code Enum16('STARTED' = 1, 'RESUMED' = 2, 'STOPPED' = 3, 'ENDED' = 4, 'SEGMENT_OPENED' = 5, 'COLD_START' = 6, 'ENGINE_RESTARTED' = 101, 'JOURNAL_AWAY' = 102, 'BROKER_AWAY' = 103, 'DISK_SHORT' = 104, 'GAP_ACCEPTED' = 105, 'TAPS_DROPPED' = 106, 'INTEGRITY' = 201, 'HALTED' = 202, 'HALT_RESUMED' = 203, 'WRITE_REFUSED' = 204);

@@ -1,0 +1,183 @@
+"""The lanes as workers of their own on real brokers: the fused path's hash, whoever dies and whoever takes over."""
+
+import json
+import os
+import random
+import signal
+import time
+
+import pytest
+
+from lanes.lane import LANES
+from reactor.log.tape import KafkaTape
+from reactor.mark import HEADER
+from reactor.reading import decode, tap_topic
+from tests.fault.crash import whole
+from tests.integration import records
+from tests.integration.soaking import Topic, another_version, ended, fresh, processes, produce, until, violet
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+WAIT_S = 150  # workers start in seconds where nothing else runs
+COUNT = 1_500
+NAMES = [lane.name for lane in LANES]
+KILLS = [2, pytest.param(20, marks=[pytest.mark.storm, pytest.mark.timeout(900)])]
+
+
+@pytest.fixture(scope="module")
+def lines():
+    return records.mixed(COUNT, records.STREAMS, long=False)
+
+
+@pytest.fixture
+def scans(broker, lines):
+    """The records as a topic of each broker in turn."""
+    made = Topic(broker, broker.create_topic(), COUNT)
+    produce(broker.bootstrap, made.name, lines)
+    return made
+
+
+@pytest.fixture
+def lane(scans):
+    """lane(NAME, "acb", "dc", ...) starts a worker; those that are left are killed."""
+    started = []
+
+    def start(name, *lanes, env=None):
+        where = ["--bootstrap-servers", scans.broker.bootstrap, "--topic", scans.name, "--name", name]
+        started.append(fresh("lane", "run", *lanes, *where, env=env))
+        return started[-1]
+
+    yield start
+    for worker in started:
+        worker.kill()
+        worker.communicate()
+
+
+def modular(scans, name, workers, data):
+    flags = ["--topology", "faust", "--lane-workers", workers, "--flush-ms", 50, "--batch-size", 200]
+    return fresh("soak", *scans.flags, *flags, "--name", name, "--data", data, "--json")
+
+
+def journaled(journal, name):
+    """Records that a soak has journaled so far."""
+    run = journal.run(name)
+    sql = "SELECT max(last_offset) + 1 FROM violet_batches WHERE run_id = {run:String} AND phase = 'COMPLETE'"
+    return journal.value(sql, run=run.run_id) if run else 0
+
+
+def same(journal, said, calm):
+    """It came out as the fused soak did, each offset once."""
+    assert said.code == calm.code, said.err
+    assert said.json["content_hash"] == calm.hash
+    assert {name: said.json[name] for name in calm.counts} == calm.counts
+    whole(journal.rows, said.json["run_id"], COUNT)
+
+
+@pytest.mark.parametrize("workers", [1, 5])
+def test_one_worker_and_five_give_the_fused_hash(journal, scans, workers):
+    calm = journal.soak(**scans.source)
+    name = f"faust-{workers}-{time.monotonic_ns()}"
+    said = ended(modular(scans, name, workers, journal.data), WAIT_S)
+    same(journal, said, calm)
+    until(lambda: not processes(f"lanes-{name}.json"))
+    verified = violet("verify", said.json["run_id"], "--bootstrap-servers", scans.broker.bootstrap, "--data", journal.data, "--json")  # fmt: skip
+    assert (verified.code, verified.json["recomputed_hash"]) == (0, calm.hash)
+
+
+def test_a_lane_that_dies_is_named_and_its_other_version_opens_a_segment_at_the_offset_it_speaks_from(
+    journal, scans, lane
+):
+    name = f"swap-{time.monotonic_ns()}"
+    others = lane(name, *(n for n in NAMES if n != "acb"))
+    first = lane(name, "acb")
+    soak = modular(Topic(scans.broker, scans.name, 2 * COUNT), name, 0, journal.data)
+    try:
+        until(lambda: journaled(journal, name) == COUNT, WAIT_S)
+        first.kill()  # SIGKILL, and the scans go on
+        later = records.mixed(2 * COUNT, records.STREAMS, long=False)[COUNT:]
+        produce(scans.broker.bootstrap, scans.name, later)
+
+        def named():
+            row = next(r for r in violet("status", "--name", name, "--data", journal.data, "--json").json)
+            return "waits for the worker of lane acb" in row["why"]
+
+        until(named, WAIT_S, 0.5)
+        lane(name, "acb", "--set", "acb.signals_gain=0.75")
+        said = ended(soak, WAIT_S)
+    finally:
+        soak.kill()
+        others.kill()
+    whole(journal.rows, said.json["run_id"], 2 * COUNT)
+    assert (said.json["lost"], said.json["doubled"], said.json["corrupt"]) == (0, 0, 0)
+    tape = KafkaTape(scans.broker.bootstrap, tap_topic(name, "acb"), "test", HEADER)
+    spoken = {}
+    for record in (each for window in list(tape.back(0))[::-1] for each in window):
+        reading = decode(record.value)
+        spoken.setdefault(reading.offset, reading.params_hash)
+    tape.close()
+    bears = min(o for o in spoken if spoken[o] != spoken[min(spoken)])
+    run = {"run": said.json["run_id"]}
+    opened = journal.rows("SELECT segment, first_offset, JSONExtractFloat(params, 'acb', 'signals_gain') AS gain FROM segments WHERE run_id = {run:String} ORDER BY segment", **run)  # fmt: skip
+    assert opened == [
+        {"segment": 1, "first_offset": 0, "gain": 0.5},
+        {"segment": 2, "first_offset": bears, "gain": 0.75},
+    ]
+    for table in ("decisions", "evaluations"):
+        (row,) = journal.rows(f"SELECT maxIf(log_offset, segment = 1) AS last, minIf(log_offset, segment = 2) AS first FROM {table} WHERE run_id = {{run:String}}", **run)  # fmt: skip
+        assert row["last"] < bears <= row["first"]
+    verified = violet("verify", run["run"], "--bootstrap-servers", scans.broker.bootstrap, "--data", journal.data, "--json")  # fmt: skip
+    assert verified.code == 0, verified.out
+
+
+@pytest.mark.parametrize("kills", KILLS)
+def test_all_five_killed_in_turn_give_the_fused_hash(journal, scans, lines, kills):
+    """The soak starts each again; the scans come while they die."""
+    calm = journal.soak(**scans.source)
+    dice, name = random.Random(kills), f"kills-{time.monotonic_ns()}"
+    topic = scans.broker.create_topic()
+    soak = modular(Topic(scans.broker, topic, COUNT), name, 5, journal.data)
+    try:
+        killed, share = 0, COUNT // (kills + 1)
+        for at in range(kills + 1):
+            produce(scans.broker.bootstrap, topic, lines[at * share : COUNT if at == kills else (at + 1) * share])
+            if at < kills:
+                time.sleep(dice.uniform(0.0, 1.0))
+                workers = until(lambda: processes(f"lanes-{name}.json"), WAIT_S)
+                victim = next((p for p, c in workers.items() if f" {NAMES[at % 5]} " in c), dice.choice(list(workers)))
+                os.kill(victim, signal.SIGKILL)
+                killed += 1
+        said = ended(soak, WAIT_S + 15 * kills)
+    finally:
+        soak.kill()
+    assert killed == kills
+    same(journal, said, calm)
+    until(lambda: not processes(f"lanes-{name}.json"))
+    assert json.loads(said.out)["orders"] == 0
+
+
+def test_a_soak_killed_in_its_topology_resumes_to_the_fused_hash(journal, scans, spawn):
+    calm = journal.soak(**scans.source)
+    name = f"crash-{time.monotonic_ns()}"
+    command = ["soak", *scans.flags, "--topology", "faust", "--batch-size", 100, "--name", name, "--data", journal.data]
+    for seam in ("after_decisions", "after_completion"):
+        died = spawn(*command, "--json", seam=seam, at=3)
+        assert ended(died, WAIT_S).code == -signal.SIGKILL
+        until(lambda: not processes(f"lanes-{name}.json"))  # its workers die with it
+    said = ended(spawn(*command, "--json"), WAIT_S)
+    same(journal, said, calm)
+
+
+def test_a_batch_in_doubt_that_another_release_decided_comes_from_its_readings(journal, scans, lane, spawn, tmp_path):
+    calm = journal.soak(**scans.source)
+    name = f"release-{time.monotonic_ns()}"
+    lane(name, *(n for n in NAMES if n != "acb"))
+    lane(name, "acb", env=another_version(tmp_path / "next"))
+    command = ["soak", *scans.flags, "--topology", "faust", "--lane-workers", 0, "--batch-size", 100, "--name", name]
+    died = spawn(*command, "--data", journal.data, "--json", seam="after_decisions", at=3)
+    assert ended(died, WAIT_S).code == -signal.SIGKILL
+    said = ended(spawn(*command, "--data", journal.data, "--json"), WAIT_S)
+    same(journal, said, calm)
+    (segment,) = journal.rows("SELECT kernels FROM segments WHERE run_id = {run:String}", run=said.json["run_id"])
+    assert list(json.loads(segment["kernels"])) == ["acb"]
+    verified = violet("verify", said.json["run_id"], "--bootstrap-servers", scans.broker.bootstrap, "--data", journal.data)  # fmt: skip
+    assert verified.code == 3
+    assert "fix: install the packages that it ran with" in verified.err

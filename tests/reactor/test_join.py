@@ -1,0 +1,228 @@
+"""Lanes apart, joined by offset: what comes out is what the lanes say in one process, however often a worker starts again."""
+
+import random
+from functools import partial
+
+import msgspec
+import pytest
+
+from lanes.code import Outcome
+from lanes.lane import LANES
+from lanes.params import PROFILES, override
+from reactor import mark as marks
+from reactor import voice as voices
+from reactor.join import Contradiction, Join
+from reactor.kernel import Kernels
+from reactor.log.port import Chunk
+from reactor.log.tape import Marked
+from reactor.reading import decode
+from reactor.record import Decoder
+from reactor.state import State
+from reactor.step import step
+from reactor.voice import EVERY, Lane, Voice
+from reactor.walk import Rules
+from tests.integration import records
+
+PROFILE, LOG, TOPIC = PROFILES["blue_8b"], "cluster/scans/1", "scans"
+NAMES = [lane.name for lane in LANES]
+COUNT, NONE = 600, Kernels()
+LINES = records.mixed(COUNT, records.STREAMS, long=False)
+
+
+def raising(scan, planes):
+    if scan.scan_id % 7 == 3:
+        raise ValueError(f"no answer for {scan.scan_id}")
+    return 1.25
+
+
+KERNELS = Kernels({"acb": raising}, {"acb": "feed"})
+
+
+def lane(name, profile=PROFILE, kernels=NONE, log=LOG):
+    return Lane.of(name, TOPIC, log, profile, kernels)
+
+
+def chunk(first=0, end=COUNT):
+    return Chunk(0, list(range(first, end)), LINES[first:end])
+
+
+class Tape(list):
+    """A lane's topic in memory, as its workers fill it."""
+
+    def worker(self, lane, at_most=None):
+        """A worker that starts, with what the topic tells it."""
+        windows = [self[-300:], self] if self else []
+        return Voice.resumed(lane, 0, windows, 0, at_most)
+
+    def say(self, voice, first, end, size=50):
+        for at in range(first, end, size):
+            for _, value, mark in voice.say(chunk(at, min(at + size, end))):
+                self.append(Marked(len(self), value, mark))
+
+
+def joined(tapes, profile=PROFILE, only=None, log=LOG):
+    join = Join(profile, log, only)
+    join.begin({0: 0})
+    for name, tape in tapes.items():
+        for record in tape:
+            join.take(name, record.value, record.mark)
+    return join
+
+
+def tapes(profile=PROFILE, kernels=NONE, end=COUNT):
+    found = {}
+    for name in NAMES:
+        found[name] = Tape()
+        found[name].say(found[name].worker(lane(name, profile, kernels)), 0, end)
+    return found
+
+
+def outcomes(rules, hear=None):
+    return step(State(), chunk(), rules, Decoder(), topic=TOPIC, segment=1, expected=0, hear=hear)
+
+
+def equal(one, other):
+    for kind in Outcome:
+        assert one.rows[kind].offsets.tolist() == other.rows[kind].offsets.tolist()
+        assert one.rows[kind].hashes.tolist() == other.rows[kind].hashes.tolist()
+    assert one.rows[Outcome.REJECT].columns["detail"] == other.rows[Outcome.REJECT].columns["detail"]
+
+
+@pytest.mark.parametrize("kernels", [Kernels(), KERNELS], ids=["own", "foreign"])
+@pytest.mark.parametrize("name", PROFILES)
+def test_lanes_apart_give_the_rows_and_rejects_of_lanes_together(name, kernels):
+    profile = PROFILES[name]
+    join = joined(tapes(profile, kernels), profile)
+    assert join.ready(chunk(), None)[0] == COUNT
+    equal(outcomes(Rules(profile), partial(join.hear, 0)), outcomes(Rules(profile, kernels.kernels)))
+
+
+def test_a_worker_that_starts_again_repeats_and_goes_on_with_the_state_it_would_have_had(monkeypatch):
+    monkeypatch.setattr(voices, "EVERY", 16)
+    calm, dice = tapes(), random.Random(5)
+    for name in NAMES:
+        again = Tape()
+        while not again or decode(again[-1].value).offset < decode(calm[name][-1].value).offset:
+            voice = again.worker(lane(name))
+            end = min(COUNT, voice.next + dice.randrange(20, 300))
+            again.say(voice, voice.next, end, dice.choice((1, 7, 64)))
+        first = {}
+        for record in again:
+            reading = decode(record.value)
+            assert first.setdefault(reading.offset, record.value) == record.value
+        assert list(first.values()) == [record.value for record in calm[name]]
+
+
+def test_a_worker_marks_often_and_from_the_first_reading_on():
+    tape = tapes()["acb"]
+    assert tape[0].mark is not None
+    assert sum(record.mark is not None for record in tape) == 1 + COUNT // EVERY
+
+
+def test_a_worker_told_where_it_is_wanted_begins_no_later():
+    tape = Tape()
+    tape.say(tape.worker(lane("acb")), 0, 100)
+    tape.say(tape.worker(lane("acb")), 0, 400)  # starts again, and marks again
+    assert tape.worker(lane("acb"), at_most=50).next == 0
+
+
+def test_nobody_goes_on_from_the_marks_of_another_log():
+    tape = Tape()
+    tape.say(tape.worker(lane("acb", log="cluster/scans/0")), 0, 300)
+    assert tape.worker(lane("acb")).next == 0
+    everyone = tapes()
+    tape.extend(everyone["acb"])
+    everyone["acb"] = tape
+    equal(outcomes(Rules(PROFILE), partial(joined(everyone).hear, 0)), outcomes(Rules(PROFILE)))
+
+
+def test_no_scan_is_given_before_all_five_spoke_of_it_and_the_missing_lane_has_a_name():
+    found = tapes()
+    silent = found["ob"][100:]
+    del found["ob"][100:]
+    join = joined(found)
+    count, _ = join.ready(chunk(), None)
+    assert count == decode(silent[0].value).offset
+    assert join.missing(chunk(count)) == ["ob"]
+    for record in silent:
+        join.take("ob", record.value, record.mark)
+    assert join.ready(chunk(count), None)[0] == COUNT - count
+
+
+def test_records_that_are_no_scans_wait_for_nobody():
+    lines = [*records.every_plane(), *records.POISON[:3]]
+    join = joined({})
+    assert join.ready(Chunk(0, list(range(len(lines))), lines), None) == (len(lines), None)
+
+
+def test_a_reading_that_comes_twice_is_harmless_unless_it_differs():
+    found = tapes()
+    join = joined(found)
+    for record in found["acb"]:
+        join.take("acb", record.value, record.mark)
+    other = decode(found["acb"][40].value)
+    other.value = other.value + 1.0
+    with pytest.raises(Contradiction, match=f"lane acb spoke twice of offset {other.offset}"):
+        join.take("acb", msgspec.json.encode(other), None)
+
+
+def test_a_lane_that_is_replaced_turns_at_the_first_offset_that_the_other_speaks_of_first():
+    other = override(PROFILE, {"acb": {"signals_gain": 0.75}})
+    found = tapes(end=300)
+    for name, tape in found.items():
+        voice = tape.worker(lane(name, other))  # it goes back to the last mark, and says some once more
+        assert voice.next < 300
+        tape.say(voice, voice.next, COUNT)
+    join = joined(found)
+    count, before = join.ready(chunk(), None)
+    assert decode(next(r.value for r in found["acb"] if decode(r.value).offset >= 300)).offset == count
+    none, after = join.ready(chunk(count), before)
+    assert none == 0
+    assert [name for name, a, b in zip(NAMES, before, after, strict=True) if a != b] == ["acb"]
+    assert join.decided(before) == PROFILE
+    assert join.decided(after) == other
+    assert join.ready(chunk(count), after) == (COUNT - count, after)
+
+
+SHARED = [("base", {"thr": -0.03}, ["base", "acb"]), ("esof", {"application": "sc_post"}, ["esof"])]
+
+
+@pytest.mark.parametrize(("table", "params", "unheard"), SHARED)
+def test_what_others_read_too_is_not_a_worker_s_to_choose(table, params, unheard):
+    join = joined(tapes(override(PROFILE, {table: params})))
+    count, _ = join.ready(chunk(), None)
+    missing = join.missing(chunk(count))
+    assert [words.split()[0] for words in missing] == unheard
+    assert all("not the soak's" in words for words in missing)
+
+
+def test_where_only_some_may_speak_nobody_else_is_heard():
+    other = override(PROFILE, {"dc": {"boost": 1.5}})
+    only = tuple((lane(name).params_hash, lane(name).kernel_hash) for name in NAMES)
+    found = tapes(other, end=300)
+    for name, tape in found.items():
+        tape.say(tape.worker(lane(name), at_most=0), 0, COUNT)
+    join = joined(found, only=only)
+    assert join.ready(chunk(), None)[0] == COUNT
+    equal(outcomes(Rules(PROFILE), partial(join.hear, 0)), outcomes(Rules(PROFILE)))
+
+
+def test_five_that_are_all_silent_of_a_scan_and_speak_of_later_ones_contradict_the_log():
+    found = tapes()
+    gone = decode(found["acb"][10].value).offset
+    for name, tape in found.items():
+        found[name] = [record for record in tape if decode(record.value).offset != gone]
+    join = joined(found)
+    assert join.ready(chunk(), None)[0] == COUNT
+    with pytest.raises(Contradiction, match=f"offset {gone}"):
+        outcomes(Rules(PROFILE), partial(join.hear, 0))
+
+
+def test_a_mark_s_hash_is_of_all_that_a_lane_reads():
+    for name in NAMES:
+        mine = {n: marks.hash_of(marks.params_of(override(PROFILE, change), name)) for n, change in {
+            "same": {}, "own": {name: {"enabled": False}}, "extreme": {"base": {"extreme": -0.06}},
+            "fanin": {"fanin": {"abs_max": 8.5}},
+        }.items()}  # fmt: skip
+        assert mine["own"] != mine["same"] == mine["fanin"]
+        assert (mine["extreme"] != mine["same"]) is (name in ("base", "acb"))
