@@ -1,4 +1,4 @@
-"""Observers: whoever watches a soak. Metrics, sketches, events; each is off unless asked for.
+"""Observers: whoever watches a soak. Metrics, sketches and events, each off unless asked for.
 
 They are told of what is journaled already, and none may end the soak, slow it for long or change it: what fails is
 dropped, once, with its words. What asks the journal does so on a thread and a connection of its own.
@@ -39,7 +39,7 @@ class Observers:
         self._endpoint = Endpoint(self._metrics, soak.metrics_port) if self._metrics else None
         self._measures: Measures | None = None
         self._batch: list[Callable[[Batch], None]] = []
-        self._threads: list[_Every] = []
+        self._threads: dict[str, _Every] = {}
         self._session: Session | None = None
 
     def begin(self, session: Session, source: Source, connect: Callable[[], Store]) -> None:
@@ -94,10 +94,10 @@ class Observers:
 
     def rest(self) -> None:
         """Stop asking; what the sketches hold is stored."""
-        for thread in self._threads:
+        for thread in self._threads.values():
             thread.close()
         session, sketches = self._session, self._sketches
-        if session is not None and sketches is not None and not any(t.is_alive() for t in self._threads):
+        if session is not None and sketches is not None and not self._threads["sketches"].is_alive():
             try:
                 sketches.work()
                 sketches.write(session.ledger.store, session.run.run_id)
@@ -109,15 +109,14 @@ class Observers:
         return self
 
     def __exit__(self, *error: object) -> None:
-        for thread in self._threads:
+        for thread in self._threads.values():
             thread.close()
         if self._endpoint is not None:
             self._endpoint.close()
 
     def _every(self, name: str, call: Callable[[Store], None], every_s: float, connect: Callable[[], Store]) -> None:
-        thread = _Every(name, call, every_s, connect, self._failed)
-        self._threads.append(thread)
-        thread.start()
+        self._threads[name] = _Every(name, call, every_s, connect, self._failed)
+        self._threads[name].start()
 
     def _failed(self, who: str, error: Exception) -> None:
         self.events.say("observer_failed", "warning", who=who, detail=f"{type(error).__name__}: {error}"[:300])
@@ -149,7 +148,7 @@ class _Every(threading.Thread):
         self, name: str, call: Callable[[Store], None], every_s: float, connect: Callable[[], Store],
         failed: Callable[[str, Exception], None],
     ) -> None:  # fmt: skip
-        super().__init__(name=f"violet-{name}", daemon=True)
+        super().__init__(name=name, daemon=True)
         self._call, self._every_s, self._connect, self._failed = call, every_s, connect, failed
         self._over = threading.Event()
         self._fault = ""
