@@ -21,9 +21,10 @@ from reactor.log.kafka import KafkaLog
 from reactor.metrics import FAMILIES
 from reactor.observe import Observers
 from reactor.settings import SoakSettings
+from reactor.sketch import Sketches
 from tests.integration import records
 from tests.integration.soaking import ROOT, Journal, ended, interrupted, listing, produce, soak, until, violet
-from tests.reactor.test_sketch import needs_tdigest, without
+from tests.reactor.test_sketch import Clock, needs_tdigest, of, scans, without
 
 LANES = {"base", "dc", "acb", "ob", "esof"}
 
@@ -278,6 +279,30 @@ def test_sketches_come_back_on_a_resume_and_equal_the_exact_quantiles(journal, m
         for key, row in sketched.items():
             if exact[key]["n"] > 100:
                 assert row["p50"] == pytest.approx(exact[key]["p50"], rel=0.02)
+
+
+@needs_tdigest
+def test_what_is_stored_is_whole_whatever_places_were_taken_again(journal):
+    """Three hours of slots in twelve places: rows that a fold took over, and of assets that came no more, count once."""
+    clock, run_id = Clock(), "r-folds"
+    sketches = Sketches(clock)
+    for n in range(36):
+        sketches.batch(scans([float(n)] * 10, ("EARLYUSDT" if n < 3 else "LATEUSDT",)))
+        sketches.work()
+        sketches.write(journal.store, run_id)
+        clock.at += 300 if n != 20 else 900
+        sketches.work()
+        resumed = Sketches(clock)
+        resumed.load(journal.store, run_id)
+        resumed.work()
+        for window in ("run", "1h"):
+            assert np.array_equal(of(resumed, window=window).values, of(sketches, window=window).values)
+        assert of(resumed).weights.tolist() == [10.0] * (n + 1)
+        if n % 7 == 0:
+            sketches = resumed
+    rows = journal.rows("SELECT asset, n FROM lane_sketches WHERE run_id = {r:String} AND lane = 'base'", r=run_id)
+    assert {row["asset"]: row["n"] for row in rows} == {"*": 360, "EARLYUSDT": 30, "LATEUSDT": 330}
+    assert journal.value("SELECT count() AS n FROM violet_sketches FINAL WHERE run_id = {r:String}", r=run_id) < 13 * 15
 
 
 # -- a real Prometheus -------------------------------------------------------------------------------------------------
