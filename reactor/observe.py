@@ -31,8 +31,9 @@ LEAVE_S: Final = 2.0  # a query that still runs at the end is left alone
 class Observers:
     """Everything that watches one soak. Opens its port at once, so that a port that is taken is refused first."""
 
-    def __init__(self, soak: SoakSettings, events: Events) -> None:
-        self.events = events
+    def __init__(self, soak: SoakSettings, events: Events, say: Callable[[str], None] = lambda words: None) -> None:
+        """say: tells people who fails."""
+        self.events, self._say = events, say
         self._data = soak.data
         self._sketches = Sketches() if soak.sketches else None
         self._metrics = Metrics() if soak.metrics_port else None
@@ -84,7 +85,11 @@ class Observers:
     def look(self) -> None:
         """Between polls, now and then."""
         if self._measures is not None:
-            self._measures.look()
+            try:
+                self._measures.look()
+            except Exception as error:  # noqa: BLE001 - an observer's fault is its own
+                self._measures = None
+                self._failed("lag", error)
 
     def mode(self, mode: Mode) -> None:
         """The soak is in another mode."""
@@ -119,7 +124,9 @@ class Observers:
         self._threads[name].start()
 
     def _failed(self, who: str, error: Exception) -> None:
-        self.events.say("observer_failed", "warning", who=who, detail=f"{type(error).__name__}: {error}"[:300])
+        words = f"{type(error).__name__}: {error}"[:300]
+        self._say(f"{who} failed, and the soak goes on: {words}")
+        self.events.say("observer_failed", "warning", who=who, detail=words)
 
 
 class _Sketching:

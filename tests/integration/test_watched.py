@@ -194,8 +194,8 @@ def test_a_query_that_fails_ends_no_soak(own_health, mixed, bare, monkeypatch):
 
 
 def test_an_observer_that_fails_is_dropped_and_said(capsys):
-    events = Events(sys.stderr, "n")
-    observers, heard = Observers(SoakSettings(), events), []
+    words, heard = [], []
+    observers = Observers(SoakSettings(), Events(sys.stderr, "n"), words.append)
 
     def broken(batch):
         raise ZeroDivisionError("one of its own")
@@ -206,6 +206,8 @@ def test_an_observer_that_fails_is_dropped_and_said(capsys):
     assert heard == ["first", "second"]
     (line,) = lines(capsys.readouterr().err)
     assert (line["event"], line["detail"]) == ("observer_failed", "ZeroDivisionError: one of its own")
+    assert len(words) == 1
+    assert words[0].endswith("failed, and the soak goes on: ZeroDivisionError: one of its own")
 
 
 @pytest.fixture
@@ -255,6 +257,7 @@ def test_exact_quantiles_by_lane_and_by_asset(journal, bare):
             assert found in values
 
 
+@pytest.mark.slow
 @needs_tdigest
 def test_sketches_come_back_on_a_resume_and_equal_the_exact_quantiles(journal, mixed, bare):
     """So few scans are all in the sample, so nothing but the step of a quantile may differ."""
