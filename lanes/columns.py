@@ -19,6 +19,8 @@ from lanes.kernel import Codes, Counts, Flags, Floats
 from lanes.lane import LANES
 from lanes.params import Profile
 
+Lap = Callable[[str], None]
+
 
 @dataclass(slots=True, kw_only=True)
 class Inputs:
@@ -86,9 +88,16 @@ class Heard:
     faults: dict[int, tuple[str, str]]
 
 
-def evaluate(inputs: Inputs, profile: Profile, columns: Mapping[str, Floats]) -> Readings:
-    """Evaluate every row. columns: values of foreign kernels by lane."""
-    return compose(inputs, profile, {lane: say(lane, inputs, profile, columns.get(lane)) for lane in _SAY})
+def evaluate(inputs: Inputs, profile: Profile, columns: Mapping[str, Floats], lap: Lap = lambda lane: None) -> Readings:
+    """Evaluate every row. columns: values of foreign kernels by lane. lap: told of each lane when its loop is over."""
+    said = {}
+    lap("")
+    for lane in _SAY:
+        said[lane] = say(lane, inputs, profile, columns.get(lane))
+        lap(lane)
+    readings = compose(inputs, profile, said)
+    lap("fanin")
+    return readings
 
 
 def say(lane: str, inputs: Inputs, profile: Profile, foreign: Floats | None) -> Said:

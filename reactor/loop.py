@@ -92,13 +92,15 @@ class Loop:
         on_batch: Callable[[Batch], None] = lambda batch: None,
         seen: Sequence[str] = (),
         lanes: Lanes | None = None,
+        lap: Callable[[str], None] = lambda lane: None,
     ) -> None:
+        """on_batch: told of each batch that is journaled. lap: of each lane when its loop over a part is over."""
         self._log, self._readings, self._pace = log, readings, pace
         self._topic, self._until_ms, self._lanes = topic, until_ms, lanes
         self._decides: dict[int, Deciding] = dict.fromkeys(readings, (rules, segment))
         if lanes is not None:
             self._decides |= dict(lanes.decides)
-        self._ledger, self._on_batch, self._seen = ledger, on_batch, seen
+        self._ledger, self._on_batch, self._seen, self._lap = ledger, on_batch, seen, lap
         self._collected = time.monotonic()
 
     def run(self, stop: Callable[[], bool]) -> bool:
@@ -187,6 +189,7 @@ class Loop:
                 expected=reading.parts[-1].last + 1 if reading.parts else reading.position,
                 seen=self._seen,
                 hear=None if self._lanes is None else partial(self._lanes.hear, partition),
+                lap=self._lap,
             )
             reading.parts.append(part)
             reading.walk = None

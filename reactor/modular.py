@@ -66,6 +66,9 @@ class LaneSource:
     def ends(self) -> dict[int, int]:
         return self._source.ends()
 
+    def known_ends(self) -> dict[int, int]:
+        return self._source.known_ends()
+
     def range(self, partition: int, first: int, end: int) -> Iterator[Chunk]:
         return self._source.range(partition, first, end)
 

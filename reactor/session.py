@@ -46,10 +46,11 @@ class Integrity(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Callbacks for people: records expected in all (None: open), and each batch."""
+    """Callbacks for who watches: records expected in all (None: open), each batch, each lane's loop when it is over."""
 
     expect: Callable[[int | None, int], None]
     batch: Callable[[Batch], None]
+    lap: Callable[[str], None] = lambda lane: None
 
 
 class Session:
@@ -70,6 +71,11 @@ class Session:
         self.ledger = ledger(self.run.run_id)
         tapped = settings.soak.tapped
         self.taps = Taps(tapped, settings.soak.name, {lane: self._segment.kernel_hash(lane) for lane in tapped})
+
+    @property
+    def segment(self) -> Segment:
+        """What decides now."""
+        return self._segment
 
     def read(self, stop: Callable[[], bool], progress: Progress) -> Run:
         """Read to the end of the run or until told to stop; returns the run as it was left."""
@@ -103,6 +109,7 @@ class Session:
             on_batch=on_batch,
             seen=self.taps.seen,
             lanes=self._lanes,
+            lap=progress.lap,
         )
         if self._lanes is not None:
             self._lanes.ledger = self.ledger

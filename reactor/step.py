@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from journal.row import RAW_MAX, Batch, Coded, Rows, rows
 from lanes.code import DcStatus, Outcome, PlaneForm, Reason, Reject
-from lanes.columns import Heard, Inputs, Readings, compose, evaluate, say
+from lanes.columns import Heard, Inputs, Lap, Readings, compose, evaluate, say
 from lanes.lane import LANES
 from lanes.params import Profile
 from reactor.log.port import Chunk
@@ -71,6 +71,7 @@ def outcomes(
     expected: int,
     seen: Iterable[str] = (),
     hear: Callable[[NDArray[np.int64]], Heard] | None = None,
+    lap: Lap = lambda lane: None,
 ) -> Batch:
     """Outcomes of everything that a walk gathered, a batch or a part of one. Every record ends in exactly one row.
 
@@ -78,9 +79,10 @@ def outcomes(
     expected: offset after the last batch; what lies between it and the first record was never delivered.
     seen: planes whose columns the rows of scans carry besides, for readings; no row's hash and no table knows them.
     hear: what the lanes' workers said of the scans at some offsets; without it the lanes run here.
+    lap: told of each lane when its loop over the columns is over.
     """
     offsets = np.array(walk.offsets, dtype=np.int64)
-    scored = _score(walk, offsets, seen, hear)
+    scored = _score(walk, offsets, seen, hear, lap)
     faults = scored.faults | walk.faults
     return Batch(
         topic=topic,
@@ -158,6 +160,7 @@ def _score(
     offsets: NDArray[np.int64],
     seen: Iterable[str],
     hear: Callable[[NDArray[np.int64]], Heard] | None,
+    lap: Lap,
 ) -> _Scored:
     """Lanes and fan-in over the scans that a walk gathered."""
     profile = walk.rules.profile
@@ -165,7 +168,7 @@ def _score(
     at, stream, scan_id, ts_ms, asset, reasons = g.at, g.stream, g.scan_id, g.ts_ms, g.asset, g.reasons
     n, planes, inputs = len(at), g.planes, g.inputs
     heard = Heard({}, {}) if hear is None else hear(offsets[at])
-    r = evaluate(inputs, profile, g.foreign) if hear is None else compose(inputs, profile, heard.said)
+    r = evaluate(inputs, profile, g.foreign, lap) if hear is None else compose(inputs, profile, heard.said)
     decided = reasons & _QUIET == 0
     reasons |= _reasons(inputs, r, planes, profile, walk.texts.names)
     columns: dict[str, Any] = {

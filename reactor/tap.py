@@ -73,6 +73,11 @@ class Taps:
         self._closing, self._given_up = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
 
+    @property
+    def refused(self) -> int:
+        """Writes that were tried outside the tap topics."""
+        return 0 if self._writer is None else self._writer.refused
+
     def start(self, writer: Writer, partitions: int) -> None:
         """Begin to write; the topics are made with so many partitions."""
         self._writer = writer
@@ -100,7 +105,7 @@ class Taps:
         for reason, lanes in untold.items():
             counts = ", ".join(f"{lane} {lanes[lane]}" for lane in self.lanes if lanes[lane])
             note(Severity.WARN, Incident.TAPS_DROPPED, f"{counts} readings: {reason}")
-        while self._writer is not None and self._refused < self._writer.refused:
+        while self._refused < self.refused:
             self._refused += 1
             note(Severity.ERROR, Incident.WRITE_REFUSED, "the reactor tried to write outside its tap topics")
 
