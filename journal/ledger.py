@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from journal import run as runs
-from journal.incident import Bound, incident, note, seen
+from journal.incident import Bound, Note, incident, note, seen
 from journal.pruned import dropped_sql, pruned
 from journal.refusal import Refusal
 from journal.row import COLUMNS, RAW_MAX, TABLES, Batch, Coded, Rows, rows, table_columns
@@ -65,7 +65,8 @@ class Position:
 class Ledger:
     """Appends batches to a run. `seam` is called with the name of every step, before and after every effect.
 
-    reread: a partition's records at some offsets, from the log, for rows that ClickHouse refuses.
+    reread: a partition's records at some offsets, from the log, for rows that ClickHouse refuses. told: hears of every
+    incident that became a row. latency_s: of the batch that was journaled last.
     """
 
     def __init__(
@@ -76,10 +77,12 @@ class Ledger:
         *,
         revive: Callable[[], Store | None] = lambda: None,
         seam: Callable[[str], None] = lambda name: None,
+        told: Callable[[Note], None] = lambda row: None,
     ) -> None:
         self.store, self._run_id, self._reread = store, run_id, reread
-        self._revive, self._seam = revive, seam
+        self._revive, self._seam, self._told = revive, seam, told
         self.away_since: float | None = None
+        self.latency_s = 0.0
         self._bound = Bound()
 
     def append(self, batch: Batch, polled_at: float, commit: Callable[[dict[int, int]], None]) -> None:
@@ -92,7 +95,8 @@ class Ledger:
         self._seam("after_intent")
         self._insert_outcomes(batch)
         self._seam("before_completion")
-        self._insert_batch(batch, "COMPLETE", (time.monotonic() - polled_at) * 1e3)
+        self.latency_s = time.monotonic() - polled_at
+        self._insert_batch(batch, "COMPLETE", self.latency_s * 1e3)
         self._seam("after_completion")
         commit({batch.partition: batch.last + 1})
         self._seam("after_commit")
@@ -108,12 +112,16 @@ class Ledger:
             self._settle()
         row = self._bound.take(told)
         if row is not None:
-            self.insist(lambda store: note(store, row))
+            self._write(row)
 
     def _settle(self) -> None:
         """Write what was only counted so far."""
         for row in self._bound.held():
-            self.insist(lambda store, row=row: note(store, row))  # type: ignore[misc]
+            self._write(row)
+
+    def _write(self, row: Note) -> None:
+        self.insist(lambda store: note(store, row))
+        self._told(row)
 
     def _insert_outcomes(self, batch: Batch) -> None:
         for kind in (Outcome.DECISION, Outcome.EVALUATION, Outcome.PLANE):

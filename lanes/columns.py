@@ -18,6 +18,8 @@ from lanes.kernel import Codes, Counts, Flags, Floats
 from lanes.lane import LANES
 from lanes.params import Profile
 
+Lap = Callable[[str], None]
+
 
 @dataclass(slots=True, kw_only=True)
 class Inputs:
@@ -69,8 +71,8 @@ class Readings:
     non_finite: Codes  # 0: all finite; 1 to 5: the first lane of LANES that is not; 6: the fan-in
 
 
-def evaluate(inputs: Inputs, profile: Profile, columns: Mapping[str, Floats]) -> Readings:
-    """Evaluate every row. columns: values of foreign kernels by lane."""
+def evaluate(inputs: Inputs, profile: Profile, columns: Mapping[str, Floats], lap: Lap = lambda lane: None) -> Readings:
+    """Evaluate every row. columns: values of foreign kernels by lane. lap: told of each lane when its loop is over."""
     b, f, ones = profile.base, profile.fanin, np.ones(len(inputs.vel_div))
 
     def value(lane: str, default: Callable[[], Floats]) -> Floats:
@@ -78,12 +80,18 @@ def evaluate(inputs: Inputs, profile: Profile, columns: Mapping[str, Floats]) ->
             return ones
         return columns[lane] if lane in columns else default()
 
+    lap("")
     strength, cubic = base.column(inputs.vel_div, b.thr, b.extreme, b.min_lev, b.base_max, b.convexity)
-    boost, meta, mc, regime = _regime(inputs, profile, columns, ones)
     base_ = value("base", lambda: cubic)
+    lap("base")
+    boost, meta, mc, regime = _regime(inputs, profile, columns, ones)
+    lap("acb")
     dc_ = value("dc", lambda: dc.column(inputs.dc_status, profile.dc.boost))
+    lap("dc")
     ob_ = value("ob", lambda: _consensus(inputs, profile))
+    lap("ob")
     esof_ = _haircut(inputs, profile, columns, ones)
+    lap("esof")
     after = profile.esof.application == "sc_post"
     inside, sc_mult = (ones, esof_) if after else (esof_, ones)
     stalker_cap = math.inf if f.stalker_cap is None else f.stalker_cap
@@ -94,6 +102,7 @@ def evaluate(inputs: Inputs, profile: Profile, columns: Mapping[str, Floats]) ->
     leverage = leverage_fanin
     if after:
         leverage, usd = fanin.sc_column(leverage_fanin, usd, sc_mult, profile.esof.near_one)
+    lap("fanin")
     readings = Readings(
         strength=strength, base=base_, dc=dc_, acb_boost=boost, meta_boost=meta, mc_scale=mc, acb=regime,
         ob=ob_, esof=esof_, esof_fanin=inside, raw=raw, cap=cap, bound=bound, leverage_fanin=leverage_fanin,

@@ -68,10 +68,12 @@ class Loop:
         segment: int,
         until_ms: int | None = None,
         on_batch: Callable[[Batch], None] = lambda batch: None,
+        lap: Callable[[str], None] = lambda lane: None,
     ) -> None:
+        """on_batch: told of each batch that is journaled. lap: of each lane when its loop over a part is over."""
         self._log, self._rules, self._readings, self._pace = log, rules, readings, pace
         self._topic, self._segment, self._until_ms = topic, segment, until_ms
-        self._ledger, self._on_batch = ledger, on_batch
+        self._ledger, self._on_batch, self._lap = ledger, on_batch, lap
         self._collected = time.monotonic()
 
     def run(self, stop: Callable[[], bool]) -> bool:
@@ -148,6 +150,7 @@ class Loop:
                 partition=partition,
                 segment=self._segment,
                 expected=reading.parts[-1].last + 1 if reading.parts else reading.position,
+                lap=self._lap,
             )
             reading.parts.append(part)
             reading.walk = None

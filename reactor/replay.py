@@ -104,6 +104,9 @@ class ReplaySource:
     def ends(self) -> dict[int, int]:
         return {p: spans[-1][1] if spans else self.start[p] for p, spans in self._spans.items()}
 
+    def known_ends(self) -> dict[int, int]:
+        return self.ends()
+
     def range(self, partition: int, first: int, end: int) -> Iterator[Chunk]:
         for begin, stop in self._spans[partition]:
             if max(begin, first) < min(stop, end):

@@ -40,10 +40,11 @@ class Integrity(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Callbacks for people: records expected in all (None: open), and each batch."""
+    """Callbacks for who watches: records expected in all (None: open), each batch, each lane's loop when it is over."""
 
     expect: Callable[[int | None, int], None]
     batch: Callable[[Batch], None]
+    lap: Callable[[str], None] = lambda lane: None
 
 
 class Session:
@@ -59,6 +60,11 @@ class Session:
         self._ledger_of = ledger
         self.run = self._resume(audited) if audited is not None and resumable else self._start()
         self.ledger = ledger(self.run.run_id)
+
+    @property
+    def segment(self) -> Segment:
+        """What decides now."""
+        return self._segment
 
     def read(self, stop: Callable[[], bool], progress: Progress) -> Run:
         """Read to the end of the run or until told to stop; returns the run as it was left."""
@@ -81,6 +87,7 @@ class Session:
             segment=self._segment.segment,
             until_ms=self.run.until.get("ts_ms"),
             on_batch=progress.batch,
+            lap=progress.lap,
         )
         at_end = loop.run(lambda: stop() or over())
         ended = at_end or over()

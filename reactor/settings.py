@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
@@ -55,6 +55,13 @@ class SoakSettings(BaseModel):
     keep_inputs: Annotated[
         str | None, Field(description="Drop stored planes and reject bytes journaled longer ago, e.g. 30d; else none.")
     ] = None
+    metrics_port: Annotated[
+        int, Field(ge=0, le=65_535, description="Answer Prometheus at 127.0.0.1:PORT/metrics; 0: nowhere.")
+    ] = 0
+    sketches: Annotated[bool, Field(description="Keep quantiles of every lane while it runs (extra tdigest).")] = False
+    log_format: Annotated[
+        Literal["text", "json"], Field(description="On standard error: text for people, or a JSON object a line.")
+    ] = "text"
     new: Annotated[bool, Field(description="Start another run instead of resuming.")] = False
     new_segment: Annotated[bool, Field(description="Go on with other code, params or kernels as a new segment.")] = (
         False

@@ -39,6 +39,9 @@ class Source(Protocol):
     def ends(self) -> dict[int, int]:
         """Offset after the last record of each partition, as of now."""
 
+    def known_ends(self) -> dict[int, int]:
+        """The same as far as it is known without asking anybody."""
+
     def range(self, partition: int, first: int, end: int) -> Iterator[Chunk]:
         """Records of a range of offsets."""
 
@@ -86,6 +89,9 @@ class ArchiveSource:
 
     def ends(self) -> dict[int, int]:
         return {0: self._lines}
+
+    def known_ends(self) -> dict[int, int]:
+        return self.ends()
 
     def range(self, partition: int, first: int, end: int) -> Iterator[Chunk]:
         return archive.ranges(self._path)(partition, first, end)
@@ -158,6 +164,9 @@ class BrokerSource:
 
     def ends(self) -> dict[int, int]:
         return self._log.ends(range(self.partitions))
+
+    def known_ends(self) -> dict[int, int]:
+        return self._log.known_ends(range(self.partitions))
 
     def range(self, partition: int, first: int, end: int) -> Iterator[Chunk]:
         log = KafkaLog(self._bootstrap, self.topic, self._client)  # the live one reads on where it is

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from journal.row import RAW_MAX, Batch, Coded, Rows, rows
 from lanes.code import DcStatus, Outcome, PlaneForm, Reason, Reject
-from lanes.columns import Inputs, Readings, evaluate
+from lanes.columns import Inputs, Lap, Readings, evaluate
 from lanes.lane import LANES
 from lanes.params import Profile
 from reactor.log.port import Chunk
@@ -49,14 +49,17 @@ def step(
     return batch
 
 
-def outcomes(walk: Walk, *, topic: str, partition: int, segment: int, expected: int) -> Batch:
+def outcomes(
+    walk: Walk, *, topic: str, partition: int, segment: int, expected: int, lap: Lap = lambda lane: None
+) -> Batch:
     """Outcomes of everything that a walk gathered, a batch or a part of one. Every record ends in exactly one row.
 
     The state after it is the caller's to add: only where a batch ends is it needed.
     expected: offset after the last batch; what lies between it and the first record was never delivered.
+    lap: told of each lane when its loop over the columns is over.
     """
     offsets = np.array(walk.offsets, dtype=np.int64)
-    scored = _score(walk, offsets)
+    scored = _score(walk, offsets, lap)
     faults = scored.faults | walk.faults
     return Batch(
         topic=topic,
@@ -92,7 +95,7 @@ class _Scored:
     planes: "_Planes"
 
 
-def _score(walk: Walk, offsets: NDArray[np.int64]) -> _Scored:
+def _score(walk: Walk, offsets: NDArray[np.int64], lap: Lap) -> _Scored:
     """Lanes and fan-in over the scans that a walk gathered."""
     profile = walk.rules.profile
     n = len(walk.scans)
@@ -104,7 +107,7 @@ def _score(walk: Walk, offsets: NDArray[np.int64]) -> _Scored:
     scan = _Scan(vel_div, w750, dc)
     inputs = _inputs(scan, planes, profile, walk.texts.names)
     foreign = {lane: np.array(values, dtype=np.float64) for lane, values in walk.foreign.items()}
-    r = evaluate(inputs, profile, foreign)
+    r = evaluate(inputs, profile, foreign, lap)
     decided = reasons & _QUIET == 0
     reasons |= _reasons(inputs, r, planes, profile, walk.texts.names)
     columns: dict[str, Any] = {

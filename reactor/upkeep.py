@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from typing import Final
 
-from journal.day import close
+from journal.day import Day, close
 from journal.ledger import Ledger
 from journal.retention import prune
 from journal.run import Run, now
@@ -27,7 +27,7 @@ class Upkeep:
         ledger: Ledger,
         run: Run,
         keep_s: float | None,
-        say: Callable[[str], None],
+        say: Callable[[Day | str], None],
         clock: Callable[[], datetime] = now,
     ) -> None:
         self._ledger, self._run, self._keep_s, self._say, self._clock = ledger, run, keep_s, say, clock
@@ -40,7 +40,7 @@ class Upkeep:
         at = self._clock()
         if at.date() != self._closed:
             for day in self._ledger.insist(lambda store: close(store, self._run, at)):
-                self._say(str(day))
+                self._say(day)
             self._closed = at.date()
         if self._keep_s is not None and at >= self._prune_at:
             self._prune_at = at + timedelta(seconds=min(DAY_S, self._keep_s / SHARES))

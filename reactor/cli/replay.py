@@ -17,6 +17,8 @@ from journal.replay import columns, compare
 from reactor import replay as replays
 from reactor.cli.common import data_option, json_option, out, print_json, require_journal
 from reactor.cli.soak import Journal, Stop, attend, print_summary
+from reactor.events import Events
+from reactor.observe import Observers
 from reactor.settings import JournalSettings, SoakSettings, of_flags
 from reactor.source import reread
 
@@ -89,7 +91,7 @@ def run(run_id: str, data: Path, remote: JournalSettings, asked: Mapping[str, An
                 lambda run_id: Ledger(store, run_id, partial(reread, source), revive=journal.revive),
             )
         )  # fmt: skip
-        result = attend(session, source, Stop(), settings.soak)
+        result = attend(session, source, Stop(), settings.soak, Observers(settings.soak, Events(None, "")))
         result |= {"replay_of": original.run_id, "read_from": source.identity["read_from"]}
         code = {"STOPPED": EXIT[HOLD], "HALTED": EXIT[FAIL]}.get(result["state"], 0)
         if result["state"] == "ENDED":

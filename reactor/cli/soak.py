@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -15,6 +16,7 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from journal import backup
+from journal.day import Day
 from journal.engine.owner import Address, ensure
 from journal.gate import EXIT, HOLD, summary
 from journal.health import DISK_DEGRADED, DISK_HALT
@@ -25,12 +27,14 @@ from journal.pruned import Pruned
 from journal.refusal import Refusal
 from journal.row import Batch
 from journal.store import JournalAway, JournalRefused, Store, connect
-from lanes.code import Incident, Outcome, Severity
+from lanes.code import Incident, Mode, Outcome, Severity
 from reactor import kernel as kernels
 from reactor import session as sessions
 from reactor.cli.common import err, json_option, out, print_json
+from reactor.events import Events
 from reactor.log.kafka import BrokerFailed, LogGap
 from reactor.market.seeded import write_market
+from reactor.observe import Observers
 from reactor.settings import JournalSettings, Settings, SoakSettings, load, span_s
 from reactor.source import ArchiveSource, BrokerSource, Source, reread
 from reactor.upkeep import Upkeep
@@ -42,6 +46,7 @@ MARKET_SCANS: Final = 21_600  # 15 days of minutes
 WATCH_S: Final = 5.0
 AWAY_S: Final = 10.0
 MIGRATE_S: Final = 60.0  # waited for another soak's
+REFUSED: Final = 3
 OPENINGS: Final = 3  # times that an engine may end while a run is opened: killed, or with the soak that began it
 
 
@@ -76,12 +81,29 @@ def command(config: Path | None, as_json: bool, **flags: Any) -> None:
 
 def run(settings: Settings, as_json: bool, seam: Callable[[str], None] = lambda name: None) -> int:
     """Soak, print the summary, return the exit code. `seam` hears every step of the ledger."""
+    told = settings.soak.log_format == "json"
+    events, quiet = Events(sys.stderr if told else None, settings.soak.name), err.quiet
+    err.quiet = told or quiet  # lines for a collector, or words for people: not both
+    try:
+        return _run(settings, as_json, seam, events)
+    except Refusal as refusal:
+        if not told:
+            raise
+        events.flush()
+        events.say("refused", "error", detail=str(refusal))
+        return REFUSED
+    finally:
+        err.quiet = quiet
+
+
+def _run(settings: Settings, as_json: bool, seam: Callable[[str], None], events: Events) -> int:
     soak, data = settings.soak, settings.soak.data
     if data.exists() and not data.is_dir():
         raise Refusal(f"--data {data}: is a file; fix: name a directory")
     kernels.load(settings.profile)  # refused here, before anything on disk is touched
     with ExitStack() as stack:
         given = _given(settings, stack)
+        observers = stack.enter_context(Observers(soak, events))
         stack.enter_context(Lock.acquire(data / "locks" / f"soak-{soak.name}.lock"))
         stop = Stop()
         journal = Journal(data, settings.journal, stack)
@@ -90,10 +112,14 @@ def run(settings: Settings, as_json: bool, seam: Callable[[str], None] = lambda 
         session = journal.steady(
             lambda store: sessions.Session(
                 settings, store, source,
-                lambda run_id: Ledger(store, run_id, partial(reread, source), revive=journal.revive, seam=seam),
+                lambda run_id: Ledger(
+                    store, run_id, partial(reread, source), revive=journal.revive, seam=seam, told=events.incident
+                ),
             )
         )  # fmt: skip
-        result = attend(session, source, stop, soak)
+        observers.begin(session, source, journal.beside)
+        result = attend(session, source, stop, soak, observers)
+        events.summary(result)
         if as_json:
             print_json(result)
         else:
@@ -101,23 +127,37 @@ def run(settings: Settings, as_json: bool, seam: Callable[[str], None] = lambda 
     return EXIT[HOLD] if result["state"] == "STOPPED" else EXIT[result["verdict"]]
 
 
-def attend(session: sessions.Session, source: Source, stop: "Stop", soak: SoakSettings) -> dict[str, Any]:
+def attend(
+    session: sessions.Session, source: Source, stop: "Stop", soak: SoakSettings, observers: Observers
+) -> dict[str, Any]:
     """Read a session to its end or until told to stop, under a progress bar; the run's summary."""
+
+    def say(what: Day | str) -> None:
+        err.print(str(what), style="dim")
+        observers.events.upkeep(what)
+
     keep_s = span_s(soak.keep_inputs) if soak.keep_inputs else None
-    upkeep = Upkeep(session.ledger, session.run, keep_s, lambda words: err.print(words, style="dim"))
-    watch = _Watch(stop, source, session.ledger, soak.data, upkeep)
+    upkeep = Upkeep(session.ledger, session.run, keep_s, say)
+    watch = _Watch(stop, source, session.ledger, soak.data, upkeep, observers)
     try:
         with _Bar(soak.name) as bar:
-            session.read(watch, sessions.Progress(bar.expect, bar.batch))
+
+            def batch(batch: Batch) -> None:
+                bar.batch(batch)
+                observers.batch(batch)
+
+            session.read(watch, sessions.Progress(bar.expect, batch, observers.lap))
     except (sessions.Integrity, JournalRefused, _DiskFull) as error:
         session.halt(str(error))
         err.print(f"HALTED: {error}", style="bold red")
+        observers.mode(Mode.HALTED)
     except (LogGap, BrokerFailed) as error:
         session.stop(str(error))
         raise Refusal(
             f"{error}; the run is Stopped; fix: look at the log, then resume (--accept-gap for a gap)"
         ) from None
     finally:
+        observers.rest()
         source.close()
     return session.ledger.insist(lambda store: summary(store, session.run))
 
@@ -193,13 +233,22 @@ class Journal:
             backup.alone(self._data)
             err.print(f"the journal is migrated; as it was it stays in {backup.link(self._data, name)}")
 
+    def beside(self) -> Store:
+        """Another connection to where this one goes, for another thread."""
+        return connect(self._address)
+
     def _connect(self) -> Store:
+        self._address = self._ensure()
+        return connect(self._address)
+
+    def _ensure(self) -> Address:
+        """The server's address, or that of the directory's engine, which is started where none runs."""
         if self._remote.url is not None:
-            return connect(Address(self._remote.url, self._remote.user, self._remote.password.get_secret_value()))
+            return Address(self._remote.url, self._remote.user, self._remote.password.get_secret_value())
         address, engine = ensure(self._data)
         if engine is not None:
             self._stack.callback(engine.close)
-        return connect(address)
+        return address
 
 
 class Stop:
@@ -224,8 +273,11 @@ class _DiskFull(Exception):
 class _Watch:
     """Asked between polls: whether to stop. Sees to feeder, broker, disk and upkeep; notes a change of mode."""
 
-    def __init__(self, stop: Stop, source: Source, ledger: Ledger, data: Path, upkeep: Upkeep) -> None:
+    def __init__(
+        self, stop: Stop, source: Source, ledger: Ledger, data: Path, upkeep: Upkeep, observers: Observers
+    ) -> None:
         self._stop, self._source, self._ledger, self._data, self._upkeep = stop, source, ledger, data, upkeep
+        self._observers = observers
         self._next = 0.0
         self._degraded = False
 
@@ -235,6 +287,7 @@ class _Watch:
             self._source.check()
             self._disk()
             self._upkeep()
+            self._observers.look()
         if (outage_s := self._source.take_outage()) is not None:
             self._ledger.note(Severity.WARN, Incident.BROKER_AWAY, f"the broker was away for {outage_s:.1f} s")
         return self._stop.asked
@@ -250,6 +303,7 @@ class _Watch:
             self._degraded = not self._degraded
             words = "DEGRADED" if self._degraded else "RUN again"
             self._ledger.note(Severity.WARN, Incident.DISK_SHORT, f"{words}: the disk is {used:.0%} full")
+            self._observers.mode(Mode.DEGRADED if self._degraded else Mode.RUN)
 
 
 class _Bar:

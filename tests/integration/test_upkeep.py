@@ -99,7 +99,7 @@ def test_a_soak_closes_the_day_once_and_says_so(journal, calm):
     upkeep()
     upkeep()
     assert len(said) == 1
-    assert said[0].startswith(f"{now().date()} PASS: 400 scans")
+    assert str(said[0]).startswith(f"{now().date()} PASS: 400 scans")
 
 
 def test_an_outage_that_flaps_for_weeks_writes_few_rows_and_loses_no_count(journal, calm):

@@ -1,0 +1,178 @@
+"""Observers: whoever watches a soak. Metrics, sketches, events; each is off unless asked for.
+
+They are told of what is journaled already, and none may end the soak, slow it for long or change it: what fails is
+dropped, once, with its words. What asks the journal does so on a thread and a connection of its own.
+Source: SPEC section 5.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Final, Self
+
+from journal.refusal import Refusal
+from journal.row import Batch
+from journal.store import Store
+from lanes.code import Mode
+from reactor.events import Events
+from reactor.measure import Measures, ask
+from reactor.metrics import Endpoint, Metrics
+from reactor.session import Session
+from reactor.settings import SoakSettings
+from reactor.sketch import WRITE_S, Sketches
+from reactor.source import Source
+
+ASK_S: Final = 10.0
+SKETCH_S: Final = 1.0
+IDLE: Final = 19  # times as long as its work a thread rests: it takes a twentieth of a core at most
+LEAVE_S: Final = 2.0  # a query that still runs at the end is left alone
+
+
+class Observers:
+    """Everything that watches one soak. Opens its port at once, so that a port that is taken is refused first."""
+
+    def __init__(self, soak: SoakSettings, events: Events) -> None:
+        self.events = events
+        self._data = soak.data
+        self._sketches = Sketches() if soak.sketches else None
+        self._metrics = Metrics() if soak.metrics_port else None
+        self._endpoint = Endpoint(self._metrics, soak.metrics_port) if self._metrics else None
+        self._measures: Measures | None = None
+        self._batch: list[Callable[[Batch], None]] = []
+        self._threads: list[_Every] = []
+        self._session: Session | None = None
+
+    def begin(self, session: Session, source: Source, connect: Callable[[], Store]) -> None:
+        """Watch this session. connect: a connection of one's own to the journal."""
+        run, segment = session.run, session.segment
+        self.events.bind(run.run_id, segment.segment)
+        if self.events.on:
+            self._batch.append(self.events.batch)
+        if self._metrics is not None:
+            metrics = self._metrics
+            self._measures = Measures(
+                metrics, run, segment.params_hash, lambda: session.ledger.latency_s, source.known_ends
+            )
+            self._batch.append(self._measures.batch)
+            self._every("health", lambda store: ask(metrics, store, run, self._data), ASK_S, connect)
+        if self._sketches is not None:
+            sketches = self._sketches
+            try:
+                session.ledger.insist(lambda store: sketches.load(store, run.run_id))
+            except Refusal as error:
+                self._failed("sketches", error)
+                self._sketches = None
+            else:
+                self._batch.append(sketches.batch)
+                self._every("sketches", _Sketching(sketches, self._metrics, run.run_id), SKETCH_S, connect)
+        self._session = session
+
+    def batch(self, batch: Batch) -> None:
+        """A batch was journaled."""
+        for told in tuple(self._batch):
+            try:
+                told(batch)
+            except Exception as error:  # noqa: BLE001 - an observer's fault is its own
+                self._batch.remove(told)
+                self._failed(getattr(told, "__qualname__", "observer"), error)
+
+    def lap(self, lane: str) -> None:
+        """A lane's loop over a part is over."""
+        if self._measures is not None:
+            self._measures.lap(lane)
+
+    def look(self) -> None:
+        """Between polls, now and then."""
+        if self._measures is not None:
+            self._measures.look()
+
+    def mode(self, mode: Mode) -> None:
+        """The soak is in another mode."""
+        if self._metrics is not None:
+            self._metrics.one_of("violet_mode", mode.name)
+        self.events.say("mode", "info" if mode is Mode.RUN else "warning", mode=mode.name)
+
+    def rest(self) -> None:
+        """Stop asking; what the sketches hold is stored."""
+        for thread in self._threads:
+            thread.close()
+        session, sketches = self._session, self._sketches
+        if session is not None and sketches is not None and not any(t.is_alive() for t in self._threads):
+            try:
+                sketches.work()
+                sketches.write(session.ledger.store, session.run.run_id)
+            except Exception as error:  # noqa: BLE001 - it is a sample
+                self._failed("sketches", error)
+        self._session = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for thread in self._threads:
+            thread.close()
+        if self._endpoint is not None:
+            self._endpoint.close()
+
+    def _every(self, name: str, call: Callable[[Store], None], every_s: float, connect: Callable[[], Store]) -> None:
+        thread = _Every(name, call, every_s, connect, self._failed)
+        self._threads.append(thread)
+        thread.start()
+
+    def _failed(self, who: str, error: Exception) -> None:
+        self.events.say("observer_failed", "warning", who=who, detail=f"{type(error).__name__}: {error}"[:300])
+
+
+class _Sketching:
+    """Takes samples in every time, and stores and tells now and then."""
+
+    def __init__(self, sketches: Sketches, metrics: Metrics | None, run_id: str) -> None:
+        self._sketches, self._metrics, self._run_id = sketches, metrics, run_id
+        self._written_at = time.monotonic()
+        self._told_at = 0.0
+
+    def __call__(self, store: Store) -> None:
+        self._sketches.work()
+        at = time.monotonic()
+        if self._metrics is not None and at - self._told_at >= ASK_S:
+            self._told_at = at
+            self._sketches.tell(self._metrics)
+        if at - self._written_at >= WRITE_S:
+            self._written_at = at
+            self._sketches.write(store, self._run_id)
+
+
+class _Every(threading.Thread):
+    """Calls something now and then, with a connection that is made again after a fault."""
+
+    def __init__(
+        self, name: str, call: Callable[[Store], None], every_s: float, connect: Callable[[], Store],
+        failed: Callable[[str, Exception], None],
+    ) -> None:  # fmt: skip
+        super().__init__(name=f"violet-{name}", daemon=True)
+        self._call, self._every_s, self._connect, self._failed = call, every_s, connect, failed
+        self._over = threading.Event()
+        self._fault = ""
+
+    def run(self) -> None:
+        store: Store | None = None
+        pause_s = 0.0
+        while not self._over.wait(pause_s):
+            began = time.monotonic()
+            try:
+                store = store or self._connect()
+                self._call(store)
+                self._fault = ""
+            except Exception as error:  # noqa: BLE001 - a figure that is missing ends no soak
+                store = None
+                if not self._over.is_set() and type(error).__name__ != self._fault:  # once, not every time
+                    self._fault = type(error).__name__
+                    self._failed(self.name, error)
+            pause_s = max(self._every_s, IDLE * (time.monotonic() - began))
+        if store is not None:
+            store.close()
+
+    def close(self) -> None:
+        """Ask it to end, and wait a little."""
+        self._over.set()
+        self.join(LEAVE_S)
