@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
 from itertools import groupby, pairwise
 from pathlib import Path
-from statistics import fmean, geometric_mean, median
+from statistics import fmean, geometric_mean, median, median_low
 
 import pytest
 
@@ -383,11 +383,15 @@ def test_lane_at(known):
 
 @told("lane_quantiles")
 def test_lane_quantiles(known):
+    by = {"*": known.scans} | dict(sorted(groups(known.decisions, lambda row: row["asset"]).items()))
     found = []
     for lane in ("base", "dc", "acb", "ob", "esof"):
-        values = [row[lane] for row in known.scans]
-        cut = {f"p{q:02}": quantile(values, q / 100) for q in (1, 5, 25, 50, 75, 95, 99)}
-        found.append({"lane": lane, "n": len(values), "min": min(values)} | cut | {"max": max(values)})
+        for asset, rows in by.items():
+            values = sorted(row[lane] for row in rows)
+            cut = {f"p{q:02}": values[int(len(values) * q / 100)] for q in (1, 5, 50, 95, 99)} | {
+                "p50": median_low(values)
+            }
+            found.append({"lane": lane, "asset": asset, "n": len(values), "min": values[0]} | cut | {"max": values[-1]})
     return found
 
 
