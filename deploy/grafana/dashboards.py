@@ -36,12 +36,12 @@ NARROW_BAR: Final = 0.05
 
 def _query(name: str, label: str, sql: str) -> build.QueryVariable:
     made = build.QueryVariable(name).label(label).datasource(CLICKHOUSE).query(sql)
-    return made.refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)
+    return made.refresh(models.VariableRefresh.ON_DASHBOARD_LOAD)
 
 
 def _board(uid: str, title: str, says: str, panels: Sequence[Panel], *more: Any) -> models.Dashboard:
     board = build.Dashboard(f"VIOLET: {title}").uid(f"violet-{uid}").description(says).tags(["violet"]).timezone("utc")
-    board = board.time("now-6h", "now").refresh("10s").editable().tooltip(models.DashboardCursorSync.CROSSHAIR)
+    board = board.time("now-6h", "now").refresh("30s").editable().tooltip(models.DashboardCursorSync.CROSSHAIR)
     for name, (kind, label) in {
         "metrics": ("prometheus", "Metrics"),
         "journal": (CLICKHOUSE.type_val, "Journal"),
@@ -67,9 +67,12 @@ def _board(uid: str, title: str, says: str, panels: Sequence[Panel], *more: Any)
 def _overview() -> models.Dashboard:
     runs = rows(
         "Runs",
-        "SELECT r.run_id AS run_id, any(r.name) AS name, any(toString(r.state)) AS state, any(r.profile) AS profile, min(s.ts) AS first_scan, "
-        "max(s.ts) AS last_scan, count() AS scans, min(s.ts_ms) - 1000 AS from_ms, max(s.ts_ms) + 1000 AS to_ms "
-        "FROM scans AS s INNER JOIN runs AS r ON r.run_id = s.run_id GROUP BY run_id ORDER BY any(r.started_at) DESC",
+        "SELECT r.run_id AS run_id, name, toString(state) AS state, profile, fromUnixTimestamp64Milli(first_ms, 'UTC') AS first_scan, "
+        "fromUnixTimestamp64Milli(last_ms, 'UTC') AS last_scan, scans, first_ms - 1000 AS from_ms, last_ms + 1000 AS to_ms "
+        "FROM runs AS r INNER JOIN (SELECT run_id, min(ts_ms) AS first_ms, max(ts_ms) AS last_ms FROM ("
+        "SELECT run_id, ts_ms FROM violet_decisions UNION ALL SELECT run_id, ts_ms FROM violet_evaluations) GROUP BY run_id) AS t "
+        "ON r.run_id = t.run_id INNER JOIN (SELECT run_id, sum(decisions + evaluations) AS scans FROM batches GROUP BY run_id) AS b "
+        "ON r.run_id = b.run_id ORDER BY started_at DESC",
         "Every run of the journal; a click on one chooses it and the time of its scans.",
         span=WIDTH,
     )
@@ -122,8 +125,8 @@ def _overview() -> models.Dashboard:
             ),
             lines(
                 "What the lanes multiply",
-                f"SELECT $__timeInterval(ts) AS time, lane, avg(value) AS value FROM lane_readings WHERE {SCANS} AND lane != 'base' "
-                "GROUP BY time, lane ORDER BY time, lane",
+                "SELECT $__timeInterval(ts) AS time, avg(dc) AS dc_avg, avg(acb) AS acb_avg, avg(ob) AS ob_avg, avg(esof) AS esof_avg "
+                f"FROM scans WHERE {SCANS} GROUP BY time ORDER BY time",
                 "Means over all scans.",
             ),
             answer("by_strength", "By strength of signal"),
@@ -145,8 +148,8 @@ def _lane(name: str, formula: str) -> models.Dashboard:
         figure("Now", f'violet_lane_value{{{MINE}, lane="{name}"}}', "Of the last scan that was journaled."),
         lines(
             "Value",
-            "SELECT $__timeInterval(ts) AS time, avg(value) AS mean, min(value) AS least, max(value) AS most FROM lane_readings "
-            f"WHERE {reading} GROUP BY time ORDER BY time",
+            f"SELECT $__timeInterval(ts) AS time, avg({name}) AS mean, min({name}) AS least, max({name}) AS most FROM scans "
+            f"WHERE {SCANS} GROUP BY time ORDER BY time",
             formula,
             span=WIDTH - 3,
         ),
@@ -157,8 +160,8 @@ def _lane(name: str, formula: str) -> models.Dashboard:
         ),
         bars(
             "Distribution",
-            f"SELECT toString(from) AS value_from, n FROM (SELECT round(floor(value / {bar}) * {bar}, 2) AS from, count() AS n "
-            f"FROM lane_readings WHERE {reading} GROUP BY from ORDER BY from)",
+            f"SELECT toString(from) AS value_from, n FROM (SELECT round(floor({name} / {bar}) * {bar}, 2) AS from, count() AS n "
+            f"FROM scans WHERE {SCANS} GROUP BY from ORDER BY from)",
             f"Scans by value, in steps of {bar}.",
         ),
         live(

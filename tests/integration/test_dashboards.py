@@ -26,7 +26,7 @@ from tests.integration.soaking import ROOT, ended, fresh, produce, until, violet
 
 journal = own_journal  # trades of BLUE are beside all of its runs
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 NAME = "watched"
 SCANS = 1_500
