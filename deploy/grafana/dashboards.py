@@ -26,8 +26,7 @@ MINE: Final = 'name="$name"'
 SCANS: Final = "run_id = '${run}' AND stream IN (${stream:singlequote}) AND $__timeFilter(ts)"
 # Per lane: what its value is made of, its planes, and how wide a bar of its distribution is.
 PARTS: Final[dict[str, tuple[str, ...]]] = {
-    "base": ("strength", "vel_div"), "dc": ("dc",), "acb": ("acb_boost", "meta_boost", "mc_scale"), "ob": ("ob",),
-    "esof": ("esof", "esof_fanin", "sc_mult"),
+    "base": ("strength", "vel_div"), "acb": ("acb_boost", "meta_boost", "mc_scale"), "esof": ("esof_fanin", "sc_mult"),
 }  # fmt: skip
 PLANES: Final[dict[str, tuple[str, ...]]] = {"acb": ("acb", "meta", "mc"), "ob": ("ob",), "esof": ("esof",)}
 BAR: Final = {"base": 0.5}
@@ -141,9 +140,8 @@ def _overview() -> models.Dashboard:
 def _lane(name: str, formula: str) -> models.Dashboard:
     bar = BAR.get(name, NARROW_BAR)
     planes = PLANES.get(name, ())
-    parts = ", ".join(f"avg({part}) AS {part}_avg" for part in PARTS[name])
+    columns = ", ".join((f"{name} AS value", *PARTS.get(name, ())))
     spent = f'rate(violet_lane_cpu_seconds_total{{{MINE}, lane="{name}"}}[$__rate_interval])'
-    reading = f"run_id = '${{run}}' AND stream IN (${{stream:singlequote}}) AND lane = '{name}' AND $__timeFilter(ts)"
     panels = [
         figure("Now", f'violet_lane_value{{{MINE}, lane="{name}"}}', "Of the last scan that was journaled."),
         lines(
@@ -152,11 +150,6 @@ def _lane(name: str, formula: str) -> models.Dashboard:
             f"WHERE {SCANS} GROUP BY time ORDER BY time",
             formula,
             span=WIDTH - 3,
-        ),
-        lines(
-            "What it is made of",
-            f"SELECT $__timeInterval(ts) AS time, {parts} FROM scans WHERE {SCANS} GROUP BY time ORDER BY time",
-            "Means over all scans.",
         ),
         bars(
             "Distribution",
@@ -182,7 +175,7 @@ def _lane(name: str, formula: str) -> models.Dashboard:
         *_inputs(name, planes),
         rows(
             "Last readings",
-            f"SELECT ts, stream, scan_id, value, toString(components) AS components, actuated FROM lane_readings WHERE {reading} "
+            f"SELECT ts, stream, scan_id, {columns}, actuated FROM scans WHERE {SCANS} "
             "ORDER BY ts DESC, log_offset DESC LIMIT 100",
             "What it said at bar N: `violet explain SCAN_ID` has the rest.",
         ),
@@ -198,7 +191,14 @@ def _lane(name: str, formula: str) -> models.Dashboard:
 
 
 def _inputs(name: str, planes: tuple[str, ...]) -> Iterator[Panel]:
-    """What the lane reads: its planes and their ages; of the lanes without one, what stands in the scan."""
+    """What the lane's value is made of and its planes; of the lanes without one, what stands in the scan."""
+    if name in PARTS:
+        parts = ", ".join(f"avg({part}) AS {part}_avg" for part in PARTS[name])
+        yield lines(
+            "What it is made of",
+            f"SELECT $__timeInterval(ts) AS time, {parts} FROM scans WHERE {SCANS} GROUP BY time ORDER BY time",
+            "Means over all scans.",
+        )
     if planes:
         some = "|".join(planes)
         yield live(
@@ -221,7 +221,7 @@ def _inputs(name: str, planes: tuple[str, ...]) -> Iterator[Panel]:
             f"SELECT ts, stream, name, seq, toString(form) AS form, value FROM planes WHERE {SCANS} AND name IN ({names}) "
             "ORDER BY ts DESC, log_offset DESC LIMIT 100",
             "As upstream published them.",
-            span=WIDTH,
+            span=WIDTH if name in PARTS else 12,
         )
     elif name == "dc":
         yield lines(
@@ -229,7 +229,6 @@ def _inputs(name: str, planes: tuple[str, ...]) -> Iterator[Panel]:
             f"SELECT $__timeInterval(ts) AS time, toString(dc_status) AS status, count() AS n FROM scans WHERE {SCANS} "
             "GROUP BY time, status ORDER BY time, status",
             "Scans by status.",
-            span=WIDTH,
         )
     else:
         yield lines(
