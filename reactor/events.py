@@ -51,9 +51,12 @@ class Events:
         self._counts = dict.fromkeys(Outcome, 0)
 
     def say(self, event: str, level: str = "info", **fields: Any) -> None:
-        """One line."""
+        """One line. Where nobody can be told any more, nothing more is told: a log that is gone ends no soak."""
         if self.on:
-            getattr(self._log, level)(event, **fields)
+            try:
+                getattr(self._log, level)(event, **fields)
+            except Exception:  # noqa: BLE001 - whatever it is, there is nobody to tell
+                self.on = False
 
     def bind(self, run_id: str, segment: int) -> None:
         """From here on every line bears these; incidents that waited for them are told."""
@@ -109,7 +112,7 @@ class Events:
         found = {
             name: _item(rows.columns[name], i) for name in ("lane", "kind", "stream", "scan_id", "ts_ms", "detail")
         }
-        found["scan_id"] = None if found["scan_id"] < 0 else found["scan_id"]
+        found |= {name: None for name in ("scan_id", "ts_ms") if found[name] < 0}  # not known
         code = Reject(_item(rows.columns["code"], i)).name
         offset = int(rows.offsets[i])
         where = {"segment": batch.segment, "partition": batch.partition, "offset": offset}

@@ -1,4 +1,4 @@
-"""Observers: whoever watches a soak. Metrics, sketches, events; each is off unless asked for.
+"""Observers: whoever watches a soak. Metrics, sketches and events, each off unless asked for.
 
 They are told of what is journaled already, and none may end the soak, slow it for long or change it: what fails is
 dropped, once, with its words. What asks the journal does so on a thread and a connection of its own.
@@ -31,15 +31,16 @@ LEAVE_S: Final = 2.0  # a query that still runs at the end is left alone
 class Observers:
     """Everything that watches one soak. Opens its port at once, so that a port that is taken is refused first."""
 
-    def __init__(self, soak: SoakSettings, events: Events) -> None:
-        self.events = events
+    def __init__(self, soak: SoakSettings, events: Events, say: Callable[[str], None] = lambda words: None) -> None:
+        """say: tells people who fails."""
+        self.events, self._say = events, say
         self._data = soak.data
         self._sketches = Sketches() if soak.sketches else None
         self._metrics = Metrics() if soak.metrics_port else None
         self._endpoint = Endpoint(self._metrics, soak.metrics_port) if self._metrics else None
         self._measures: Measures | None = None
         self._batch: list[Callable[[Batch], None]] = []
-        self._threads: list[_Every] = []
+        self._threads: dict[str, _Every] = {}
         self._session: Session | None = None
 
     def begin(self, session: Session, source: Source, connect: Callable[[], Store]) -> None:
@@ -84,7 +85,11 @@ class Observers:
     def look(self) -> None:
         """Between polls, now and then."""
         if self._measures is not None:
-            self._measures.look()
+            try:
+                self._measures.look()
+            except Exception as error:  # noqa: BLE001 - an observer's fault is its own
+                self._measures = None
+                self._failed("lag", error)
 
     def mode(self, mode: Mode) -> None:
         """The soak is in another mode."""
@@ -94,10 +99,10 @@ class Observers:
 
     def rest(self) -> None:
         """Stop asking; what the sketches hold is stored."""
-        for thread in self._threads:
+        for thread in self._threads.values():
             thread.close()
         session, sketches = self._session, self._sketches
-        if session is not None and sketches is not None and not any(t.is_alive() for t in self._threads):
+        if session is not None and sketches is not None and not self._threads["sketches"].is_alive():
             try:
                 sketches.work()
                 sketches.write(session.ledger.store, session.run.run_id)
@@ -109,18 +114,19 @@ class Observers:
         return self
 
     def __exit__(self, *error: object) -> None:
-        for thread in self._threads:
+        for thread in self._threads.values():
             thread.close()
         if self._endpoint is not None:
             self._endpoint.close()
 
     def _every(self, name: str, call: Callable[[Store], None], every_s: float, connect: Callable[[], Store]) -> None:
-        thread = _Every(name, call, every_s, connect, self._failed)
-        self._threads.append(thread)
-        thread.start()
+        self._threads[name] = _Every(name, call, every_s, connect, self._failed)
+        self._threads[name].start()
 
     def _failed(self, who: str, error: Exception) -> None:
-        self.events.say("observer_failed", "warning", who=who, detail=f"{type(error).__name__}: {error}"[:300])
+        words = f"{type(error).__name__}: {error}"[:300]
+        self._say(f"{who} failed, and the soak goes on: {words}")
+        self.events.say("observer_failed", "warning", who=who, detail=words)
 
 
 class _Sketching:
@@ -149,7 +155,7 @@ class _Every(threading.Thread):
         self, name: str, call: Callable[[Store], None], every_s: float, connect: Callable[[], Store],
         failed: Callable[[str, Exception], None],
     ) -> None:  # fmt: skip
-        super().__init__(name=f"violet-{name}", daemon=True)
+        super().__init__(name=name, daemon=True)
         self._call, self._every_s, self._connect, self._failed = call, every_s, connect, failed
         self._over = threading.Event()
         self._fault = ""

@@ -103,7 +103,7 @@ def _run(settings: Settings, as_json: bool, seam: Callable[[str], None], events:
     kernels.load(settings.profile)  # refused here, before anything on disk is touched
     with ExitStack() as stack:
         given = _given(settings, stack)
-        observers = stack.enter_context(Observers(soak, events))
+        observers = stack.enter_context(Observers(soak, events, lambda words: err.print(words, style="yellow")))
         stack.enter_context(Lock.acquire(data / "locks" / f"soak-{soak.name}.lock"))
         stop = Stop()
         journal = Journal(data, settings.journal, stack)
