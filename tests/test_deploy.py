@@ -34,15 +34,15 @@ def test_docker_compose_accepts_the_file():
     env = os.environ | SECRETS
     done = subprocess.run(check, check=False, cwd=ROOT, capture_output=True, text=True, env=env, timeout=60)
     assert done.returncode == 0, done.stderr
-    for service in ("kafka:", "clickhouse:", "reactor:"):
+    for service in ("kafka:", "clickhouse:", "reactor:", "prometheus:", "grafana:"):
         assert f"  {service}\n" in done.stdout
 
 
 def test_every_image_is_pinned():
     images = re.findall(r"image: (\S+)", COMPOSE)
     images += re.findall(r"^FROM (\S+)", (ROOT / "deploy/reactor/Dockerfile").read_text("utf-8"), re.MULTILINE)
-    assert len(images) == 5
-    assert [i for i in images if not re.search(r":\d+\.\d+\.\d+", i)] == []
+    assert len(images) == 7
+    assert [i for i in images if not re.search(r":v?\d+\.\d+\.\d+", i)] == []
 
 
 def test_every_port_is_bound_to_loopback():
@@ -54,7 +54,7 @@ def test_every_port_is_bound_to_loopback():
 def test_the_mounted_files_exist():
     mounted = re.findall(r"- (\./[^:]+):", COMPOSE)
     assert mounted
-    assert [m for m in mounted if not (ROOT / m).is_file()] == []
+    assert [m for m in mounted if not (ROOT / m).exists()] == []
 
 
 def test_the_reader_may_only_read():
@@ -62,6 +62,9 @@ def test_the_reader_may_only_read():
     assert users.findtext("profiles/violet_reader/readonly") == "1"
     assert users.findtext("profiles/violet_reader/result_overflow_mode") == "throw"
     assert users.findtext("users/reader/profile") == "violet_reader"
+    caps = users.find("profiles/violet_reader/constraints")
+    assert [cap.tag for cap in caps if cap.find("changeable_in_readonly") is not None] == ["max_execution_time"]
+    assert caps.findtext("max_execution_time/max") == "60"
     assert [q.text for q in users.iterfind("users/reader/grants/query")] == ["GRANT SELECT ON default.*"]
     assert users.find("users/default").get("remove") == "remove"
 

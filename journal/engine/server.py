@@ -26,6 +26,7 @@ from urllib.parse import parse_qsl
 
 from journal.engine.address import READER, WRITER
 from journal.engine.gate import SYNTAX_ERROR, QueryError, admit, caps, escaped, quoted
+from journal.engine.native import QUESTION, hello
 from journal.engine.wire import MIB, Wire, bounded, fill, form, memory_file
 
 MAX_BODY: Final = {READER: MIB, WRITER: 1 << 30}
@@ -192,6 +193,10 @@ class Handler(Wire):
     def _read(self, text: str, params: dict[str, str]) -> None:
         settings = caps(params, self.server.engine.memory_bytes)
         with self.server.engine.session(settings, _database(params)) as session:
+            if "client_protocol_version" in params and QUESTION.fullmatch(text):
+                version = session.run("SELECT version()", "RawBLOB", {}).body.decode()
+                self.reply(hello(version), self._headers("Native", params))
+                return
 
             def canonical(query: str) -> str:
                 bound = {"q": escaped(query)}

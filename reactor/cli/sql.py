@@ -3,6 +3,7 @@
 import json
 import sys
 from base64 import b64encode
+from dataclasses import asdict
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, Final
@@ -10,6 +11,7 @@ from urllib.parse import urlencode
 
 import click
 
+from journal import query as queries
 from journal.engine import owner
 from journal.engine.address import Address
 from journal.refusal import Refusal
@@ -21,7 +23,10 @@ GRACE_S: Final = 10  # beyond the query's own limit, for the answer to arrive
 
 
 @click.command("sql", short_help="Query the journal, while a soak runs and after; read only.")
-@click.argument("query")
+@click.argument("query", required=False)
+@click.option(
+    "--saved", metavar="[NAME]", is_flag=False, flag_value="", help="Run a saved query; without NAME: list them."
+)
 @click.option("--data", type=click.Path(path_type=Path), help="Data directory.  [default: violet-data]")
 @click.option("--config", type=click.Path(path_type=Path), help="TOML file with the data directory.")
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), default="table", show_default=True)
@@ -44,7 +49,8 @@ GRACE_S: Final = 10  # beyond the query's own limit, for the answer to arrive
 )
 def command(
     *,
-    query: str,
+    query: str | None,
+    saved: str | None,
     data: Path | None,
     config: Path | None,
     form: str,
@@ -59,9 +65,16 @@ def command(
     \b
     violet sql "SELECT count() FROM decisions WHERE run_id = {run:String}"
     violet sql "SELECT * FROM decisions WHERE asset = {a:String} LIMIT 5" --param a=BTCUSDT --format json
+    violet sql --saved upward_tail
     """  # noqa: D301 - click reads \b, so the text is not raw
-    folder = settings.load({"data": data} if data else {}, config).soak.data
+    if (query is None) == (saved is None):
+        raise click.UsageError("give a query, or --saved [NAME], and not both")
     form = "json" if as_json else form
+    if saved == "":
+        _list(form)
+        return
+    text = query if query is not None else queries.find(saved or "").sql
+    folder = settings.load({"data": data} if data else {}, config).soak.data
     bound = dict(_pair(text) for text in param) | ({"run": run} if run is not None else {})
     asked = {f"param_{name}": _escaped(value) for name, value in bound.items()} | {
         "default_format": FORMATS[form],
@@ -70,7 +83,7 @@ def command(
         "date_time_output_format": "iso" if form == "json" else "simple",
     }
     with owner.reading(folder) as address:
-        answer, given = ask(address, query, asked, timeout + GRACE_S)
+        answer, given = ask(address, text, asked, timeout + GRACE_S)
     if given != FORMATS[form] or form == "csv":  # a FORMAT in the query wins
         sys.stdout.buffer.write(answer)
         sys.stdout.buffer.flush()
@@ -95,6 +108,17 @@ def ask(address: Address, query: str, params: dict[str, str], timeout_s: float) 
     if response.status != 200:
         raise Refusal(body.decode(errors="replace").strip())
     return body, response.headers.get("X-ClickHouse-Format", "")
+
+
+def _list(form: str) -> None:
+    """The saved queries: a line each, or with their heads and texts as JSON."""
+    found = queries.saved().values()
+    if form == "json":
+        click.echo(json.dumps([asdict(each) for each in found], ensure_ascii=False, separators=(",", ":")))
+        return
+    width = max(len(each.name) for each in found)
+    for each in found:
+        click.echo(f"{each.name:{width}}  {each.question}")
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -66,6 +66,32 @@ def test_a_name_that_is_not_loopback_is_refused(running, http, host):
     assert http(running.reader, "SELECT 1", headers={"Host": "localhost:1"}).status == 200
 
 
+def test_clickhouse_go_is_told_revision_0_in_its_own_frame(running, http):
+    asked = "SELECT displayName(), version(), revision(), timezone()"
+    body = http(running.reader, asked, client_protocol_version="54460", default_format="Native").body
+    assert body[:10] == bytes([1, 0, 2, 255, 255, 255, 255, 0, 4, 1])  # the block's header, four columns, one row
+    found, rest = {}, body[10:]
+    for _ in range(4):
+        name, kind = (rest[1 : rest[0] + 1], rest[rest[0] + 2 : rest[0] + 2 + rest[rest[0] + 1]])
+        rest = rest[2 + len(name) + len(kind) :]
+        assert rest[0] == 0  # no custom serialization
+        size = 4 if kind == b"UInt32" else rest[1] + 1
+        found[name], rest = rest[1 : 1 + size], rest[1 + size :]
+    assert rest == b""
+    version = http(running.reader, "SELECT version() FORMAT RawBLOB").body
+    assert list(found) == [b"displayName()", b"version()", b"revision()", b"timezone()"]
+    assert list(found.values())[1:] == [bytes([len(version)]) + version, bytes(4), b"\x03UTC"]
+
+
+def test_no_other_question_is_framed_so(running, http):
+    asked = "SELECT displayName(), version(), revision(), timezone()"
+    assert (
+        http(running.reader, "SELECT 1 AS a", client_protocol_version="54460", default_format="Native").body[:2]
+        == b"\x01\x01"
+    )
+    assert http(running.reader, asked, default_format="Native").body[:2] == b"\x04\x01"
+
+
 def test_answers_carry_clickhouses_headers(running, http):
     reply = http(running.reader, "SELECT 1 AS a FORMAT JSON", query_id="q-1")
     assert json.loads(reply.body)["data"] == [{"a": 1}]

@@ -1,0 +1,84 @@
+"""Panels of Grafana: figures and lines from Prometheus, lines, bars and tables from the journal in ClickHouse."""
+
+from typing import Any, Final
+
+from grafana_foundation_sdk.builders import barchart, prometheus, stat, table, timeseries
+from grafana_foundation_sdk.builders import dashboard as build
+from grafana_foundation_sdk.cog.variants import Dataquery
+from grafana_foundation_sdk.models import dashboard as models
+from grafana_foundation_sdk.models.common import VizOrientation
+
+from journal.query import find
+
+PROMETHEUS: Final = models.DataSourceRef(type_val="prometheus", uid="${metrics}")
+CLICKHOUSE: Final = models.DataSourceRef(type_val="grafana-clickhouse-datasource", uid="${journal}")
+Panel = Any  # the builders share no type
+
+
+class Sql(Dataquery):
+    """A query of the ClickHouse plugin; series: as lines over `time`, else as a table."""
+
+    def __init__(self, sql: str, *, series: bool) -> None:
+        self._json = {
+            "refId": "A", "datasource": CLICKHOUSE, "editorType": "sql", "rawSql": sql,
+            "queryType": "timeseries" if series else "table", "format": 0 if series else 1,
+        }  # fmt: skip
+
+    def build(self) -> "Sql":
+        return self
+
+    def to_json(self) -> dict[str, Any]:
+        return self._json
+
+
+def saved(name: str) -> str:
+    """A saved query, of the run that is chosen."""
+    lines = [line for line in find(name).sql.splitlines() if not line.startswith("--")]
+    return "\n".join(lines).replace("{run:String}", "'${run}'")
+
+
+def prom(panel: Panel, *asked: tuple[str, str], now: bool = False) -> Panel:
+    """The panel with PromQL in it: (expression, legend)."""
+    for ref, (expr, legend) in zip("ABCDEFGH", asked, strict=False):
+        query = prometheus.Dataquery().ref_id(ref).expr(expr).legend_format(legend).datasource(PROMETHEUS)
+        panel = panel.with_target(query.instant() if now else query.range())
+    return panel.datasource(PROMETHEUS)
+
+
+def figure(
+    title: str, expr: str, says: str, *, unit: str = "short", legend: str = "", bad_from: float | None = None
+) -> Panel:
+    """One figure of the live soak; red from bad_from on."""
+    panel = prom(stat.Panel().title(title).description(says).unit(unit), (expr, legend), now=True).span(3).height(4)
+    steps = [models.Threshold(color="green", value=None)]
+    steps += [] if bad_from is None else [models.Threshold(color="red", value=bad_from)]
+    scale = build.ThresholdsConfig().mode(models.ThresholdsMode.ABSOLUTE).steps(steps)
+    return panel.thresholds(scale).no_value("no soak is scraped")
+
+
+def live(title: str, *asked: tuple[str, str], unit: str = "short", span: int = 12) -> Panel:
+    """Lines of the live soak, over the wall clock."""
+    return prom(timeseries.Panel().title(title).unit(unit), *asked).span(span).height(8)
+
+
+def lines(title: str, sql: str, says: str = "", *, unit: str = "short", span: int = 12) -> Panel:
+    """Lines out of the journal: a column time, names, figures."""
+    panel = timeseries.Panel().title(title).description(says).unit(unit).datasource(CLICKHOUSE)
+    return panel.with_target(Sql(sql, series=True)).span(span).height(8)
+
+
+def rows(title: str, sql: str, says: str = "", *, span: int = 12) -> Panel:
+    """A table out of the journal."""
+    panel = table.Panel().title(title).description(says).datasource(CLICKHOUSE)
+    return panel.with_target(Sql(sql, series=False)).span(span).height(8)
+
+
+def answer(name: str, title: str, *, span: int = 12) -> Panel:
+    """A saved query as a table over the whole run."""
+    return rows(title, saved(name), find(name).question, span=span)
+
+
+def bars(title: str, sql: str, says: str, *, span: int = 12) -> Panel:
+    """Bars out of the journal: the first column names them."""
+    panel = barchart.Panel().title(title).description(says).datasource(CLICKHOUSE).orientation(VizOrientation.AUTO)
+    return panel.with_target(Sql(sql, series=False)).span(span).height(8)

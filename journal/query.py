@@ -1,0 +1,56 @@
+"""Saved queries: what people ask of a journal, as files in sql/queries whose heads say what they answer.
+
+A head is comments: the question, then `Columns:` (each name, and its meaning or unit in brackets), then `Source:`.
+Source: SPEC section 1 (querying the decision journal in SQL).
+"""
+
+import difflib
+import re
+from dataclasses import dataclass
+from importlib import resources
+from typing import Final
+
+from journal.refusal import Refusal
+
+_HEAD: Final = re.compile(r"(?P<question>.+?) Columns: (?P<columns>.+?) Source: (?P<source>.+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One saved query. `sql` is the whole file, its head included; {run:String} stands for the run."""
+
+    name: str
+    question: str
+    columns: str
+    source: str
+    sql: str
+
+
+def saved() -> dict[str, Query]:
+    """Every saved query by its name. Raises ValueError where a file lacks its head."""
+    entries = sorted((resources.files("sql") / "queries").iterdir(), key=lambda entry: entry.name)
+    return {
+        entry.name[:-4]: _query(entry.name[:-4], entry.read_text("utf-8"))
+        for entry in entries
+        if entry.name.endswith(".sql")
+    }
+
+
+def find(name: str) -> Query:
+    """The saved query of a name. Raises Refusal where there is none."""
+    known = saved()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 1)
+        fix = f"did you mean {near[0]!r}?" if near else "`violet sql --saved` lists them"
+        raise Refusal(f"no saved query {name!r}; fix: {fix}")
+    return known[name]
+
+
+def _query(name: str, sql: str) -> Query:
+    head = " ".join(line[2:].strip() for line in sql.splitlines() if line.startswith("--"))
+    match = _HEAD.fullmatch(head)
+    if match is None:
+        raise ValueError(
+            f"sql/queries/{name}.sql must begin with its question, Columns: and Source:, was {head[:80]!r}"
+        )
+    return Query(name, sql=sql, **match.groupdict())
