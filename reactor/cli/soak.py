@@ -15,7 +15,7 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from journal import backup
-from journal.engine.owner import Address, ensure
+from journal.engine.owner import ensure
 from journal.gate import EXIT, HOLD, summary
 from journal.health import DISK_DEGRADED, DISK_HALT
 from journal.ledger import Ledger
@@ -34,6 +34,7 @@ from reactor.market.seeded import write_market
 from reactor.settings import JournalSettings, Settings, SoakSettings, load, span_s
 from reactor.source import ArchiveSource, BrokerSource, Source, reread
 from reactor.upkeep import Upkeep
+from reactor.web import process as pages
 
 T = TypeVar("T")
 MARKET: Final = "market.jsonl.zst"
@@ -93,11 +94,15 @@ def run(settings: Settings, as_json: bool, seam: Callable[[str], None] = lambda 
                 lambda run_id: Ledger(store, run_id, partial(reread, source), revive=journal.revive, seam=seam),
             )
         )  # fmt: skip
+        if soak.web:
+            stack.callback(pages.start(data, soak.name, settings.journal.address, _page))
         result = attend(session, source, stop, soak)
         if as_json:
             print_json(result)
         else:
             print_summary(result)
+            if soak.web:
+                out.print(f"{'look at it':>20}  violet web --data {data}")
     return EXIT[HOLD] if result["state"] == "STOPPED" else EXIT[result["verdict"]]
 
 
@@ -120,6 +125,10 @@ def attend(session: sessions.Session, source: Source, stop: "Stop", soak: SoakSe
     finally:
         source.close()
     return session.ledger.insist(lambda store: summary(store, session.run))
+
+
+def _page(address: str) -> None:
+    err.print(f"its page, for one browser: {address}", soft_wrap=True)
 
 
 def _given(settings: Settings, stack: ExitStack) -> Source | None:
@@ -194,8 +203,8 @@ class Journal:
             err.print(f"the journal is migrated; as it was it stays in {backup.link(self._data, name)}")
 
     def _connect(self) -> Store:
-        if self._remote.url is not None:
-            return connect(Address(self._remote.url, self._remote.user, self._remote.password.get_secret_value()))
+        if (server := self._remote.address) is not None:
+            return connect(server)
         address, engine = ensure(self._data)
         if engine is not None:
             self._stack.callback(engine.close)
