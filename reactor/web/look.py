@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from journal import run as runs
+from journal.blue.look import TRUST as BLUE_TRUST
 from journal.explain import SCANS, aged, at, planes, waterfall
 from journal.gate import TRUST, basis
 from journal.health import health
@@ -270,7 +271,7 @@ def beside(store: Store, run_id: str) -> list[dict[str, Any]]:
     by_size = "ORDER BY vel_div = 'all', vel_div, dc_status = 'all', dc_status"
     buckets = rows("* EXCEPT run_id", "blue_buckets", by_size)
     return [
-        {**row, "trust": TRUST, **_mine(universe, row)[0],
+        {**row, "trust": BLUE_TRUST[row["label"]], **_mine(universe, row)[0],
          "unmatched": {each["why"]: each["trades"] for each in _mine(why, row)}, "buckets": _mine(buckets, row)}
         for row in pairs
     ]  # fmt: skip

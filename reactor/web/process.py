@@ -1,4 +1,4 @@
-"""The page beside a soak: a process of its own, of the lowest priority, that dies with the soak.
+"""The page beside a soak: a process of its own, of low priority, that dies with the soak.
 
 python -m reactor.web.process < {"data": DIRECTORY, "server": null or [url, user, password]}
 
@@ -19,7 +19,7 @@ from journal.engine.address import Address
 from journal.engine.owner import environment
 from reactor.log.tansu import die_with_parent
 
-NICE: Final = 19
+NICE: Final = 10  # a tenth of the soak's share where both want the CPU
 
 
 def start(data: Path, name: str, server: Address | None, tell: Callable[[str], None]) -> Callable[[], None]:

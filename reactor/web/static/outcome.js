@@ -28,7 +28,8 @@ function scan(row) {
     [decided ? "marks" : "did not decide", row.reasons.join(", ") || "none"]]);
   const sized = el("dl");
   pairs(sized, [["notional", `(${row.capital_usd} × ${row.fraction}) × leverage = ${row.notional_usd} USD`],
-    ["of capital", String(row.notional_fraction)], ["place", `${row.topic} / ${row.partition} @ ${row.log_offset}, segment ${row.segment}`],
+    ["of capital", String(row.notional_fraction)],
+    ...(row.sc_mult === 1 ? [] : [["after the fan-in", `${row.leverage_fanin} × ${row.sc_mult}`]]), ["place", `${row.topic} / ${row.partition} @ ${row.log_offset}, segment ${row.segment}`],
     ["params", row.params_hash]]);
   return [
     el("h2", { textContent: decided ? `SHORT ${row.asset}` : "No decision" }),
@@ -36,8 +37,8 @@ function scan(row) {
     facts,
     el("div", { className: "wide" }, el("table", { className: "waterfall" },
       el("thead", {}, el("tr", {}, ...["", "", "lane", "product", ""].map((name) => el("th", { textContent: name })))),
-      el("tbody", {}, ...steps, line("=", "raw", "", row.raw, "raw"), line("", "cap", row.bound, row.cap, "cap"),
-        line("", "leverage", row.sc_mult === 1 ? "" : `× ${row.sc_mult}`, row.leverage, "leverage")))),
+      el("tbody", {}, ...steps, line("=", "raw", "", row.raw, "raw"), line("", "cap", "", row.cap, "cap"),
+        line("", "leverage", `bound ${row.bound}`, row.leverage, "leverage")))),
     sized, ...planes(row),
   ];
 }
