@@ -58,7 +58,7 @@ def test_every_long_flag_is_a_key_of_the_file_and_a_variable(key, config):
     value = {
         "data": "d", "name": "n", "profile": "v3_base9", "scans": "s.jsonl", "from": "latest", "until": "end",
         "for": "3h", "speed": "60x", "batch_size": 7, "flush_ms": 7, "new": True, "new_segment": True,
-        "accept_gap": True, "keep_inputs": "30d", "resume_halted": "looked into", "bootstrap_servers": "h:1", "topic": "t",
+        "accept_gap": True, "web": True, "keep_inputs": "30d", "resume_halted": "looked into", "bootstrap_servers": "h:1", "topic": "t",
     }[key]  # fmt: skip
     both = {"bootstrap_servers": "h:1", "topic": "t"} if key in ("bootstrap_servers", "topic") else {key: value}
     text = {k: str(v).lower() if isinstance(v, bool) else repr(v) for k, v in both.items()}
