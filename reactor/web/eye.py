@@ -24,9 +24,10 @@ from reactor.web import look
 T = TypeVar("T")
 Told = tuple[str, Mapping[str, Any]]
 TICK_S: Final = 1.0
-REST: Final = 4.0  # a window's look rests so many times what it took: a fifth of one query's share at most
+REST: Final = 4.0  # after a window it rests so many times what that took: one query runs a fifth of the time at most
+REST_S: Final = 5.0  # but no longer: what a window costs is bounded, and a machine that is busy makes it seem more
 WHOLE_S: Final = 3.0
-WHOLE_REST: Final = 20.0  # whole-run figures cost what the run is long
+WHOLE_REST: Final = 20.0  # whole-run figures cost what the run is long, so here no bound
 WIDER: Final = 200_000  # records that the list of decisions may look back through where the window holds too few
 
 
@@ -155,4 +156,4 @@ async def stream(eye: Eye, viewer: Viewer) -> AsyncGenerator[Told]:
         except (Refusal, JournalRefused) as error:
             yield "away", {"why": str(error)[:300], "is_away": isinstance(error, JournalAway)}
             took, whole_at = time.monotonic() - began, 0.0
-        await asyncio.sleep(max(TICK_S - took, REST * took))
+        await asyncio.sleep(max(TICK_S - took, min(REST * took, REST_S)))

@@ -19,7 +19,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 EACH = [lane.name for lane in LANES]
 WAIT_MS = 30_000
 PHONE = {"width": 360, "height": 740}
-STEP_S = 15
+STEP_S = 10
 GROWTH = 1_500_000  # bytes; a row a scan would be tens of times as much
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
@@ -219,7 +219,7 @@ def heap(session):
 @pytest.mark.parametrize(
     "seconds",
     [
-        pytest.param(60, marks=[pytest.mark.slow, pytest.mark.timeout(240)]),
+        pytest.param(30, marks=[pytest.mark.slow, pytest.mark.timeout(240)]),
         pytest.param(900, marks=[pytest.mark.storm, pytest.mark.timeout(1_500)]),
     ],
 )

@@ -124,7 +124,7 @@ function windowed(told) {
 }
 
 function wholly(told) {
-  const first = whole === null;
+  const news = String(told.blue) !== String(whole?.blue);
   whole = told;
   const [mode, modeNote, modeTile] = tile("mode");
   put(mode, told.mode);
@@ -161,7 +161,7 @@ function wholly(told) {
     ["rejects by code", Object.entries(told.rejects_by_code).map(([code, n]) => `${code} ${count(n)}`).join(", ") || "none"],
     ["disk", `${share(told.disk_used)} full, journal ${(told.journal_bytes / 2 ** 20).toFixed(1)} MiB in ${count(told.parts)} parts`],
     ["versions", Object.entries(told.versions).map((each) => each.join(" ")).join(", ")]]);
-  if (first) beside(told);
+  if (news) beside(told);
 }
 
 function mark(node, kind) {
