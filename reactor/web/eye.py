@@ -134,26 +134,38 @@ class Viewer:
 
     def whole(self, store: Store) -> Told | None:
         """Figures of the whole run."""
-        if self._run is None:
-            return None
-        return "whole", look.whole(store, self._run, self._data, runs.now())
+        run = self._run
+        return None if run is None else ("whole", look.whole(store, run, self._data, runs.now()))
 
 
 async def stream(eye: Eye, viewer: Viewer) -> AsyncGenerator[Told]:
     """What a viewer is told, for as long as it listens."""
-    whole_at = 0.0
-    while True:
-        began = time.monotonic()
-        try:
-            for part in (viewer.pulse, viewer.window):
-                if (told := await asyncio.to_thread(eye.ask, part)) is not None:
-                    yield told
+    whole: asyncio.Task[Told | None] | None = None  # goes on beside the windows, its queries between theirs
+    whole_at = whole_began = 0.0
+    try:
+        while True:
+            began = time.monotonic()
+            try:
+                for part in (viewer.pulse, viewer.window):
+                    if (told := await asyncio.to_thread(eye.ask, part)) is not None:
+                        yield told
+                if whole is None and time.monotonic() >= whole_at:
+                    whole_began = time.monotonic()
+                    whole = asyncio.create_task(asyncio.to_thread(eye.ask, viewer.whole))
+                elif whole is not None and whole.done():
+                    done, whole = whole, None
+                    whole_at = time.monotonic() + max(WHOLE_S, WHOLE_REST * (time.monotonic() - whole_began))
+                    if (told := done.result()) is not None:
+                        yield told
+            except (Refusal, JournalRefused) as error:
+                yield "away", {"why": str(error)[:300], "is_away": isinstance(error, JournalAway)}
+                whole_at = 0.0
             took = time.monotonic() - began
-            if (whole_began := time.monotonic()) >= whole_at:
-                if (told := await asyncio.to_thread(eye.ask, viewer.whole)) is not None:
-                    yield told
-                whole_at = time.monotonic() + max(WHOLE_S, WHOLE_REST * (time.monotonic() - whole_began))
-        except (Refusal, JournalRefused) as error:
-            yield "away", {"why": str(error)[:300], "is_away": isinstance(error, JournalAway)}
-            took, whole_at = time.monotonic() - began, 0.0
-        await asyncio.sleep(max(TICK_S - took, min(REST * took, REST_S)))
+            rest_s = max(TICK_S - took, min(REST * took, REST_S))
+            if whole is None:
+                await asyncio.sleep(rest_s)
+            else:
+                await asyncio.wait((whole,), timeout=rest_s)
+    finally:
+        if whole is not None:
+            whole.cancel()
