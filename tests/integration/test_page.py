@@ -20,13 +20,20 @@ EACH = [lane.name for lane in LANES]
 WAIT_MS = 30_000
 PHONE = {"width": 360, "height": 740}
 STEP_S = 10
-GROWTH = 1_500_000  # bytes; a row a scan would be tens of times as much
+WARM_S = 20
+
+
+def allowed(seconds):
+    """Bytes that a page may grow by: one that kept what it is told would grow by 10 kB a second and more."""
+    return 150_000 + 1_000 * seconds
+
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 
 
 @pytest.fixture(scope="module")
 def browser():
+    expect.set_options(timeout=WAIT_MS)
     with sync_playwright() as playwright:
         yield playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
 
@@ -233,7 +240,7 @@ def test_at_a_thousand_scans_a_second_the_pages_memory_stays(browser, spawn, tmp
         tab = context.new_page()
         tab.goto(made.url())
         tab.locator("#feed a").nth(59).wait_for(timeout=60_000)
-        tab.wait_for_timeout(STEP_S * 1_000)
+        tab.wait_for_timeout(WARM_S * 1_000)
         session, samples = context.new_cdp_session(tab), []
         for _ in range(seconds // STEP_S + 1):
             samples.append(
@@ -250,5 +257,5 @@ def test_at_a_thousand_scans_a_second_the_pages_memory_stays(browser, spawn, tmp
             print(f"{seen:>8} records: {used / 1e6:.2f} MB, {nodes} nodes")
     (first, nodes, before), (last, nodes_after, after) = samples[0], samples[-1]
     assert after - before > 100 * seconds  # it was under way, however slow the machine
-    assert last - first < GROWTH
+    assert last - first < allowed(seconds)
     assert nodes_after - nodes < 500
