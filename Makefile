@@ -1,6 +1,7 @@
 # The one list of commands; .ci/run calls it too. ARGS="..." is passed on, PYTHON=... names another interpreter.
 SHELL = /bin/sh
 PYTHON ?= python3
+WEB ?= --web
 BIN := .venv/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip
 RUN := .venv/.installed
@@ -10,7 +11,7 @@ DEV := .venv/.installed-dev
 .DELETE_ON_ERROR:
 
 help:
-	@echo "make soak       install into .venv, then run a dark shadow soak (ARGS=\"--json\" and other flags of violet soak)"
+	@echo "make soak       install into .venv, then run a dark shadow soak and its page (WEB= without it; ARGS=\"--json\" and other flags of violet soak)"
 	@echo "make test       the tests, without the slow ones (ARGS=\"tests/lanes -k acb\" and other flags of pytest)"
 	@echo "make test-slow  long soaks, the built wheel, a month of recorded bars"
 	@echo "make storm      dozens of kills of soaks and engines, at random moments and at every step"
@@ -23,7 +24,7 @@ help:
 
 # 0 is PASS, 2 is HOLD or a soak that was stopped. Ctrl-C is the soak's to handle: it drains.
 soak: $(RUN)
-	@trap : INT; $(BIN)/violet soak $(ARGS); rc=$$?; case $$rc in 0|2) exit 0;; *) exit $$rc;; esac
+	@trap : INT; $(BIN)/violet soak $(WEB) $(ARGS); rc=$$?; case $$rc in 0|2) exit 0;; *) exit $$rc;; esac
 
 test: $(DEV)
 	@$(BIN)/python -m pytest $(ARGS)

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
+from journal.engine.address import Address
 from journal.refusal import Refusal
 from lanes.lane import LANES
 from lanes.params import Profile, override, profile
@@ -71,6 +72,7 @@ class SoakSettings(BaseModel):
     log_format: Annotated[
         Literal["text", "json"], Field(description="On standard error: text for people, or a JSON object a line.")
     ] = "text"
+    web: Annotated[bool, Field(description="Show the soak in a browser: prints the address of its page.")] = False
     new: Annotated[bool, Field(description="Start another run instead of resuming.")] = False
     new_segment: Annotated[bool, Field(description="Go on with other code, params or kernels as a new segment.")] = (
         False
@@ -140,6 +142,11 @@ class JournalSettings(BaseModel):
     url: Annotated[str | None, Field(description="HTTP address of a ClickHouse server.")] = None
     user: str = "default"
     password: SecretStr = SecretStr("")
+
+    @property
+    def address(self) -> Address | None:
+        """The server and the login to it; None for the engine of the directory."""
+        return Address(self.url, self.user, self.password.get_secret_value()) if self.url is not None else None
 
 
 class Settings(BaseModel):

@@ -30,6 +30,7 @@ IMPORTED_AS = {
     "confluent_kafka": "confluent-kafka",
     "faust": "faust-streaming",
     "prometheus_client": "prometheus-client",
+    "sse_starlette": "sse-starlette",
 }
 VENUES = re.compile(
     r"alpaca|binance|bingx|bitfinex|bitget|bitmex|bybit|ccxt|coinbase|cryptofeed|deribit|dydx|eth[-_]account|hyperliquid"

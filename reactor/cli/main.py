@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "soak": Entry(RUN, "Evaluate scans as BLUE would, trade nothing, journal every outcome."),
     "status": Entry(RUN, "Where each run stands, and whether it is healthy."),
     "lane": Entry(RUN, "One lane as a stage of its own, for a soak with --topology faust."),
+    "web": Entry(RUN, "Show a soak in a browser, while it runs and after."),
     "replay": Entry(RUN, "Evaluate a run's records once more, under other params or the same."),
     "end": Entry(RUN, "End a stopped run for good."),
     "sql": Entry(ASK, "Query the journal, while a soak runs and after; read only."),

@@ -41,6 +41,7 @@ from reactor.settings import JournalSettings, Settings, SoakSettings, load, span
 from reactor.source import ArchiveSource, BrokerSource, Source, reread
 from reactor.tap import Taps
 from reactor.upkeep import Upkeep
+from reactor.web import process as pages
 
 T = TypeVar("T")
 MARKET: Final = "market.jsonl.zst"
@@ -124,12 +125,16 @@ def _run(settings: Settings, as_json: bool, seam: Callable[[str], None], events:
             )
         )  # fmt: skip
         observers.begin(session, source, journal.beside)
+        if soak.web:
+            stack.callback(pages.start(data, soak.name, settings.journal.address, _page))
         result = attend(session, source, stop, soak, observers)
         events.summary(result)
         if as_json:
             print_json(result)
         else:
             print_summary(result)
+            if soak.web:
+                out.print(f"{'look at it':>20}  violet web --data {data}")
     return EXIT[HOLD] if result["state"] == "STOPPED" else EXIT[result["verdict"]]
 
 
@@ -170,6 +175,10 @@ def attend(
     taps = session.taps
     told = {lane: {"sent": taps.sent[lane], "dropped": taps.dropped[lane]} for lane in taps.lanes}
     return result | {"taps": told} if told else result
+
+
+def _page(address: str) -> None:
+    err.print(f"its page, for one browser: {address}", soft_wrap=True)
 
 
 def _given(settings: Settings, stack: ExitStack) -> ArchiveSource | BrokerSource | None:
@@ -253,8 +262,8 @@ class Journal:
 
     def _ensure(self) -> Address:
         """The server's address, or that of the directory's engine, which is started where none runs."""
-        if self._remote.url is not None:
-            return Address(self._remote.url, self._remote.user, self._remote.password.get_secret_value())
+        if (server := self._remote.address) is not None:
+            return server
         address, engine = ensure(self._data)
         if engine is not None:
             self._stack.callback(engine.close)

@@ -141,7 +141,9 @@ def test_every_lane_s_loop_is_timed_and_nothing_else():
 
 
 def test_who_is_timed_gives_the_same_rows():
-    assert batch(MIXED, Measures(Metrics(), RUN, "p", float, dict, NO_TAPS).lap).content_hash == batch(MIXED).content_hash
+    assert (
+        batch(MIXED, Measures(Metrics(), RUN, "p", float, dict, NO_TAPS).lap).content_hash == batch(MIXED).content_hash
+    )
 
 
 def test_a_batch_without_a_scan_counts_none():

@@ -58,7 +58,7 @@ def test_every_long_flag_is_a_key_of_the_file_and_a_variable(key, config):
     value = {
         "data": "d", "name": "n", "profile": "v3_base9", "scans": "s.jsonl", "from": "latest", "until": "end",
         "for": "3h", "speed": "60x", "batch_size": 7, "flush_ms": 7, "new": True, "new_segment": True,
-        "accept_gap": True, "keep_inputs": "30d", "resume_halted": "looked into", "bootstrap_servers": "h:1", "topic": "t",
+        "accept_gap": True, "web": True, "keep_inputs": "30d", "resume_halted": "looked into", "bootstrap_servers": "h:1", "topic": "t",
         "taps": "acb,ob", "topology": "faust", "lane_workers": 5,
         "metrics_port": 9464, "sketches": True, "log_format": "json",
     }[key]  # fmt: skip

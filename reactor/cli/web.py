@@ -1,0 +1,42 @@
+"""`violet web`: the live page of a journal, on loopback, until Ctrl-C."""
+
+from functools import partial
+from pathlib import Path
+
+import click
+
+from journal import run as runs
+from reactor.cli.common import data_option, json_option, out, print_json, require_journal
+from reactor.web.eye import Eye, reader
+from reactor.web.server import Page, hear_the_end
+
+
+@click.command("web")
+@data_option
+@click.option("--port", type=click.IntRange(0, 65_535), default=0, show_default=True, help="Port; 0 for any free one.")
+@click.option("--run", "run_id", help="Run to open; the newest where none is given.")
+@json_option
+@click.pass_context
+def command(context: click.Context, data: Path, port: int, run_id: str | None, as_json: bool) -> None:
+    """Show a soak in a browser, while it runs and after.
+
+    Prints an address with a token that is good for one browser, once; another start prints another. It listens on
+    loopback, reads with the reader's login, and starts the journal's engine where none runs, for as long as it runs.
+    """
+    server = context.obj.journal.address if context.obj is not None else None
+    if server is None:
+        require_journal(data)
+    eye = Eye(data, partial(reader, data, server))
+    try:
+        if run_id is not None:
+            eye.ask(partial(runs.pick, run_id=run_id))
+        page = Page(eye, port)
+        url = page.url(f"/run/{run_id}" if run_id else "/")
+        if as_json:
+            print_json({"url": url, "port": page.port})
+        else:
+            out.print(f"the page of {data}, for one browser, until Ctrl-C:\n  {url}")
+        hear_the_end()
+        page.serve()
+    finally:
+        eye.close()

@@ -1,0 +1,171 @@
+"""The eye: the page's one way to the journal, and what a viewer is told as it goes on.
+
+One query at a time, whoever asks; between looks it rests for several times as long as the look took, so that however
+large a run is, the engine is the soak's. While nobody looks, nothing is asked. A journal that is away is tried again.
+Source: SPEC section 2 (ClickHouse over HTTP, by the reader's login).
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import Any, Final, TypeVar
+
+from journal import run as runs
+from journal.engine.address import Address
+from journal.engine.owner import reading
+from journal.migrate import require
+from journal.refusal import Refusal
+from journal.store import JournalAway, JournalRefused, Store, connect
+from reactor.web import look
+
+T = TypeVar("T")
+Told = tuple[str, Mapping[str, Any]]
+TICK_S: Final = 1.0
+REST: Final = 4.0  # after a window it rests so many times what that took: one query runs a fifth of the time at most
+REST_S: Final = 5.0  # but no longer: what a window costs is bounded, and a machine that is busy makes it seem more
+WHOLE_S: Final = 3.0
+WHOLE_REST: Final = 20.0  # whole-run figures cost what the run is long, so here no bound
+WIDER: Final = 200_000  # records that the list of decisions may look back through where the window holds too few
+
+
+@contextmanager
+def reader(data: Path, server: Address | None) -> Iterator[Store]:
+    """The journal of a directory by its reader's login, its engine started where none runs; or a server's."""
+    with ExitStack() as stack, connect(server or stack.enter_context(reading(data))) as store:
+        require(store)
+        yield store
+
+
+class _Turns(Store):
+    """A store that takes one query at a time."""
+
+    def __init__(self, store: Store, turn: Lock) -> None:
+        self._store, self._turn = store, turn
+
+    def rows(self, sql: str, params: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        with self._turn:
+            return self._store.rows(sql, params)
+
+
+class Eye:
+    """Looks at one journal for all viewers; opens it when first asked, and again after it was away."""
+
+    def __init__(self, data: Path, opened: Callable[[], AbstractContextManager[Store]]) -> None:
+        self.data, self._opened = data, opened
+        self._lock, self._turn = Lock(), Lock()
+        self._stack = ExitStack()
+        self._store: Store | None = None
+
+    def ask(self, call: Callable[[Store], T]) -> T:
+        """What the call finds. Raises JournalAway while there is no journal, Refusal where it refuses."""
+        store = self._open()
+        try:
+            return call(store)
+        except JournalAway:
+            self._close(store)
+            raise
+
+    def close(self) -> None:
+        """Let go of the journal, and of an engine that was started for it."""
+        if self._store is not None:
+            self._close(self._store)
+
+    def _open(self) -> Store:
+        with self._lock:
+            if self._store is not None:
+                return self._store
+            with ExitStack() as stack:
+                store = _Turns(stack.enter_context(self._opened()), self._turn)
+                self._stack, self._store = stack.pop_all(), store
+                return store
+
+    def _close(self, store: Store) -> None:
+        with self._lock:
+            if self._store is store:  # not one that another thread has opened since
+                self._store = None
+                self._stack.close()
+
+
+class Viewer:
+    """What one browser is told: a run, or the newest; the window that it chose."""
+
+    def __init__(self, data: Path, run_id: str | None, records: int) -> None:
+        self._data, self._asked, self._records = data, run_id, records
+        self._begin()
+
+    def _begin(self) -> None:
+        self._run: runs.Run | None = None
+        self._progress = look.Progress()
+        self._latest = look.Latest()
+        self._feed: list[dict[str, Any]] = []
+        self._seen: dict[int, int] = {}
+
+    def pulse(self, store: Store) -> Told:
+        """Which run it is, its counts and its silence, from the batches since the last look."""
+        run = runs.pick(store, self._asked)
+        if self._run is None or run.run_id != self._run.run_id:
+            self._begin()
+        self._run = run
+        self._progress.read(store, run.run_id)
+        return "pulse", self._progress.told(run, runs.now())
+
+    def window(self, store: Store) -> Told | None:
+        """Lanes, fan-in and decisions of the latest records; None where nothing came since the last look."""
+        run, ends = self._run, dict(self._progress.ends)
+        if run is None or ends == self._seen or not ends:
+            return None
+        window = look.Window.of(run, ends, self._records)
+        new = look.feed(store, window if self._feed else look.Window.of(run, ends, WIDER), self._seen)
+        self._feed = [*new, *self._feed][: look.FEED]
+        told = {
+            "run_id": run.run_id,
+            "records": sum(last - first + 1 for first, last in window.spans.values()),
+            "series": look.series(store, window),
+            "distribution": look.distribution(store, window),
+            "bounds": look.bounds(store, window),
+            "latest": self._latest(store, window),
+            "feed": self._feed,
+        }
+        self._seen = ends
+        return "window", told
+
+    def whole(self, store: Store) -> Told | None:
+        """Figures of the whole run."""
+        run = self._run
+        return None if run is None else ("whole", look.whole(store, run, self._data, runs.now()))
+
+
+async def stream(eye: Eye, viewer: Viewer) -> AsyncGenerator[Told]:
+    """What a viewer is told, for as long as it listens."""
+    whole: asyncio.Task[Told | None] | None = None  # goes on beside the windows, its queries between theirs
+    whole_at = whole_began = 0.0
+    try:
+        while True:
+            began = time.monotonic()
+            try:
+                for part in (viewer.pulse, viewer.window):
+                    if (told := await asyncio.to_thread(eye.ask, part)) is not None:
+                        yield told
+                if whole is None and time.monotonic() >= whole_at:
+                    whole_began = time.monotonic()
+                    whole = asyncio.create_task(asyncio.to_thread(eye.ask, viewer.whole))
+                elif whole is not None and whole.done():
+                    done, whole = whole, None
+                    whole_at = time.monotonic() + max(WHOLE_S, WHOLE_REST * (time.monotonic() - whole_began))
+                    if (told := done.result()) is not None:
+                        yield told
+            except (Refusal, JournalRefused) as error:
+                yield "away", {"why": str(error)[:300], "is_away": isinstance(error, JournalAway)}
+                whole_at = 0.0
+            took = time.monotonic() - began
+            rest_s = max(TICK_S - took, min(REST * took, REST_S))
+            if whole is None:
+                await asyncio.sleep(rest_s)
+            else:
+                await asyncio.wait((whole,), timeout=rest_s)
+    finally:
+        if whole is not None:
+            whole.cancel()

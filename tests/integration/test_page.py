@@ -1,0 +1,261 @@
+"""The page in a real Chromium: its figures are SQL's, it asks nobody else, fits a phone, and does not grow."""
+
+import re
+import shutil
+import signal
+from functools import partial
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from lanes.lane import LANES
+from reactor.web.eye import reader
+from tests.integration import records
+from tests.integration.soaking import until
+from tests.webpage import page as served
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+EACH = [lane.name for lane in LANES]
+WAIT_MS = 30_000
+PHONE = {"width": 360, "height": 740}
+STEP_S = 10
+WARM_S = 20
+
+
+def allowed(seconds):
+    """Bytes that a page may grow by: one that kept what it is told would grow by 10 kB a second and more."""
+    return 150_000 + 1_000 * seconds
+
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    expect.set_options(timeout=WAIT_MS)
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+
+
+@pytest.fixture(scope="module")
+def soaked(journal, mixed):
+    return journal.soak(scans=mixed)
+
+
+@pytest.fixture(scope="module")
+def entered(journal, soaked, browser):
+    """A browser that used the token, what it asked for, and what it complained of."""
+    with served(journal.data) as made:
+        context = browser.new_context(viewport={"width": 1440, "height": 900})
+        context.set_default_timeout(WAIT_MS)
+        asked, complaints = [], []
+        context.on("request", lambda request: asked.append(request.url))
+        context.on("weberror", lambda error: complaints.append(str(error.error)))
+        context.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        tab = context.new_page()
+        tab.goto(made.url(f"/run/{soaked.run_id}"))
+        assert "token" not in tab.url
+        yield tab, f"http://127.0.0.1:{made.port}/run/{soaked.run_id}", asked, complaints
+        context.close()
+
+
+@pytest.fixture
+def tab(entered):
+    """The overview of the run, with everything on it."""
+    tab, base, _, _ = entered
+    tab.set_viewport_size({"width": 1440, "height": 900})
+    tab.goto(base)
+    tab.locator("#verdict.good, #verdict.warn, #verdict.bad").wait_for()
+    tab.locator("#feed a").first.wait_for()
+    return tab
+
+
+def shown(tab, key):
+    return tab.locator(f"[data-key={key}]").inner_text()
+
+
+def exact(tab, selector):
+    """The whole value of a figure, which its title holds."""
+    return float(tab.locator(selector).get_attribute("title"))
+
+
+@pytest.mark.slow
+def test_the_top_row_says_what_the_summary_says(tab, soaked):
+    summary = soaked.summary
+    assert {name: shown(tab, name) for name in ("lost", "doubled", "corrupt", "orders")} == dict.fromkeys(
+        ("lost", "doubled", "corrupt", "orders"), "0"
+    )
+    assert (shown(tab, "mode"), shown(tab, "verdict"), shown(tab, "lag")) == ("ENDED", summary["verdict"], "0")
+    assert shown(tab, "coverage") == f"{summary['coverage'] * 100:.1f} %"
+    assert f"of time {summary['time_coverage'] * 100:.1f} %" in tab.locator("#coverage").inner_text()
+    assert summary["verdict_basis"].partition(";")[0] in tab.locator("#verdict").inner_text()
+    told = tab.locator("#counts").inner_text()
+    for name in ("records", "decisions", "evaluations", "planes", "rejects"):
+        assert re.search(rf"(?:^|\s){summary[name]:,} {name}", told)
+
+
+@pytest.mark.slow
+def test_the_panels_figures_are_those_of_sql(tab, journal, soaked):
+    rows = journal.rows(
+        "SELECT lane, argMax(value, log_offset) AS last, min(value) AS low, max(value) AS high, "
+        "quantilesExact(0.05, 0.25, 0.5, 0.75, 0.95)(value) AS quantiles FROM lane_readings "
+        "WHERE run_id = {run:String} GROUP BY lane",
+        run=soaked.run_id,
+    )
+    assert {row["lane"] for row in rows} == set(EACH)
+    for row in rows:
+        panel = f"#lane-{row['lane']}"
+        assert exact(tab, f"{panel} .now b") == row["last"]
+        cells = tab.locator(f"{panel} .quantiles td").all()
+        assert [float(cell.get_attribute("title")) for cell in cells] == [row["low"], *row["quantiles"], row["high"]]
+        assert tab.locator(f"{panel} canvas").count() == 1
+    bounds = journal.rows(
+        "SELECT bound, count() AS n FROM decisions WHERE run_id = {run:String} GROUP BY bound", run=soaked.run_id
+    )
+    lines = tab.locator("#fanin .bounds tbody tr").all_inner_texts()
+    assert {line.split()[0]: line.split()[1:] for line in lines} == {
+        row["bound"]: [str(row["n"])] * 2 for row in bounds
+    }
+
+
+@pytest.mark.slow
+def test_a_click_opens_the_waterfall_of_that_decision_and_escape_goes_back(tab, journal, soaked):
+    (row,) = journal.rows(
+        "SELECT * FROM decisions WHERE run_id = {run:String} ORDER BY ts_ms DESC, log_offset DESC LIMIT 1",
+        run=soaked.run_id,
+    )
+    tab.locator("#feed a").first.click()
+    outcome = tab.locator("#outcome article")
+    expect(outcome.first).to_contain_text(f"SHORT {row['asset']}")
+    assert urlsplit(tab.url).path.endswith(f"/scan/{row['scan_id']}")
+    products = [float(text) for text in outcome.first.locator(".waterfall td:nth-child(4)").all_inner_texts()]
+    acb = row["acb_boost"] * row["meta_boost"] * row["mc_scale"]
+    running = [
+        row["base"],
+        row["base"] * row["dc"],
+        row["base"] * row["dc"] * acb,
+        row["base"] * row["dc"] * acb * row["ob"],
+    ]
+    assert products == [*running, row["raw"], row["raw"], row["cap"], row["leverage"]]
+    tab.keyboard.press("Escape")
+    expect(tab.locator("#outcome")).not_to_be_visible()
+    assert tab.url.endswith(soaked.run_id)
+
+
+@pytest.mark.slow
+def test_the_keyboard_suffices(tab):
+    tab.keyboard.press("j")
+    tab.keyboard.press("j")
+    tab.keyboard.press("ArrowDown")
+    third = tab.locator("#feed a").nth(2)
+    expect(third).to_be_focused()
+    tab.keyboard.press("k")
+    expect(tab.locator("#feed a").nth(1)).to_be_focused()
+    tab.keyboard.press("Enter")
+    expect(tab.locator("#outcome")).to_be_visible()
+    tab.keyboard.press("Escape")
+    expect(tab.locator("#feed a").nth(1)).to_be_focused()
+    tab.keyboard.press("Escape")
+    tab.keyboard.press("/")
+    expect(tab.locator("#what")).to_be_focused()
+
+
+@pytest.mark.slow
+def test_an_address_opens_a_quiet_bar_a_lane_and_a_word_for_what_is_not_there(tab, entered, journal, soaked):
+    base = entered[1]
+    (quiet,) = journal.rows(
+        "SELECT scan_id, stream, reasons FROM evaluations WHERE run_id = {run:String} AND has(reasons, 'NO_SIGNAL') "
+        "AND scan_id NOT IN (SELECT scan_id FROM decisions WHERE run_id = {run:String}) ORDER BY log_offset LIMIT 1",
+        run=soaked.run_id,
+    )  # fmt: skip
+    tab.goto(f"{base}/scan/{quiet['scan_id']}?stream={quiet['stream']}")
+    expect(tab.locator("#outcome article").first).to_contain_text("No decision")
+    expect(tab.locator("#outcome article").first).to_contain_text("NO_SIGNAL")
+    tab.goto(f"{base}/lane/acb")
+    expect(tab.locator("#lane-acb .more")).to_contain_text("acb_boost * meta_boost * mc_scale")
+    expect(tab.locator("#lane-base")).not_to_be_visible()
+    tab.keyboard.press("Escape")
+    expect(tab.locator("#lane-base")).to_be_visible()
+    tab.goto(f"{base}/scan/99999999")
+    expect(tab.locator("#outcome")).to_contain_text("has no outcome for 99999999")
+
+
+@pytest.mark.slow
+def test_nothing_scrolls_sideways_on_a_phone(tab, entered):
+    base = entered[1]
+    tab.set_viewport_size(PHONE)
+    for path in ("", "/lane/esof"):
+        tab.goto(base + path)
+        tab.locator("#verdict.good, #verdict.warn, #verdict.bad").wait_for()
+        tab.locator("#feed a").first.wait_for()
+        assert tab.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], path
+        beyond = "[...document.querySelectorAll('.panel, .tile, header > *')].filter((each) => each.getBoundingClientRect().right > 360).map((each) => each.id)"
+        assert tab.evaluate(beyond) == [], path
+    tab.locator("#feed a").first.click()
+    expect(tab.locator("#outcome article").first).to_be_visible()
+    assert tab.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+@pytest.mark.slow
+def test_it_follows_the_systems_light_or_dark(tab):
+    grounds = []
+    for scheme in ("light", "dark"):
+        tab.emulate_media(color_scheme=scheme)
+        grounds.append(tab.evaluate("getComputedStyle(document.body).backgroundColor"))
+        assert tab.locator("canvas").count() == len(EACH) + 1
+    tab.emulate_media(color_scheme="light")
+    light, dark = (sum(map(int, re.findall(r"\d+", ground))) for ground in grounds)
+    assert light > 600 > 150 > dark
+
+
+@pytest.mark.slow
+def test_no_request_left_loopback_and_nothing_was_complained_of(tab, entered):
+    _, _, asked, complaints = entered
+    assert len(asked) > 10
+    assert {urlsplit(url).netloc for url in asked} == {urlsplit(entered[1]).netloc}
+    assert [each for each in complaints if "404" not in each] == []  # a scan was asked for that is not there
+
+
+def heap(session):
+    """Bytes and nodes that are alive."""
+    session.send("HeapProfiler.collectGarbage")
+    return session.send("Runtime.getHeapUsage")["usedSize"], session.send("Memory.getDOMCounters")["nodes"]
+
+
+@pytest.mark.parametrize(
+    "seconds",
+    [
+        pytest.param(30, marks=[pytest.mark.slow, pytest.mark.timeout(240)]),
+        pytest.param(900, marks=[pytest.mark.storm, pytest.mark.timeout(1_500)]),
+    ],
+)
+def test_at_a_thousand_scans_a_second_the_pages_memory_stays(browser, spawn, tmp_path, seconds, capsys):
+    count, data = 1_000 * (seconds + 60), tmp_path / "data"
+    archive = records.write(tmp_path / "a.jsonl", records.plain(count))
+    process = spawn("soak", "--scans", archive, "--data", data, "--speed", "60000x", "--json")
+    until((data / "sql.json").exists, 60)
+    with served(data, partial(reader, data, None)) as made:
+        context = browser.new_context(viewport={"width": 1440, "height": 900})
+        tab = context.new_page()
+        tab.goto(made.url())
+        tab.locator("#feed a").nth(59).wait_for(timeout=60_000)
+        tab.wait_for_timeout(WARM_S * 1_000)
+        session, samples = context.new_cdp_session(tab), []
+        for _ in range(seconds // STEP_S + 1):
+            samples.append(
+                (*heap(session), int(re.sub(r"\D", "", tab.locator("#counts").inner_text().split("records")[0])))
+            )
+            tab.wait_for_timeout(STEP_S * 1_000)
+        assert tab.locator("#link").inner_text() == "live"
+        context.close()
+    process.send_signal(signal.SIGINT)
+    process.communicate(60)
+    with capsys.disabled():
+        print()
+        for used, nodes, seen in samples:
+            print(f"{seen:>8} records: {used / 1e6:.2f} MB, {nodes} nodes")
+    (first, nodes, before), (last, nodes_after, after) = samples[0], samples[-1]
+    assert after - before > 100 * seconds  # it was under way, however slow the machine
+    assert last - first < allowed(seconds)
+    assert nodes_after - nodes < 500
