@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 from journal.engine.owner import environment
 from journal.refusal import Refusal
 from reactor.log import archive
-from reactor.log.kafka import KafkaLog, KafkaWriter
+from reactor.log.kafka import KafkaLog, create_all
 from reactor.log.port import Chunk, Log
 from reactor.log.tansu import Tansu, die_with_parent
 
@@ -102,7 +102,7 @@ class ArchiveSource:
     def open(self, paced_from: int) -> Log:
         self._broker = Tansu(self._work / f"broker-{self._client}.log")
         self.bootstrap = self._broker.bootstrap
-        KafkaWriter(self._broker.bootstrap, self.topic, self._client).create(1)
+        create_all(self._broker.bootstrap, [self.topic], 1)
         command = [
             sys.executable,
             "-P",  # what lies in the caller's folder is not to be imported

@@ -16,7 +16,8 @@ from journal.refusal import Refusal
 from reactor import mapping
 from reactor.cli.common import engine, err, json_option, out, print_json
 from reactor.convert import walk
-from reactor.log.kafka import BrokerFailed, KafkaLog, KafkaWriter, LogGap, NotAlone
+from reactor.log.kafka import BrokerFailed, KafkaLog, LogGap, NotAlone
+from reactor.log.outlet import KafkaWriter
 from reactor.market import archive_writer, live, sequence, table
 from reactor.market.alone import alone
 from reactor.market.bars import utc

@@ -1,16 +1,23 @@
-"""The reactor's only producer: readings to the tap topics of its soak, and nothing else. Source: SPEC section 7."""
+"""Producers: the one that fills a topic, never part of a reactor, and the reactor's only one, for its tap topics.
+
+Source: SPEC sections 4 and 7.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient
 
 from journal.refusal import Refusal
-from reactor.log.kafka import create
+from reactor.log.archive import Cut
+from reactor.log.kafka import BrokerFailed, NotAlone, create, reach
+from reactor.record import DIGEST_HEADER, LENGTH_HEADER
 
 QUEUE_RECORDS: Final = 65_536  # readings that wait in the client
+
+Delivered: TypeAlias = "Message[bytes, bytes]"  # generic for the type checker alone
 
 
 class TapWriter:
@@ -70,6 +77,89 @@ class TapWriter:
             self._producer.purge()
             self._producer.poll(0.1)
 
-    def _delivered(self, error: KafkaError | None, message: "Message[bytes, bytes]") -> None:
+    def _delivered(self, error: KafkaError | None, message: Delivered) -> None:
         if error is not None:
             self._failed[str(message.topic())] += 1
+
+
+class KafkaWriter:
+    """Fills a topic with an archive's lines, in order, idempotently. Never part of a reactor."""
+
+    def __init__(self, bootstrap: str, topic: str, client: str) -> None:
+        self._bootstrap, self.topic = bootstrap, topic
+        self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+        self._producer = Producer(
+            {
+                "bootstrap.servers": bootstrap,
+                "client.id": client,
+                "enable.idempotence": True,
+                "linger.ms": 5,
+                "batch.size": 1_000_000,
+                "queue.buffering.max.messages": 200_000,
+                "queue.buffering.max.kbytes": 131_072,
+                "message.max.bytes": 1_000_000,
+                "delivery.timeout.ms": 120_000,
+                "log_level": 0,
+            }
+        )
+        self._failed: BrokerFailed | None = None
+        self._next: int | None = None
+
+    def expect(self, offset: int) -> None:
+        """From here on this writer is alone on its one partition: its records get this offset and those after it.
+
+        Raises NotAlone, from a later call, where the broker gave another: somebody wrote in between.
+        """
+        self._next = offset
+
+    def create(self, partitions: int) -> None:
+        """Create the topic where it is missing."""
+        reach(self._admin, self._bootstrap)
+        create(self._admin, self.topic, partitions)
+
+    def write(
+        self, line: bytes | Cut, key: bytes | None, partition: int, headers: dict[str, str | bytes | None] | None = None
+    ) -> None:
+        """Queue one line; blocks while the queue is full."""
+        value = line.head if isinstance(line, Cut) else line
+        if isinstance(line, Cut):
+            headers = _cut_headers(line)
+        while True:
+            try:
+                self._producer.produce(self.topic, value, key, partition, self._delivered, headers=headers)
+            except BufferError:
+                self._producer.poll(0.1)
+            else:
+                break
+        self._producer.poll(0)
+        self._check()
+
+    def serve(self, seconds: float) -> None:
+        """Let queued lines go while the caller waits."""
+        self._producer.poll(seconds)
+        self._check()
+
+    def flush(self) -> None:
+        """Wait until everything queued is stored."""
+        while self._producer.flush(1.0):
+            self._check()
+        self._check()
+
+    def _delivered(self, error: KafkaError | None, message: Delivered) -> None:
+        if error is not None:
+            self._failed = self._failed or BrokerFailed(error.str())
+        elif self._next is not None:
+            offset = message.offset()
+            if (
+                offset is not None and offset >= 0 and offset != self._next
+            ):  # else: stored, and the answer that said where was lost
+                self._failed = self._failed or NotAlone(f"offset {self._next} of {self.topic!r} is another writer's")
+            self._next += 1
+
+    def _check(self) -> None:
+        if self._failed is not None:
+            raise self._failed
+
+
+def _cut_headers(line: Cut) -> dict[str, str | bytes | None]:
+    return {LENGTH_HEADER: str(line.length).encode(), DIGEST_HEADER: line.digest.encode()}

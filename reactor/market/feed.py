@@ -6,7 +6,7 @@ python -m reactor.market.feed ARCHIVE BOOTSTRAP TOPIC SPEED PACED_FROM
 import sys
 from pathlib import Path
 
-from reactor.log.kafka import KafkaWriter
+from reactor.log.outlet import KafkaWriter
 from reactor.market.publish import fill
 from reactor.settings import pace
 

@@ -14,7 +14,8 @@ from typing import Final
 
 from journal.refusal import Refusal
 from reactor.log.archive import Cut, lines
-from reactor.log.kafka import KafkaLog, KafkaWriter
+from reactor.log.kafka import KafkaLog
+from reactor.log.outlet import KafkaWriter
 from reactor.record import Decoder, Fault, Scan
 
 _STEP: Final = 1_000  # lines between two reports of progress

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from reactor.log.archive import identity
-from reactor.log.kafka import KafkaWriter
+from reactor.log.outlet import KafkaWriter
 from reactor.log.tansu import Tansu
 from reactor.market.publish import fill
 from reactor.market.seeded import write_market

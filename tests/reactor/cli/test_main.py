@@ -85,8 +85,8 @@ sys.exit(main.run(["doctor"]))
     [
         (["sok"], "Did you mean 'soak'?"),
         (["xyzzy"], "The commands are soak, "),
-        (["doctor", "--dta", "x"], "Did you mean '--data'?"),
-        (["--vrsion"], "Did you mean '--version'?"),
+        (["doctor", "--dta", "x"], "Did you mean --data?"),
+        (["--vrsion"], "Did you mean --version?"),
         (["doctor", "--data"], "requires an argument"),
     ],
 )
