@@ -26,7 +26,6 @@ from reactor.kernel import Kernels, load
 from reactor.log.outlet import TapWriter
 from reactor.log.port import Chunk
 from reactor.loop import Loop, Pace, Reading
-from reactor.modular import LaneSource
 from reactor.position import WARM_MAX, seek, warm
 from reactor.provenance import code_hash, versions
 from reactor.reading import tap_topic
@@ -36,7 +35,8 @@ from reactor.source import Source
 from reactor.state import IDENTITIES, State
 from reactor.step import step
 from reactor.tap import Taps
-from reactor.turn import Turns, as_said
+from reactor.topology.source import LaneSource
+from reactor.topology.turn import Turns, as_said
 from reactor.walk import Rules
 
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from lanes.lane import LANES
-from reactor.metrics import FAMILIES
+from reactor.watch.metrics import FAMILIES
 from tests.grafana import FOLDER, boards, panels
 from tests.integration.soaking import ROOT
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import click
 
 from journal.refusal import Refusal
-from reactor.join import NAMES
 from reactor.settings import assigned, load
+from reactor.topology.join import NAMES
 
 
 @click.group("lane")
@@ -36,8 +36,8 @@ def run(lanes: tuple[str, ...], config: Path | None, assignments: tuple[str, ...
     soak = settings.soak
     if soak.bootstrap_servers is None or soak.topic is None:
         raise Refusal("--bootstrap-servers and --topic must say where the scans are; fix: give both")
-    from reactor.topology import FORMAT, Place
-    from reactor.topology import run as work
+    from reactor.topology.worker import FORMAT, Place
+    from reactor.topology.worker import run as work
 
     logging.basicConfig(level=logging.WARNING, format=FORMAT)
     place = Place(soak.bootstrap_servers, soak.topic, soak.name, {})

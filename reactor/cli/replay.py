@@ -17,10 +17,10 @@ from journal.replay import columns, compare
 from reactor import replay as replays
 from reactor.cli.common import data_option, json_option, out, print_json, require_journal
 from reactor.cli.soak import Journal, Stop, attend, print_summary
-from reactor.events import Events
-from reactor.observe import Observers
 from reactor.settings import JournalSettings, SoakSettings, of_flags
 from reactor.source import reread
+from reactor.watch.events import Events
+from reactor.watch.observe import Observers
 
 
 @click.command("replay")

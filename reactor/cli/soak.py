@@ -31,16 +31,16 @@ from lanes.code import Incident, Mode, Outcome, Severity
 from reactor import kernel as kernels
 from reactor import session as sessions
 from reactor.cli.common import err, json_option, out, print_json
-from reactor.events import Events
-from reactor.join import Contradiction
 from reactor.log.kafka import BrokerFailed, LogGap
 from reactor.market.seeded import write_market
-from reactor.modular import LaneSource
-from reactor.observe import Observers
 from reactor.settings import JournalSettings, Settings, SoakSettings, load, span_s
 from reactor.source import ArchiveSource, BrokerSource, Source, reread
 from reactor.tap import Taps
+from reactor.topology.join import Contradiction
+from reactor.topology.source import LaneSource
 from reactor.upkeep import Upkeep
+from reactor.watch.events import Events
+from reactor.watch.observe import Observers
 from reactor.web import process as pages
 
 T = TypeVar("T")

@@ -9,9 +9,9 @@ import time
 import pytest
 
 from lanes.lane import LANES
-from reactor.log.tape import KafkaTape
-from reactor.mark import HEADER
 from reactor.reading import decode, tap_topic
+from reactor.topology.mark import HEADER
+from reactor.topology.tape import KafkaTape
 from tests.fault.crash import whole
 from tests.integration import records
 from tests.integration.soaking import Topic, another_version, ended, fresh, processes, produce, until, violet

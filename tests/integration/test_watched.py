@@ -15,16 +15,16 @@ import numpy as np
 import pytest
 
 from journal.migrate import migrate
-from reactor import observe
-from reactor.events import Events
 from reactor.log.kafka import KafkaLog
-from reactor.metrics import FAMILIES
-from reactor.observe import Observers
 from reactor.settings import SoakSettings
-from reactor.sketch import Sketches
+from reactor.watch import observe
+from reactor.watch.events import Events
+from reactor.watch.metrics import FAMILIES
+from reactor.watch.observe import Observers
+from reactor.watch.sketch import Sketches
 from tests.integration import records
 from tests.integration.soaking import ROOT, Journal, ended, interrupted, listing, produce, soak, until, violet
-from tests.reactor.test_sketch import Clock, needs_tdigest, of, scans, without
+from tests.reactor.watch.test_sketch import Clock, needs_tdigest, of, scans, without
 
 LANES = {"base", "dc", "acb", "ob", "esof"}
 

@@ -9,17 +9,17 @@ import pytest
 from lanes.code import Outcome
 from lanes.lane import LANES
 from lanes.params import PROFILES, override
-from reactor import mark as marks
-from reactor import voice as voices
-from reactor.join import Contradiction, Join
 from reactor.kernel import Kernels
 from reactor.log.port import Chunk
-from reactor.log.tape import Marked
 from reactor.reading import decode
 from reactor.record import Decoder
 from reactor.state import State
 from reactor.step import step
-from reactor.voice import EVERY, Lane, Voice
+from reactor.topology import mark as marks
+from reactor.topology import voice as voices
+from reactor.topology.join import Contradiction, Join
+from reactor.topology.tape import Marked
+from reactor.topology.voice import EVERY, Lane, Voice
 from reactor.walk import Rules
 from tests.integration import records
 

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from lanes.columns import Heard, Said
 from lanes.lane import LANES
 from lanes.params import LaneParams, Profile
-from reactor import mark as marks
 from reactor.log.port import Chunk
-from reactor.mark import Mark
 from reactor.record import Decoder, Scan
+from reactor.topology import mark as marks
+from reactor.topology.mark import Mark
 
 NAMES: Final = tuple(lane.name for lane in LANES)
 KEPT: Final = 8_192  # readings kept behind the last one used, to be compared with repeated ones

@@ -6,7 +6,7 @@ lane's own topic, an offset that comes twice is passed over, and one that did no
 record is acknowledged once its readings are stored. A worker in doubt ends, and whoever starts it again has its exact
 state. Source: SPEC sections 2 and 5; reliability section 5.
 
-python -m reactor.topology BOOTSTRAP TOPIC NAME LANES PROFILE.json [AT_MOST.json]
+python -m reactor.topology.worker BOOTSTRAP TOPIC NAME LANES PROFILE.json [AT_MOST.json]
 """
 
 import asyncio
@@ -32,11 +32,11 @@ from lanes.params import Profile
 from reactor.kernel import load
 from reactor.log.kafka import KafkaLog, create_all
 from reactor.log.port import Chunk
-from reactor.log.tape import KafkaTape
-from reactor.mark import HEADER
 from reactor.reading import tap_topic
 from reactor.record import CUT_BYTES, DIGEST_HEADER, LENGTH_HEADER
-from reactor.voice import Lane, Voice
+from reactor.topology.mark import HEADER
+from reactor.topology.tape import KafkaTape
+from reactor.topology.voice import Lane, Voice
 
 TAKE: Final = 1_024  # records said together at most
 STOP_S: Final = 5.0  # nothing is lost with what a worker leaves undone

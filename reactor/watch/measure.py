@@ -21,9 +21,9 @@ from journal.run import Run, now
 from journal.store import Store
 from lanes.code import Bound, Outcome, Reason, Reject
 from lanes.lane import LANES
-from reactor.metrics import Metrics
 from reactor.state import READ, Stored
 from reactor.tap import Taps
+from reactor.watch.metrics import Metrics
 
 AGES_S: Final = 1.0  # plane ages are looked up at most this often: it decodes the state of all streams
 _SCANS: Final = (Outcome.DECISION, Outcome.EVALUATION)

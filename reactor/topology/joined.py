@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from reactor.join import Join, Voices
 from reactor.log.port import Chunk, Log
-from reactor.log.tape import KafkaTape
-from reactor.mark import decode
+from reactor.topology.join import Join, Voices
+from reactor.topology.mark import decode
+from reactor.topology.tape import KafkaTape
 
 HELD: Final = 16_384  # records that wait for their lanes
 _TURN: Final = 8_192  # readings taken of a lane at a time

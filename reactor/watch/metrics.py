@@ -1,8 +1,8 @@
 """Metrics of a soak for Prometheus: their names, their values, and the address that is scraped. Loopback only.
 
 Counts are this process's and begin at 0, as Prometheus expects of a counter; what the journal knows of the whole run is
-a gauge. Every label comes from a closed list, or is bounded. `python -m reactor.metrics` prints what a soak that has
-read nothing yet would answer. The only module that imports prometheus_client.
+a gauge. Every label comes from a closed list, or is bounded. `python -m reactor.watch.metrics` prints what a soak that
+has read nothing yet would answer. The only module that imports prometheus_client.
 Source: SPEC sections 2 and 5.
 """
 

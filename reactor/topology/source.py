@@ -18,19 +18,19 @@ from journal.run import Segment
 from lanes.code import Incident, Severity
 from lanes.columns import Heard
 from lanes.params import Profile
-from reactor.join import NAMES, Join, Voices
 from reactor.kernel import Kernels, load
-from reactor.log.joined import JoinedLog, start
 from reactor.log.kafka import REACH_S, KafkaLog, create_all
 from reactor.log.port import Chunk, Log
 from reactor.log.tansu import die_with_parent
-from reactor.log.tape import KafkaTape
-from reactor.mark import HEADER
 from reactor.provenance import code_hash
 from reactor.reading import tap_topic
 from reactor.settings import Settings
 from reactor.source import ArchiveSource, BrokerSource
-from reactor.voice import speaker
+from reactor.topology.join import NAMES, Join, Voices
+from reactor.topology.joined import JoinedLog, start
+from reactor.topology.mark import HEADER
+from reactor.topology.tape import KafkaTape
+from reactor.topology.voice import speaker
 
 MISSING_S: Final = 10.0  # a lane that is waited for as long is told of
 AGAIN_S: Final = 1.0  # from a worker's death to its next start
@@ -179,7 +179,7 @@ class LaneSource:
         soak, at = self._settings.soak, self._workers.index(worker)
         params = soak.data / f"lanes-{soak.name}.json"
         params.write_text(self._settings.profile.model_dump_json(), "utf-8")
-        command = [sys.executable, "-P", "-m", "reactor.topology", self._source.bootstrap, self.topic, soak.name]
+        command = [sys.executable, "-P", "-m", "reactor.topology.worker", self._source.bootstrap, self.topic, soak.name]
         with (soak.data / f"lanes-{soak.name}-{at}.log").open("ab") as words:
             worker.process = subprocess.Popen(
                 [*command, ",".join(worker.lanes), str(params), json.dumps(self._positions)],

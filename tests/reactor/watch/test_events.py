@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from journal.day import Day
 from journal.incident import Note
 from lanes.code import Incident, Severity
-from reactor.events import Events
+from reactor.watch.events import Events
 
 AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
 

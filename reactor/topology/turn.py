@@ -17,12 +17,12 @@ from journal.run import Segment
 from lanes.code import Incident, Severity
 from lanes.columns import Heard
 from lanes.params import Profile
-from reactor.join import Join, Voices
 from reactor.log.port import Chunk
 from reactor.loop import Deciding
-from reactor.mark import overlaid
-from reactor.modular import LaneSource
 from reactor.state import State
+from reactor.topology.join import Join, Voices
+from reactor.topology.mark import overlaid
+from reactor.topology.source import LaneSource
 from reactor.walk import Rules
 
 

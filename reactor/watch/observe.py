@@ -14,13 +14,13 @@ from journal.refusal import Refusal
 from journal.row import Batch
 from journal.store import Store
 from lanes.code import Mode
-from reactor.events import Events
-from reactor.measure import Measures, ask
-from reactor.metrics import Endpoint, Metrics
 from reactor.session import Session
 from reactor.settings import SoakSettings
-from reactor.sketch import WRITE_S, Sketches
 from reactor.source import Source
+from reactor.watch.events import Events
+from reactor.watch.measure import Measures, ask
+from reactor.watch.metrics import Endpoint, Metrics
+from reactor.watch.sketch import WRITE_S, Sketches
 
 ASK_S: Final = 10.0
 SKETCH_S: Final = 1.0

@@ -10,10 +10,10 @@ import pytest
 from journal.refusal import Refusal
 from journal.row import Batch, Coded, Rows
 from lanes.code import Outcome
-from reactor import sketch as module
-from reactor.observe import Observers
 from reactor.settings import SoakSettings
-from reactor.sketch import ASSETS, KEPT, OTHER, SAMPLES_S, SAVED_S, SLOT_S, Sketch, Sketches
+from reactor.watch import sketch as module
+from reactor.watch.observe import Observers
+from reactor.watch.sketch import ASSETS, KEPT, OTHER, SAMPLES_S, SAVED_S, SLOT_S, Sketch, Sketches
 
 without = not importlib.util.find_spec("tdigest")
 needs_tdigest = pytest.mark.skipif(without, reason="the extra tdigest is not installed: it wants a C compiler")

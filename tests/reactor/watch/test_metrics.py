@@ -16,15 +16,15 @@ from journal.row import reason_names
 from lanes.code import Bound, Outcome, Reject
 from lanes.params import PROFILES
 from reactor.log.port import Chunk
-from reactor.measure import Measures
-from reactor.metrics import FAMILIES, LANE_NAMES, VALUE_BOUNDS, Endpoint, Metrics
-from reactor.observe import Observers
 from reactor.record import Decoder
 from reactor.settings import SoakSettings
 from reactor.state import State
 from reactor.step import outcomes
 from reactor.tap import Taps
 from reactor.walk import Rules, Walk
+from reactor.watch.measure import Measures
+from reactor.watch.metrics import FAMILIES, LANE_NAMES, VALUE_BOUNDS, Endpoint, Metrics
+from reactor.watch.observe import Observers
 from tests.strategies import encode, mixed_archive, plane, scan
 
 RUN = SimpleNamespace(run_id="r", name="n", profile="blue_8b", versions={"violet-reactor": "1"})
@@ -168,7 +168,9 @@ def test_every_name_keeps_the_rules_of_prometheus():
     assert [f.name for f in FAMILIES if (f.kind == "counter") is not f.name.endswith("_total")] == []
     if not shutil.which("promtool"):
         pytest.skip("promtool is not installed: Debian's package prometheus has it")
-    text = subprocess.run([sys.executable, "-m", "reactor.metrics"], capture_output=True, text=True, check=True).stdout
+    text = subprocess.run(
+        [sys.executable, "-m", "reactor.watch.metrics"], capture_output=True, text=True, check=True
+    ).stdout
     for each in (text, measured(batch(MIXED)).text()):
         done = subprocess.run(["promtool", "check", "metrics"], input=each, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -31,8 +31,8 @@ from journal.refusal import Refusal
 from journal.row import Batch, Coded, Rows
 from journal.store import Store
 from lanes.code import Outcome
-from reactor.measure import lane_values
-from reactor.metrics import ASSET_QUANTILES, QUANTILES, Metrics
+from reactor.watch.measure import lane_values
+from reactor.watch.metrics import ASSET_QUANTILES, QUANTILES, Metrics
 
 Floats = NDArray[np.float64]
 Key = tuple[str, str]  # lane, asset; no asset on a scan that did not decide
