@@ -36,7 +36,7 @@ def test_ten_records_come_back_in_order(broker):
     assert consume(broker.bootstrap, topic, 10) == list(enumerate(VALUES))
 
 
-@pytest.mark.parametrize("end", ["stop", "kill"])
+@pytest.mark.parametrize("end", [pytest.param("stop", marks=pytest.mark.slow), "kill"])
 def test_kafka_keeps_its_records_and_its_port_over_a_restart(kafka, end):
     topic, before = kafka.create_topic(), kafka.bootstrap
     produce(before, topic, VALUES)

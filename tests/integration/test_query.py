@@ -17,6 +17,7 @@ from tests.integration.fixtures import own_journal
 from tests.integration.soaking import ROOT, violet
 from tests.oracle import Oracle, parse
 
+pytestmark = pytest.mark.slow
 journal = own_journal  # trades of BLUE are beside all of its runs
 
 SPIKES = (-605.0, -0.07, -3.0, -0.3, -0.05, -20.0)
