@@ -30,7 +30,7 @@ test: $(DEV)
 	@$(BIN)/python -m pytest $(ARGS)
 
 test-slow: $(DEV)
-	@$(BIN)/python -m pytest -m slow $(ARGS)
+	@$(BIN)/python -m pytest -m "slow and not storm" $(ARGS)
 
 storm: $(DEV)
 	@$(BIN)/python -m pytest -m storm $(ARGS)
