@@ -44,12 +44,13 @@ def command(run_id: str | None, data: Path, drift: bool, as_json: bool) -> None:
     title = "lanes of profile blue_8b"
     kernels: dict[str, str] = {}
     segment: runs.Segment | None = None
+    standins = {entry.key.partition(".")[0] for entry in REGISTER}
     if has_journal(data):
         with journal(data) as store:
             run = runs.pick(store, run_id)
             segment = runs.segments(store, run.run_id)[-1]
             params, kernels = msgspec.json.decode(segment.params), dict(segment.kernels)
-            title = f"lanes of run {run.run_id}, segment {segment.segment}"
+            title, standins = f"lanes of run {run.run_id}, segment {segment.segment}", set(run.standins)
             said = {
                 row["lane"]: row
                 for row in store.rows(
@@ -60,7 +61,8 @@ def command(run_id: str | None, data: Path, drift: bool, as_json: bool) -> None:
     rows: list[dict[str, Any]] = []
     for lane in LANES:
         own = {k: v for k, v in params[lane.name].items() if k not in ("enabled", "kernel")}
-        provenance = f"wrapped {kernels[lane.name]}" if lane.name in kernels else "default"
+        stands_in = "stand-in" if lane.name in standins else "default"
+        provenance = f"wrapped {kernels[lane.name]}" if lane.name in kernels else stands_in
         heard = said.get(lane.name, {})
         row = {
             "lane": lane.name,

@@ -109,6 +109,7 @@ def test_every_command_about_a_run_answers(journal, proved):
     )
     lanes = journal.violet("lanes", proved.run_id, "--json").json
     assert [row["lane"] for row in lanes] == ["base", "dc", "acb", "ob", "esof"]
+    assert [row["provenance"] for row in lanes] == ["default", *["stand-in"] * 4]
     scans = proved.summary["decisions"] + proved.summary["evaluations"]
     assert {row["n"] for row in lanes} == {scans}
     rejects = journal.violet("rejects", proved.run_id, "--json").json
