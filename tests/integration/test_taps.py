@@ -23,6 +23,8 @@ from tests.integration.soaking import Topic, ended, free_of, fresh, interrupted,
 
 NAMES = tuple(lane.name for lane in LANES)
 
+pytestmark = pytest.mark.slow
+
 
 def bits(value):
     return struct.pack(">d", value)
@@ -44,9 +46,6 @@ def recorded(bootstrap, topic):
     finally:
         log.close()
     return found
-
-
-SLOW = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +75,7 @@ def test_taps_change_no_outcome_and_no_order_was_tried(tapped, calm):
     assert "taps" not in calm.summary
 
 
-@pytest.mark.parametrize("lane", [pytest.param(lane, marks=() if lane == "acb" else SLOW) for lane in NAMES])
+@pytest.mark.parametrize("lane", NAMES)
 def test_the_topic_the_history_and_the_view_say_the_same_of_every_scan(journal, topic, tapped, lane):
     name, soaked = tapped
     told = recorded(topic.broker.bootstrap, tap_topic(name, lane))
@@ -99,7 +98,6 @@ def test_the_topic_the_history_and_the_view_say_the_same_of_every_scan(journal, 
         assert {n: bits(v) for n, v in said.components.items()} == {n: bits(v) for n, v in row["components"].items()}
 
 
-@SLOW
 def test_at_a_bar_a_decision_and_a_quiet_one_are_the_topics_record(journal, topic, tapped):
     name, soaked = tapped
     told = recorded(topic.broker.bootstrap, tap_topic(name, "acb"))
@@ -119,7 +117,6 @@ def test_at_a_bar_a_decision_and_a_quiet_one_are_the_topics_record(journal, topi
             assert of_topic.out == said.out
 
 
-@SLOW
 def test_a_run_that_starts_late_shows_planes_that_came_before_it(journal, topic, tapped):
     _, whole = tapped
     late = journal.soak(**topic.source, from_="300")
@@ -129,7 +126,6 @@ def test_a_run_that_starts_late_shows_planes_that_came_before_it(journal, topic,
     assert json.loads(mine[0])["inputs"].keys() - {"vel_div", "w750"}
 
 
-@SLOW
 def test_partitions_and_streams_on_either_broker(journal, broker):
     source = Topic(broker, broker.create_topic(partitions=2), 600)
     for stream, partition in zip(records.STREAMS, (1, 0), strict=True):
@@ -152,7 +148,6 @@ def test_partitions_and_streams_on_either_broker(journal, broker):
         recorded(source.broker.bootstrap, tap_topic(name, "acb"))
 
 
-@SLOW
 def test_a_segment_of_other_params_says_so_on_its_readings(journal, topic):
     name = f"segments-{uuid.uuid4().hex[:6]}"
     flags = {"name": name, "batch_size": 60, "taps": "acb", **topic.source}
@@ -168,7 +163,6 @@ def test_a_segment_of_other_params_says_so_on_its_readings(journal, topic):
     assert again.run_id == left.run_id
 
 
-@SLOW
 def test_planes_that_retention_dropped_are_left_out_and_it_is_said(journal, topic, every, ask):
     soaked = journal.soak(**topic.source, batch_size=60)
     fifth = journal.rows(
@@ -188,7 +182,6 @@ def test_planes_that_retention_dropped_are_left_out_and_it_is_said(journal, topi
     assert journal.violet("tap", "base", "--from", "@0", "--run", soaked.run_id).err == ""
 
 
-@SLOW
 def test_a_resume_may_tap_otherwise(journal, topic, calm):
     name = f"turn-{uuid.uuid4().hex[:6]}"
     left = interrupted(journal.data, 2, name=name, batch_size=60, taps="acb", **topic.source)
@@ -197,7 +190,6 @@ def test_a_resume_may_tap_otherwise(journal, topic, calm):
     assert len(again.summary["segments"]) == 1
 
 
-@SLOW
 def test_the_embedded_broker_has_taps_too(journal, mixed):
     soaked = journal.soak(scans=mixed, taps="dc")
     assert soaked.summary["taps"] == {"dc": {"sent": scans(soaked), "dropped": 0}}
@@ -229,7 +221,6 @@ def short(journal, soaked, calm, reason):
     return soaked.summary["taps"]
 
 
-@SLOW
 def test_a_broker_that_is_killed_costs_readings_alone(journal, topic, calm, monkeypatch, tmp_path):
     with Tansu(tmp_path / "broker.log") as other:
         writing_to(monkeypatch, lambda _, topics, client: TapWriter(other.bootstrap, topics, client))
@@ -251,7 +242,6 @@ def test_a_broker_that_is_killed_costs_readings_alone(journal, topic, calm, monk
     assert counts["acb"]["sent"] > 0
 
 
-@SLOW
 def test_a_broker_that_is_not_there_costs_readings_alone(journal, topic, calm, monkeypatch):
     monkeypatch.setattr("reactor.log.kafka.REACH_S", 0.2)
     writing_to(monkeypatch, lambda _, topics, client: TapWriter("127.0.0.1:1", topics, client))
@@ -259,7 +249,6 @@ def test_a_broker_that_is_not_there_costs_readings_alone(journal, topic, calm, m
     assert [each["sent"] for each in counts.values()] == [0, 0]
 
 
-@SLOW
 @pytest.mark.parametrize(
     ("limit", "value", "reason"),
     [("reactor.log.outlet.QUEUE_RECORDS", 16, reactor.tap.AWAY), ("reactor.tap.ROWS_MAX", 60, reactor.tap.FULL)],
@@ -271,14 +260,12 @@ def test_a_slow_broker_costs_readings_alone(journal, topic, calm, monkeypatch, l
     assert counts["acb"]["sent"] > 0
 
 
-@SLOW
 def test_a_short_disk_drops_taps_before_it_degrades(journal, topic, calm, monkeypatch):
     monkeypatch.setattr("reactor.cli.soak.DISK_TAPS", 0.0)
     counts = short(journal, journal.soak(**topic.source, taps="ob,esof"), calm, reactor.tap.DISK)
     assert [each["sent"] for each in counts.values()] == [0, 0]
 
 
-@SLOW
 def test_a_fault_in_a_tap_costs_readings_alone(journal, topic, calm, monkeypatch):
     def broken(batch, lane, kernel_hash):
         raise ZeroDivisionError("a tap's own fault")
@@ -287,14 +274,12 @@ def test_a_fault_in_a_tap_costs_readings_alone(journal, topic, calm, monkeypatch
     short(journal, journal.soak(**topic.source, taps="dc"), calm, "ZeroDivisionError: a tap's own fault")
 
 
-@SLOW
 def test_what_waits_when_a_soak_is_stopped_still_goes(journal, topic, monkeypatch):
     monkeypatch.setattr(reactor.tap, "SHARE", 0.001)  # a rest longer than the soak
     left = interrupted(journal.data, 4, name="drained", taps="esof", batch_size=50, **topic.source)
     assert left.summary["taps"] == {"esof": {"sent": scans(left), "dropped": 0}}
 
 
-@SLOW
 def test_a_write_elsewhere_is_refused_counted_and_fails_the_gate(journal, topic, calm, monkeypatch):
     writing_to(monkeypatch, lambda bootstrap, topics, client: TapWriter(bootstrap, set(list(topics)[1:]), client))
     name = f"astray-{uuid.uuid4().hex[:6]}"
@@ -401,7 +386,6 @@ def test_people_read_a_line_a_reading(journal, tapped, every):
         assert words in said.out
 
 
-@SLOW
 def test_a_topic_is_read_from_a_point_on(topic, tapped, every):
     place = ("--topic", tap_topic(tapped[0], "acb"), "--bootstrap-servers", topic.broker.bootstrap, "--json")
 
@@ -422,7 +406,6 @@ def test_a_topic_is_read_from_a_point_on(topic, tapped, every):
     assert (gone.code, "has no reading at 999999" in gone.err) == (3, True)
 
 
-@SLOW
 def test_a_follower_hears_what_comes_and_ends_with_ctrl_c_or_the_run(tmp_path, session_tansu, spawn):
     source = Topic(session_tansu, session_tansu.create_topic(), 0)
     place = ("--bootstrap-servers", source.broker.bootstrap, "--topic", source.name)
@@ -450,7 +433,6 @@ def test_a_follower_hears_what_comes_and_ends_with_ctrl_c_or_the_run(tmp_path, s
     free_of(tmp_path)
 
 
-@SLOW
 def test_whoever_reads_may_go_away(journal, tapped):
     tap = fresh("tap", "acb", "--json", "--from", "@0", "--run", tapped[1].run_id, "--follow", "--data", journal.data)
     tap.stdout.close()  # long before it writes
@@ -459,7 +441,6 @@ def test_whoever_reads_may_go_away(journal, tapped):
         assert said.read() == ""
 
 
-@SLOW
 def test_lanes_say_rate_and_exact_quantiles(journal, tapped):
     _, soaked = tapped
     rows = {row["lane"]: row for row in journal.violet("lanes", soaked.run_id, "--json").json}

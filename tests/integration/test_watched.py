@@ -28,6 +28,8 @@ from tests.reactor.watch.test_sketch import Clock, needs_tdigest, of, scans, wit
 
 LANES = {"base", "dc", "acb", "ob", "esof"}
 
+pytestmark = pytest.mark.slow
+
 
 def free_port():
     with socket.socket() as probe:
@@ -119,7 +121,6 @@ def test_a_reject_names_its_record_and_scan(watched, journal):
     assert any(line["scan_id"] is not None for line in told)
 
 
-@pytest.mark.slow
 def test_a_flood_of_rejects_is_told_in_few_lines(journal, tmp_path):
     archive = records.write(tmp_path / "poison.jsonl", [*records.plain(20), *[b"{"] * 500])
     told = lines(journal.soak(scans=archive, batch_size=200, log_format="json").err)
@@ -129,7 +130,6 @@ def test_a_flood_of_rejects_is_told_in_few_lines(journal, tmp_path):
     assert len(more) <= 3
 
 
-@pytest.mark.slow
 def test_a_resume_may_be_watched_or_not_and_says_so(journal, mixed, bare):
     left = interrupted(journal.data, 2, name="either", scans=mixed, batch_size=100, metrics_port=free_port())
     again = interrupted(journal.data, 1, name="either", scans=mixed, batch_size=100, log_format="json")
@@ -141,7 +141,6 @@ def test_a_resume_may_be_watched_or_not_and_says_so(journal, mixed, bare):
     assert "stopping" in left.err  # people are still spoken to in words
 
 
-@pytest.mark.slow
 def test_a_new_segment_is_on_the_lines_from_there_on(journal, mixed):
     interrupted(journal.data, 2, name="segments", scans=mixed, batch_size=100)
     done = journal.soak(name="segments", scans=mixed, profile="v3_base9", new_segment=True, log_format="json")
@@ -171,7 +170,6 @@ def test_a_refusal_is_a_line_too(journal, mixed):
     assert f"--metrics-port {port}: " in line["detail"]
 
 
-@pytest.mark.slow
 def test_a_query_that_fails_ends_no_soak(own_health, mixed, bare, monkeypatch):
     """The table of days is away while it runs, and all that looks at it fails."""
     port, journal, seen = free_port(), own_health, []
@@ -257,7 +255,6 @@ def test_exact_quantiles_by_lane_and_by_asset(journal, bare):
             assert found in values
 
 
-@pytest.mark.slow
 @needs_tdigest
 def test_sketches_come_back_on_a_resume_and_equal_the_exact_quantiles(journal, mixed, bare):
     """So few scans are all in the sample, so nothing but the step of a quantile may differ."""
@@ -344,7 +341,6 @@ def ask(port, query):
     return [(series["metric"], float(series["value"][1])) for series in found["data"]["result"]]
 
 
-@pytest.mark.slow
 def test_a_real_prometheus_scrapes_a_running_soak_and_answers(journal, tansu, spawn, tmp_path):
     if not shutil.which("prometheus"):
         pytest.skip("prometheus is not installed: Debian's package prometheus has it")

@@ -18,6 +18,8 @@ from tests.webpage import Client, page
 journal = fixtures.own_journal  # the newest run is one of these
 EACH = [lane.name for lane in LANES]
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def soaked(journal, mixed):
@@ -125,7 +127,6 @@ def test_the_last_scan_is_explained_with_its_planes_as_of_it(told, journal, soak
     assert latest["planes"]
 
 
-@pytest.mark.slow
 def test_partitions_share_a_window(reading, journal, tmp_path, session_tansu, two_streams):
     topic = session_tansu.create_topic(partitions=2)
     broker = ("--bootstrap-servers", session_tansu.bootstrap, "--topic", topic)
@@ -141,7 +142,6 @@ def test_partitions_share_a_window(reading, journal, tmp_path, session_tansu, tw
     assert latest(reading, window) == latest(reading, window)
 
 
-@pytest.mark.slow
 def test_what_is_read_on_is_what_a_fresh_look_finds(reading, journal, tmp_path):
     archive = records.write(tmp_path / "a.jsonl", records.mixed(600, long=False))
     interrupted(journal.data, 2, name="read-on", batch_size=60, scans=archive)
@@ -210,7 +210,6 @@ def test_runs_are_listed_and_the_newest_is_shown_where_none_is_asked_for(client,
     assert (said["is_away"], "no run 'no-such-run'" in said["why"]) == (False, True)
 
 
-@pytest.mark.slow
 def test_beside_blue_the_figures_are_those_of_its_views(client, journal, soaked, tmp_path):
     assert client.json("/api/blue", run=soaked.run_id) == (200, [])
     archive = records.write(tmp_path / "a.jsonl", records.mixed(600, long=False))
@@ -244,7 +243,6 @@ def alone(tmp_path, mixed):
     return made.data
 
 
-@pytest.mark.slow
 def test_the_command_starts_an_engine_and_takes_it_along(alone, spawn):
     command = spawn("web", "--data", alone, "--json")
     said = until(lambda: command.out.exists() and command.out.read_text())
@@ -260,7 +258,6 @@ def test_the_command_starts_an_engine_and_takes_it_along(alone, spawn):
     free_of(alone)
 
 
-@pytest.mark.slow
 def test_a_soak_with_its_page_decides_and_ends_as_without(journal, mixed, spawn, tmp_path, soaked):
     data = tmp_path / "data"
     process = spawn("soak", "--scans", mixed, "--data", data, "--web", "--speed", "300x")
@@ -274,7 +271,6 @@ def test_a_soak_with_its_page_decides_and_ends_as_without(journal, mixed, spawn,
     assert (whole.hash, whole.counts) == (soaked.hash, soaked.counts)
 
 
-@pytest.mark.slow
 def test_the_page_dies_with_a_soak_that_is_killed(mixed, spawn, tmp_path):
     data = tmp_path / "data"
     process = spawn("soak", "--scans", mixed, "--data", data, "--web", "--speed", "300x")
