@@ -124,6 +124,7 @@ class Loop:
                     reading = self._readings[partition]
                     reading.done = reading.done or (reading.end is not None and reached >= reading.end)
                 self._flush_due()
+                self._collect_due()
             for partition in self._readings:
                 self._flush(partition)
         finally:
@@ -171,6 +172,12 @@ class Loop:
             elif len(walk) >= PART:
                 self._score(partition)
 
+    def _collect_due(self) -> None:
+        """Let garbage go now and then, also while nothing comes: who watches makes some then too."""
+        if (now := time.monotonic()) - self._collected > COLLECT_S:
+            gc.collect()
+            self._collected = now
+
     def _flush_due(self) -> None:
         now = time.monotonic()
         for partition, reading in self._readings.items():
@@ -203,9 +210,6 @@ class Loop:
         batch = joined(reading.parts)
         batch.state = reading.state.dump()
         reading.position, reading.parts, reading.pending = batch.last + 1, [], 0
-        if (now := time.monotonic()) - self._collected > COLLECT_S:
-            gc.collect()
-            self._collected = now
         self._ledger.append(batch, reading.since, self._log.commit)
         self._on_batch(batch)
 

@@ -3,6 +3,7 @@
 import gc
 import threading
 import time
+import weakref
 
 import pytest
 
@@ -379,6 +380,27 @@ def test_the_garbage_collector_is_on_again_however_a_run_ends(fault):
     except type(fault):
         pass
     assert gc.isenabled()
+
+
+def test_garbage_goes_while_nothing_comes(monkeypatch):
+    monkeypatch.setattr(module, "COLLECT_S", 0.0)
+
+    class Cycle:
+        pass
+
+    cycles = []
+
+    def stop():
+        if not cycles:
+            cycle = Cycle()
+            cycle.itself = cycle
+            cycles.append(weakref.ref(cycle))
+            return False
+        return cycles[0]() is None or time.monotonic() > deadline
+
+    deadline = time.monotonic() + 5.0
+    make(MemoryLog(), Ledger(), {0: reading()}).run(stop)
+    assert cycles[0]() is None
 
 
 # -- the log in memory -----------------------------------------------------------------------------------------------
