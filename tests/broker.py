@@ -129,7 +129,8 @@ class KafkaBroker(Topics):
             "log.segment.delete.delay.ms": "1000",
         }
         self._config.write_text("".join(f"{key}={value}\n" for key, value in settings.items()), "utf-8")
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # One that began with a hyphen would be taken for an option.
+        cluster = base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
         storage = [*self._java, "kafka.tools.StorageTool", "format", "--standalone", "-t", cluster]
         subprocess.run([*storage, "-c", str(self._config)], check=True, capture_output=True, timeout=READY_S)
 
