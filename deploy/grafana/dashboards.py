@@ -38,6 +38,15 @@ def _query(name: str, label: str, sql: str) -> build.QueryVariable:
     return made.refresh(models.VariableRefresh.ON_DASHBOARD_LOAD)
 
 
+def _integrity() -> list[Panel]:
+    """What must be 0 of every run."""
+    return [
+        figure("Lost", f"violet_lost{{{MINE}}}", "Offsets without an outcome.", bad_from=1),
+        figure("Doubled", f"violet_doubled{{{MINE}}}", "Offsets with two outcomes.", bad_from=1),
+        figure("Corrupt", f"violet_corrupt{{{MINE}}}", "Batches whose hash differs.", bad_from=1),
+    ]
+
+
 def _board(uid: str, title: str, says: str, panels: Sequence[Panel], *more: Any) -> models.Dashboard:
     board = build.Dashboard(f"VIOLET: {title}").uid(f"violet-{uid}").description(says).tags(["violet"]).timezone("utc")
     board = board.time("now-6h", "now").refresh("30s").editable().tooltip(models.DashboardCursorSync.CROSSHAIR)
@@ -94,9 +103,7 @@ def _overview() -> models.Dashboard:
             figure(
                 "Coverage", f"violet_coverage_ratio{{{MINE}}}", "Scans with an outcome, of all.", unit="percentunit"
             ),
-            figure("Lost", f"violet_lost{{{MINE}}}", "Offsets without an outcome.", bad_from=1),
-            figure("Doubled", f"violet_doubled{{{MINE}}}", "Offsets with two outcomes.", bad_from=1),
-            figure("Corrupt", f"violet_corrupt{{{MINE}}}", "Batches whose hash differs.", bad_from=1),
+            *_integrity(),
             figure("Orders", f"violet_orders_total{{{MINE}}}", "Must be 0 for ever.", bad_from=1),
             live("Scans a second", (f"rate(violet_scans_total{{{MINE}}}[$__rate_interval])", "scans"), unit="reqps"),
             live(
@@ -264,9 +271,7 @@ def _journal() -> models.Dashboard:
             ),
             figure("Rejects", f"sum(violet_rejects_total{{{MINE}}})", "Of this process."),
             figure("Dropped taps", f"sum(violet_taps_dropped_total{{{MINE}}})", "Readings that were not tapped."),
-            figure("Lost", f"violet_lost{{{MINE}}}", "Offsets without an outcome.", bad_from=1),
-            figure("Doubled", f"violet_doubled{{{MINE}}}", "Offsets with two outcomes.", bad_from=1),
-            figure("Corrupt", f"violet_corrupt{{{MINE}}}", "Batches whose hash differs.", bad_from=1),
+            *_integrity(),
             live(
                 "Latency, live",
                 *(
