@@ -95,7 +95,7 @@ def evaluate(inputs: Inputs, profile: Profile, columns: Mapping[str, Floats], la
     for lane in _SAY:
         said[lane] = say(lane, inputs, profile, columns.get(lane))
         lap(lane)
-    readings = compose(inputs, profile, said)
+    readings = compose(profile, said, inputs.stalker, inputs.capital_usd)
     lap("fanin")
     return readings
 
@@ -105,16 +105,16 @@ def say(lane: str, inputs: Inputs, profile: Profile, foreign: Floats | None) -> 
     return _SAY[lane](inputs, profile, foreign, np.ones(len(inputs.vel_div)))
 
 
-def compose(inputs: Inputs, profile: Profile, said: Mapping[str, Said]) -> Readings:
-    """The fan-in over what the five lanes said, whoever asked them."""
-    f, ones = profile.fanin, np.ones(len(inputs.vel_div))
+def compose(profile: Profile, said: Mapping[str, Said], stalker: Flags, capital_usd: Floats) -> Readings:
+    """The fan-in over what the five lanes said, whoever asked them. stalker: rows under that posture."""
+    f, ones = profile.fanin, np.ones(len(stalker))
     base_, dc_, regime, ob_, esof_ = (said[lane.name].value for lane in LANES)
     boost, meta, mc = said["acb"].components
     after = profile.esof.application == "sc_post"
     inside, sc_mult = (ones, esof_) if after else (esof_, ones)
     stalker_cap = math.inf if f.stalker_cap is None else f.stalker_cap
     raw, cap, product, bound, leverage_fanin, lifted, usd = fanin.column(
-        base_, dc_, regime, ob_, inside, inputs.stalker, inputs.capital_usd,
+        base_, dc_, regime, ob_, inside, stalker, capital_usd,
         profile.base.base_max, f.abs_max, stalker_cap, profile.base.min_lev, f.fraction,
     )  # fmt: skip
     leverage = leverage_fanin

@@ -168,7 +168,10 @@ def _score(
     at, stream, scan_id, ts_ms, asset, reasons = g.at, g.stream, g.scan_id, g.ts_ms, g.asset, g.reasons
     n, planes, inputs = len(at), g.planes, g.inputs
     heard = Heard({}, {}) if hear is None else hear(offsets[at])
-    r = evaluate(inputs, profile, g.foreign, lap) if hear is None else compose(inputs, profile, heard.said)
+    if hear is None:
+        r = evaluate(inputs, profile, g.foreign, lap)
+    else:
+        r = compose(profile, heard.said, inputs.stalker, inputs.capital_usd)
     decided = reasons & _QUIET == 0
     reasons |= _reasons(inputs, r, planes, profile, walk.texts.names)
     columns: dict[str, Any] = {

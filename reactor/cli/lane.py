@@ -1,44 +1,197 @@
-"""`violet lane`: one lane as a stage of its own."""
+"""`violet lane`: one lane as a stage of its own, and a candidate version of one beside it."""
 
 import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 from pathlib import Path
+from typing import Any, Final
 
 import click
 
 from journal.refusal import Refusal
-from reactor.settings import assigned, load
+from lanes.params import Profile
+from reactor.cli.common import out
+from reactor.log.kafka import KafkaLog, create_all
+from reactor.log.outlet import KafkaWriter
+from reactor.settings import Settings, assigned, load
+from reactor.topology import canary as canaries
+from reactor.topology import mark as marks
+from reactor.topology.canary import Order, canary_topic, orders_topic
 from reactor.topology.join import NAMES
+from reactor.topology.mark import HEADER
+from reactor.topology.tape import KafkaTape
+
+HAND_OVER_S: Final = 30.0
+
+_WHERE: Final = (
+    click.option("--bootstrap-servers", help="The broker, HOST:PORT."),
+    click.option("--topic", help="The scans' topic."),
+    click.option("--name", help="Name of the soak that the lane speaks for. [default: violet]"),
+    click.option("--config", type=click.Path(path_type=Path), help="TOML file of the soak; flags win over it."),
+)
+_HOW: Final = (
+    click.option("--profile", help="Profile: blue_8b or v3_base9. [default: blue_8b]"),
+    click.option(
+        "--set", "assignments", metavar="LANE.KEY=VALUE", multiple=True, help="A param of the lane, otherwise."
+    ),
+)
+_lane = click.argument("lane", type=click.Choice(NAMES))
+
+
+def _options(*options: Callable[..., Any]) -> Callable[..., Any]:
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        return reduce(lambda command, option: option(command), reversed(options), command)
+
+    return decorate
 
 
 @click.group("lane")
 def command() -> None:
-    """Run the worker of one lane, for `violet soak --topology faust --lane-workers 0`."""
+    """Run the worker of one lane, for `violet soak --topology faust --lane-workers 0`, or a candidate beside it."""
 
 
 @command.command("run")
 @click.argument("lanes", metavar="LANE...", nargs=-1, required=True)
-@click.option("--bootstrap-servers", help="The broker, HOST:PORT.")
-@click.option("--topic", help="The scans' topic.")
-@click.option("--name", help="Name of the soak that the lanes speak for. [default: violet]")
-@click.option("--profile", help="Profile: blue_8b or v3_base9. [default: blue_8b]")
-@click.option("--config", type=click.Path(path_type=Path), help="TOML file of the soak; flags win over it.")
-@click.option("--set", "assignments", metavar="LANE.KEY=VALUE", multiple=True, help="A param of the lane, otherwise.")
+@_options(*_WHERE, *_HOW)
 def run(lanes: tuple[str, ...], config: Path | None, assignments: tuple[str, ...], **flags: str | None) -> None:
     """Speak for a lane, several, or `all`, until Ctrl-C or SIGTERM.
 
     Reads the scans' topic and writes one reading a scan to violet.NAME.lanes.LANE. A worker that starts again, here or
     elsewhere, goes on with exactly the state that it would have had.
     """
-    chosen = NAMES if lanes == ("all",) else lanes
+    chosen = NAMES if lanes == ("all",) else tuple(dict.fromkeys(lanes))
     if unknown := [lane for lane in chosen if lane not in NAMES]:
         raise Refusal(f"no lane {unknown[0]!r}; fix: one of {', '.join(NAMES)}, or all")
-    settings = load({name: value for name, value in flags.items() if value is not None}, config)
+    _speak("lane", chosen, flags, config, assignments)
+
+
+@command.command("canary")
+@_lane
+@_options(*_WHERE, *_HOW)
+def canary(lane: str, config: Path | None, assignments: tuple[str, ...], **flags: str | None) -> None:
+    """Speak for a lane's candidate, beside its worker, until Ctrl-C or `violet lane promote`.
+
+    It decides nothing: its readings go to violet.NAME.lanes.LANE.canary, and the soak journals each beside what the
+    lane said and the leverage that it would have come to: `violet sql --saved canary`. Started anew it begins where
+    the lane stands. Ctrl-C drops it. Promoted, it becomes the lane's worker.
+    """
+    _speak("canary", (lane,), flags, config, assignments)
+    given = [
+        text for name, value in flags.items() if value is not None for text in (f"--{name.replace('_', '-')}", value)
+    ]
+    given += [text for assignment in assignments for text in ("--set", assignment)]
+    if config is not None:
+        given += ["--config", str(config)]
+    interpreter = sys.orig_argv[: 1 + len(sys.orig_argv) - len(sys.argv)]
+    # Another image, for Faust's threads outlive its stop.
+    os.execv(sys.executable, [*interpreter, "lane", "run", lane, *given])  # noqa: S606 - this very program
+
+
+@command.command("promote")
+@_lane
+@_options(*_WHERE)
+def promote(lane: str, config: Path | None, **flags: str | None) -> None:
+    """Let a lane's candidate take its worker's place.
+
+    The worker hands over, the candidate goes on with exactly the state that it would have had, and where it first
+    decides the journal opens a segment. The other lanes go on.
+    """
+    bootstrap, _, settings = _where(flags, config)
     soak = settings.soak
-    if soak.bootstrap_servers is None or soak.topic is None:
-        raise Refusal("--bootstrap-servers and --topic must say where the scans are; fix: give both")
+    speaker = _candidate(bootstrap, soak.name, lane)
+    topic = orders_topic(soak.name)
+    create_all(bootstrap, [topic], 1)
+    log = KafkaLog(bootstrap, topic, f"{soak.name}-promote")
+    try:
+        log.assign(log.ends([0]))
+        asked = Order(1, "promote", lane, *speaker)
+        writer = KafkaWriter(bootstrap, topic, f"{soak.name}-promote")
+        writer.write(canaries.encode(asked), b"", 0)
+        writer.flush()
+        heard = _answers(log, asked)
+    finally:
+        log.close()
+    if "take" not in heard:
+        raise Refusal(
+            f"no candidate of {lane} answers within {HAND_OVER_S:.0f} s; fix: start it with `violet lane canary {lane}`"
+        )
+    if "left" not in heard:
+        raise Refusal(
+            f"no worker of {lane} hands over within {HAND_OVER_S:.0f} s, so the candidate still waits; fix: where the "
+            "soak runs its lanes by itself, stop it and resume it with the candidate's params (--set); where the "
+            f"worker is gone, `violet lane run {lane}` with them"
+        )
+    out.print(
+        f"{lane}: the candidate with params {speaker[0]} goes on; where it first decides a segment opens: "
+        f'violet sql "SELECT segment, partition, first_offset, cause FROM segments"',
+        soft_wrap=True,
+    )
+
+
+def _speak(
+    role: Any, lanes: Sequence[str], flags: Mapping[str, str | None], config: Path | None, assignments: Sequence[str]
+) -> None:
+    """Speak until a signal, which ends the process, or until a candidate is to take its lane's place."""
+    bootstrap, topic, settings = _where(flags, config)
+    profile = assigned(settings.profile, assignments)
+    _check(settings.profile, profile, lanes)
     from reactor.topology.worker import FORMAT, Place
     from reactor.topology.worker import run as work
 
     logging.basicConfig(level=logging.WARNING, format=FORMAT)
-    place = Place(soak.bootstrap_servers, soak.topic, soak.name, {})
-    work(place, list(dict.fromkeys(chosen)), assigned(settings.profile, assignments))
+    work(Place(bootstrap, topic, settings.soak.name, role), lanes, profile)
+
+
+def _where(flags: Mapping[str, str | None], config: Path | None) -> tuple[str, str, Settings]:
+    """Broker, topic, and all else that flags and file say."""
+    settings = load({name: value for name, value in flags.items() if value is not None}, config)
+    soak = settings.soak
+    if soak.bootstrap_servers is None or soak.topic is None:
+        raise Refusal("--bootstrap-servers and --topic must say where the scans are; fix: give both")
+    return soak.bootstrap_servers, soak.topic, settings
+
+
+def _check(soak: Profile, profile: Profile, lanes: Sequence[str]) -> None:
+    """Refuse params that the soak would not hear the lane with."""
+    for lane in lanes:
+        if marks.accepted(soak, lane, marks.params_of(profile, lane)) is None:
+            raise Refusal(
+                f"--set: what others read too is the soak's, and {lane} differs in it; fix: leave {marks.shared(lane)} "
+                "as the soak has them"
+            )
+
+
+def _candidate(bootstrap: str, name: str, lane: str) -> tuple[str, str]:
+    """The params hash and kernel hash of whoever spoke last as the lane's candidate."""
+    topic = canary_topic(name, lane)
+    tape = KafkaTape(bootstrap, topic, f"{name}-promote", HEADER)
+    try:
+        for partition in range(tape.describe().partitions):
+            for records in tape.back(partition):
+                if records:
+                    return marks.speaker_of(records[-1].value)
+    except Refusal as none:
+        raise Refusal(f"{none}, which `violet lane canary {lane}` makes") from None
+    finally:
+        tape.close()
+    raise Refusal(f"no candidate of {lane} spoke in {topic!r}; fix: start one with `violet lane canary {lane}`")
+
+
+def _answers(log: KafkaLog, asked: Order) -> set[str]:
+    """What was said to an order: until the worker left, or for HAND_OVER_S."""
+    heard: set[str] = set()
+    deadline = time.monotonic() + HAND_OVER_S
+    while "left" not in heard and time.monotonic() < deadline:
+        for chunk in log.poll(100, 0.2):
+            for value in chunk.values:
+                order = canaries.decode(value or b"")
+                if (order.lane, order.params_hash, order.kernel_hash) == (
+                    asked.lane,
+                    asked.params_hash,
+                    asked.kernel_hash,
+                ):
+                    heard.add(order.act)
+    return heard

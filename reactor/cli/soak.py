@@ -311,6 +311,8 @@ class _Watch:
         if (now := time.monotonic()) >= self._next:
             if not self._next and self._taps.lanes:
                 err.print(f"taps on {self._source.bootstrap}: {', '.join(self._taps.topics.values())}", style="dim")
+            if not self._next and isinstance(self._source, LaneSource):
+                err.print(f"lanes on {self._source.bootstrap}, topic {self._source.topic}", style="dim")
             self._next = now + WATCH_S
             self._source.check()
             self._disk()

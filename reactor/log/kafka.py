@@ -6,7 +6,7 @@ section 3.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, cast
@@ -193,6 +193,10 @@ class KafkaLog:
             scout.close()
         return found
 
+    def filled(self, topics: Iterable[str], partitions: Sequence[int]) -> list[str]:
+        """Which of some topics hold a record."""
+        return [topic for topic in topics if any(self._watermarks(p, topic)[1] for p in partitions)]
+
     def known_ends(self, partitions: Iterable[int]) -> dict[int, int]:
         """The ends that came with the last fetches, of partitions that were fetched. Asks nobody."""
         found = {}
@@ -231,6 +235,12 @@ class KafkaLog:
         with suppress(KafkaException):  # a courtesy to lag tools; the journal alone owns the offsets
             self._consumer.commit(offsets=offsets, asynchronous=True)
 
+    def stand(self, positions: dict[int, int]) -> None:
+        """Put the group of this client's name at these offsets, where the broker lets it, and wait for that."""
+        offsets = [TopicPartition(self.topic, p, offset) for p, offset in positions.items()]
+        with suppress(KafkaException):
+            self._consumer.commit(offsets=offsets, asynchronous=False)
+
     def close(self) -> None:
         """Leave without waiting for the group."""
         self._consumer.close()
@@ -252,8 +262,8 @@ class KafkaLog:
         if self._away_since is not None:
             self._outage_s, self._away_since = time.monotonic() - self._away_since, None
 
-    def _watermarks(self, partition: int) -> tuple[int, int]:
-        place, deadline = TopicPartition(self.topic, partition), time.monotonic() + REACH_S
+    def _watermarks(self, partition: int, topic: str = "") -> tuple[int, int]:
+        place, deadline = TopicPartition(topic or self.topic, partition), time.monotonic() + REACH_S
         while True:  # a broker that starts does not know all of its partitions at once
             try:
                 low, high = self._consumer.get_watermark_offsets(place, timeout=REACH_S)

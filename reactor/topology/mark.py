@@ -78,13 +78,27 @@ def overlaid(profile: Profile, other: Profile) -> Profile:
     return profile.model_copy(update=tables)
 
 
-class _At(Struct):
+def shared(lane: str) -> str:
+    """What a lane reads that is the soak's to say, in words."""
+    borrowed = (f"base.{name}" for name in _BORROWED.get(lane, ()))
+    return ", ".join([*borrowed, *(f"{lane}.{name}" for name in _SHARED.get(lane, ()))])
+
+
+class _Which(Struct):
     offset: int
+    params_hash: str
+    kernel_hash: str
 
 
-_decode_at = msgspec.json.Decoder(_At).decode
+_decode_which = msgspec.json.Decoder(_Which).decode
 
 
 def offset_of(reading: bytes) -> int:
     """The source offset of a reading."""
-    return _decode_at(reading).offset
+    return _decode_which(reading).offset
+
+
+def speaker_of(reading: bytes) -> tuple[str, str]:
+    """Under which params hash and kernel hash a reading was said."""
+    which = _decode_which(reading)
+    return which.params_hash, which.kernel_hash

@@ -26,6 +26,7 @@ from reactor.provenance import code_hash
 from reactor.reading import tap_topic
 from reactor.settings import Settings
 from reactor.source import ArchiveSource, BrokerSource
+from reactor.topology.canary import canary_topic
 from reactor.topology.join import NAMES, Join, Voices
 from reactor.topology.joined import JoinedLog, start
 from reactor.topology.mark import HEADER
@@ -60,6 +61,11 @@ class LaneSource:
         self._told: set[str] = set()
         self._positions: dict[int, int] = {}
 
+    @property
+    def log(self) -> str | None:
+        """Cluster and topic id of the scans' topic, as lanes' marks name it; None before it is open."""
+        return None if self._join is None else self._join.log
+
     def lows(self) -> dict[int, int]:
         return self._source.lows()
 
@@ -75,8 +81,10 @@ class LaneSource:
     def open(self, paced_from: int) -> Log:
         log = self._source.open(paced_from)
         self.bootstrap = self._source.bootstrap
-        topics = {lane: tap_topic(self._settings.soak.name, lane) for lane in NAMES}
-        create_all(self.bootstrap, topics.values(), self.partitions)
+        name = self._settings.soak.name
+        create_all(
+            self.bootstrap, (of(name, lane) for of in (tap_topic, canary_topic) for lane in NAMES), self.partitions
+        )
         self._join = self._joining(self._settings.profile, only=self.managed)
         self._log = JoinedLog(log, self._tapes(), self._join, self._begin)
         return self._log

@@ -51,35 +51,49 @@ def speaker(lane: str, profile: Profile, kernels: Kernels) -> tuple[str, str]:
 
 
 class Voice:
-    """One lane in one partition, as of an offset. `next`: the source offset that it wants."""
+    """One lane in one partition, as of an offset.
 
-    def __init__(self, lane: Lane, partition: int, state: State, next_: int, spoken: int) -> None:
-        """spoken: the last source offset that the lane's topic has a reading of, by whomever."""
-        self._lane, self._partition, self._state, self.next, self._spoken = lane, partition, state, next_, spoken
+    next: the source offset that it wants. spoken: the last one that the topic it writes to has a reading of, by
+    whomever. known: whether a mark says that it begins there.
+    """
+
+    def __init__(
+        self, lane: Lane, partition: int, state: State, next_: int, spoken: int, *, known: bool = True
+    ) -> None:
+        self._lane, self._partition, self._state = lane, partition, state
+        self.next, self.spoken, self.known = next_, spoken, known
         self._decoder = Decoder()
         self._marked: int | None = None
 
     @classmethod
     def resumed(
-        cls, lane: Lane, partition: int, windows: Iterable[list[Marked]], low: int, at_most: int | None
+        cls,
+        lane: Lane,
+        partition: int,
+        windows: Iterable[list[Marked]],
+        low: int,
+        at_most: int | None,
+        *,
+        own: bool = False,
     ) -> Self:
         """As the lane's topic has it, read backwards: at its last mark, or at the last that begins by `at_most`.
 
-        low: the first source offset there is, where no mark says more.
+        low: the first source offset there is, where no mark says more. own: of marks with the lane's very params alone.
         """
         spoken = -1
         for records in windows:
             found = [marks.decode(record.mark) for record in records if record.mark]
-            mine = [mark for mark in found if mark.log == lane.log]
-            if spoken < 0 and (mine or not found):
+            ours = [mark for mark in found if mark.log == lane.log]
+            mine = [mark for mark in ours if not own or marks.hash_of(mark.params) == lane.params_hash]
+            if spoken < 0 and (ours or not found):
                 spoken = max((marks.offset_of(record.value) for record in records), default=-1)
             fitting = [mark for mark in mine if at_most is None or mark.next <= at_most]
             if fitting:
                 mark = max(fitting, key=lambda each: each.next)
                 return cls(lane, partition, State.load(bytes(mark.state), ()), max(mark.next, low), spoken)
             if found and not mine:
-                break  # of another log: what lies before is too
-        return cls(lane, partition, State(), low, spoken)
+                break  # another's: what lies before is too
+        return cls(lane, partition, State(), low, spoken, known=False)
 
     def say(self, chunk: Chunk) -> list[tuple[bytes, bytes, bytes | None]]:
         """Key, value and mark of the readings of a chunk's scans. The chunk must not leave out what is wanted next."""
@@ -91,7 +105,7 @@ class Voice:
         if self._marked is None or first >= self._marked + EVERY:
             state = Raw(self._state.dump())
             params = marks.params_of(self._lane.rules.profile, self._lane.name)
-            mark = marks.encode(Mark(1, self._lane.log, params, state, first, first > self._spoken))
+            mark = marks.encode(Mark(1, self._lane.log, params, state, first, first > self.spoken))
         walk = Walk(self._state, self._lane.rules, self._decoder)
         walk.take(chunk)
         self.next = chunk.offsets[-1] + 1

@@ -4,7 +4,8 @@ A worker is a process with one lane or several; each lane has a consumer group o
 Faust delivers is a hint of what to say next, never the truth about it: the state and the next offset come from the
 lane's own topic, an offset that comes twice is passed over, and one that did not come is read from the log itself. A
 record is acknowledged once its readings are stored. A worker in doubt ends, and whoever starts it again has its exact
-state. Source: SPEC sections 2 and 5; reliability section 5.
+state. A canary is a worker whose readings go to a topic of their own. Source: SPEC sections 2 and 5; reliability
+section 5.
 
 python -m reactor.topology.worker BOOTSTRAP TOPIC NAME LANES PROFILE.json [AT_MOST.json]
 """
@@ -17,15 +18,16 @@ import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 
 import faust
 from faust.events import Event
 from faust.streams import Stream
 from faust.transport.drivers import aiokafka
 from faust.types import TP, ChannelT
+from msgspec import structs
 
 from journal.refusal import Refusal
 from lanes.params import Profile
@@ -34,11 +36,14 @@ from reactor.log.kafka import KafkaLog, create_all
 from reactor.log.port import Chunk
 from reactor.reading import tap_topic
 from reactor.record import CUT_BYTES, DIGEST_HEADER, LENGTH_HEADER
+from reactor.topology import canary
+from reactor.topology.canary import Order, canary_topic, orders_topic
 from reactor.topology.mark import HEADER
 from reactor.topology.tape import KafkaTape
 from reactor.topology.voice import Lane, Voice
 
 TAKE: Final = 1_024  # records said together at most
+ORDERS_S: Final = 0.5  # between looks at the orders
 STOP_S: Final = 5.0  # nothing is lost with what a worker leaves undone
 FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -65,21 +70,34 @@ class _Transport(aiokafka.Transport):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a worker reads and for which soak it speaks. at_most: where by partition it must not begin later."""
+    """Where a worker reads and for which soak it speaks.
+
+    role: managed where the soak started it and decides what it says; a lane hears orders; a canary decides nothing.
+    at_most: where by partition it must not begin later.
+    """
 
     bootstrap: str
     topic: str
     name: str
-    at_most: Mapping[int, int]
+    role: Literal["managed", "lane", "canary"]
+    at_most: Mapping[int, int] = field(default_factory=dict)
+
+    def out(self, lane: str) -> str:
+        """The topic that a lane's readings go to."""
+        return canary_topic(self.name, lane) if self.role == "canary" else tap_topic(self.name, lane)
+
+    def client(self, lanes: str) -> str:
+        """What the worker of some lanes is called on the broker, and its group."""
+        return f"{self.name}-lane-{lanes}" + ("-canary" if self.role == "canary" else "")
 
 
 class Stage:
-    """One lane in a worker: its voices by partition, and what Faust brings them."""
+    """One lane in a worker: its voices by partition, and what Faust brings them. silent: others speak for the lane."""
 
     def __init__(self, app: faust.App, lane: Lane, place: Place) -> None:
-        self._app, self._lane, self._place = app, lane, place
-        self._out = tap_topic(place.name, lane.name)
-        self._client = f"{place.name}-lane-{lane.name}"
+        self._app, self.lane, self._place = app, lane, place
+        self._out, self._client = place.out(lane.name), place.client(lane.name)
+        self.silent = False
         self._voices: dict[int, Voice] = {}
         self._generation = -1
         self._lock = asyncio.Lock()
@@ -105,8 +123,15 @@ class Stage:
         for partition in sorted(partitions):
             await self._say(partition, self._app.consumer_generation_id, None)
 
+    async def leave(self) -> None:
+        """Say no more; what is being said is said to its end."""
+        async with self._lock:
+            self.silent = True
+
     async def _say(self, partition: int, generation: int, chunk: Chunk | None) -> None:
         async with self._lock:
+            if self.silent:
+                return
             if generation != self._generation:  # whoever had the partitions meanwhile went on without us
                 self._voices, self._generation = {}, generation
             if partition not in self._voices:
@@ -119,21 +144,17 @@ class Stage:
 
     def _resume(self, partition: int) -> tuple[Voice, int]:
         """The voice as the lane's topic has it, and where the group stands."""
-        tape = KafkaTape(self._place.bootstrap, self._out, f"{self._client}-tail", HEADER)
-        log = KafkaLog(self._place.bootstrap, self._lane.topic, self._app.conf.id)
+        log = KafkaLog(self._place.bootstrap, self.lane.topic, self._app.conf.id)
         try:
-            low = log.lows([partition])[partition]
-            voice = Voice.resumed(self._lane, partition, tape.back(partition), low, self._place.at_most.get(partition))
-            return voice, log.committed(partition)
+            return resumed(self.lane, self._place, partition, log), log.committed(partition)
         finally:
-            tape.close()
             log.close()
 
     async def _catch_up(self, partition: int, voice: Voice, end: int) -> None:
         """Say what lies between the voice and an offset, read from the log itself; mostly nothing."""
         if voice.next >= end:
             return
-        log = KafkaLog(self._place.bootstrap, self._lane.topic, f"{self._client}-gap")
+        log = KafkaLog(self._place.bootstrap, self.lane.topic, f"{self._client}-gap")
         try:
             chunks = log.range(partition, voice.next, end)
             while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
@@ -153,6 +174,27 @@ class Stage:
             await stored
 
 
+def resumed(lane: Lane, place: Place, partition: int, log: KafkaLog) -> Voice:
+    """A voice as the topic it writes to has it. A candidate that is new begins where its lane stands."""
+    low, most, client = log.lows([partition])[partition], place.at_most.get(partition), place.client(lane.name)
+    mine = KafkaTape(place.bootstrap, place.out(lane.name), f"{client}-tail", HEADER)
+    try:
+        voice = Voice.resumed(lane, partition, mine.back(partition), low, most, own=place.role == "canary")
+    finally:
+        mine.close()
+    if place.role == "canary" and not voice.known:
+        current, spoken = (
+            KafkaTape(place.bootstrap, tap_topic(place.name, lane.name), f"{client}-tail", HEADER),
+            voice.spoken,
+        )
+        try:
+            voice = Voice.resumed(lane, partition, current.back(partition), low, most)
+        finally:
+            current.close()
+        voice.spoken = max(voice.spoken, spoken)
+    return voice
+
+
 def _chunk(partition: int, events: Sequence[Event]) -> Chunk:
     chunk = Chunk(partition, [], [])
     for message in (event.message for event in events):
@@ -165,18 +207,25 @@ def _chunk(partition: int, events: Sequence[Event]) -> Chunk:
     return chunk
 
 
-async def work(place: Place, lanes: Sequence[str], profile: Profile) -> None:
-    """Speak for some lanes until a signal comes. Raises what made a lane end."""
-    kernels = load(profile)
-    log = KafkaLog(place.bootstrap, place.topic, f"{place.name}-lanes")
+async def work(place: Place, names: Sequence[str], profile: Profile) -> bool:
+    """Speak for some lanes until a signal comes or others do; whether a candidate is to be the lane's worker now.
+
+    Raises what made a lane end.
+    """
+    kernels, group = load(profile), place.client("-".join(names))
+    log = KafkaLog(place.bootstrap, place.topic, group)
     try:
         found = log.describe()
+        lanes = [Lane.of(name, place.topic, found.log, profile, kernels) for name in names]
+        create_all(place.bootstrap, map(place.out, names), found.partitions)
+        if place.role == "canary":  # what Faust brought of what lies before would only be passed over
+            create_all(place.bootstrap, [tap_topic(place.name, name) for name in names], found.partitions)
+            log.stand({p: resumed(lane, place, p, log).next for lane in lanes for p in range(found.partitions)})
     finally:
         log.close()
-    create_all(place.bootstrap, [tap_topic(place.name, lane) for lane in lanes], found.partitions)
     with tempfile.TemporaryDirectory(prefix="violet-lanes-") as folder:
         app = faust.App(
-            f"{place.name}-lane-{'-'.join(lanes)}",
+            group,
             broker=f"kafka://{place.bootstrap}",
             datadir=folder,
             store="memory://",
@@ -196,10 +245,10 @@ async def work(place: Place, lanes: Sequence[str], profile: Profile) -> None:
         )
         app.transport = _Transport(app.conf.broker_consumer, app, loop=app.loop)
         scans = app.topic(place.topic, value_serializer="raw", key_serializer="raw", value_type=bytes, key_type=bytes)
-        over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        stages = [Stage(app, Lane.of(lane, place.topic, found.log, profile, kernels), place) for lane in lanes]
-        for stage, lane in zip(stages, lanes, strict=True):
-            app.agent(scans, name=f"lane-{lane}")(_agent(stage, over))
+        over: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        stages = [Stage(app, lane, place) for lane in lanes]
+        for stage in stages:
+            app.agent(scans, name=f"lane-{stage.lane.name}")(_agent(stage, over))
         tasks: set[asyncio.Task[None]] = set()
 
         async def assigned(_: Any, assigned: set[TP], **told: Any) -> None:  # noqa: ARG001 - how a signal calls
@@ -213,19 +262,55 @@ async def work(place: Place, lanes: Sequence[str], profile: Profile) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, _end, over)
         await app.start()
+        if place.role != "managed":
+            tasks.add(asyncio.create_task(_guarded(_obey(app, stages, place, over), over)))
         try:
-            await over
+            return await over
         finally:
             stopping = asyncio.create_task(app.stop())  # leaves the group, so that another may take over at once
             await asyncio.wait({stopping}, timeout=STOP_S)
 
 
-def _end(over: "asyncio.Future[None]") -> None:
+async def _obey(app: faust.App, stages: Sequence[Stage], place: Place, over: "asyncio.Future[bool]") -> None:
+    """Hear what is ordered of the lanes from now on, and hand over or take over."""
+    topic = orders_topic(place.name)
+    await asyncio.to_thread(create_all, place.bootstrap, [topic], 1)
+    log = KafkaLog(place.bootstrap, topic, f"{app.conf.id}-orders")
+    try:
+        log.assign(await asyncio.to_thread(log.ends, [0]))
+        while not over.done():
+            for chunk in await asyncio.to_thread(log.poll, 100, ORDERS_S):
+                for value in chunk.values:
+                    order = canary.decode(value or b"")
+                    for stage in stages:
+                        if stage.lane.name == order.lane and (answer := await _answer(stage, order, place, over)):
+                            await (await app.producer.send(topic, b"", canary.encode(answer), 0, None, None))
+            if all(stage.silent for stage in stages):
+                _end(over)
+    finally:
+        log.close()
+
+
+async def _answer(stage: Stage, order: Order, place: Place, over: "asyncio.Future[bool]") -> Order | None:
+    """What a worker or a candidate does at an order, and what it says to it."""
+    mine = (order.params_hash, order.kernel_hash) == (stage.lane.params_hash, stage.lane.kernel_hash)
+    if place.role == "canary":
+        if mine and order.act == "promote":
+            return structs.replace(order, act="take")
+        if mine and order.act == "left" and not over.done():
+            over.set_result(True)
+    elif order.act == "take" and not stage.silent:
+        await stage.leave()
+        return structs.replace(order, act="left")
+    return None
+
+
+def _end(over: "asyncio.Future[bool]") -> None:
     if not over.done():
-        over.set_result(None)
+        over.set_result(False)
 
 
-def _agent(stage: Stage, over: "asyncio.Future[None]") -> Any:
+def _agent(stage: Stage, over: "asyncio.Future[bool]") -> Any:
     async def lane(stream: Stream[bytes]) -> AsyncIterator[None]:
         await _guarded(stage.run(stream), over)
         yield
@@ -233,7 +318,7 @@ def _agent(stage: Stage, over: "asyncio.Future[None]") -> Any:
     return lane
 
 
-async def _guarded(work: Any, over: "asyncio.Future[None]") -> None:
+async def _guarded(work: Any, over: "asyncio.Future[bool]") -> None:
     """A lane that fails ends the worker: Faust would go on behind the record, which then nobody spoke of."""
     try:
         await work
@@ -247,10 +332,14 @@ async def _guarded(work: Any, over: "asyncio.Future[None]") -> None:
 
 
 def run(place: Place, lanes: Sequence[str], profile: Profile) -> None:
-    """A worker until a signal or a fault ends it, and with it the process: Faust's threads may outlive its stop."""
+    """A worker until a signal, others or a fault end it, and with it the process: Faust's threads may outlive its stop.
+
+    Returns where a candidate is to be its lane's worker, for which another process image must take this one's place.
+    """
     code = 0
     try:
-        asyncio.run(work(place, lanes, profile))
+        if asyncio.run(work(place, lanes, profile)):
+            return
     except Refusal:
         raise
     except Exception:
@@ -265,7 +354,7 @@ def main(bootstrap: str, topic: str, name: str, lanes: str, profile: str, at_mos
     logging.basicConfig(level=logging.WARNING, format=FORMAT)
     begin = {int(p): at for p, at in json.loads(at_most or "{}").items()}
     params = Profile.model_validate_json(Path(profile).read_bytes())
-    run(Place(bootstrap, topic, name, begin), lanes.split(","), params)
+    run(Place(bootstrap, topic, name, "managed", begin), lanes.split(","), params)
 
 
 if __name__ == "__main__":

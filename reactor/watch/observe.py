@@ -1,4 +1,4 @@
-"""Observers: whoever watches a soak. Metrics, sketches and events, each off unless asked for.
+"""Observers: whoever watches a soak. Metrics, sketches, events and lanes' candidates, each off unless asked for.
 
 They are told of what is journaled already, and none may end the soak, slow it for long or change it: what fails is
 dropped, once, with its words. What asks the journal does so on a thread and a connection of its own.
@@ -17,6 +17,8 @@ from lanes.code import Mode
 from reactor.session import Session
 from reactor.settings import SoakSettings
 from reactor.source import Source
+from reactor.topology.compare import Comparison
+from reactor.topology.source import LaneSource
 from reactor.watch.events import Events
 from reactor.watch.measure import Measures, ask
 from reactor.watch.metrics import Endpoint, Metrics
@@ -24,6 +26,7 @@ from reactor.watch.sketch import WRITE_S, Sketches
 
 ASK_S: Final = 10.0
 SKETCH_S: Final = 1.0
+COMPARE_S: Final = 1.0
 IDLE: Final = 19  # times as long as its work a thread rests: it takes a twentieth of a core at most
 LEAVE_S: Final = 2.0  # a query that still runs at the end is left alone
 
@@ -41,6 +44,7 @@ class Observers:
         self._measures: Measures | None = None
         self._batch: list[Callable[[Batch], None]] = []
         self._threads: dict[str, _Every] = {}
+        self._comparison: Comparison | None = None
         self._session: Session | None = None
 
     def begin(self, session: Session, source: Source, connect: Callable[[], Store]) -> None:
@@ -66,6 +70,9 @@ class Observers:
             else:
                 self._batch.append(sketches.batch)
                 self._every("sketches", _Sketching(sketches, self._metrics, run.run_id), SKETCH_S, connect)
+        if isinstance(source, LaneSource):
+            self._comparison = Comparison(source, session.rules.profile, run.name, run.run_id)
+            self._every("canary", self._comparison, COMPARE_S, connect)
         self._session = session
 
     def batch(self, batch: Batch) -> None:
@@ -101,13 +108,19 @@ class Observers:
         """Stop asking; what the sketches hold is stored."""
         for thread in self._threads.values():
             thread.close()
-        session, sketches = self._session, self._sketches
+        session, sketches, comparison = self._session, self._sketches, self._comparison
         if session is not None and sketches is not None and not self._threads["sketches"].is_alive():
             try:
                 sketches.work()
                 sketches.write(session.ledger.store, session.run.run_id)
             except Exception as error:  # noqa: BLE001 - it is a sample
                 self._failed("sketches", error)
+        if session is not None and comparison is not None and not self._threads["canary"].is_alive():
+            try:
+                comparison.finish(session.ledger.store)
+                comparison.close()
+            except Exception as error:  # noqa: BLE001 - it decides nothing
+                self._failed("canary", error)
         self._session = None
 
     def __enter__(self) -> Self:

@@ -124,14 +124,14 @@ class Topic:
         return [each for name, value in self.source.items() for each in (f"--{name.replace('_', '-')}", value)]
 
 
-def soak(data, seam=lambda name: None, **flags):
+def soak(data, seam=lambda name: None, config=None, **flags):
     """`violet soak` in this process. Raises its refusal."""
     flags = {name.rstrip("_"): value for name, value in flags.items()}
     out, err = io.StringIO(), io.StringIO()
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = soaks.run(load({"data": data, **flags}, None), as_json=True, seam=seam)
+            code = soaks.run(load({"data": data, **flags}, config), as_json=True, seam=seam)
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)

@@ -12,6 +12,7 @@ from statistics import fmean, geometric_mean, median, median_low
 import pytest
 
 from journal import query
+from reactor.topology.compare import TYPES
 from tests.integration import records
 from tests.integration.fixtures import own_journal
 from tests.integration.soaking import ROOT, violet
@@ -421,6 +422,38 @@ def test_margin_fit(known):
         )  # fmt: skip
     assert found[0]["fits"] < len(sized)
     return found
+
+
+def test_canary(known):
+    """A candidate of acb says a quarter more at every third scan, and nothing finite at some; a scan was rejected."""
+    said = [
+        {**row, "candidate": None if n % 17 == 5 else row["acb"] * (1.25 if n % 3 == 0 else 1.0),
+         "moved": None if n % 17 == 5 else row["leverage"] * (1.25 if n % 3 == 0 else 1.0)}
+        for n, row in enumerate(known.scans)
+    ]  # fmt: skip
+    gone = {"offset": 99_999, "stream": "s", "scan_id": 1, "ts_ms": said[-1]["ts_ms"] + 1, "candidate": 1.0}
+    every = [*said, gone]
+    constant = {"run_id": known.run_id, "lane": "acb", "topic": "t", "partition": 0, "params_hash": "p", "kernel_hash": "k",
+                "params": "{}", "fault": ""}  # fmt: skip
+    own = {"log_offset": "offset", "stream": "stream", "scan_id": "scan_id", "ts_ms": "ts_ms", "actuated": "decided",
+           "value": "acb", "candidate": "candidate", "leverage": "leverage", "candidate_leverage": "moved"}  # fmt: skip
+    columns = {name: [value] * len(every) for name, value in constant.items()}
+    columns |= {name: [row.get(of) for row in every] for name, of in own.items()}
+    for token in ("once", "again"):  # a reading that is read twice is one row
+        known.journal.store.insert("violet_canaries", columns, TYPES, token)
+    sized = [row for row in said if row["decided"]]
+    ratios = sorted(row["moved"] / row["leverage"] for row in sized if row["moved"] is not None and row["leverage"] > 0)
+    right = {
+        "lane": "acb", "params_hash": "p", "kernel_hash": "k", "since": iso(min(row["ts_ms"] for row in said)),
+        "until": iso(gone["ts_ms"]), "n": len(every),
+        "differs": sum(row["candidate"] not in (None, row["acb"]) for row in said),
+        "failed": sum(row["candidate"] is None for row in said),
+        "diff_max": max(abs(row["candidate"] - row["acb"]) for row in said if row["candidate"] is not None),
+        "decisions": len(sized), "moved": sum(row["moved"] not in (None, row["leverage"]) for row in sized),
+        "ratio_min": ratios[0], "ratio_p50": median_low(ratios), "ratio_max": ratios[-1],
+    }  # fmt: skip
+    assert 0 < right["moved"] < right["decisions"]
+    same(known.ask("canary"), [right])
 
 
 def test_freshness(known):

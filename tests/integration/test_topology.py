@@ -128,6 +128,99 @@ def test_a_lane_that_dies_is_named_and_its_other_version_opens_a_segment_at_the_
     assert verified.code == 0, verified.out
 
 
+def of_candidate(journal, run_id, where="true"):
+    """Leverage of scans as a candidate of acb would have had it, by offset."""
+    sql = f"SELECT log_offset, candidate_leverage FROM canaries WHERE run_id = {{run:String}} AND lane = 'acb' AND {where}"
+    return {row["log_offset"]: row["candidate_leverage"] for row in journal.rows(sql, run=run_id)}
+
+
+def leverages(journal, run_id):
+    sql = "SELECT log_offset, leverage FROM {} WHERE run_id = {{run:String}}"
+    rows = [row for t in ("decisions", "evaluations") for row in journal.rows(sql.format(t), run=run_id)]
+    return {row["log_offset"]: row["leverage"] for row in rows}
+
+
+def test_a_candidate_is_compared_live_and_promoted_while_the_other_lanes_go_on(journal, scans, lane, tmp_path):
+    config = tmp_path / "other.toml"
+    config.write_text("[acb]\nsignals_gain = 0.75\n")
+    other = leverages(journal, journal.soak(**scans.source, config=config).run_id)
+    name = f"canary-{time.monotonic_ns()}"
+    where = ["--bootstrap-servers", scans.broker.bootstrap, "--topic", scans.name, "--name", name]
+    others, current = lane(name, *(n for n in NAMES if n != "acb")), lane(name, "acb")
+    soak = modular(Topic(scans.broker, scans.name, 2 * COUNT), name, 0, journal.data)
+    later = records.mixed(2 * COUNT, records.STREAMS, long=False)[COUNT:]
+    try:
+        until(lambda: journaled(journal, name) == COUNT, WAIT_S)
+        candidate = fresh("lane", "canary", "acb", "--set", "acb.signals_gain=0.75", *where)
+        run_id = journal.run(name).run_id
+        produce(scans.broker.bootstrap, scans.name, later[: COUNT // 2])
+        last = max(offset for offset in other if offset < COUNT)
+        until(lambda: max(of_candidate(journal, run_id), default=0) > last, WAIT_S, 0.5)
+        assert violet("lane", "promote", "acb", *where).code == 0
+        assert ended(current, WAIT_S).code == 0  # handed over
+        produce(scans.broker.bootstrap, scans.name, later[COUNT // 2 :])
+        said = ended(soak, WAIT_S)
+        assert others.poll() is None
+    finally:
+        soak.kill()
+        candidate.kill()
+        candidate.communicate()
+    whole(journal.rows, run_id, 2 * COUNT)
+    assert (said.json["lost"], said.json["doubled"], said.json["corrupt"]) == (0, 0, 0)
+    opened = journal.rows("SELECT first_offset, JSONExtractFloat(params, 'acb', 'signals_gain') AS gain FROM segments WHERE run_id = {run:String} ORDER BY segment", run=run_id)  # fmt: skip
+    assert [row["gain"] for row in opened] == [0.5, 0.75]
+    bears = opened[1]["first_offset"]
+    assert COUNT <= bears < 2 * COUNT
+    calm = leverages(journal, journal.soak(**Topic(scans.broker, scans.name, 2 * COUNT).source).run_id)
+    other = leverages(journal, journal.soak(**Topic(scans.broker, scans.name, 2 * COUNT).source, config=config).run_id)
+    assert leverages(journal, run_id) == {o: (calm if o < bears else other)[o] for o in calm}
+    compared = of_candidate(journal, run_id)
+    assert min(compared) < bears
+    assert compared == {o: other[o] for o in other if min(compared) <= o <= max(compared)}  # bit for bit, none left out
+    assert any(calm[o] != other[o] for o in compared)
+
+
+def test_a_candidate_beside_a_soak_that_runs_its_own_lanes_changes_nothing_and_cannot_take_their_place(journal, scans):
+    calm = journal.soak(**scans.source)
+    name = f"beside-{time.monotonic_ns()}"
+    where = ["--bootstrap-servers", scans.broker.bootstrap, "--topic", scans.name, "--name", name]
+    candidate = fresh("lane", "canary", "acb", "--set", "acb.signals_gain=0.75", *where)
+    soak = modular(Topic(scans.broker, scans.name, COUNT + 1), name, 1, journal.data)
+    try:
+        run_id = until(lambda: (run := journal.run(name)) and run.run_id, WAIT_S)
+        until(lambda: max(of_candidate(journal, run_id), default=0) > COUNT - 50, WAIT_S, 0.5)
+        refused = violet("lane", "promote", "acb", *where)
+        assert (refused.code, candidate.poll()) == (3, None)
+        assert "no worker of acb hands over within 30 s" in refused.err
+        produce(scans.broker.bootstrap, scans.name, [records.scan(9_999, ts_ms=records.START_MS + 99 * records.MINUTE_MS * COUNT)])  # fmt: skip
+        said = ended(soak, WAIT_S)
+    finally:
+        for process in (soak, candidate):
+            process.kill()
+            process.communicate()
+    whole(journal.rows, run_id, COUNT + 1)
+    mine, right = leverages(journal, run_id), leverages(journal, calm.run_id)
+    assert {o: mine[o] for o in right} == right
+    assert said.json["lost"] == said.json["doubled"] == 0
+    assert len(journal.rows("SELECT segment FROM segments WHERE run_id = {run:String}", run=run_id)) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "base", "--set", "base.thr=-0.03"], "leave base.thr, base.extreme"),
+        (["canary", "acb", "--set", "base.extreme=-0.06"], "leave base.thr, base.extreme, base.convexity as the soak"),
+        (["promote", "acb"], "which `violet lane canary acb` makes"),
+    ],
+)
+def test_what_cannot_be_is_refused_at_once(scans, arguments, words):
+    named = f"none-{time.monotonic_ns()}"
+    where = ["--bootstrap-servers", scans.broker.bootstrap, "--topic", scans.name, "--name", named]
+    said = violet("lane", *arguments, *where)
+    assert (said.code, said.out) == (3, "")
+    assert words in said.err
+
+
 @pytest.mark.parametrize("kills", KILLS)
 def test_all_five_killed_in_turn_give_the_fused_hash(journal, scans, lines, kills):
     """The soak starts each again; the scans come while they die."""

@@ -136,6 +136,15 @@ def test_nobody_goes_on_from_the_marks_of_another_log():
     equal(outcomes(Rules(PROFILE), partial(joined(everyone).hear, 0)), outcomes(Rules(PROFILE)))
 
 
+def test_a_candidate_goes_on_from_its_own_marks_alone():
+    tape, other = Tape(), lane("acb", override(PROFILE, {"acb": {"signals_gain": 0.75}}))
+    tape.say(tape.worker(other), 0, 500)
+    for new, known, at in ((lane("acb"), False, 0), (other, True, tape.worker(other).next)):
+        voice = Voice.resumed(new, 0, [tape], 0, None, own=True)
+        assert (voice.known, voice.next) == (known, at)
+        assert voice.spoken == decode(tape[-1].value).offset  # of whomever: nobody must take its marks for the first
+
+
 def test_no_scan_is_given_before_all_five_spoke_of_it_and_the_missing_lane_has_a_name():
     found = tapes()
     silent = found["ob"][100:]

@@ -1,0 +1,25 @@
+-- 0018 canaries: what a lane's candidate said of a journaled scan, beside what the lane said there.
+-- Why: a candidate is compared live before it is promoted.  Pairs: reactor/topology/compare.py  Rollback: drop the table.
+-- A scan that was rejected has no value and no leverage; a candidate that is not finite, or not comparable, no leverage.
+CREATE TABLE IF NOT EXISTS violet_canaries (
+    run_id LowCardinality(String),
+    lane LowCardinality(String),
+    topic LowCardinality(String),
+    partition UInt32,
+    log_offset Int64,
+    params_hash LowCardinality(String),
+    kernel_hash LowCardinality(String),
+    params LowCardinality(String),
+    stream LowCardinality(String),
+    scan_id Int64,
+    ts_ms Int64 CODEC(Delta, LZ4),
+    actuated Nullable(Bool),
+    value Nullable(Float64),
+    candidate Nullable(Float64),
+    leverage Nullable(Float64),
+    candidate_leverage Nullable(Float64),
+    fault String
+) ENGINE = ReplacingMergeTree
+PARTITION BY run_id
+ORDER BY (run_id, lane, topic, partition, log_offset, params_hash, kernel_hash)
+SETTINGS non_replicated_deduplication_window = 10000;
