@@ -2,55 +2,51 @@
 
 import json
 import os
-import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from reactor.log.archive import identity
 from reactor.log.outlet import KafkaWriter
-from reactor.log.tansu import Tansu
 from reactor.market.publish import fill
 from reactor.market.seeded import write_market
+from tests.integration.soaking import recorded_month
 
-RUNS = 3
-SCANS = 20_000
+SCANS = 20_000  # where no recorded month is at hand
 WAYS = {"fused": ("fused", "1"), "faust, 1 worker": ("faust", "1"), "faust, 5 workers": ("faust", "5")}
 
 
 @pytest.mark.bench
 @pytest.mark.timeout(1_800)
-def test_lanes_as_stages_beside_the_fused_path(tmp_path: Path) -> None:
-    archive = tmp_path / "market.jsonl.zst"
-    write_market(archive, 7, SCANS)
-    records = identity(archive).lines
-    results: dict[str, list[tuple[float, float]]] = {way: [] for way in WAYS}
+def test_lanes_as_stages_beside_the_fused_path(broker: Any, tmp_path: Path) -> None:
+    archive = tmp_path / "scans.jsonl.zst"
+    recorded = recorded_month(archive)
+    if not recorded:
+        write_market(archive, 7, SCANS)
+    records, topic = identity(archive).lines, broker.create_topic()
+    fill(archive, KafkaWriter(broker.bootstrap, topic, "bench"), [[]])
+    print(f"\n{records} records of {'the recorded month' if recorded else 'a seeded market'} on {broker.name}, one run "
+          "each; start-up, engine and workers included, broker not")  # fmt: skip
+    print(f"{'':>18} {'CPU s/M records':>16} {'wall s':>8}")
     hashes = set()
-    with Tansu(tmp_path / "broker.log") as broker:
-        writer = KafkaWriter(broker.bootstrap, "bench", "bench")
-        writer.create(1)
-        fill(archive, writer, [[]])
-        for run in range(RUNS + 1):
-            for at, (way, (topology, workers)) in enumerate(WAYS.items()):
-                command = [
-                    sys.executable, "-c", "from reactor.cli.main import main; main()", "soak", "--json",
-                    "--bootstrap-servers", broker.bootstrap, "--topic", "bench", "--until", str(records),
-                    "--topology", topology, "--lane-workers", workers, "--name", f"b{run}-{at}",
-                    "--data", str(tmp_path / f"{run}-{at}"),
-                ]  # fmt: skip
-                with (tmp_path / "out.json").open("wb") as out:
-                    soak = subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL)
-                    _, _, used = os.wait4(soak.pid, 0)  # with the children that it waited for: engine and workers
-                    soak.returncode = 0
-                summary = json.loads((tmp_path / "out.json").read_text())
-                hashes.add(summary["content_hash"])
-                if run:  # the first compiles
-                    results[way].append((used.ru_utime + used.ru_stime, summary["records"]))
-    print(f"\n{records} records, {RUNS} runs each, medians; start-up, engine and workers included, broker not")
-    print(f"{'':>18} {'CPU s/M records':>16}")
-    for way, runs in results.items():
-        cpu = [used / count * 1e6 for used, count in runs]
-        print(f"{way:>18} {statistics.median(cpu):>9.0f} ({min(cpu):.0f}-{max(cpu):.0f})")
+    for at, (way, (topology, workers)) in enumerate(WAYS.items()):
+        command = [
+            sys.executable, "-c", "from reactor.cli.main import main; main()", "soak", "--json",
+            "--bootstrap-servers", broker.bootstrap, "--topic", topic, "--until", str(records),
+            "--topology", topology, "--lane-workers", workers, "--name", f"bench{at}", "--data", str(tmp_path / str(at)),
+        ]  # fmt: skip
+        began = time.monotonic()
+        with (tmp_path / "out.json").open("wb") as out:
+            soak = subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL)
+            _, _, used = os.wait4(soak.pid, 0)  # with the children that it waited for: engine and workers
+            soak.returncode = 0
+        summary = json.loads((tmp_path / "out.json").read_text())
+        assert (summary["records"], summary["lost"], summary["doubled"]) == (records, 0, 0)
+        hashes.add(summary["content_hash"])
+        cpu_s = used.ru_utime + used.ru_stime
+        print(f"{way:>18} {cpu_s / records * 1e6:>16.0f} {time.monotonic() - began:>8.0f}")
     assert len(hashes) == 1

@@ -32,6 +32,8 @@ from reactor.cli.main import run as command_line
 from reactor.settings import load
 
 ROOT = Path(__file__).parents[2]
+DATA = ROOT.parent / "shared/data"
+KLINES, FUNDING = DATA / "klines_1m_binance_2025.parquet", DATA / "funding_8h_binance_2025.parquet"
 VIOLET = [sys.executable, "-P", "-c", "from reactor.cli.main import main; main()"]
 COUNTS = ("records", "decisions", "evaluations", "planes", "rejects", "lost", "doubled", "corrupt", "skipped")
 
@@ -184,6 +186,15 @@ def ended(process, timeout_s=60):
         out, err = process.communicate()
         raise AssertionError(f"did not end within {timeout_s} s: {err[-2000:]}") from None
     return Said(process.returncode, out, err)
+
+
+def recorded_month(path):
+    """The recorded bars as a scan archive at a path; False where they are not at hand."""
+    if not KLINES.is_file():
+        return False
+    made = ended(fresh("scan", "--klines", KLINES, "--funding", FUNDING, "--out", path), 200)
+    assert made.code == 0, made.err
+    return True
 
 
 def another_version(folder, migration=None):

@@ -4,10 +4,8 @@ import json
 
 import pytest
 
-from tests.integration.soaking import ROOT, ended, fresh
+from tests.integration.soaking import KLINES, ended, fresh, recorded_month
 
-DATA = ROOT.parent / "shared/data"
-KLINES, FUNDING = DATA / "klines_1m_binance_2025.parquet", DATA / "funding_8h_binance_2025.parquet"
 needs_data = pytest.mark.skipif(
     not KLINES.is_file(), reason=f"no recorded bars: {KLINES.name} is not in ../shared/data"
 )
@@ -17,8 +15,7 @@ needs_data = pytest.mark.skipif(
 def scans(tmp_path_factory):
     """The month as a scan archive."""
     path = tmp_path_factory.mktemp("month") / "scans.jsonl.zst"
-    made = ended(fresh("scan", "--klines", KLINES, "--funding", FUNDING, "--out", path), 200)
-    assert made.code == 0, made.err
+    assert recorded_month(path)
     return path
 
 

@@ -83,17 +83,25 @@ def test_one_worker_and_five_give_the_fused_hash(journal, scans, workers):
     assert (verified.code, verified.json["recomputed_hash"]) == (0, calm.hash)
 
 
+@pytest.mark.parametrize(
+    ("away_s", "count"), [(0, COUNT), pytest.param(60, 30_000, marks=[pytest.mark.storm, pytest.mark.timeout(900)])]
+)
 def test_a_lane_that_dies_is_named_and_its_other_version_opens_a_segment_at_the_offset_it_speaks_from(
-    journal, scans, lane
+    journal, scans, lane, away_s, count
 ):
     name = f"swap-{time.monotonic_ns()}"
+    end = COUNT + count
     others = lane(name, *(n for n in NAMES if n != "acb"))
     first = lane(name, "acb")
-    soak = modular(Topic(scans.broker, scans.name, 2 * COUNT), name, 0, journal.data)
+    soak = modular(Topic(scans.broker, scans.name, end), name, 0, journal.data)
     try:
         until(lambda: journaled(journal, name) == COUNT, WAIT_S)
         first.kill()  # SIGKILL, and the scans go on
-        later = records.mixed(2 * COUNT, records.STREAMS, long=False)[COUNT:]
+        later = records.mixed(end, records.STREAMS, long=False)[COUNT:]
+        for _ in range(away_s):
+            produce(scans.broker.bootstrap, scans.name, later[: count // (away_s + 1)])
+            del later[: count // (away_s + 1)]
+            time.sleep(1.0)
         produce(scans.broker.bootstrap, scans.name, later)
 
         def named():
@@ -106,7 +114,7 @@ def test_a_lane_that_dies_is_named_and_its_other_version_opens_a_segment_at_the_
     finally:
         soak.kill()
         others.kill()
-    whole(journal.rows, said.json["run_id"], 2 * COUNT)
+    whole(journal.rows, said.json["run_id"], end)
     assert (said.json["lost"], said.json["doubled"], said.json["corrupt"]) == (0, 0, 0)
     tape = KafkaTape(scans.broker.bootstrap, tap_topic(name, "acb"), "test", HEADER)
     spoken = {}
