@@ -32,7 +32,7 @@ PART: Final = 4_096  # records: few enough to stay warm in the cache until they 
 
 
 @dataclass(slots=True)
-class Reading:
+class Reader:
     """One partition while it is read.
 
     position: offset that its next batch starts from. end: offset where it ends, None for never. parts: what was scored
@@ -83,7 +83,7 @@ class Loop:
         log: Log,
         ledger: Ledger,
         rules: Rules,
-        readings: dict[int, Reading],
+        readers: dict[int, Reader],
         pace: Pace,
         *,
         topic: str,
@@ -95,9 +95,9 @@ class Loop:
         lap: Callable[[str], None] = lambda lane: None,
     ) -> None:
         """on_batch: told of each batch that is journaled. lap: of each lane when its loop over a part is over."""
-        self._log, self._readings, self._pace = log, readings, pace
+        self._log, self._readers, self._pace = log, readers, pace
         self._topic, self._until_ms, self._lanes = topic, until_ms, lanes
-        self._decides: dict[int, Deciding] = dict.fromkeys(readings, (rules, segment))
+        self._decides: dict[int, Deciding] = dict.fromkeys(readers, (rules, segment))
         if lanes is not None:
             self._decides |= dict(lanes.decides)
         self._ledger, self._on_batch, self._seen, self._lap = ledger, on_batch, seen, lap
@@ -105,10 +105,10 @@ class Loop:
 
     def run(self, stop: Callable[[], bool]) -> bool:
         """Read on; True at the ends, False where `stop` said so. What was read is journaled either way."""
-        readings = self._readings.values()
-        for reading in readings:
-            reading.done = reading.end is not None and reading.position >= reading.end
-        live = {p: r.position for p, r in self._readings.items() if not r.done}
+        readers = self._readers.values()
+        for reader in readers:
+            reader.done = reader.end is not None and reader.position >= reader.end
+        live = {p: r.position for p, r in self._readers.items() if not r.done}
         limit = min(PART, self._pace.batch_size)
         gc.collect()
         gc.freeze()
@@ -116,58 +116,58 @@ class Loop:
         try:
             if live:
                 self._log.assign(live)
-            while not stop() and not all(reading.done for reading in readings):
+            while not stop() and not all(reader.done for reader in readers):
                 for chunk in self._log.poll(limit, self._wait_s()):
                     self._turn(chunk)
                     self._take(chunk.partition, chunk)
                 for partition, reached in self._log.reached().items():
-                    reading = self._readings[partition]
-                    reading.done = reading.done or (reading.end is not None and reached >= reading.end)
+                    reader = self._readers[partition]
+                    reader.done = reader.done or (reader.end is not None and reached >= reader.end)
                 self._flush_due()
                 self._collect_due()
-            for partition in self._readings:
+            for partition in self._readers:
                 self._flush(partition)
         finally:
             gc.enable()
             gc.unfreeze()
-        return all(reading.done for reading in readings)
+        return all(reader.done for reader in readers)
 
     def _wait_s(self) -> float:
         """How long a poll may wait: no longer than the oldest record's time to be journaled."""
-        since = [r.since for r in self._readings.values() if r.pending]
+        since = [r.since for r in self._readers.values() if r.pending]
         if not since:
             return POLL_S
         return max(0.0, min(POLL_S, min(since) + self._pace.flush_ms / 1e3 - time.monotonic()))
 
     def _turn(self, chunk: Chunk) -> None:
         """Cut the batch before a chunk that others decide."""
-        reading = self._readings[chunk.partition]
-        past = reading.done or (reading.end is not None and chunk.offsets[0] >= reading.end)
+        reader = self._readers[chunk.partition]
+        past = reader.done or (reader.end is not None and chunk.offsets[0] >= reader.end)
         if self._lanes is None or past or (turn := self._lanes.turn(chunk.partition)) is None:
             return
         self._flush(chunk.partition)
-        self._decides[chunk.partition] = turn(chunk.offsets[0], reading.state)
+        self._decides[chunk.partition] = turn(chunk.offsets[0], reader.state)
 
     def _take(self, partition: int, chunk: Chunk) -> None:
-        reading = self._readings[partition]
-        if reading.done:
+        reader = self._readers[partition]
+        if reader.done:
             return
-        end = reading.end
+        end = reader.end
         if self._until_ms is not None:
             reached = first_at(chunk, self._until_ms)
             if reached is not None:
                 end = chunk.offsets[reached] if end is None else min(end, chunk.offsets[reached])
         if end is not None and chunk.offsets[-1] >= end - 1:
             chunk, _ = chunk.split(sum(offset < end for offset in chunk.offsets))
-            reading.done = True
+            reader.done = True
         while len(chunk):
-            if not reading.pending:
-                reading.since = time.monotonic()
-            walk = reading.walk = reading.walk or Walk(reading.state, self._decides[partition][0], reading.decoder)
-            head, chunk = chunk.split(self._pace.batch_size - reading.pending)
+            if not reader.pending:
+                reader.since = time.monotonic()
+            walk = reader.walk = reader.walk or Walk(reader.state, self._decides[partition][0], reader.decoder)
+            head, chunk = chunk.split(self._pace.batch_size - reader.pending)
             walk.take(head)
-            reading.pending += len(head)
-            if reading.pending >= self._pace.batch_size:
+            reader.pending += len(head)
+            if reader.pending >= self._pace.batch_size:
                 self._flush(partition)
             elif len(walk) >= PART:
                 self._score(partition)
@@ -180,37 +180,37 @@ class Loop:
 
     def _flush_due(self) -> None:
         now = time.monotonic()
-        for partition, reading in self._readings.items():
-            if reading.pending and (now - reading.since) * 1e3 >= self._pace.flush_ms:
+        for partition, reader in self._readers.items():
+            if reader.pending and (now - reader.since) * 1e3 >= self._pace.flush_ms:
                 self._flush(partition)
 
     def _score(self, partition: int) -> None:
         """Make outcomes of what a walk gathered."""
-        reading = self._readings[partition]
-        if reading.walk is not None:
+        reader = self._readers[partition]
+        if reader.walk is not None:
             part = outcomes(
-                reading.walk,
+                reader.walk,
                 topic=self._topic,
                 partition=partition,
                 segment=self._decides[partition][1],
-                expected=reading.parts[-1].last + 1 if reading.parts else reading.position,
+                expected=reader.parts[-1].last + 1 if reader.parts else reader.position,
                 seen=self._seen,
                 hear=None if self._lanes is None else partial(self._lanes.hear, partition),
                 lap=self._lap,
             )
-            reading.parts.append(part)
-            reading.walk = None
+            reader.parts.append(part)
+            reader.walk = None
 
     def _flush(self, partition: int) -> None:
         """Hand over the batch of all that came."""
-        reading = self._readings[partition]
-        if not reading.pending:
+        reader = self._readers[partition]
+        if not reader.pending:
             return
         self._score(partition)
-        batch = joined(reading.parts)
-        batch.state = reading.state.dump()
-        reading.position, reading.parts, reading.pending = batch.last + 1, [], 0
-        self._ledger.append(batch, reading.since, self._log.commit)
+        batch = joined(reader.parts)
+        batch.state = reader.state.dump()
+        reader.position, reader.parts, reader.pending = batch.last + 1, [], 0
+        self._ledger.append(batch, reader.since, self._log.commit)
         self._on_batch(batch)
 
 

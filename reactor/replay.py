@@ -15,7 +15,7 @@ from journal.store import Store
 from lanes.params import PROFILES, Profile
 from reactor.kernel import load
 from reactor.log.port import Chunk, Log
-from reactor.loop import Reading
+from reactor.loop import Reader
 from reactor.session import Session
 from reactor.settings import Settings, assigned
 from reactor.state import State
@@ -165,8 +165,8 @@ class Replay(Session):
 
     _source: ReplaySource
 
-    def _begin(self) -> tuple[dict[int, Reading], str]:
-        found = {p: Reading(self._state_at(p, at), at, None) for p, at in self._source.start.items()}
+    def _begin(self) -> tuple[dict[int, Reader], str]:
+        found = {p: Reader(self._state_at(p, at), at, None) for p, at in self._source.start.items()}
         return found, self._source.warm
 
     def _state_at(self, partition: int, start: int) -> State:  # the source knows only the run's first offset

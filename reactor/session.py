@@ -25,7 +25,7 @@ from lanes.params import Profile
 from reactor.kernel import Kernels, load
 from reactor.log.outlet import TapWriter
 from reactor.log.port import Chunk
-from reactor.loop import Loop, Pace, Reading
+from reactor.loop import Loop, Pace, Reader
 from reactor.position import WARM_MAX, seek, warm
 from reactor.provenance import code_hash, versions
 from reactor.reading import tap_topic
@@ -80,15 +80,15 @@ class Session:
     def read(self, stop: Callable[[], bool], progress: Progress) -> Run:
         """Read to the end of the run or until told to stop; returns the run as it was left."""
         soak = self._settings.soak
-        readings = self._readings
+        readers = self._readers
         deadline = self.run.started_at.timestamp() + span_s(soak.for_) if soak.for_ else None
 
         def over() -> bool:
             return deadline is not None and time.time() >= deadline
 
-        todo = [r.end - r.position if r.end is not None else None for r in readings.values()]
-        progress.expect(None if None in todo else sum(t for t in todo if t), sum(r.position for r in readings.values()))
-        log = self._source.open(min(r.position for r in readings.values()))
+        todo = [r.end - r.position if r.end is not None else None for r in readers.values()]
+        progress.expect(None if None in todo else sum(t for t in todo if t), sum(r.position for r in readers.values()))
+        log = self._source.open(min(r.position for r in readers.values()))
         if self.taps.lanes:
             writer = TapWriter(self._source.bootstrap, self.taps.topics.values(), f"{soak.name}-taps")
             self.taps.start(writer, self._source.partitions)
@@ -101,7 +101,7 @@ class Session:
             log,
             self.ledger,
             self.rules,
-            readings,
+            readers,
             Pace(soak.batch_size, soak.flush_ms),
             topic=self._source.topic,
             segment=self._segment.segment,
@@ -142,10 +142,10 @@ class Session:
     def _start(self) -> Run:
         """A new run: where it begins, how warm it is, and its first segment."""
         soak, source = self._settings.soak, self._source
-        self._readings, warmth = self._begin()
+        self._readers, warmth = self._begin()
         until = self._until()
-        for partition, reading in self._readings.items():
-            reading.end = until.get("ends", {}).get(str(partition))
+        for partition, reader in self._readers.items():
+            reader.end = until.get("ends", {}).get(str(partition))
         standins = [lane.name for lane in LANES if self._stands_in(lane.name)]
         run = Run(
             run_id=f"{datetime.now().astimezone():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}",
@@ -154,7 +154,7 @@ class Session:
             profile=self._settings.profile.name,
             source=source.identity,
             until=until,
-            start={str(p): r.position for p, r in self._readings.items()},
+            start={str(p): r.position for p, r in self._readers.items()},
             warm=warmth,
             standins=(*standins, *(n for n in runs.UPSTREAM if source.identity.get(f"standin_{n}"))),
             versions=versions(),
@@ -191,20 +191,20 @@ class Session:
         ledger = self._ledger_of(run.run_id)
         if run.state == "HALTED":
             ledger.note(Severity.INFO, Incident.HALT_RESUMED, soak.resume_halted or "")
-        self._readings = {}
+        self._readers = {}
         for partition, start in starts.items():
             try:
-                reading = self._restore(run, ledger, partition, start, known.get(partition), opened)
+                reader = self._restore(run, ledger, partition, start, known.get(partition), opened)
             except Integrity as error:
                 self.run, self.ledger = run, ledger
                 self.halt(str(error))
                 raise Refusal(f"{error}; run {run.run_id} is HALTED; fix: look into it, or --new") from None
-            reading.position = max(reading.position, opens[partition])  # a gap accepted before stays accepted
-            self._readings[partition] = reading
+            reader.position = max(reader.position, opens[partition])  # a gap accepted before stays accepted
+            self._readers[partition] = reader
         for partition, low in gaps.items():
-            wanted = self._readings[partition].position
+            wanted = self._readers[partition].position
             ledger.note(Severity.WARN, Incident.GAP_ACCEPTED, f"partition {partition}: offsets {wanted} to {low - 1}")
-            self._readings[partition].position = low
+            self._readers[partition].position = low
         self._segment = newest
         if differs or gaps:
             cause = "; ".join([*differs, *(f"gap before {low} in partition {p}" for p, low in gaps.items())])
@@ -213,14 +213,14 @@ class Session:
             ledger.note(Severity.INFO, Incident.SEGMENT_OPENED, cause)
         elif self._lanes is not None:
             self._lanes.resume(opened)
-        for partition, reading in self._readings.items():
-            reading.end = run.until.get("ends", {}).get(str(partition))
+        for partition, reader in self._readers.items():
+            reader.end = run.until.get("ends", {}).get(str(partition))
         ledger.note(Severity.INFO, Incident.RESUMED, f"from {run.state}")
         return runs.save(self._store, replace(run, state="RUNNING", reason=""))
 
     def _restore(
         self, run: Run, ledger: Ledger, partition: int, start: int, at: Position | None, known: list[Segment]
-    ) -> Reading:
+    ) -> Reader:
         """State and position of a partition; a batch in doubt is computed and inserted again, exactly."""
         if at is None or at.last < 0:
             state, position = self._state_at(partition, start), start
@@ -254,7 +254,7 @@ class Session:
                 raise Integrity(f"the batch in doubt at offsets {first} to {last} does not come out the same again")
             ledger.append(batch, time.monotonic(), lambda positions: None)
             position = last + 1
-        return Reading(state, position, None)
+        return Reader(state, position, None)
 
     def _same_log(self, run: Run) -> None:
         mine, was = dict(self._source.identity), dict(run.source)
@@ -291,16 +291,16 @@ class Session:
 
     # -- where a run begins and ends ---------------------------------------------------------------------------------
 
-    def _begin(self) -> tuple[dict[int, Reading], str]:
-        """Readings of a new run, and EXACT, WARM or COLD."""
+    def _begin(self) -> tuple[dict[int, Reader], str]:
+        """Readers of a new run, and EXACT, WARM or COLD."""
         soak, source = self._settings.soak, self._source
         partitions = list(range(source.partitions))
         lows = source.lows()
         if soak.from_ == "earliest":
-            return {p: Reading(State(), lows[p], None) for p in partitions}, "EXACT"
+            return {p: Reader(State(), lows[p], None) for p in partitions}, "EXACT"
         ends = source.ends()
         at = ends if soak.from_ == "latest" else point(soak.from_, "from")
-        readings: dict[int, Reading] = {}
+        readers: dict[int, Reader] = {}
         warmth: set[str] = set()
         for p in partitions:
             if isinstance(at, datetime):
@@ -314,8 +314,8 @@ class Session:
                     )
                 state, how = warm(source.range, p, lows[p], offset, self.rules)
                 warmth.add(how)
-            readings[p] = Reading(state, offset, None)
-        return readings, next(w for w in ("COLD", "WARM", "EXACT") if w in warmth)
+            readers[p] = Reader(state, offset, None)
+        return readers, next(w for w in ("COLD", "WARM", "EXACT") if w in warmth)
 
     def _until(self) -> dict[str, Any]:
         """The run's end: offsets by partition, or an event time, or nothing."""
@@ -339,7 +339,7 @@ class Session:
     def _open(self, segment: Segment, cause: str) -> None:
         opened = [
             replace(segment, cause=cause, partition=p, first_offset=r.position, state=r.state.dump().decode())
-            for p, r in self._readings.items()
+            for p, r in self._readers.items()
         ]
         runs.open_segments(self._store, opened)
         if self._lanes is not None:

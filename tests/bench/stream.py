@@ -26,7 +26,7 @@ from journal.store import Store, connect
 from lanes import acb, base, dc, esof, fanin, ob
 from lanes.params import PROFILES
 from reactor.log.kafka import KafkaLog
-from reactor.loop import Loop, Pace, Reading
+from reactor.loop import Loop, Pace, Reader
 from reactor.settings import SoakSettings
 from reactor.state import State
 from reactor.walk import Rules
@@ -190,7 +190,7 @@ def violet(bootstrap: str, topic: str, records: int, store: Store) -> int:
         rows += sum(map(len, batch.rows.values()))
 
     loop = Loop(
-        log, Ledger(store, f"bench-{time.monotonic_ns()}", lambda *_: []), Rules(PROFILES["blue_8b"]), {0: Reading(State(), 0, records)},
+        log, Ledger(store, f"bench-{time.monotonic_ns()}", lambda *_: []), Rules(PROFILES["blue_8b"]), {0: Reader(State(), 0, records)},
         Pace(soak.batch_size, soak.flush_ms), topic=topic, segment=1, on_batch=count,
     )  # fmt: skip
     loop.run(lambda: False)

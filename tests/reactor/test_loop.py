@@ -13,7 +13,7 @@ from reactor import loop as module
 from reactor.log.archive import Cut
 from reactor.log.memory import MemoryLog
 from reactor.log.port import Chunk
-from reactor.loop import POLL_S, Loop, Pace, Reading, first_at
+from reactor.loop import POLL_S, Loop, Pace, Reader, first_at
 from reactor.record import Decoder, Scan
 from reactor.state import State
 from reactor.step import step
@@ -51,17 +51,17 @@ class Ledger:
         return sum(b.content_hash for b in self.batches) % 2**64
 
 
-def reading(end=None, position=0, state=None):
-    return Reading(state or State(), position, end)
+def reader(end=None, position=0, state=None):
+    return Reader(state or State(), position, end)
 
 
-def make(log, ledger, readings, batch_size=1_000, flush_ms=NEVER_MS, **options):
-    return Loop(log, ledger, RULES, readings, Pace(batch_size, flush_ms), topic="t", segment=1, **options)
+def make(log, ledger, readers, batch_size=1_000, flush_ms=NEVER_MS, **options):
+    return Loop(log, ledger, RULES, readers, Pace(batch_size, flush_ms), topic="t", segment=1, **options)
 
 
-def read(log, readings, stop=lambda: False, **options):
+def read(log, readers, stop=lambda: False, **options):
     ledger = options.pop("ledger", None) or Ledger()
-    return make(log, ledger, readings, **options).run(stop), ledger
+    return make(log, ledger, readers, **options).run(stop), ledger
 
 
 def whole(lines):
@@ -79,7 +79,7 @@ def scans(count, first=0):
 @pytest.mark.parametrize("batch_size", [1, 7, 97, 500, 4_096])
 def test_a_log_is_read_to_its_end_once_whatever_the_batch_size(batch_size):
     lines = mixed_archive(1)
-    ended, ledger = read(MemoryLog(lines), {0: reading(500)}, batch_size=batch_size)
+    ended, ledger = read(MemoryLog(lines), {0: reader(500)}, batch_size=batch_size)
     assert ended
     assert ledger.offsets == {0: list(range(500))}
     sizes = [b.last - b.first + 1 for b in ledger.batches]
@@ -93,7 +93,7 @@ def test_a_log_is_read_to_its_end_once_whatever_the_batch_size(batch_size):
 def test_how_many_records_are_scored_at_a_time_shows_nowhere(monkeypatch, part):
     monkeypatch.setattr(module, "PART", part)
     lines = mixed_archive(1)
-    _, ledger = read(MemoryLog(lines), {0: reading(500)}, batch_size=400)
+    _, ledger = read(MemoryLog(lines), {0: reader(500)}, batch_size=400)
     assert [(b.first, b.last) for b in ledger.batches] == [(0, 399), (400, 499)]
     assert ledger.content_hash == whole(lines).content_hash
     assert ledger.batches[-1].state == whole(lines).state
@@ -104,13 +104,13 @@ def test_a_batch_is_no_larger_than_asked_where_more_comes_at_once():
         def poll(self, limit, timeout_s):
             return super().poll(100, timeout_s)
 
-    _, ledger = read(Eager(scans(250)), {0: reading(250)}, batch_size=30)
+    _, ledger = read(Eager(scans(250)), {0: reader(250)}, batch_size=30)
     assert [b.last - b.first + 1 for b in ledger.batches] == [30] * 8 + [10]
 
 
 def test_the_log_is_told_how_far_the_journal_is():
     log = MemoryLog(scans(10))
-    read(log, {0: reading(10)}, batch_size=4)
+    read(log, {0: reader(10)}, batch_size=4)
     assert log.committed == {0: 10}
 
 
@@ -119,7 +119,7 @@ def test_rows_are_journaled_by_time_where_no_more_comes():
     deadline = time.monotonic() + 30
     ended, _ = read(
         log,
-        {0: reading()},
+        {0: reader()},
         lambda: bool(ledger.batches) or time.monotonic() > deadline,
         ledger=ledger,
         flush_ms=20,
@@ -141,18 +141,18 @@ def test_time_counts_from_the_first_record_of_a_batch(monkeypatch):
             clock["now"] += 0.04
             return super().poll(1, 0.0)
 
-    _, ledger = read(Slow(scans(9)), {0: reading(9)}, flush_ms=100)
+    _, ledger = read(Slow(scans(9)), {0: reader(9)}, flush_ms=100)
     assert [b.last for b in ledger.batches] == [3, 7, 8]  # at 120 ms: three records after the first
     assert [round(at, 2) for at in ledger.polled_at] == [100.04, 100.2, 100.36]
     assert all(0.0 <= wait <= POLL_S for wait in seen)
 
 
 def test_a_poll_waits_no_longer_than_the_oldest_record_may():
-    loop = make(MemoryLog(), Ledger(), {0: reading(), 1: reading()}, flush_ms=20)
+    loop = make(MemoryLog(), Ledger(), {0: reader(), 1: reader()}, flush_ms=20)
     assert loop._wait_s() == POLL_S
     loop._take(0, Chunk(0, [0], scans(1)))
     assert 0.0 <= loop._wait_s() <= 0.02
-    loop._readings[0].since -= 10.0
+    loop._readers[0].since -= 10.0
     assert loop._wait_s() == 0.0
 
 
@@ -162,11 +162,11 @@ def test_a_poll_waits_no_longer_than_the_oldest_record_may():
 @pytest.mark.parametrize("end", [1, 5, 7, 8, 19, 20])
 @pytest.mark.parametrize("batch_size", [1, 7, 1_000])
 def test_nothing_is_read_beyond_the_end(end, batch_size):
-    readings = {0: reading(end)}
-    ended, ledger = read(MemoryLog(scans(20)), readings, batch_size=batch_size)
+    readers = {0: reader(end)}
+    ended, ledger = read(MemoryLog(scans(20)), readers, batch_size=batch_size)
     assert ended
     assert ledger.offsets == {0: list(range(end))}
-    assert readings[0].position == end
+    assert readers[0].position == end
 
 
 def test_a_run_that_is_at_its_end_reads_nothing():
@@ -174,7 +174,7 @@ def test_a_run_that_is_at_its_end_reads_nothing():
         def assign(self, positions):
             raise AssertionError
 
-    ended, ledger = read(Untouched(scans(3)), {0: reading(3, position=3)})
+    ended, ledger = read(Untouched(scans(3)), {0: reader(3, position=3)})
     assert ended
     assert ledger.batches == []
 
@@ -185,8 +185,8 @@ def test_gaps_are_told_with_the_batch_that_follows_them():
     for line in scans(3):
         log.append(line)
         log.skip(2)
-    readings = {0: reading(13)}
-    ended, ledger = read(log, readings, batch_size=1)
+    readers = {0: reader(13)}
+    ended, ledger = read(log, readers, batch_size=1)
     assert ended
     assert ledger.offsets == {0: [4, 7, 10]}
     assert [b.skipped for b in ledger.batches] == [[(0, 3)], [(5, 6)], [(8, 9)]]
@@ -195,7 +195,7 @@ def test_gaps_are_told_with_the_batch_that_follows_them():
 def test_a_gap_at_the_end_does_not_keep_a_run_open():
     log = MemoryLog(scans(3))
     log.skip(5)  # control records: the end is 8, and nothing is delivered there
-    ended, ledger = read(log, {0: reading(8)})
+    ended, ledger = read(log, {0: reader(8)})
     assert ended
     assert ledger.offsets == {0: [0, 1, 2]}
 
@@ -203,7 +203,7 @@ def test_a_gap_at_the_end_does_not_keep_a_run_open():
 def test_a_log_of_gaps_alone_ends():
     log = MemoryLog()
     log.skip(5)
-    ended, ledger = read(log, {0: reading(5)})
+    ended, ledger = read(log, {0: reader(5)})
     assert ended
     assert ledger.batches == []
 
@@ -213,7 +213,7 @@ def test_an_end_inside_a_gap_is_an_end():
     log.skip(5)
     for line in scans(3, 3):
         log.append(line)
-    ended, ledger = read(log, {0: reading(5)})
+    ended, ledger = read(log, {0: reader(5)})
     assert ended
     assert ledger.offsets == {0: [0, 1, 2]}
 
@@ -223,8 +223,8 @@ def test_every_partition_is_read_to_its_own_end():
     for partition in range(3):
         for line in scans(10 * (partition + 1), 1_000 * partition):
             log.append(line, partition)
-    readings = {p: reading(5 * (p + 1)) for p in range(3)}
-    ended, ledger = read(log, readings, batch_size=4)
+    readers = {p: reader(5 * (p + 1)) for p in range(3)}
+    ended, ledger = read(log, readers, batch_size=4)
     assert ended
     assert ledger.offsets == {p: list(range(5 * (p + 1))) for p in range(3)}
     assert log.committed == {0: 5, 1: 10, 2: 15}
@@ -236,8 +236,8 @@ def test_every_partition_is_read_to_its_own_end():
 @pytest.mark.parametrize("batch_size", [1, 3, 1_000])
 @pytest.mark.parametrize(("after_ms", "end"), [(0, 0), (1, 1), (3_000, 3), (3_001, 4), (9_000, 9), (9_001, 10)])
 def test_a_run_ends_before_the_first_scan_at_or_after_a_time(after_ms, end, batch_size):
-    readings = {0: reading(10)}
-    ended, ledger = read(MemoryLog(scans(10)), readings, batch_size=batch_size, until_ms=START_MS + after_ms)
+    readers = {0: reader(10)}
+    ended, ledger = read(MemoryLog(scans(10)), readers, batch_size=batch_size, until_ms=START_MS + after_ms)
     assert ended
     assert ledger.offsets.get(0, []) == list(range(end))
 
@@ -250,13 +250,13 @@ def test_planes_and_rejects_from_later_do_not_end_a_run():
         encode(scan(ts_ms=late, v=2)),
         *scans(2, 2),
     ]
-    _, ledger = read(MemoryLog(lines), {0: reading(6)}, until_ms=START_MS + 3_000)
+    _, ledger = read(MemoryLog(lines), {0: reader(6)}, until_ms=START_MS + 3_000)
     assert ledger.offsets == {0: [0, 1, 2, 3, 4]}
 
 
 @pytest.mark.parametrize("end", [2, 4, 6])
 def test_of_an_end_and_a_time_the_first_holds(end):
-    _, ledger = read(MemoryLog(scans(10)), {0: reading(end)}, until_ms=START_MS + 4_000)
+    _, ledger = read(MemoryLog(scans(10)), {0: reader(end)}, until_ms=START_MS + 4_000)
     assert ledger.offsets == {0: list(range(min(end, 4)))}
 
 
@@ -266,7 +266,7 @@ def test_a_time_ends_each_partition_on_its_own():
         log.append(line, 0)
     for line in scans(10, 5):
         log.append(line, 1)
-    _, ledger = read(log, {0: reading(10), 1: reading(10)}, until_ms=START_MS + 7_000)
+    _, ledger = read(log, {0: reader(10), 1: reader(10)}, until_ms=START_MS + 7_000)
     assert ledger.offsets == {0: list(range(7)), 1: [0, 1]}
 
 
@@ -281,7 +281,7 @@ def test_the_first_scan_at_a_time_is_found_by_position():
 
 
 def test_a_stop_before_the_first_poll_reads_nothing():
-    ended, ledger = read(MemoryLog(scans(3)), {0: reading(3)}, lambda: True)
+    ended, ledger = read(MemoryLog(scans(3)), {0: reader(3)}, lambda: True)
     assert not ended
     assert ledger.batches == []
 
@@ -295,9 +295,9 @@ def test_a_stop_journals_what_was_read_and_the_same_run_goes_on(polls):
             return super().poll(min(limit, 33), timeout_s)
 
     def session(state, position, left):
-        readings = {0: reading(500, position, state)}
-        ended, ledger = read(Sips(lines), readings, lambda: next(left, None) is None, batch_size=50)
-        return ended, ledger, readings[0].position
+        readers = {0: reader(500, position, state)}
+        ended, ledger = read(Sips(lines), readers, lambda: next(left, None) is None, batch_size=50)
+        return ended, ledger, readers[0].position
 
     ended, first, position = session(State(), 0, iter(range(polls)))
     assert not ended
@@ -318,7 +318,7 @@ def test_a_stop_journals_what_was_read_and_the_same_run_goes_on(polls):
 def test_a_failure_of_the_ledger_surfaces_and_nothing_is_journaled_after_it(fault_at, fault):
     ledger, log = Ledger(fault_at, fault), MemoryLog(scans(10))
     with pytest.raises(type(fault)):
-        read(log, {0: reading(10)}, ledger=ledger, batch_size=1)
+        read(log, {0: reader(10)}, ledger=ledger, batch_size=1)
     assert ledger.offsets.get(0, []) == list(range(fault_at))
     assert log.committed == ({0: fault_at} if fault_at else {})
 
@@ -326,7 +326,7 @@ def test_a_failure_of_the_ledger_surfaces_and_nothing_is_journaled_after_it(faul
 def test_a_failure_surfaces_while_nothing_more_comes():
     ledger = Ledger(0, ValueError("refused"))
     with pytest.raises(ValueError, match="refused"):
-        read(MemoryLog(scans(1)), {0: reading()}, ledger=ledger, flush_ms=1)
+        read(MemoryLog(scans(1)), {0: reader()}, ledger=ledger, flush_ms=1)
 
 
 def test_a_failure_of_whom_a_batch_is_told_surfaces():
@@ -334,7 +334,7 @@ def test_a_failure_of_whom_a_batch_is_told_surfaces():
         raise ValueError("display")
 
     with pytest.raises(ValueError, match="display"):
-        read(MemoryLog(scans(5)), {0: reading(5)}, batch_size=1, on_batch=fails)
+        read(MemoryLog(scans(5)), {0: reader(5)}, batch_size=1, on_batch=fails)
 
 
 def test_a_failure_of_the_log_surfaces_and_full_batches_before_it_are_journaled():
@@ -347,7 +347,7 @@ def test_a_failure_of_the_log_surfaces_and_full_batches_before_it_are_journaled(
 
     ledger = Ledger()
     with pytest.raises(ConnectionError, match="gone"):
-        read(Breaks(scans(10)), {0: reading(10)}, ledger=ledger, batch_size=2)
+        read(Breaks(scans(10)), {0: reader(10)}, ledger=ledger, batch_size=2)
     assert ledger.offsets == {0: list(range(6))}
 
 
@@ -359,7 +359,7 @@ def test_nothing_more_is_read_while_the_ledger_waits():
             ahead.append(log._positions[0] - batch.last - 1)
             super().append(batch, polled_at, commit)
 
-    _, ledger = read(log, {0: reading(100)}, ledger=Slow(), batch_size=10)
+    _, ledger = read(log, {0: reader(100)}, ledger=Slow(), batch_size=10)
     assert ledger.offsets == {0: list(range(100))}
     assert max(ahead) == 0  # what is in hand is one batch
 
@@ -367,7 +367,7 @@ def test_nothing_more_is_read_while_the_ledger_waits():
 def test_batches_are_told_in_order_once_they_are_journaled():
     ledger, told = Ledger(), []
     read(
-        MemoryLog(scans(9)), {0: reading(9)}, ledger=ledger, batch_size=2,
+        MemoryLog(scans(9)), {0: reader(9)}, ledger=ledger, batch_size=2,
         on_batch=lambda batch: told.append((batch.first, len(ledger.batches))),
     )  # fmt: skip
     assert told == [(0, 1), (2, 2), (4, 3), (6, 4), (8, 5)]
@@ -376,7 +376,7 @@ def test_batches_are_told_in_order_once_they_are_journaled():
 @pytest.mark.parametrize("fault", [None, ValueError("x"), KeyboardInterrupt()])
 def test_the_garbage_collector_is_on_again_however_a_run_ends(fault):
     try:
-        read(MemoryLog(scans(3)), {0: reading(3)}, ledger=Ledger(0 if fault else None, fault))
+        read(MemoryLog(scans(3)), {0: reader(3)}, ledger=Ledger(0 if fault else None, fault))
     except type(fault):
         pass
     assert gc.isenabled()
@@ -399,7 +399,7 @@ def test_garbage_goes_while_nothing_comes(monkeypatch):
         return cycles[0]() is None or time.monotonic() > deadline
 
     deadline = time.monotonic() + 5.0
-    make(MemoryLog(), Ledger(), {0: reading()}).run(stop)
+    make(MemoryLog(), Ledger(), {0: reader()}).run(stop)
     assert cycles[0]() is None
 
 
@@ -437,7 +437,7 @@ def test_a_cut_line_in_memory_comes_as_from_a_broker():
     log = MemoryLog([b"a", Cut(b"head", 900_001, "ff")])
     (chunk,) = log.range(0, 0, 2)
     assert (chunk.values, chunk.cut) == ([b"a", b"head"], {1: (900_001, "ff")})
-    _, ledger = read(log, {0: reading(2)})
+    _, ledger = read(log, {0: reader(2)})
     assert ledger.batches[0].rows[Outcome.REJECT].columns["bytes"].tolist() == [1, 900_001]
 
 
