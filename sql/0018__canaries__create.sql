@@ -1,6 +1,6 @@
 -- 0018 canaries: what a lane's candidate said of a journaled scan, beside what the lane said there.
 -- Why: a candidate is compared live before it is promoted.  Pairs: reactor/topology/compare.py  Rollback: drop the table.
--- A scan that was rejected has no value and no leverage; a candidate that is not finite, or not comparable, no leverage.
+-- A candidate that said nothing finite has no value; that, or one that reads other bounds than the fan-in has, no leverage.
 CREATE TABLE IF NOT EXISTS violet_canaries (
     run_id LowCardinality(String),
     lane LowCardinality(String),
@@ -13,10 +13,10 @@ CREATE TABLE IF NOT EXISTS violet_canaries (
     stream LowCardinality(String),
     scan_id Int64,
     ts_ms Int64 CODEC(Delta, LZ4),
-    actuated Nullable(Bool),
-    value Nullable(Float64),
+    actuated Bool,
+    value Float64,
     candidate Nullable(Float64),
-    leverage Nullable(Float64),
+    leverage Float64,
     candidate_leverage Nullable(Float64),
     fault String
 ) ENGINE = ReplacingMergeTree

@@ -19,10 +19,8 @@ from reactor.log.outlet import KafkaWriter
 from reactor.settings import Settings, assigned, load
 from reactor.topology import canary as canaries
 from reactor.topology import mark as marks
-from reactor.topology.canary import Order, canary_topic, orders_topic
+from reactor.topology.canary import Order, orders_topic
 from reactor.topology.join import NAMES
-from reactor.topology.mark import HEADER
-from reactor.topology.tape import KafkaTape
 
 HAND_OVER_S: Final = 30.0
 
@@ -75,8 +73,8 @@ def canary(lane: str, config: Path | None, assignments: tuple[str, ...], **flags
     """Speak for a lane's candidate, beside its worker, until Ctrl-C or `violet lane promote`.
 
     It decides nothing: its readings go to violet.NAME.lanes.LANE.canary, and the soak journals each beside what the
-    lane said and the leverage that it would have come to: `violet sql --saved canary`. Started anew it begins where
-    the lane stands. Ctrl-C drops it. Promoted, it becomes the lane's worker.
+    lane said and the leverage that it would have come to: `violet sql --saved canary`. A new one begins where the lane
+    stands; one that was here before goes on. Ctrl-C drops it. Promoted, it becomes the lane's worker.
     """
     _speak("canary", (lane,), flags, config, assignments)
     given = [
@@ -100,33 +98,36 @@ def promote(lane: str, config: Path | None, **flags: str | None) -> None:
     decides the journal opens a segment. The other lanes go on.
     """
     bootstrap, _, settings = _where(flags, config)
-    soak = settings.soak
-    speaker = _candidate(bootstrap, soak.name, lane)
-    topic = orders_topic(soak.name)
+    name = settings.soak.name
+    topic = orders_topic(name)
     create_all(bootstrap, [topic], 1)
-    log = KafkaLog(bootstrap, topic, f"{soak.name}-promote")
+    log = KafkaLog(bootstrap, topic, f"{name}-promote")
     try:
         log.assign(log.ends([0]))
-        asked = Order(1, "promote", lane, *speaker)
-        writer = KafkaWriter(bootstrap, topic, f"{soak.name}-promote")
-        writer.write(canaries.encode(asked), b"", 0)
+        writer = KafkaWriter(bootstrap, topic, f"{name}-promote")
+        writer.write(canaries.encode(Order(1, "promote", lane)), b"", 0)
         writer.flush()
-        heard = _answers(log, asked)
+        heard = _answers(log, lane)
     finally:
         log.close()
     if "take" not in heard:
         raise Refusal(
             f"no candidate of {lane} answers within {HAND_OVER_S:.0f} s; fix: start it with `violet lane canary {lane}`"
         )
+    if "refused" in heard:
+        raise Refusal(
+            f"the candidate's {marks.words_of_soak(lane)} are not the soak's, so it would not be heard; fix: start it "
+            "with the soak's --profile or --config"
+        )
     if "left" not in heard:
         raise Refusal(
-            f"no worker of {lane} hands over within {HAND_OVER_S:.0f} s, so the candidate still waits; fix: where the "
-            "soak runs its lanes by itself, stop it and resume it with the candidate's params (--set); where the "
-            f"worker is gone, `violet lane run {lane}` with them"
+            f"no worker of {lane} handed over within {HAND_OVER_S:.0f} s, though one may yet; fix: where the soak runs "
+            "its lanes by itself, put the params into its --config and resume it with --new-segment; where the worker "
+            f"is gone, `violet lane run {lane}` with them"
         )
     out.print(
-        f"{lane}: the candidate with params {speaker[0]} goes on; where it first decides a segment opens: "
-        f'violet sql "SELECT segment, partition, first_offset, cause FROM segments"',
+        f"{lane}: the candidate with params {heard['take'].params_hash} takes over; where it first decides a segment "
+        'opens: violet sql "SELECT segment, partition, first_offset, cause FROM segments"',
         soft_wrap=True,
     )
 
@@ -159,39 +160,16 @@ def _check(soak: Profile, profile: Profile, lanes: Sequence[str]) -> None:
     for lane in lanes:
         if marks.accepted(soak, lane, marks.params_of(profile, lane)) is None:
             raise Refusal(
-                f"--set: what others read too is the soak's, and {lane} differs in it; fix: leave {marks.shared(lane)} "
-                "as the soak has them"
+                f"--set: what others read too is the soak's, and {lane} differs in it; fix: leave "
+                f"{marks.words_of_soak(lane)} as the soak has them"
             )
 
 
-def _candidate(bootstrap: str, name: str, lane: str) -> tuple[str, str]:
-    """The params hash and kernel hash of whoever spoke last as the lane's candidate."""
-    topic = canary_topic(name, lane)
-    tape = KafkaTape(bootstrap, topic, f"{name}-promote", HEADER)
-    try:
-        for partition in range(tape.describe().partitions):
-            for records in tape.back(partition):
-                if records:
-                    return marks.speaker_of(records[-1].value)
-    except Refusal as none:
-        raise Refusal(f"{none}, which `violet lane canary {lane}` makes") from None
-    finally:
-        tape.close()
-    raise Refusal(f"no candidate of {lane} spoke in {topic!r}; fix: start one with `violet lane canary {lane}`")
-
-
-def _answers(log: KafkaLog, asked: Order) -> set[str]:
-    """What was said to an order: until the worker left, or for HAND_OVER_S."""
-    heard: set[str] = set()
+def _answers(log: KafkaLog, lane: str) -> dict[str, Order]:
+    """What was said to the order to promote a lane, by act: until a worker left or refused, or for HAND_OVER_S."""
+    heard: dict[str, Order] = {}
     deadline = time.monotonic() + HAND_OVER_S
-    while "left" not in heard and time.monotonic() < deadline:
+    while not heard.keys() & {"left", "refused"} and time.monotonic() < deadline:
         for chunk in log.poll(100, 0.2):
-            for value in chunk.values:
-                order = canaries.decode(value or b"")
-                if (order.lane, order.params_hash, order.kernel_hash) == (
-                    asked.lane,
-                    asked.params_hash,
-                    asked.kernel_hash,
-                ):
-                    heard.add(order.act)
+            heard |= {order.act: order for order in canaries.orders(chunk.values) if order.lane == lane}
     return heard

@@ -1,12 +1,12 @@
 """A lane's canary: a candidate version that speaks beside the current one, and the orders by which it takes its place.
 
 A candidate writes to a topic of its own, which nothing is decided by. Promotion is a hand-over between processes that
-know nothing of one another: `promote` asks the candidate, `take` is the candidate's word to whoever speaks for the
-lane now, `left` is their answer, at which the candidate becomes the lane's worker. Nobody stops before somebody is
-there to go on, and the other lanes hear none of it. Pure. Source: SPEC section 2.
+know nothing of one another: `promote` asks for the candidate, `take` is its word to whoever speaks for the lane now,
+and their answer is `left`, at which the candidate becomes the lane's worker, or `refused`, where the soak would not
+hear it. Nobody is silent before a candidate is there, and the other lanes go on. Pure. Source: SPEC section 2.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import Final, Literal
 
 import msgspec
@@ -15,18 +15,33 @@ from msgspec import Struct
 from reactor.reading import tap_topic
 
 
-class Order(Struct, frozen=True):
-    """What is to happen to a lane. params_hash, kernel_hash: of the candidate that it is about."""
+class Order(Struct, frozen=True, omit_defaults=True):
+    """What is to happen to a lane.
+
+    params_hash, kernel_hash: of the candidate that answers. shared: hash of what it reads that is the soak's to say.
+    """
 
     v: Literal[1]
-    act: Literal["promote", "take", "left"]
+    act: Literal["promote", "take", "left", "refused"]
     lane: str
-    params_hash: str
-    kernel_hash: str
+    params_hash: str = ""
+    kernel_hash: str = ""
+    shared: str = ""
 
 
-encode: Final[Callable[[Order], bytes]] = msgspec.json.Encoder().encode
-decode: Final[Callable[[bytes], Order]] = msgspec.json.Decoder(Order).decode
+encode: Final = msgspec.json.Encoder().encode
+_decode: Final = msgspec.json.Decoder(Order).decode
+
+
+def orders(values: Iterable[bytes | None]) -> list[Order]:
+    """The orders among some records; what is none is passed over, for it is nobody's."""
+    found = []
+    for value in values:
+        try:
+            found.append(_decode(value or b""))
+        except msgspec.DecodeError:
+            continue
+    return found
 
 
 def canary_topic(name: str, lane: str) -> str:

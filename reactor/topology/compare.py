@@ -1,25 +1,26 @@
 """The comparison: what a lane's candidate said of each journaled scan, beside what the lane said there.
 
 A row has both values, the journaled leverage and the one that the candidate would have made of it: the same fan-in,
-with its column in the lane's place. It is made of what is journaled, after it, on a thread of its own; rows are keyed
-by scan and candidate, so that a reading that is read twice leaves one. Nothing is decided by it.
-Source: SPEC section 2.
+with its column in the lane's place. It is made of what is journaled, after it; rows are keyed by scan and candidate, so
+that a reading that is read twice leaves one, and whatever fails begins again from what is written. Nothing is decided
+by it. Source: SPEC section 2.
 """
 
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Final
 
 import msgspec
 import numpy as np
 
-from journal.run import Segment, segments
+from journal.refusal import Refusal
+from journal.run import Run, segments
 from journal.store import Store
 from lanes.columns import Said, compose
 from lanes.lane import LANES
-from lanes.params import LaneParams, Profile
+from lanes.params import Profile
 from reactor.log.kafka import KafkaLog
 from reactor.reading import Reading, decode
 from reactor.topology import mark as marks
@@ -30,10 +31,11 @@ from reactor.topology.mark import HEADER
 from reactor.topology.source import LaneSource
 from reactor.topology.tape import KafkaTape
 
-TURN: Final = 8_192  # readings of a lane that wait at most
+HELD: Final = 8_192  # readings of a lane and partition that wait for the journal; more wait in the broker
+SPAN: Final = 65_536  # offsets that the journal is asked for at a time
 LOOK_S: Final = 5.0  # between looks for a candidate where there was none
-DRAIN_S: Final = 20.0  # at the end of a session, for a candidate that is behind
-QUIET_S: Final = 3.0  # nothing of it for so long: it is gone, or as far as it comes
+DRAIN_S: Final = 8.0  # at the end of a session, for a candidate that is behind
+QUIET_S: Final = 1.0  # nothing of it for so long: it is gone, or as far as it comes
 TYPES: Final = {
     "run_id": "LowCardinality(String)",
     "lane": "LowCardinality(String)",
@@ -46,78 +48,76 @@ TYPES: Final = {
     "stream": "LowCardinality(String)",
     "scan_id": "Int64",
     "ts_ms": "Int64",
-    "actuated": "Nullable(Bool)",
-    "value": "Nullable(Float64)",
+    "actuated": "Bool",
+    "value": "Float64",
     "candidate": "Nullable(Float64)",
-    "leverage": "Nullable(Float64)",
+    "leverage": "Float64",
     "candidate_leverage": "Nullable(Float64)",
     "fault": "String",
 }
-_SAID: Final = (*NAMES, *dict.fromkeys(part for lane in LANES for part in lane.components))
 _PARTS: Final = {lane.name: lane.components for lane in LANES}
+_SAID: Final = (*NAMES, *dict.fromkeys(part for parts in _PARTS.values() for part in parts))
 _COLUMNS: Final = (
-    f"log_offset, segment, posture, capital_usd, leverage, acb_boost * meta_boost * mc_scale AS acb, "
-    f"{', '.join(name for name in _SAID if name != 'acb')}"
+    "log_offset, segment, posture, capital_usd, leverage, acb_boost * meta_boost * mc_scale AS acb, "
+    + ", ".join(name for name in _SAID if name != "acb")
 )
+
+Row = Mapping[str, Any]
+Speaker = tuple[str, str]  # params hash and kernel hash
 
 
 @dataclass(slots=True)
 class _Candidates:
-    """What one lane's candidates said: read from the tape, compared when the journal has the scan.
+    """What was heard of one lane's candidates and waits for the journal, by partition.
 
-    params: of every candidate by hash, as JSON and as the lane's table; None where they are not comparable.
+    heard: the last offset. mine: whether the marks name our log. params: of every candidate, by hash.
     """
 
-    lane: str
     tape: KafkaTape
     waiting: dict[int, list[Reading]]
-    params: dict[str, tuple[str, LaneParams | None]]
-    mine: dict[int, bool]  # by partition: whether the marks name our log
-    came_at: float
+    heard: dict[int, int]
+    mine: dict[int, bool] = field(default_factory=dict)
+    params: dict[str, dict[str, Any]] = field(default_factory=dict)
+    came_at: float = 0.0
 
 
 class Comparison:
-    """Candidates beside a session's lanes. `turn` is for one thread."""
+    """Candidates beside a session's lanes. For one thread at a time."""
 
-    def __init__(self, source: LaneSource, profile: Profile, name: str, run_id: str) -> None:
-        self._source, self._profile, self._name, self._run_id = source, profile, name, run_id
+    def __init__(self, source: LaneSource, run: Run) -> None:
+        self._source, self._run = source, run
         self._lanes: dict[str, _Candidates] = {}
         self._scout: KafkaLog | None = None
         self._looked_at = 0.0
-        self._segments: dict[tuple[int, int], Profile] = {}
+        self._profiles: dict[tuple[int, int], Profile] = {}
 
     def __call__(self, store: Store) -> None:
         """Compare what came of what is journaled."""
-        if self._source.log is None:
-            return
-        self._look(store)
-        for candidates in self._lanes.values():
-            self._hear(candidates)
-        ends = self._ends(store) if any(map(self._waits, self._lanes)) else {}
-        for lane, candidates in self._lanes.items():
-            for partition, waiting in candidates.waiting.items():
-                due = [reading for reading in waiting if reading.offset < ends.get(partition, 0)]
-                if due:
-                    self._write(store, lane, partition, due, candidates.params)
-                    candidates.waiting[partition] = [each for each in waiting if each.offset >= ends[partition]]
+        if self._source.log is not None:
+            self._look(store)
+            self._turn(store)
 
     def finish(self, store: Store) -> None:
-        """Go on until candidates are as far as the journal, or nothing more comes of them."""
+        """Go on until candidates are as far as the journal, or nothing more comes; Refusal where that takes long."""
         deadline = time.monotonic() + DRAIN_S
-        while True:
-            self(store)
+        while self._lanes:
+            ends = self._turn(store)
             now = time.monotonic()
-            if now > deadline or all(now - candidates.came_at > QUIET_S for candidates in self._lanes.values()):
+            behind = [
+                lane for lane, candidates in self._lanes.items()
+                if now - candidates.came_at < QUIET_S and any(candidates.heard[p] + 1 < ends.get(p, 0) for p in ends)
+            ]  # fmt: skip
+            if not behind:
                 return
+            if now > deadline:
+                raise Refusal(f"the candidates of {', '.join(behind)} were behind the soak when the session ended")
 
     def close(self) -> None:
         """Leave the broker."""
         for log in (self._scout, *(candidates.tape for candidates in self._lanes.values())):
             if log is not None:
                 log.close()
-
-    def _waits(self, lane: str) -> bool:
-        return any(self._lanes[lane].waiting.values())
+        self._lanes = {}
 
     def _look(self, store: Store) -> None:
         """Now and then, whether a candidate spoke for a lane that had none; nothing is fetched until one did."""
@@ -125,103 +125,126 @@ class Comparison:
             return
         self._looked_at = now
         source, partitions = self._source, range(self._source.partitions)
-        topics = {canary_topic(self._name, lane): lane for lane in NAMES if lane not in self._lanes}
-        client = f"{self._name}-canary"
-        self._scout = self._scout or KafkaLog(source.bootstrap, canary_topic(self._name, NAMES[0]), client)
+        topics = {canary_topic(self._run.name, lane): lane for lane in NAMES if lane not in self._lanes}
+        client = f"{self._run.name}-canary"
+        self._scout = self._scout or KafkaLog(source.bootstrap, canary_topic(self._run.name, NAMES[0]), client)
         for topic in self._scout.filled(topics, partitions):
-            tape, done = KafkaTape(source.bootstrap, topic, client, HEADER), self._done(store, topics[topic])
-            tape.assign({p: start(tape, p, done.get(p, 0), source.log or "") for p in partitions})
-            self._lanes[topics[topic]] = _Candidates(topics[topic], tape, {p: [] for p in partitions}, {}, {}, now)
+            begin = {int(p): at for p, at in self._run.start.items()} | self._done(store, topics[topic])
+            tape = KafkaTape(source.bootstrap, topic, client, HEADER)
+            tape.assign({p: start(tape, p, begin[p], source.log or "") for p in partitions})
+            waiting: dict[int, list[Reading]] = {p: [] for p in partitions}
+            self._lanes[topics[topic]] = _Candidates(tape, waiting, {p: at - 1 for p, at in begin.items()})
+
+    def _turn(self, store: Store) -> dict[int, int]:
+        """Hear and write; how far the journal is."""
+        ends = self._ends(store) if self._lanes else {}
+        for lane, candidates in list(self._lanes.items()):
+            try:
+                self._hear(candidates)
+            except Exception:
+                candidates.tape.close()
+                del self._lanes[lane]  # what it took along is read again, from what is written
+                raise
+            for partition, waiting in candidates.waiting.items():
+                end = ends.get(partition, 0)
+                due = sorted((r for r in waiting if r.offset < end), key=lambda reading: reading.offset)
+                for some in _near(due):
+                    self._write(store, lane, some, candidates.params)
+                candidates.waiting[partition] = [reading for reading in waiting if reading.offset >= end]
+        return ends
 
     def _hear(self, candidates: _Candidates) -> None:
-        free = TURN - sum(map(len, candidates.waiting.values()))
-        records = candidates.tape.listen(free, 0.05) if free > 0 else []
+        tape, waiting = candidates.tape, candidates.waiting
+        tape.hold({partition for partition, held in waiting.items() if len(held) >= HELD})
+        records = tape.listen(HELD, 0.05)
         for record in records:
-            reading = decode(record.value)
-            if record.mark is not None:
-                mark = marks.decode(record.mark)
-                candidates.mine[reading.partition] = mark.log == self._source.log
-                table = marks.accepted(self._profile, candidates.lane, mark.params)
-                candidates.params[reading.params_hash] = msgspec.json.encode(mark.params).decode(), table
-            if candidates.mine.get(reading.partition) and reading.params_hash in candidates.params:
-                candidates.waiting[reading.partition].append(reading)
+            try:
+                reading = decode(record.value)
+                mark = None if record.mark is None else marks.decode(record.mark)
+            except msgspec.DecodeError:
+                continue  # nobody's
+            partition = reading.partition
+            if mark is not None:
+                candidates.mine[partition] = mark.log == self._source.log
+                candidates.params[reading.params_hash] = mark.params
+            candidates.heard[partition] = max(candidates.heard[partition], reading.offset)
+            if candidates.mine.get(partition) and reading.params_hash in candidates.params and self._within(reading):
+                waiting[partition].append(reading)
         if records:
             candidates.came_at = time.monotonic()
 
-    def _write(
-        self, store: Store, lane: str, partition: int, due: list[Reading],
-        params: Mapping[str, tuple[str, LaneParams | None]],
-    ) -> None:  # fmt: skip
-        """Insert the rows of some readings, one candidate's at a time."""
-        journaled = self._journaled(store, partition, [reading.offset for reading in due])
-        for speaker, said in _by_speaker(due):
-            words, table = params[speaker[0]]
-            leverages = self._leverages(store, lane, table, said, journaled)
-            rows = [journaled.get(reading.offset, {}) for reading in said]
-            columns: dict[str, Any] = {
-                "run_id": [self._run_id] * len(said),
-                "lane": [lane] * len(said),
-                "topic": [reading.topic for reading in said],
-                "partition": [partition] * len(said),
-                "log_offset": [reading.offset for reading in said],
-                "params_hash": [speaker[0]] * len(said),
-                "kernel_hash": [speaker[1]] * len(said),
-                "params": [words] * len(said),
-                "stream": [reading.stream for reading in said],
-                "scan_id": [reading.scan_id for reading in said],
-                "ts_ms": [reading.ts_ms for reading in said],
-                "actuated": [row.get("actuated") for row in rows],
-                "value": [row.get(lane) for row in rows],
-                "candidate": [reading.value for reading in said],
-                "leverage": [row.get("leverage") for row in rows],
-                "candidate_leverage": leverages,
-                "fault": [reading.fault for reading in said],
+    def _within(self, reading: Reading) -> bool:
+        """Whether the run may come to a reading's scan at all."""
+        until, partition = self._run.until, str(reading.partition)
+        end = until.get("ends", {}).get(partition)
+        before = end is None or reading.offset < end
+        return before and reading.offset >= self._run.start[partition] and reading.ts_ms < until.get("ts_ms", 1 << 62)
+
+    def _write(self, store: Store, lane: str, due: Sequence[Reading], params: Mapping[str, dict[str, Any]]) -> None:
+        """Insert the rows of some readings of a partition, one candidate's at a time; a scan without a row has none."""
+        journaled = self._journaled(store, due)
+        for (params_hash, kernel_hash), every in _by_speaker(due):
+            said = [reading for reading in every if reading.offset in journaled]
+            if not said:
+                continue
+            rows = [journaled[reading.offset] for reading in said]
+            read = params[params_hash]
+            constant = {
+                "run_id": self._run.run_id, "lane": lane, "topic": self._source.topic, "partition": said[0].partition,
+                "params_hash": params_hash, "kernel_hash": kernel_hash, "params": msgspec.json.encode(read).decode(),
+            }  # fmt: skip
+            columns: dict[str, Any] = {name: [value] * len(said) for name, value in constant.items()}
+            columns |= {
+                name: [getattr(reading, name) for reading in said] for name in ("stream", "scan_id", "ts_ms", "fault")
             }
-            token = "|".join((self._run_id, lane, str(partition), str(said[0].offset), str(said[-1].offset), *speaker))
+            columns |= {name: [row[name] for row in rows] for name in ("log_offset", "actuated", "leverage")}
+            columns["value"] = [row[lane] for row in rows]
+            columns["candidate"] = [reading.value for reading in said]
+            columns["candidate_leverage"] = self._leverages(store, lane, read, said, rows)
+            places = "|".join(map(str, (said[0].partition, said[0].offset, said[-1].offset, len(said))))
+            token = f"{self._run.run_id}|{lane}|{params_hash}|{kernel_hash}|{places}"
             store.insert("violet_canaries", columns, TYPES, token)
 
     def _leverages(
-        self, store: Store, lane: str, table: LaneParams | None, said: list[Reading],
-        journaled: Mapping[int, Mapping[str, Any]],
-    ) -> list[float | None]:  # fmt: skip
-        """What the fan-in makes of the candidate's readings; None where there is no finite one, or no row."""
+        self, store: Store, lane: str, params: Mapping[str, Any], said: Sequence[Reading], rows: Sequence[Row]
+    ) -> list[float | None]:
+        """What the fan-in makes of the candidate's readings; None where there is nothing finite, or it may not be."""
         found: list[float | None] = [None] * len(said)
-        if table is None:
-            return found
-        there = [at for at, reading in enumerate(said) if reading.value is not None and reading.offset in journaled]
-        for segment, places in groupby(there, key=lambda at: journaled[said[at].offset]["segment"]):
+        there = [at for at, reading in enumerate(said) if reading.value is not None]
+        for segment, places in groupby(there, key=lambda at: rows[at]["segment"]):
             some = list(places)
-            rows = [journaled[said[at].offset] for at in some]
-            columns = {name: np.array([row[name] for row in rows], dtype=np.float64) for name in _SAID}
+            profile = self._profile(store, said[0].partition, segment)
+            if marks.accepted(profile, lane, params) is None:
+                continue  # it reads other bounds than the fan-in has
+            theirs = [rows[at] for at in some]
+            columns = {name: np.array([row[name] for row in theirs], dtype=np.float64) for name in _SAID}
             heard = {
-                each.name: Said(columns[each.name], tuple(columns[part] for part in each.components)) for each in LANES
+                name: Said(columns[name], tuple(columns[part] for part in parts)) for name, parts in _PARTS.items()
             }
-            mine = [said[at] for at in some]
             heard[lane] = Said(
-                np.array([reading.value for reading in mine], dtype=np.float64),
-                tuple(np.array([r.components[part] for r in mine], dtype=np.float64) for part in _PARTS[lane]),
+                np.array([said[at].value for at in some], dtype=np.float64),
+                tuple(np.array([said[at].components[p] for at in some], dtype=np.float64) for p in _PARTS[lane]),
             )
-            stalker = np.array([row["posture"] == "STALKER" for row in rows], dtype=np.bool_)
-            capital_usd = np.array([row["capital_usd"] for row in rows], dtype=np.float64)
-            profile = self._profile_of(store, said[0].partition, segment)
-            readings = compose(profile.model_copy(update={lane: table}), heard, stalker, capital_usd)
+            stalker = np.array([row["posture"] == "STALKER" for row in theirs], dtype=np.bool_)
+            capital_usd = np.array([row["capital_usd"] for row in theirs], dtype=np.float64)
+            readings = compose(profile, heard, stalker, capital_usd)
             for at, leverage, wrong in zip(some, readings.leverage.tolist(), readings.non_finite.tolist(), strict=True):
                 found[at] = None if wrong else leverage
         return found
 
-    def _journaled(self, store: Store, partition: int, offsets: list[int]) -> dict[int, dict[str, Any]]:
+    def _journaled(self, store: Store, due: Sequence[Reading]) -> dict[int, dict[str, Any]]:
         """Rows of the scans at these offsets; a scan that was rejected has none."""
         here = (
             "run_id = {run:String} AND topic = {topic:String} AND partition = {p:UInt32} "
-            "AND log_offset BETWEEN {first:Int64} AND {last:Int64} AND log_offset IN {offsets:Array(Int64)}"
+            "AND log_offset BETWEEN {first:Int64} AND {last:Int64}"
         )
         sql = " UNION ALL ".join(
             f"SELECT {_COLUMNS}, {actuated} AS actuated FROM {table} FINAL WHERE {here}"
             for table, actuated in (("violet_decisions", "true"), ("violet_evaluations", "false"))
         )
         params = {
-            "run": self._run_id, "topic": self._source.topic, "p": partition, "first": min(offsets),
-            "last": max(offsets), "offsets": offsets,
+            "run": self._run.run_id, "topic": self._source.topic, "p": due[0].partition, "first": due[0].offset,
+            "last": due[-1].offset,
         }  # fmt: skip
         return {row["log_offset"]: row for row in store.rows(sql, params)}
 
@@ -230,7 +253,7 @@ class Comparison:
         rows = store.rows(
             "SELECT partition, max(last_offset) + 1 AS end FROM violet_batches WHERE run_id = {run:String} "
             "AND phase = 'COMPLETE' GROUP BY partition",
-            {"run": self._run_id},
+            {"run": self._run.run_id},
         )
         return {row["partition"]: row["end"] for row in rows}
 
@@ -239,20 +262,33 @@ class Comparison:
         rows = store.rows(
             "SELECT partition, max(log_offset) + 1 AS done FROM violet_canaries WHERE run_id = {run:String} "
             "AND lane = {lane:String} GROUP BY partition",
-            {"run": self._run_id, "lane": lane},
+            {"run": self._run.run_id, "lane": lane},
         )
         return {row["partition"]: row["done"] for row in rows}
 
-    def _profile_of(self, store: Store, partition: int, segment: int) -> Profile:
-        if (partition, segment) not in self._segments:
-            opened: list[Segment] = segments(store, self._run_id)
-            self._segments = {(s.partition, s.segment): Profile.model_validate_json(s.params) for s in opened}
-        return self._segments[partition, segment]
+    def _profile(self, store: Store, partition: int, segment: int) -> Profile:
+        """What decided in a segment."""
+        if (partition, segment) not in self._profiles:
+            opened = segments(store, self._run.run_id)
+            self._profiles = {(s.partition, s.segment): Profile.model_validate_json(s.params) for s in opened}
+        return self._profiles[partition, segment]
 
 
-def _by_speaker(due: list[Reading]) -> Iterator[tuple[tuple[str, str], list[Reading]]]:
-    def speaker(reading: Reading) -> tuple[str, str]:
+def _near(due: Sequence[Reading]) -> Iterator[list[Reading]]:
+    """Readings by offset, cut where the journal would be asked for too much at once."""
+    some: list[Reading] = []
+    for reading in due:
+        if some and reading.offset - some[0].offset >= SPAN:
+            yield some
+            some = []
+        some.append(reading)
+    if some:
+        yield some
+
+
+def _by_speaker(due: Sequence[Reading]) -> Iterator[tuple[Speaker, list[Reading]]]:
+    def speaker(reading: Reading) -> Speaker:
         return reading.params_hash, reading.kernel_hash
 
-    for key, said in groupby(sorted(due, key=lambda r: (*speaker(r), r.offset)), key=speaker):
+    for key, said in groupby(sorted(due, key=speaker), key=speaker):
         yield key, list(said)

@@ -60,13 +60,24 @@ def hash_of(params: Mapping[str, Any]) -> str:
 
 
 def accepted(profile: Profile, lane: str, params: Mapping[str, Any]) -> LaneParams | None:
-    """A lane's table as its worker has it; None where it differs in what is the soak's to say."""
-    mine = params_of(profile, lane)
-    own, was = params["own"], mine["own"]
-    if params["base"] != mine["base"] or any(own[name] != was[name] for name in _SHARED.get(lane, ())):
+    """A lane's table as its worker has it; None where it differs in what is the soak's to say, or is no such table."""
+    try:
+        table: LaneParams = type(getattr(profile, lane)).model_validate_json(msgspec.json.encode(params["own"]))
+        return table if of_soak(params, lane) == of_soak(params_of(profile, lane), lane) else None
+    except (KeyError, ValueError):  # of another version
         return None
-    table: LaneParams = type(getattr(profile, lane)).model_validate_json(msgspec.json.encode(own))
-    return table
+
+
+def of_soak(params: Mapping[str, Any], lane: str) -> dict[str, Any]:
+    """What a lane reads that is the soak's to say."""
+    own = params["own"]
+    return {"base": params["base"], "own": {name: own[name] for name in _SHARED.get(lane, ())}}
+
+
+def words_of_soak(lane: str) -> str:
+    """The names of that."""
+    borrowed = (f"base.{name}" for name in _BORROWED.get(lane, ()))
+    return ", ".join([*borrowed, *(f"{lane}.{name}" for name in _SHARED.get(lane, ()))])
 
 
 def overlaid(profile: Profile, other: Profile) -> Profile:
@@ -78,27 +89,13 @@ def overlaid(profile: Profile, other: Profile) -> Profile:
     return profile.model_copy(update=tables)
 
 
-def shared(lane: str) -> str:
-    """What a lane reads that is the soak's to say, in words."""
-    borrowed = (f"base.{name}" for name in _BORROWED.get(lane, ()))
-    return ", ".join([*borrowed, *(f"{lane}.{name}" for name in _SHARED.get(lane, ()))])
-
-
-class _Which(Struct):
+class _At(Struct):
     offset: int
-    params_hash: str
-    kernel_hash: str
 
 
-_decode_which = msgspec.json.Decoder(_Which).decode
+_decode_at = msgspec.json.Decoder(_At).decode
 
 
 def offset_of(reading: bytes) -> int:
     """The source offset of a reading."""
-    return _decode_which(reading).offset
-
-
-def speaker_of(reading: bytes) -> tuple[str, str]:
-    """Under which params hash and kernel hash a reading was said."""
-    which = _decode_which(reading)
-    return which.params_hash, which.kernel_hash
+    return _decode_at(reading).offset

@@ -29,7 +29,10 @@ EVERY: Final = 2_048  # source offsets from one mark to the next: what a worker 
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """What speaks: a lane with its params and kernel, on one log. log: its cluster and topic id."""
+    """What speaks: a lane with its params and kernel, on one log.
+
+    log: its cluster and topic id. shared_hash: of what it reads that is the soak's to say.
+    """
 
     name: str
     topic: str
@@ -37,12 +40,14 @@ class Lane:
     rules: Rules
     params_hash: str
     kernel_hash: str
+    shared_hash: str
 
     @classmethod
     def of(cls, name: str, topic: str, log: str, profile: Profile, kernels: Kernels) -> Self:
         """The lane of a profile; of foreign kernels its own alone."""
         own = {lane: kernel for lane, kernel in kernels.kernels.items() if lane == name}
-        return cls(name, topic, log, Rules(profile, own), *speaker(name, profile, kernels))
+        shared = marks.hash_of(marks.of_soak(marks.params_of(profile, name), name))
+        return cls(name, topic, log, Rules(profile, own), *speaker(name, profile, kernels), shared)
 
 
 def speaker(lane: str, profile: Profile, kernels: Kernels) -> tuple[str, str]:
@@ -54,7 +59,7 @@ class Voice:
     """One lane in one partition, as of an offset.
 
     next: the source offset that it wants. spoken: the last one that the topic it writes to has a reading of, by
-    whomever. known: whether a mark says that it begins there.
+    whomever. known: whether a mark says that it begins there, and the log still has it.
     """
 
     def __init__(
@@ -90,7 +95,8 @@ class Voice:
             fitting = [mark for mark in mine if at_most is None or mark.next <= at_most]
             if fitting:
                 mark = max(fitting, key=lambda each: each.next)
-                return cls(lane, partition, State.load(bytes(mark.state), ()), max(mark.next, low), spoken)
+                state = State.load(bytes(mark.state), ())
+                return cls(lane, partition, state, max(mark.next, low), spoken, known=mark.next >= low)
             if found and not mine:
                 break  # another's: what lies before is too
         return cls(lane, partition, State(), low, spoken, known=False)

@@ -19,6 +19,8 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
@@ -176,22 +178,20 @@ class Stage:
 
 def resumed(lane: Lane, place: Place, partition: int, log: KafkaLog) -> Voice:
     """A voice as the topic it writes to has it. A candidate that is new begins where its lane stands."""
-    low, most, client = log.lows([partition])[partition], place.at_most.get(partition), place.client(lane.name)
-    mine = KafkaTape(place.bootstrap, place.out(lane.name), f"{client}-tail", HEADER)
+    low, most = log.lows([partition])[partition], place.at_most.get(partition)
+    tape = partial(KafkaTape, place.bootstrap, client=f"{place.client(lane.name)}-tail", header=HEADER)
+    mine = tape(place.out(lane.name))
     try:
         voice = Voice.resumed(lane, partition, mine.back(partition), low, most, own=place.role == "canary")
     finally:
         mine.close()
     if place.role == "canary" and not voice.known:
-        current, spoken = (
-            KafkaTape(place.bootstrap, tap_topic(place.name, lane.name), f"{client}-tail", HEADER),
-            voice.spoken,
-        )
+        current, spoken = tape(tap_topic(place.name, lane.name)), voice.spoken
         try:
             voice = Voice.resumed(lane, partition, current.back(partition), low, most)
         finally:
             current.close()
-        voice.spoken = max(voice.spoken, spoken)
+        voice.spoken = spoken
     return voice
 
 
@@ -280,11 +280,9 @@ async def _obey(app: faust.App, stages: Sequence[Stage], place: Place, over: "as
         log.assign(await asyncio.to_thread(log.ends, [0]))
         while not over.done():
             for chunk in await asyncio.to_thread(log.poll, 100, ORDERS_S):
-                for value in chunk.values:
-                    order = canary.decode(value or b"")
-                    for stage in stages:
-                        if stage.lane.name == order.lane and (answer := await _answer(stage, order, place, over)):
-                            await (await app.producer.send(topic, b"", canary.encode(answer), 0, None, None))
+                for order, stage in product(canary.orders(chunk.values), stages):
+                    if stage.lane.name == order.lane and (answer := await _answer(stage, order, place, over)):
+                        await (await app.producer.send(topic, b"", canary.encode(answer), 0, None, None))
             if all(stage.silent for stage in stages):
                 _end(over)
     finally:
@@ -293,13 +291,16 @@ async def _obey(app: faust.App, stages: Sequence[Stage], place: Place, over: "as
 
 async def _answer(stage: Stage, order: Order, place: Place, over: "asyncio.Future[bool]") -> Order | None:
     """What a worker or a candidate does at an order, and what it says to it."""
-    mine = (order.params_hash, order.kernel_hash) == (stage.lane.params_hash, stage.lane.kernel_hash)
+    lane = stage.lane
     if place.role == "canary":
-        if mine and order.act == "promote":
-            return structs.replace(order, act="take")
+        if order.act == "promote":
+            return Order(1, "take", lane.name, lane.params_hash, lane.kernel_hash, lane.shared_hash)
+        mine = (order.params_hash, order.kernel_hash) == (lane.params_hash, lane.kernel_hash)
         if mine and order.act == "left" and not over.done():
             over.set_result(True)
     elif order.act == "take" and not stage.silent:
+        if order.shared != lane.shared_hash:
+            return structs.replace(order, act="refused")
         await stage.leave()
         return structs.replace(order, act="left")
     return None

@@ -1,4 +1,4 @@
-"""Observers: whoever watches a soak. Metrics, sketches, events and lanes' candidates, each off unless asked for.
+"""Observers: whoever watches a soak. Metrics, sketches and events, each off unless asked for, and lanes' candidates.
 
 They are told of what is journaled already, and none may end the soak, slow it for long or change it: what fails is
 dropped, once, with its words. What asks the journal does so on a thread and a connection of its own.
@@ -8,6 +8,7 @@ Source: SPEC section 5.
 import threading
 import time
 from collections.abc import Callable
+from math import inf
 from typing import Final, Self
 
 from journal.refusal import Refusal
@@ -28,6 +29,7 @@ ASK_S: Final = 10.0
 SKETCH_S: Final = 1.0
 COMPARE_S: Final = 1.0
 IDLE: Final = 19  # times as long as its work a thread rests: it takes a twentieth of a core at most
+AGAIN_S: Final = 60.0  # the longest rest after a fault: whoever waited for an answer did not work
 LEAVE_S: Final = 2.0  # a query that still runs at the end is left alone
 
 
@@ -71,7 +73,7 @@ class Observers:
                 self._batch.append(sketches.batch)
                 self._every("sketches", _Sketching(sketches, self._metrics, run.run_id), SKETCH_S, connect)
         if isinstance(source, LaneSource):
-            self._comparison = Comparison(source, session.rules.profile, run.name, run.run_id)
+            self._comparison = Comparison(source, run)
             self._every("canary", self._comparison, COMPARE_S, connect)
         self._session = session
 
@@ -118,9 +120,10 @@ class Observers:
         if session is not None and comparison is not None and not self._threads["canary"].is_alive():
             try:
                 comparison.finish(session.ledger.store)
-                comparison.close()
             except Exception as error:  # noqa: BLE001 - it decides nothing
                 self._failed("canary", error)
+            finally:
+                comparison.close()
         self._session = None
 
     def __enter__(self) -> Self:
@@ -182,12 +185,13 @@ class _Every(threading.Thread):
                 store = store or self._connect()
                 self._call(store)
                 self._fault = ""
+                most_s = inf
             except Exception as error:  # noqa: BLE001 - a figure that is missing ends no soak
-                store = None
+                store, most_s = None, AGAIN_S
                 if not self._over.is_set() and type(error).__name__ != self._fault:  # once, not every time
                     self._fault = type(error).__name__
                     self._failed(self.name, error)
-            pause_s = max(self._every_s, IDLE * (time.monotonic() - began))
+            pause_s = max(self._every_s, min(most_s, IDLE * (time.monotonic() - began)))
         if store is not None:
             store.close()
 

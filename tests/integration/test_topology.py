@@ -10,6 +10,7 @@ import pytest
 
 from lanes.lane import LANES
 from reactor.reading import decode, tap_topic
+from reactor.topology.canary import orders_topic
 from reactor.topology.mark import HEADER
 from reactor.topology.tape import KafkaTape
 from tests.fault.crash import whole
@@ -197,9 +198,10 @@ def test_a_candidate_beside_a_soak_that_runs_its_own_lanes_changes_nothing_and_c
     try:
         run_id = until(lambda: (run := journal.run(name)) and run.run_id, WAIT_S)
         until(lambda: max(of_candidate(journal, run_id), default=0) > COUNT - 50, WAIT_S, 0.5)
+        monkeypatch.setattr("reactor.cli.lane.HAND_OVER_S", 5.0)
         refused = violet("lane", "promote", "acb", *where)
         assert (refused.code, candidate.poll()) == (3, None)
-        assert "no worker of acb hands over within 30 s" in refused.err
+        assert "no worker of acb handed over within 5 s" in refused.err
         produce(scans.broker.bootstrap, scans.name, [records.scan(9_999, ts_ms=records.START_MS + 99 * records.MINUTE_MS * COUNT)])  # fmt: skip
         said = ended(soak, WAIT_S)
     finally:
@@ -213,12 +215,36 @@ def test_a_candidate_beside_a_soak_that_runs_its_own_lanes_changes_nothing_and_c
     assert len(journal.rows("SELECT segment FROM segments WHERE run_id = {run:String}", run=run_id)) == 1
 
 
+def test_nobody_hands_over_to_a_candidate_that_the_soak_would_not_hear(scans, lane, monkeypatch):
+    name = f"unheard-{time.monotonic_ns()}"
+    where = ["--bootstrap-servers", scans.broker.bootstrap, "--topic", scans.name, "--name", name]
+    monkeypatch.setattr("reactor.cli.lane.HAND_OVER_S", 1.0)
+    nobody = violet("lane", "promote", "base", *where)
+    assert (nobody.code, "fix: start it with `violet lane canary base`" in nobody.err) == (3, True)
+    current = lane(name, "base")
+    candidate = fresh("lane", "canary", "base", "--profile", "v3_base9", *where)
+    try:
+        monkeypatch.setattr("reactor.cli.lane.HAND_OVER_S", 5.0)
+        orders = orders_topic(name)  # where somebody else writes too
+        produce(scans.broker.bootstrap, orders, [b"", b"{}", b'{"v":1,"act":"sing","lane":"base"}'])
+
+        def refused():
+            said = violet("lane", "promote", "base", *where)
+            assert said.code == 3
+            return "base_max, base.convexity are not the soak's, so it would not be heard" in said.err
+
+        until(refused, WAIT_S)
+        assert (current.poll(), candidate.poll()) == (None, None)
+    finally:
+        candidate.kill()
+        candidate.communicate()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["run", "base", "--set", "base.thr=-0.03"], "leave base.thr, base.extreme"),
         (["canary", "acb", "--set", "base.extreme=-0.06"], "leave base.thr, base.extreme, base.convexity as the soak"),
-        (["promote", "acb"], "which `violet lane canary acb` makes"),
     ],
 )
 def test_what_cannot_be_is_refused_at_once(scans, arguments, words):

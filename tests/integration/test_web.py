@@ -8,11 +8,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from journal.engine.address import WRITER, read
 from journal.store import connect
 from lanes.lane import LANES
 from reactor.web import look
 from tests.integration import fixtures, records
-from tests.integration.soaking import Journal, free_of, interrupted, processes, soak, until, violet
+from tests.integration.soaking import Journal, ended, free_of, fresh, interrupted, processes, soak, until, violet
 from tests.webpage import Client, page
 
 journal = fixtures.own_journal  # the newest run is one of these
@@ -278,6 +279,35 @@ def test_the_page_dies_with_a_soak_that_is_killed(mixed, spawn, tmp_path):
     process.kill()
     process.communicate(10)
     free_of(data, beside.port)
+
+
+def test_the_page_of_a_journal_at_an_address_is_beside_its_soak_and_alone(journal, mixed, tmp_path):
+    address, name = read(journal.data, WRITER), "at-an-address"  # an engine at another address, as a server would be
+    config = tmp_path / "server.toml"
+    config.write_text(
+        f'[reactor]\ndata = "{tmp_path / "here"}"\nname = "{name}"\nweb = true\n'
+        f'[journal]\nurl = "{address.url}"\nuser = "{WRITER}"\n', "utf-8"
+    )  # fmt: skip
+    env = {"VIOLET_JOURNAL_PASSWORD": address.token}
+    started = []
+    try:
+        started.append(fresh("soak", "--config", config, "--scans", mixed, "--speed", "300x", env=env))
+        lines = iter(started[0].stderr.readline, "")
+        said = next(found[1] for line in lines if (found := re.search(r"its page.*?(http\S+)\n", line)))
+        whole = Client(Elsewhere(said)).told("whole")["whole"]
+        assert (whole["state"], whole["run_id"]) == ("RUNNING", journal.run(name).run_id)
+        started[0].send_signal(signal.SIGINT)
+        assert ended(started[0]).code == 2
+        started.append(fresh("web", "--config", config, "--json", env=env))
+        client = Client(Elsewhere(json.loads(started[1].stdout.readline())["url"]))
+        assert client.told("whole", run=whole["run_id"])["whole"]["state"] == "STOPPED"
+        started[1].send_signal(signal.SIGINT)
+        assert ended(started[1]).code == 0
+    finally:
+        for process in started:
+            process.kill()
+            process.communicate()
+    assert not (tmp_path / "here/engine").exists()
 
 
 def test_a_directory_without_a_journal_is_refused_and_left_alone(journal, tmp_path):

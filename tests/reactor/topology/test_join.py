@@ -205,6 +205,13 @@ def test_what_others_read_too_is_not_a_worker_s_to_choose(table, params, unheard
     assert all("not the soak's" in words for words in missing)
 
 
+def test_params_of_another_version_are_nobody_s():
+    params = marks.params_of(PROFILE, "acb")
+    assert marks.accepted(PROFILE, "acb", params) == PROFILE.acb
+    for other in ({**params, "own": {**params["own"], "gain": 2.0}}, {"own": params["own"]}, {**params, "own": {}}):
+        assert marks.accepted(PROFILE, "acb", other) is None
+
+
 def test_where_only_some_may_speak_nobody_else_is_heard():
     other = override(PROFILE, {"dc": {"boost": 1.5}})
     only = tuple((lane(name).params_hash, lane(name).kernel_hash) for name in NAMES)
