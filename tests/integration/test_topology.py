@@ -189,7 +189,9 @@ def test_a_candidate_is_compared_live_and_promoted_while_the_other_lanes_go_on(j
     assert any(calm[o] != other[o] for o in compared)
 
 
-def test_a_candidate_beside_a_soak_that_runs_its_own_lanes_changes_nothing_and_cannot_take_their_place(journal, scans):
+def test_a_candidate_beside_a_soak_that_runs_its_own_lanes_changes_nothing_and_cannot_take_their_place(
+    journal, scans, monkeypatch
+):
     calm = journal.soak(**scans.source)
     name = f"beside-{time.monotonic_ns()}"
     where = ["--bootstrap-servers", scans.broker.bootstrap, "--topic", scans.name, "--name", name]
