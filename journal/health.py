@@ -87,7 +87,8 @@ def _flow(store: Store, run: Run, at: datetime) -> dict[str, Any]:
     counts = store.rows(
         "SELECT sum(decisions) AS n_decisions, sum(evaluations) AS n_evaluations, sum(planes) AS n_planes, "
         "sum(rejects) AS n_rejects, count() AS n_batches, max(written_at) AS last_batch, max(last_offset) AS last, "
-        "argMax(drift_ms, written_at) AS drift, maxIf(written_at, decisions + evaluations > 0) AS scanned_at, "
+        "argMaxIf(drift_ms, written_at, decisions + evaluations > 0) AS drift, "
+        "maxIf(written_at, decisions + evaluations > 0) AS scanned_at, "
         "round(quantileExact(0.99)(latency_ms)) AS p99_ms FROM batches WHERE run_id = {run:String}",
         {"run": run.run_id},
     )[0]

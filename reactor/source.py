@@ -82,7 +82,6 @@ class ArchiveSource:
             "seeded": seeded,
             **standins(islice(archive.chunks(path, _PEEK), 1)),
         }
-        self.bootstrap = ""
         self._broker: Tansu | None = None
         self._feeder: subprocess.Popen[bytes] | None = None
         self._log: KafkaLog | None = None

@@ -12,11 +12,12 @@ import msgspec
 from msgspec import Struct
 
 from lanes.code import PlaneForm
+from lanes.lane import LANES
 from reactor.record import FORMS
 
 IDENTITIES: Final = 4_096
 READ: Final = ("acb", "meta", "mc", "ob", "esof", "posture", "capital")  # planes that a scan reads: all but cadence
-LANE_PLANES: Final = {"acb": ("acb", "meta", "mc"), "ob": ("ob",), "esof": ("esof",)}
+LANE_PLANES: Final = {lane.name: lane.planes for lane in LANES if lane.planes}
 
 # A plane as of an offset: PlaneForm, its numbers in the order of the form (NaN: none), event time, text.
 Held = tuple[int, float, float, float, int, str]

@@ -62,7 +62,7 @@ class Taps:
         self.seen = seen_by(lanes)
         self.paused = False
         self.sent: Counter[str] = Counter()
-        self.dropped: Counter[str] = Counter()
+        self.dropped: Counter[str] = Counter(dict.fromkeys(lanes, 0))  # keys never change: others go over them
         self._hashes = kernel_hashes
         self._writer: Writer | None = None
         self._untold: dict[str, Counter[str]] = {}

@@ -18,6 +18,7 @@ from panel import CLICKHOUSE, Panel, answer, bars, figure, lines, live, rows, sa
 
 from journal.query import find
 from lanes.lane import LANES
+from reactor.state import LANE_PLANES
 
 FOLDER: Final = Path(__file__).parent / "dashboards"
 UIDS: Final = {"metrics": "violet-prometheus", "journal": "violet-clickhouse"}  # of provisioning/datasources
@@ -28,7 +29,6 @@ SCANS: Final = "run_id = '${run}' AND stream IN (${stream:singlequote}) AND $__t
 PARTS: Final[dict[str, tuple[str, ...]]] = {
     "base": ("strength", "vel_div"), "acb": ("acb_boost", "meta_boost", "mc_scale"), "esof": ("esof_fanin", "sc_mult"),
 }  # fmt: skip
-PLANES: Final[dict[str, tuple[str, ...]]] = {"acb": ("acb", "meta", "mc"), "ob": ("ob",), "esof": ("esof",)}
 BAR: Final = {"base": 0.5}
 NARROW_BAR: Final = 0.05
 
@@ -146,7 +146,7 @@ def _overview() -> models.Dashboard:
 
 def _lane(name: str, formula: str) -> models.Dashboard:
     bar = BAR.get(name, NARROW_BAR)
-    planes = PLANES.get(name, ())
+    planes = LANE_PLANES.get(name, ())
     columns = ", ".join((f"{name} AS value", *PARTS.get(name, ())))
     spent = f'rate(violet_lane_cpu_seconds_total{{{MINE}, lane="{name}"}}[$__rate_interval])'
     panels = [
@@ -160,7 +160,7 @@ def _lane(name: str, formula: str) -> models.Dashboard:
         ),
         bars(
             "Distribution",
-            f"SELECT toString(from) AS value_from, n FROM (SELECT round(floor({name} / {bar}) * {bar}, 2) AS from, count() AS n "
+            f"SELECT toString(from) AS value_from, n FROM (SELECT round(floor(round({name} / {bar}, 9)) * {bar}, 2) AS from, count() AS n "
             f"FROM scans WHERE {SCANS} GROUP BY from ORDER BY from)",
             f"Scans by value, in steps of {bar}.",
         ),
@@ -303,7 +303,7 @@ def _journal() -> models.Dashboard:
             ),
             lines(
                 "Wall clock minus event time",
-                f"SELECT $__timeInterval(written_at) AS time, max(drift_ms) AS drift FROM batches WHERE {written} GROUP BY time ORDER BY time",
+                f"SELECT $__timeInterval(written_at) AS time, max(drift_ms) AS drift FROM batches WHERE {written} AND decisions + evaluations > 0 GROUP BY time ORDER BY time",
                 "How far behind the scans' own time.",
                 unit="ms",
             ),

@@ -6,7 +6,7 @@ from grafana_foundation_sdk.builders import barchart, prometheus, stat, table, t
 from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.cog.variants import Dataquery
 from grafana_foundation_sdk.models import dashboard as models
-from grafana_foundation_sdk.models.common import VizOrientation
+from grafana_foundation_sdk.models.common import BigValueTextMode, VizOrientation
 
 from journal.query import find
 
@@ -48,12 +48,13 @@ def prom(panel: Panel, *asked: tuple[str, str], now: bool = False) -> Panel:
 def figure(
     title: str, expr: str, says: str, *, unit: str = "short", legend: str = "", bad_from: float | None = None
 ) -> Panel:
-    """One figure of the live soak; red from bad_from on."""
+    """One figure of the live soak, or, where it has a legend, that word; red from bad_from on."""
     panel = prom(stat.Panel().title(title).description(says).unit(unit), (expr, legend), now=True).span(3).height(4)
     steps = [models.Threshold(color="green", value=None)]
     steps += [] if bad_from is None else [models.Threshold(color="red", value=bad_from)]
     scale = build.ThresholdsConfig().mode(models.ThresholdsMode.ABSOLUTE).steps(steps)
-    return panel.thresholds(scale).no_value("no soak is scraped")
+    words = BigValueTextMode.NAME if legend else BigValueTextMode.AUTO
+    return panel.thresholds(scale).text_mode(words).no_value("no soak is scraped")
 
 
 def live(title: str, *asked: tuple[str, str], unit: str = "short", span: int = 12) -> Panel:

@@ -59,6 +59,8 @@ def _print(row: dict[str, Any]) -> None:
     out.print(f"    {'notional':>10}  {sized}, {row['notional_fraction']!r} of capital")
     if row["planes_dropped_up_to"] is not None:
         out.print(f"  planes up to offset {row['planes_dropped_up_to']} were dropped by age", style="dim")
+    if not row["planes"]:
+        out.print("  no plane is stored from before it", style="dim")
     for plane in row["planes"]:
         seen = f"age {plane['age_s']:g} s, offset {plane['at_offset']}"
         out.print(f"  plane {plane['name']:>8}  {plane['value']}  {seen}", style="dim")

@@ -17,7 +17,7 @@ RECENT_MS: Final = 300_000  # of event time, that the rate is over
 _SHOWN: Final = ("n", "last", "rate_per_s", "low", "q05", "q50", "q95", "q99", "high")
 _SAID: Final = """
 WITH (SELECT (min(ts), max(ts)) FROM lane_readings WHERE run_id = {run:String} AND lane = 'base') AS span,
-    quantilesExact(0.05, 0.5, 0.95, 0.99)(value) AS q,
+    quantilesExactLow(0.05, 0.5, 0.95, 0.99)(value) AS q,
     least({ms:Int64}, toUnixTimestamp64Milli(span.2) - toUnixTimestamp64Milli(span.1)) AS recent_ms
 SELECT lane, count() AS n, argMax(value, (ts, log_offset)) AS last, min(value) AS low, max(value) AS high,
     q[1] AS q05, q[2] AS q50, q[3] AS q95, q[4] AS q99,
@@ -34,8 +34,8 @@ FROM lane_readings WHERE run_id = {run:String} GROUP BY lane
 def command(run_id: str | None, data: Path, drift: bool, as_json: bool) -> None:
     """List the five lanes; with a journal there, what they said in a run.
 
-    Of each: how many readings, the last value, the rate (readings a second over the last five minutes of event time,
-    or since the first scan where that is less), the lowest, exact quantiles, the highest.
+    Of each: how many readings, the value at the latest event time, the rate (readings a second over the last five
+    minutes of event time, or since the first scan where that is less), the lowest, exact quantiles, the highest.
     """
     if drift:
         show([asdict(entry) for entry in REGISTER], as_json, "drift register")
@@ -50,7 +50,10 @@ def command(run_id: str | None, data: Path, drift: bool, as_json: bool) -> None:
             run = runs.pick(store, run_id)
             segment = runs.segments(store, run.run_id)[-1]
             params, kernels = msgspec.json.decode(segment.params), dict(segment.kernels)
-            title, standins = f"lanes of run {run.run_id}, segment {segment.segment}", set(run.standins)
+            title, standins = (
+                f"run {run.run_id}: lanes of segment {segment.segment}, figures of the whole run",
+                set(run.standins),
+            )
             said = {
                 row["lane"]: row
                 for row in store.rows(

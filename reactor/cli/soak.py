@@ -126,7 +126,7 @@ def _run(settings: Settings, as_json: bool, seam: Callable[[str], None], events:
         )  # fmt: skip
         observers.begin(session, source, journal.beside)
         if soak.web:
-            stack.callback(pages.start(data, soak.name, settings.journal.address, _page))
+            stack.callback(pages.start(data, session.run, settings.journal.address, _page))
         result = attend(session, source, stop, soak, observers)
         events.summary(result)
         if as_json:

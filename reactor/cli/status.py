@@ -140,6 +140,8 @@ def _span(seconds: float | None) -> str:
     """Seconds in the largest two units that people use."""
     if seconds is None:
         return "?"
+    if seconds < 0:
+        return f"-{_span(-seconds)}"
     whole = int(seconds)
     days, hours, minutes = whole // 86_400, whole // 3_600 % 24, whole // 60 % 60
     if days:

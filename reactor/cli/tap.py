@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import dropwhile
+from itertools import chain, dropwhile
 from pathlib import Path
 from typing import Any, Final
 
@@ -250,7 +250,10 @@ def _of_topic(ask: Ask) -> Iterator[list[Reading]]:
             )
             yield from _chosen(ask, point, stored(), latest_ms)
         else:
-            yield list(deque((r for _, some in stored() for r in some), ask.last)) if ask.last else []
+            last: dict[int, deque[Reading]] = {p: deque(maxlen=ask.last) for p in partitions}
+            for p, some in stored():
+                last[p] += some
+            yield list(chain.from_iterable(last.values()))
         if ask.follow:
             log.assign(ends)
         while ask.follow:

@@ -8,6 +8,7 @@ Source: SPEC section 5.
 
 import time
 from collections.abc import Callable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,17 +44,18 @@ class Measures:
     """Feeds the metrics of a run from the thread that journals it."""
 
     def __init__(
-        self, metrics: Metrics, run: Run, params_hash: str, latency_s: Callable[[], float],
+        self, metrics: Metrics, run: Run, latency_s: Callable[[], float],
         ends: Callable[[], Mapping[int, int]], taps: Taps,
     ) -> None:  # fmt: skip
         """latency_s: of the batch that was journaled last. ends: of the log's partitions, as far as known."""
         self._metrics, self._latency_s, self._ends, self._taps = metrics, latency_s, ends, taps
         self._lap_s, self._cpu_s = 0.0, dict.fromkeys((*(lane.name for lane in LANES), "fanin"), 0.0)
         self._scanned_at = time.monotonic()
-        self._ages_at = 0.0
+        self._ages_at: dict[int, float] = {}
+        self._aged: dict[int, list[tuple[str, float]]] = {}  # by partition
         self._positions: dict[int, int] = {}
         version = run.versions.get("violet-reactor", "")
-        metrics.set("violet_run_info", 1.0, run.run_id, run.name, run.profile, params_hash, version)
+        metrics.set("violet_run_info", 1.0, run.run_id, run.name, run.profile, version)
         metrics.one_of("violet_mode", "RUN")
         metrics.when_asked(self._silence)
 
@@ -90,9 +92,9 @@ class Measures:
         metrics.observe("violet_journal_latency_seconds", np.array([self._latency_s()]))
         self._positions[batch.partition] = batch.last + 1
         self.look()
-        if (at := time.monotonic()) - self._ages_at >= AGES_S:
-            self._ages_at = at
-            self._ages(batch.state)
+        if (at := time.monotonic()) - self._ages_at.get(batch.partition, 0.0) >= AGES_S:
+            self._ages_at[batch.partition] = at
+            self._ages(batch)
 
     def look(self) -> None:
         """How much of the log is known to wait, and what the taps did; also while nothing comes."""
@@ -116,14 +118,15 @@ class Measures:
         for lane, values in lane_values(block).items():
             metrics.observe("violet_lane_value_distribution", values, lane)
 
-    def _ages(self, state: bytes) -> None:
+    def _ages(self, batch: Batch) -> None:
         """Event-time age of each plane at the last scan of its stream; of several streams the oldest."""
-        ages = [
+        self._aged[batch.partition] = [
             (plane, (stream.last_ts_ms - held.ts_ms) / 1e3)
-            for stream in _STATE.decode(state).values()
+            for stream in _STATE.decode(batch.state).values()
             for plane, held in stream.planes.items()
             if stream.last_ts_ms
         ]
+        ages = list(chain.from_iterable(self._aged.values()))
         for plane in READ:
             self._metrics.set(
                 "violet_plane_age_seconds", max((age for name, age in ages if name == plane), default=None), plane
@@ -134,11 +137,10 @@ class Measures:
 
 
 def ask(metrics: Metrics, store: Store, run: Run, data: Path) -> None:
-    """Set what only the journal knows: coverage, lost, doubled, corrupt, mode, disk, bytes."""
+    """Set what only the journal knows: coverage, lost, doubled, corrupt, disk, bytes."""
     found = health(store, run, data, alive=True, at=now())
     for name, metric in _FIGURES.items():
         metrics.set(metric, found[name])
-    metrics.one_of("violet_mode", found["mode"])
     metrics.set("violet_health_timestamp_seconds", time.time())
 
 

@@ -51,7 +51,7 @@ def _names(codes: Any) -> tuple[str, ...]:
 
 
 FAMILIES: Final = (
-    Family("violet_run_info", "gauge", "The run, always 1.", ("run_id", "name", "profile", "params_hash", "version")),
+    Family("violet_run_info", "gauge", "The run, always 1.", ("run_id", "name", "profile", "version")),
     Family("violet_mode", "gauge", "1 for the mode that the soak is in.", ("mode",), _names(Mode)),
     Family("violet_scans_total", "counter", "Scans journaled as a decision or an evaluation."),
     Family("violet_outcomes_total", "counter", "Records journaled, by their outcome.", ("kind",), _names(Outcome)),
@@ -97,7 +97,7 @@ class _Histogram:
 
 
 class Metrics(Collector):
-    """Values of all families. One thread sets them, any may read: a scrape costs no lock, and holds up nobody."""
+    """Values of all families. Of each family one thread sets them, any may read: a scrape costs no lock."""
 
     def __init__(self) -> None:
         self._values: dict[str, dict[tuple[str, ...], float]] = {family.name: {} for family in FAMILIES}

@@ -46,6 +46,7 @@ class Observers:
         self._measures: Measures | None = None
         self._batch: list[Callable[[Batch], None]] = []
         self._threads: dict[str, _Every] = {}
+        self._segment = 0
         self._comparison: Comparison | None = None
         self._session: Session | None = None
 
@@ -57,9 +58,7 @@ class Observers:
             self._batch.append(self.events.batch)
         if self._metrics is not None:
             metrics = self._metrics
-            self._measures = Measures(
-                metrics, run, segment.params_hash, lambda: session.ledger.latency_s, source.known_ends, session.taps
-            )
+            self._measures = Measures(metrics, run, lambda: session.ledger.latency_s, source.known_ends, session.taps)
             self._batch.append(self._measures.batch)
             self._every("health", lambda store: ask(metrics, store, run, self._data), ASK_S, connect)
         if self._sketches is not None:
@@ -79,6 +78,9 @@ class Observers:
 
     def batch(self, batch: Batch) -> None:
         """A batch was journaled."""
+        if self._session is not None and batch.segment != self._segment:  # a lane's worker gave way to another
+            self._segment = batch.segment
+            self.events.bind(self._session.run.run_id, batch.segment)
         for told in tuple(self._batch):
             try:
                 told(batch)

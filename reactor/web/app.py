@@ -85,7 +85,8 @@ def application(eye: Eye) -> Starlette:
         viewers += 1
         try:
             async for name, told in stream(eye, viewer):
-                yield {"event": name, "data": _encode(told).decode()}
+                wide = {part: each if part == "series" else _wide(each) for part, each in told.items()}
+                yield {"event": name, "data": _encode(wide).decode()}
         finally:
             viewers -= 1
 

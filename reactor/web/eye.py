@@ -2,7 +2,7 @@
 
 One query at a time, whoever asks; between looks it rests for several times as long as the look took, so that however
 large a run is, the engine is the soak's. While nobody looks, nothing is asked. A journal that is away is tried again.
-Source: SPEC section 2 (ClickHouse over HTTP, by the reader's login).
+Source: SPEC section 2 (ClickHouse over HTTP, by the reader's login; of a server, by that of its config).
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from reactor.web import look
 T = TypeVar("T")
 Told = tuple[str, Mapping[str, Any]]
 TICK_S: Final = 1.0
-REST: Final = 4.0  # after a window it rests so many times what that took: one query runs a fifth of the time at most
+REST: Final = 4.0  # after a window it rests so many times what that took: a short one runs a fifth of the time at most
 REST_S: Final = 5.0  # but no longer: what a window costs is bounded, and a machine that is busy makes it seem more
 WHOLE_S: Final = 3.0
 WHOLE_REST: Final = 20.0  # whole-run figures cost what the run is long, so here no bound

@@ -141,7 +141,7 @@ def series(store: Store, window: Window) -> dict[str, Any]:
 def distribution(store: Store, window: Window) -> dict[str, Any]:
     """Exact quantiles of each lane over the window, and how many scans fall into each of BINS equal bins."""
     levels = ", ".join(map(str, LEVELS))
-    parts = ", ".join(f"(min({x}), max({x}), quantilesExact({levels})({x}))" for x in _LANES)
+    parts = ", ".join(f"(min({x}), max({x}), quantilesExactLow({levels})({x}))" for x in _LANES)
     scans = window.scans(", ".join(_LANES))
     (found,) = store.rows(f"SELECT count() AS n, [{parts}] AS lanes FROM {scans}", window.params)
     if not found["n"]:
@@ -217,7 +217,6 @@ def whole(store: Store, run: Run, data: Path, now: datetime) -> dict[str, Any]:
     by_bound = "SELECT bound, count() AS n FROM decisions WHERE run_id = {run:String} GROUP BY bound ORDER BY n DESC"
     return {
         **found,
-        "orders": 0,  # by construction: the gate's clause says how
         "basis": basis(run) + (f"; {found['held']}" if found["held"] else ""),
         "trust": TRUST,
         "started_at": run.started_at,

@@ -1,6 +1,6 @@
 """The page beside a soak: a process of its own, of low priority, that dies with the soak.
 
-python -m reactor.web.process < {"data": DIRECTORY, "server": null or [url, user, password]}
+python -m reactor.web.process < {"data": DIRECTORY, "run": RUN, "server": null or [url, user, password]}
 
 Its address is the one line that it prints. The soak neither waits for it nor asks it anything.
 """
@@ -17,20 +17,22 @@ from typing import IO, Final
 
 from journal.engine.address import Address
 from journal.engine.owner import environment
+from journal.run import Run
 from reactor.log.tansu import die_with_parent
 
 NICE: Final = 10  # a tenth of the soak's share where both want the CPU
 
 
-def start(data: Path, name: str, server: Address | None, tell: Callable[[str], None]) -> Callable[[], None]:
+def start(data: Path, run: Run, server: Address | None, tell: Callable[[str], None]) -> Callable[[], None]:
     """Start it; tell: called once with its address, in a thread of its own. Returns what ends it."""
-    with (data / f"web-{name}.log").open("wb") as words:
+    with (data / f"web-{run.name}.log").open("wb") as words:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "reactor.web.process"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=words, env=environment(), text=True, start_new_session=True, preexec_fn=die_with_parent,
         )  # fmt: skip
     with _whole(process.stdin) as given:
-        json.dump({"data": str(data), "server": server and [server.url, server.user, server.token]}, given)
+        login = server and [server.url, server.user, server.token]
+        json.dump({"data": str(data), "run": run.run_id, "server": login}, given)
     said = _whole(process.stdout)
 
     def listen() -> None:
@@ -64,7 +66,7 @@ def main() -> None:
     given = json.load(sys.stdin)
     data = Path(given["data"])
     page = Page(Eye(data, partial(reader, data, given["server"] and Address(*given["server"]))))
-    print(page.url(), flush=True)
+    print(page.url(f"/run/{given['run']}"), flush=True)
     hear_the_end()
     page.serve()
 

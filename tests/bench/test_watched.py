@@ -18,7 +18,7 @@ from reactor.reading import decode, tap_topic
 from tests.bench.watched import CHROMIUM, EVERY
 from tests.integration.soaking import ended, fresh, recorded_month
 
-RUNS = 3
+RUNS = 2
 SPEED = "60000x"  # of a scan a minute: 1,000 scans/s
 WARM_S = 10  # in which the soak starts
 SCANS = 20_000  # where no recorded month is at hand

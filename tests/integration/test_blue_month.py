@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from tests.integration.soaking import ended, fresh
-from tests.integration.test_real_data import FUNDING, KLINES, needs_data
+from tests.integration.soaking import FUNDING, KLINES, ended, fresh
+from tests.integration.test_real_data import needs_data
 
 
 @needs_data

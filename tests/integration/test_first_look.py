@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests import shapes
-from tests.integration.soaking import ROOT, violet
-from tests.integration.test_real_data import FUNDING, KLINES, needs_data
+from tests.integration.soaking import FUNDING, KLINES, ROOT, violet
+from tests.integration.test_real_data import needs_data
 
 pytestmark = pytest.mark.slow
 README = (ROOT / "README.md").read_text("utf-8")

@@ -3,16 +3,18 @@
 import re
 import shutil
 import signal
+from dataclasses import replace
 from functools import partial
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
+from journal.run import now, save
 from lanes.lane import LANES
 from reactor.web.eye import reader
 from tests.integration import records
-from tests.integration.soaking import until
+from tests.integration.soaking import Journal, until
 from tests.webpage import page as served
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -99,7 +101,7 @@ def test_the_top_row_says_what_the_summary_says(tab, soaked):
 def test_the_panels_figures_are_those_of_sql(tab, journal, soaked):
     rows = journal.rows(
         "SELECT lane, argMax(value, log_offset) AS last, min(value) AS low, max(value) AS high, "
-        "quantilesExact(0.05, 0.25, 0.5, 0.75, 0.95)(value) AS quantiles FROM lane_readings "
+        "quantilesExactLow(0.05, 0.25, 0.5, 0.75, 0.95)(value) AS quantiles FROM lane_readings "
         "WHERE run_id = {run:String} GROUP BY lane",
         run=soaked.run_id,
     )
@@ -207,6 +209,34 @@ def test_it_follows_the_systems_light_or_dark(tab):
     tab.emulate_media(color_scheme="light")
     light, dark = (sum(map(int, re.findall(r"\d+", ground))) for ground in grounds)
     assert light > 600 > 150 > dark
+
+
+@pytest.mark.slow
+def test_a_newer_run_leaves_nothing_of_the_one_before(browser, mixed, tmp_path):
+    journal = Journal(tmp_path / "two")
+    soaked = journal.soak(scans=mixed)
+    with served(journal.data) as made:
+        context = browser.new_context()
+        context.set_default_timeout(WAIT_MS)
+        tab = context.new_page()
+        tab.goto(made.url())
+        tab.locator("#feed a").first.wait_for()
+        tab.locator("#verdict.good, #verdict.warn").wait_for()
+        run = journal.run(soaked.summary["name"])
+        save(journal.store, replace(run, run_id="later", name="later", state="RUNNING", started_at=now()))
+        expect(tab.locator("#counts")).to_contain_text("0 records")
+        expect(tab.locator("#about")).to_contain_text("later")
+        assert tab.locator("#feed a").count() == 0
+        assert tab.locator("#lane-acb .now b").get_attribute("title") is None
+        expect(tab.locator("#link")).to_have_text("interrupted")  # nobody journals it
+        context.close()
+    journal.close()
+
+
+@pytest.mark.slow
+def test_a_time_from_later_is_negative(tab):
+    said = tab.evaluate("import('/static/text.js').then(({ span }) => [-5, -90, -90000, 5].map(span))")
+    assert said == ["-5.0 s", "-1 min 30 s", "-1 d 1 h", "5.0 s"]
 
 
 @pytest.mark.slow

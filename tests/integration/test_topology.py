@@ -53,9 +53,9 @@ def lane(scans):
         worker.communicate()
 
 
-def modular(scans, name, workers, data):
+def modular(scans, name, workers, data, *more):
     flags = ["--topology", "faust", "--lane-workers", workers, "--flush-ms", 50, "--batch-size", 200]
-    return fresh("soak", *scans.flags, *flags, "--name", name, "--data", data, "--json")
+    return fresh("soak", *scans.flags, *flags, "--name", name, "--data", data, "--json", *more)
 
 
 def journaled(journal, name):
@@ -156,7 +156,7 @@ def test_a_candidate_is_compared_live_and_promoted_while_the_other_lanes_go_on(j
     name = f"canary-{time.monotonic_ns()}"
     where = ["--bootstrap-servers", scans.broker.bootstrap, "--topic", scans.name, "--name", name]
     others, current = lane(name, *(n for n in NAMES if n != "acb")), lane(name, "acb")
-    soak = modular(Topic(scans.broker, scans.name, 2 * COUNT), name, 0, journal.data)
+    soak = modular(Topic(scans.broker, scans.name, 2 * COUNT), name, 0, journal.data, "--log-format", "json")
     later = records.mixed(2 * COUNT, records.STREAMS, long=False)[COUNT:]
     try:
         until(lambda: journaled(journal, name) == COUNT, WAIT_S)
@@ -178,6 +178,8 @@ def test_a_candidate_is_compared_live_and_promoted_while_the_other_lanes_go_on(j
     assert (said.json["lost"], said.json["doubled"], said.json["corrupt"]) == (0, 0, 0)
     opened = journal.rows("SELECT first_offset, JSONExtractFloat(params, 'acb', 'signals_gain') AS gain FROM segments WHERE run_id = {run:String} ORDER BY segment", run=run_id)  # fmt: skip
     assert [row["gain"] for row in opened] == [0.5, 0.75]
+    events = [json.loads(line) for line in said.err.splitlines()]
+    assert [next(e["segment"] for e in events if e["event"] == what) for what in ("started", "summary")] == [1, 2]
     bears = opened[1]["first_offset"]
     assert COUNT <= bears < 2 * COUNT
     calm = leverages(journal, journal.soak(**Topic(scans.broker, scans.name, 2 * COUNT).source).run_id)

@@ -49,7 +49,7 @@ function planes(row) {
   const gone = row.planes_dropped_up_to;
   return [
     el("h3", { textContent: "Planes as of this scan" }),
-    row.planes.length ? list : el("p", { className: "note", textContent: "none was seen before it" }),
+    row.planes.length ? list : el("p", { className: "note", textContent: "none is stored from before it" }),
     gone === null ? null : el("p", { className: "note", textContent: `planes up to offset ${gone} were dropped by age` }),
   ];
 }

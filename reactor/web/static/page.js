@@ -106,12 +106,12 @@ function state(problem, word) {
 }
 
 function pulse(told) {
-  state("", told.state === "RUNNING" ? "live" : told.state.toLowerCase());
-  if (told.run_id !== shown) {
+  if (shown !== null && told.run_id !== shown) return location.reload(); // nothing of another run may stay
+  if (shown === null) {
     shown = told.run_id;
-    whole = null;
     choose();
   }
+  state("", told.state !== "RUNNING" ? told.state.toLowerCase() : whole?.mode === "INTERRUPTED" ? "interrupted" : "live");
   const [value] = tile("scan");
   put(value, told.silence_s === null ? "none yet" : ago(told.silence_s));
   put($("counts"), ["records", "decisions", "evaluations", "planes", "rejects"].map((name) => `${count(told[name])} ${name}`).join("  ·  "));
@@ -124,7 +124,7 @@ function windowed(told) {
 }
 
 function wholly(told) {
-  const news = String(told.blue) !== String(whole?.blue);
+  const news = String([told.blue, told.last_scan]) !== String([whole?.blue, whole?.last_scan]);
   whole = told;
   const [mode, modeNote, modeTile] = tile("mode");
   put(mode, told.mode);
@@ -137,7 +137,7 @@ function wholly(told) {
   mark(coverageTile, told.short.includes("coverage") || told.short.includes("time_coverage") ? "warn" : "");
   const [lag, lagNote] = tile("lag");
   put(lag, told.lag_records === null ? "–" : count(told.lag_records));
-  put(lagNote, `${told.lag_records === null ? "the end is open" : "records"}; batch p99 ${short(told.latency_ms_p99)} ms`);
+  put(lagNote, `${told.lag_records === null ? "not known" : "records"}; batch p99 ${short(told.latency_ms_p99)} ms`);
   for (const name of ["lost", "doubled", "corrupt"]) put($("integrity").querySelector(`[data-key=${name}]`), count(told[name]));
   mark($("integrity"), told.lost || told.doubled || told.corrupt ? "bad" : "good");
   put(tile("integrity")[1], `${count(told.error_incidents)} errors, ${count(told.warnings)} warnings`);
@@ -250,11 +250,9 @@ $("outcome").addEventListener("click", (event) => {
 // ---- beside BLUE -------------------------------------------------------------------------------------------------------
 
 async function beside({ run_id, blue }) {
-  $("blue").hidden = true;
-  if (!blue.length) return;
-  const found = await asked(`/api/blue?${new URLSearchParams({ run: run_id })}`);
-  if (found.error || !found.length || run_id !== shown) return;
-  $("blue").hidden = false;
+  const found = blue.length ? await asked(`/api/blue?${new URLSearchParams({ run: run_id })}`) : [];
+  if (found.error) return;
+  $("blue").hidden = !found.length;
   $("blue").replaceChildren(...found.flatMap((each) => {
     const [list, buckets] = [el("dl"), el("table")];
     pairs(list, [["trades", each.trades], ["within 5 minutes of a decision", each.colocated], ["assets covered", `${each.covered} of ${each.assets}`],

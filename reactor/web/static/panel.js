@@ -127,7 +127,7 @@ export class Lane {
     if (this.name === "esof") inputs.push(["in the fan-in", row.esof_fanin], ["after it", row.sc_mult]);
     for (const name of this.about?.planes ?? []) {
       const plane = row.planes.find((each) => each.name === name);
-      inputs.push([`plane ${name}`, plane ? `${plane.value}  ${span(plane.age_s)} old` : "never seen"]);
+      inputs.push([`plane ${name}`, plane ? `${plane.value}  ${span(plane.age_s)} old` : row.reasons.includes(`PLANE_MISSING_${name.toUpperCase()}`) ? "never seen" : "seen, not stored"]);
     }
     pairs(this.inputs, inputs);
   }

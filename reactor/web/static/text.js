@@ -36,6 +36,7 @@ export function share(value) {
 
 export function span(seconds) {
   if (seconds === null || seconds === undefined) return "–";
+  if (seconds < 0) return `-${span(-seconds)}`;
   const whole = Math.floor(seconds);
   const [days, hours, minutes] = [Math.floor(whole / 86400), Math.floor(whole / 3600) % 24, Math.floor(whole / 60) % 60];
   if (days) return `${days} d ${hours} h`;

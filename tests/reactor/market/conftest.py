@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from journal import store
+from journal.engine import owner
 from reactor.market import seeded
 
 DATA = Path(__file__).parents[4] / "shared" / "data"
@@ -13,8 +15,6 @@ DATA = Path(__file__).parents[4] / "shared" / "data"
 @pytest.fixture(scope="session")
 def blocks(tmp_path_factory):
     """`Store.blocks` of an engine of its own."""
-    owner = pytest.importorskip("journal.engine.owner", reason="the engine process is not there yet")
-    store = pytest.importorskip("journal.store", reason="the engine process is not there yet")
     with owner.running(tmp_path_factory.mktemp("engine")) as address:
         yield store.connect(address).blocks
 

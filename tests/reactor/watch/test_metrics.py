@@ -31,18 +31,18 @@ RUN = SimpleNamespace(run_id="r", name="n", profile="blue_8b", versions={"violet
 NO_TAPS = Taps((), "n", {})
 
 
-def batch(lines, lap=lambda lane: None, state=None):
+def batch(lines, lap=lambda lane: None, state=None, partition=0):
     state = state or State()
     walk = Walk(state, Rules(PROFILES["blue_8b"]), Decoder())
-    walk.take(Chunk(0, list(range(len(lines))), lines))
-    made = outcomes(walk, topic="t", partition=0, segment=1, expected=0, lap=lap)
+    walk.take(Chunk(partition, list(range(len(lines))), lines))
+    made = outcomes(walk, topic="t", partition=partition, segment=1, expected=0, lap=lap)
     made.state = state.dump()
     return made
 
 
 def measured(*batches, ends=dict, latency_s=lambda: 0.3, taps=NO_TAPS):
     metrics = Metrics()
-    measures = Measures(metrics, RUN, "p", latency_s, ends, taps)
+    measures = Measures(metrics, RUN, latency_s, ends, taps)
     for each in batches:
         measures.batch(each)
     return metrics
@@ -120,6 +120,13 @@ def test_the_last_scan_its_lanes_the_ages_of_its_planes_and_the_lag():
     found = samples(measured(batch(lines), ends=lambda: {0: 10, 1: 99}))
     assert by(found, "violet_lane_value") == {"base": 0.5, "dc": 1.0, "acb": 1.0, "ob": 1.1, "esof": 0.5}
     assert by(found, "violet_plane_age_seconds") == {"ob": 81.0, "esof": 2.0}
+    other = [encode(plane("ob", {"mult": 1.1}, ts_ms=1_746_372_000_000)), encode(scan(ts_ms=1_746_372_300_000))]
+    for order in ((0, 1), (1, 0)):  # of several partitions it is the oldest, whichever came last
+        both = [batch(each, partition=p) for p, each in enumerate((lines, other))]
+        assert by(samples(measured(*(both[p] for p in order))), "violet_plane_age_seconds") == {
+            "ob": 300.0,
+            "esof": 2.0,
+        }
     assert found["violet_last_scan_timestamp_seconds",] == 1_746_372_781.0
     assert by(found, "violet_lag_records") == {"0": 6.0}  # nothing is known of a partition that was not read
     assert found["violet_silence_seconds",] < 5.0
@@ -130,7 +137,7 @@ def test_the_last_scan_its_lanes_the_ages_of_its_planes_and_the_lag():
 
 def test_every_lane_s_loop_is_timed_and_nothing_else():
     metrics = Metrics()
-    measures = Measures(metrics, RUN, "p", lambda: 0.0, dict, NO_TAPS)
+    measures = Measures(metrics, RUN, lambda: 0.0, dict, NO_TAPS)
     heard = []
     made = batch(MIXED, lambda lane: (heard.append(lane), measures.lap(lane)))
     assert heard == ["", *LANE_NAMES, "fanin"]
@@ -141,9 +148,7 @@ def test_every_lane_s_loop_is_timed_and_nothing_else():
 
 
 def test_who_is_timed_gives_the_same_rows():
-    assert (
-        batch(MIXED, Measures(Metrics(), RUN, "p", float, dict, NO_TAPS).lap).content_hash == batch(MIXED).content_hash
-    )
+    assert batch(MIXED, Measures(Metrics(), RUN, float, dict, NO_TAPS).lap).content_hash == batch(MIXED).content_hash
 
 
 def test_a_batch_without_a_scan_counts_none():
