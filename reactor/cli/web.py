@@ -21,7 +21,8 @@ def command(context: click.Context, data: Path, port: int, run_id: str | None, a
     """Show a soak in a browser, while it runs and after.
 
     Prints an address with a token that is good for one browser, once; another start prints another. It listens on
-    loopback, reads with the reader's login (of a [journal] url: with its user), and starts the journal's engine where none runs, for as long as it runs.
+    loopback, reads with the reader's login (of a [journal] url: with its user), and starts the journal's engine where
+    none runs, for as long as it runs.
     """
     server = context.obj.journal.address if context.obj is not None else None
     if server is None:
