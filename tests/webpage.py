@@ -1,6 +1,7 @@
 """A page for the tests: the real server in a thread of this process, and a plain HTTP client to ask it with."""
 
 import json
+import shutil
 import threading
 from contextlib import contextmanager
 from functools import partial
@@ -9,6 +10,8 @@ from urllib.parse import urlencode
 
 from reactor.web.eye import Eye, reader
 from reactor.web.server import Page
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from lanes.lane import LANES
 from reactor.log.archive import identity
 from reactor.market.seeded import write_market
 from reactor.reading import decode, tap_topic
-from tests.bench.watched import CHROMIUM, EVERY
+from tests.bench.watched import EVERY
 from tests.integration.soaking import ended, fresh, recorded_month
 
 RUNS = 2
@@ -35,7 +35,6 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.bench
 @pytest.mark.timeout(3_000)
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 @pytest.mark.parametrize("speed", ["max", SPEED], ids=["full speed", "1,000 scans/s"])
 def test_what_it_costs_to_be_watched(speed: str, archive: Path, tmp_path: Path) -> None:
     results: dict[str, list[dict[str, float]]] = {name: [] for name in EVERY}
@@ -47,8 +46,9 @@ def test_what_it_costs_to_be_watched(speed: str, archive: Path, tmp_path: Path) 
             arguments = [contender, archive, speed, tmp_path / f"{contender}-{run}", port]
             done = subprocess.run(
                 [sys.executable, "-m", "tests.bench.watched", *map(str, arguments)],
-                capture_output=True, text=True, check=True, timeout=300,
+                check=False, capture_output=True, text=True, timeout=300,
             )  # fmt: skip
+            assert done.returncode == 0, done.stderr
             runs.append(json.loads(done.stdout.splitlines()[-1]))
     bare = statistics.median(r["cpu_s"] for r in results["nothing"])
     records = results["nothing"][0]["records"]

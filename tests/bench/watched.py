@@ -8,7 +8,6 @@ import io
 import json
 import os
 import resource
-import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from journal.engine.owner import start
 from reactor.cli import soak
 from reactor.settings import load
 from tests.bench.stream import cpu_s
+from tests.webpage import CHROMIUM
 
 SCRAPE_S = 1.0
 EVERY: dict[str, dict[str, Any]] = {
@@ -34,7 +34,6 @@ EVERY: dict[str, dict[str, Any]] = {
     "page": {"web": True},
     "all": {"metrics_port": 0, "sketches": True, "taps": "all", "web": True},  # with logs nobody is told of the page
 }
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 def one(archive: str, data: Path, name: str, speed: str, flags: dict[str, Any], words: io.StringIO) -> dict[str, Any]:
@@ -67,12 +66,10 @@ class Browser(threading.Thread):
             if self._over.wait(0.2):
                 return
         address = "http://" + self._words.getvalue().partition("http://")[2].split()[0]
-        if CHROMIUM is None:
-            raise RuntimeError("no Chromium on this machine")
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
             options = ["--headless=new", "--no-sandbox", "--remote-debugging-port=0", f"--user-data-dir={profile}"]
             chromium = subprocess.Popen(
-                [CHROMIUM, *options, "--window-size=1440,900", address],
+                [str(CHROMIUM), *options, "--window-size=1440,900", address],
                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
             )  # fmt: skip
             while not self._over.wait(0.5):
@@ -97,6 +94,8 @@ def _cpu(wanted: Any) -> list[float]:
 
 
 def main(contender: str, archive: str, speed: str, data: str, port: str) -> None:
+    if "web" in EVERY[contender] and CHROMIUM is None:
+        raise SystemExit("no Chromium on this machine; fix: install Debian's chromium, as .ci/run does")
     engine = start(Path(data))
     flags, over, words = dict(EVERY[contender]), threading.Event(), io.StringIO()
     if "metrics_port" in flags:

@@ -1,7 +1,6 @@
 """The page in a real Chromium: its figures are SQL's, it asks nobody else, fits a phone, and does not grow."""
 
 import re
-import shutil
 import signal
 from dataclasses import replace
 from functools import partial
@@ -15,9 +14,9 @@ from lanes.lane import LANES
 from reactor.web.eye import reader
 from tests.integration import records
 from tests.integration.soaking import Journal, until
+from tests.webpage import CHROMIUM
 from tests.webpage import page as served
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 EACH = [lane.name for lane in LANES]
 WAIT_MS = 30_000
 PHONE = {"width": 360, "height": 740}
