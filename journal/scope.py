@@ -33,12 +33,7 @@ class Scope:
     @classmethod
     def of(cls, store: Store, run_id: str, since_ms: int | None = None) -> Self:
         """A run as far as its batches are complete now."""
-        rows = store.rows(
-            "SELECT partition, max(last_offset) AS last FROM violet_batches WHERE run_id = {run:String} "
-            "AND phase = 'COMPLETE' GROUP BY partition ORDER BY partition",
-            {"run": run_id},
-        )
-        ends = {row["partition"]: row["last"] for row in rows}
+        ends = {partition: end - 1 for partition, end in completed(store, run_id).items()}
         return cls(run_id, ends, since_ms=since_ms, dropped=pruned(store, run_id))
 
     @property
@@ -79,3 +74,13 @@ class Scope:
     @property
     def params(self) -> dict[str, Any]:
         return {"run": self.run_id, "segment": self.segment or 0, "since": self.since_ms or 0}
+
+
+def completed(store: Store, run_id: str) -> dict[int, int]:
+    """Offset after the last completed batch of each partition: what lies behind it is not all there yet."""
+    rows = store.rows(
+        "SELECT partition, max(last_offset) + 1 AS end FROM violet_batches WHERE run_id = {run:String} "
+        "AND phase = 'COMPLETE' GROUP BY partition ORDER BY partition",
+        {"run": run_id},
+    )
+    return {row["partition"]: row["end"] for row in rows}

@@ -15,6 +15,7 @@ from journal.pruned import pruned
 from journal.refusal import Refusal
 from journal.row import Rows, Values
 from journal.run import segments
+from journal.scope import completed
 from journal.store import JournalRefused, Store
 from reactor.reading import Reading, of_rows
 from reactor.state import LANE_PLANES, NEVER, READ, Held, State, seen_columns
@@ -52,12 +53,8 @@ class History:
         return self._lane in LANE_PLANES and reading.offset <= self._dropped.get(reading.partition, -1)
 
     def ends(self) -> dict[int, int]:
-        """Offset after the last completed batch of each partition: what lies behind it is not all there yet."""
-        rows = self._rows(
-            "SELECT partition, max(last_offset) + 1 AS end FROM violet_batches WHERE run_id = {run:String} "
-            "AND phase = 'COMPLETE' GROUP BY partition"
-        )
-        return {row["partition"]: row["end"] for row in rows}
+        """Offset after the last completed batch of each partition."""
+        return completed(self._store, self._run_id)
 
     def places(self, condition: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Where the scans are that meet a condition of ours: partition, log_offset, stream; by offset."""

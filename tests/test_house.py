@@ -43,13 +43,13 @@ ORDERS = re.compile(
     r"|api_?(key|secret)|listen_?key|private_?key|secret_?key|time_?in_?force|withdraw",
     re.IGNORECASE,
 )
-# What would let a number depend on something other than its inputs, or differ between compilers.
 # The package uplot 1.6.32 as the npm registry has it; another version comes whole, never an edit.
 VENDORED = {
     "uPlot.esm.js": "5dd9b3281aa64b461b42d9945f6adb2649d346502b12281a9ae0d46599a80eba",
     "uPlot.min.css": "df630c6a8d6f8eeaff264b50f73ce5b114f646ffd9a0bb74f049b0a00135fa04",
     "uPlot.LICENSE": "8f989229699b4fe2f1a0432d0e9edc338a8a911e250e2d1b01ecd770a5f5b1bd",
 }
+# What would let a number depend on something other than its inputs, or differ between compilers.
 UNSAFE_CALLS = {"__import__", "breakpoint", "eval", "exec", "input", "open", "print"}
 UNSAFE_NUMPY = {"fromfile", "load", "log1p", "memmap", "power", "random", "round", "save", "savez"}
 MACHINE = re.compile(r"/(?:work|root|tmp/lab|opt/wheels|Users|home/[a-z]+)(?:/|\b)")

@@ -93,7 +93,7 @@ class KafkaWriter:
                 "bootstrap.servers": bootstrap,
                 "client.id": client,
                 "enable.idempotence": True,
-                "linger.ms": 5,
+                "linger.ms": 50,  # few large batches: at each fetch Tansu goes through all that a topic holds
                 "batch.size": 1_000_000,
                 "queue.buffering.max.messages": 200_000,
                 "queue.buffering.max.kbytes": 131_072,

@@ -19,6 +19,7 @@ from reactor.log.outlet import KafkaWriter
 from reactor.record import Decoder, Fault, Scan
 
 _STEP: Final = 1_000  # lines between two reports of progress
+_WAIT_S: Final = (0.005, 0.5)  # least and most at a time: below a millisecond the client would not wait, but spin
 
 
 def publish(
@@ -86,7 +87,7 @@ class _Pace:
         self._latest_ms = max(self._latest_ms, ts_ms)
         due = self._began + (self._latest_ms - self._first_ms) / 1e3 / self._factor
         while (left := due - time.monotonic()) > 0:
-            writer.serve(min(left, 0.5))
+            writer.serve(min(max(left, _WAIT_S[0]), _WAIT_S[1]))
 
 
 def _keyed(path: Path) -> Iterator[tuple[bytes | Cut, bytes | None, int | None]]:

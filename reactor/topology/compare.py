@@ -17,6 +17,7 @@ import numpy as np
 
 from journal.refusal import Refusal
 from journal.run import Run, segments
+from journal.scope import completed
 from journal.store import Store
 from lanes.columns import Said, compose
 from lanes.lane import LANES
@@ -137,7 +138,7 @@ class Comparison:
 
     def _turn(self, store: Store) -> dict[int, int]:
         """Hear and write; how far the journal is."""
-        ends = self._ends(store) if self._lanes else {}
+        ends = completed(store, self._run.run_id) if self._lanes else {}
         for lane, candidates in list(self._lanes.items()):
             try:
                 self._hear(candidates)
@@ -247,15 +248,6 @@ class Comparison:
             "last": due[-1].offset,
         }  # fmt: skip
         return {row["log_offset"]: row for row in store.rows(sql, params)}
-
-    def _ends(self, store: Store) -> dict[int, int]:
-        """Offset after the last completed batch of each partition."""
-        rows = store.rows(
-            "SELECT partition, max(last_offset) + 1 AS end FROM violet_batches WHERE run_id = {run:String} "
-            "AND phase = 'COMPLETE' GROUP BY partition",
-            {"run": self._run.run_id},
-        )
-        return {row["partition"]: row["end"] for row in rows}
 
     def _done(self, store: Store, lane: str) -> dict[int, int]:
         """Offset after the last compared one of each partition."""

@@ -42,8 +42,11 @@ def test_lanes_as_stages_beside_the_fused_path(broker: Any, tmp_path: Path) -> N
         began = time.monotonic()
         with (tmp_path / "out.json").open("wb") as out:
             soak = subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL)
-            _, _, used = os.wait4(soak.pid, 0)  # with the children that it waited for: engine and workers
-            soak.returncode = 0
+            try:
+                _, _, used = os.wait4(soak.pid, 0)  # with the children that it waited for: engine and workers
+                soak.returncode = 0
+            finally:
+                soak.kill()  # where somebody ended the bench
         summary = json.loads((tmp_path / "out.json").read_text())
         assert (summary["records"], summary["lost"], summary["doubled"]) == (records, 0, 0)
         hashes.add(summary["content_hash"])

@@ -77,8 +77,11 @@ def test_how_soon_a_reading_follows_its_scan(broker: Any, archive: Path, tmp_pat
     where, name = ["--bootstrap-servers", broker.bootstrap, "--topic", topic], f"soon-{topic}"
     soak = fresh("soak", *where, "--taps", "all", "--name", name, "--until", records, "--flush-ms", flush_ms,
                  "--data", tmp_path / "data", "--json")  # fmt: skip
-    assert ended(fresh("publish", "--scans", archive, *where, "--speed", SPEED), 500).code == 0
-    summary = ended(soak, 300).json
+    try:
+        assert ended(fresh("publish", "--scans", archive, *where, "--speed", SPEED), 500).code == 0
+        summary = ended(soak, 300).json
+    finally:
+        soak.kill()  # where somebody ended the bench
     assert summary["records"] == records
     came = {offset: at_ms for offset, at_ms, _ in _stamped(broker.bootstrap, topic)}
     warm_ms = min(came.values()) + WARM_S * 1_000

@@ -185,6 +185,9 @@ def ended(process, timeout_s=60):
         process.kill()
         out, err = process.communicate()
         raise AssertionError(f"did not end within {timeout_s} s: {err[-2000:]}") from None
+    except BaseException:
+        process.kill()
+        raise
     return Said(process.returncode, out, err)
 
 

@@ -8,6 +8,8 @@ import time
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
+from reactor.log.outlet import KafkaWriter
+from reactor.market.publish import fill
 from tests.integration import records
 from tests.integration.soaking import ended, produce, until, violet
 
@@ -146,3 +148,18 @@ def test_a_publisher_killed_midway_leaves_exactly_the_archive(kafka, spawn, tmp_
             == hashlib.sha256(b"".join(lines)).digest()
         )
     assert cut  # at least one of them was really in the middle
+
+
+def test_a_line_that_is_due_within_a_millisecond_is_not_spun_for(kafka, tmp_path):
+    waits = []
+
+    class Watched(KafkaWriter):
+        def serve(self, seconds):
+            waits.append(seconds)
+            super().serve(seconds)
+
+    path = records.write(tmp_path / "a.jsonl", records.plain(400))
+    writer = Watched(kafka.bootstrap, kafka.create_topic(), "paced")
+    assert fill(path, writer, [[]], pace=60_000.0) == (440, 0)  # 1,000 scans a second
+    assert 0 < len(waits) <= 400
+    assert min(waits) >= 0.001  # the client's waits are whole milliseconds
