@@ -285,6 +285,31 @@ def test_all_five_killed_in_turn_give_the_fused_hash(journal, scans, lines, kill
     assert json.loads(said.out)["orders"] == 0
 
 
+def test_of_several_partitions_each_is_as_the_fused_soak_has_it_though_all_five_die(journal, scans, lines):
+    """A stream to each partition, and to one of them after the others have all of theirs."""
+    topic = scans.broker.create_topic(partitions=3)
+    streams = [[line for line in lines if f'"{stream}"'.encode() in line] for stream in records.STREAMS]
+    end = min(map(len, streams)) // 2 * 2
+    name = f"parts-{time.monotonic_ns()}"
+    soak = modular(Topic(scans.broker, topic, end), name, 5, journal.data)
+    try:
+        for half in range(2):
+            for partition, stream in ((2, streams[0]), (0, streams[1])):
+                produce(scans.broker.bootstrap, topic, stream[half * end // 2 : (half + 1) * end // 2], partition)
+                for pid in until(lambda: processes(f"lanes-{name}.json"), WAIT_S):
+                    os.kill(pid, signal.SIGKILL)
+                time.sleep(1.0)
+        produce(scans.broker.bootstrap, topic, [records.scan(n, stream="late") for n in range(end)], 1)
+        said = ended(soak, WAIT_S)
+    finally:
+        soak.kill()
+    calm = journal.soak(**{**scans.source, "topic": topic, "until": str(end)})
+    assert said.code == calm.code, said.err
+    assert said.json["content_hash"] == calm.hash
+    assert {each: said.json[each] for each in calm.counts} == calm.counts
+    assert said.json["records"] == 3 * end
+
+
 def test_a_soak_killed_in_its_topology_resumes_to_the_fused_hash(journal, scans, spawn):
     calm = journal.soak(**scans.source)
     name = f"crash-{time.monotonic_ns()}"
