@@ -62,7 +62,7 @@ def run(lanes: tuple[str, ...], config: Path | None, assignments: tuple[str, ...
     """
     chosen = NAMES if lanes == ("all",) else tuple(dict.fromkeys(lanes))
     if unknown := [lane for lane in chosen if lane not in NAMES]:
-        raise Refusal(f"no lane {unknown[0]!r}; fix: one of {', '.join(NAMES)}, or all")
+        raise Refusal(f"no lane {unknown[0]!r}; fix: some of {', '.join(NAMES)}, or all alone")
     _speak("lane", chosen, flags, config, assignments)
 
 
