@@ -183,7 +183,9 @@ def _of_journal(ask: Ask) -> Iterator[list[Reading]]:
                 while True:
                     over = runs.pick(store, run_id).state in _OVER  # asked first: what it left is shown
                     ends = history.ends()
-                    yield from ask.warned(history, history.pages(starts, ends))
+                    for page in ask.warned(history, history.pages(starts, ends)):
+                        yield page
+                        starts[page[-1].partition], gone = page[-1].offset + 1, 0  # the engine may go before the next
                     starts, gone = {p: max(at, ends.get(p, at)) for p, at in starts.items()}, 0
                     if over or not ask.follow:
                         return

@@ -13,7 +13,9 @@ from journal.health import health
 from journal.refusal import Refusal
 from journal.retention import prune
 from journal.run import now
+from journal.store import JournalAway
 from lanes.lane import LANES
+from reactor.history import History
 from reactor.log.kafka import KafkaLog
 from reactor.log.outlet import TapWriter
 from reactor.log.tansu import Tansu
@@ -437,6 +439,28 @@ def test_a_follower_hears_what_comes_and_ends_with_ctrl_c_or_the_run(tmp_path, s
     left = ended(journaled, 30)
     assert (left.code, left.out.count("\n"), left.err) == (0, 33, "")
     free_of(tmp_path)
+
+
+def test_an_engine_that_goes_between_two_pages_costs_no_reading_and_repeats_none(journal, tapped, every, monkeypatch):
+    went = []
+
+    def pages(history, starts, ends):
+        for page in whole_pages(history, starts, ends):
+            yield page
+            if page[-1].offset not in went:
+                went.append(page[-1].offset)
+                raise JournalAway("it went with its soak")
+
+    whole_pages = History.pages
+    monkeypatch.setattr("reactor.history.PAGE", 60)
+    monkeypatch.setattr("reactor.cli.tap.FOLLOW_S", 0.0)
+    monkeypatch.setattr(History, "pages", pages)
+    for limit in (len(every), 150):
+        went.clear()
+        tap = ("tap", "acb", "--run", tapped[1].run_id, "--from", "@0", "--json", "--follow", "--limit", limit)
+        said = journal.violet(*tap)
+        assert [json.loads(line) for line in said.out.splitlines()] == every[:limit]
+        assert len(went) == -(-limit // 60) - 1
 
 
 def test_whoever_reads_may_go_away(journal, tapped):
