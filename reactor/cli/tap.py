@@ -244,13 +244,14 @@ def _of_topic(ask: Ask) -> Iterator[list[Reading]]:
                 for chunk in log.range(p, lows[p], ends[p]):
                     yield p, _readings(ask, chunk)
 
+        latest_ms, begun = 0, set[int]()
         if (point := ask.at or ask.begin) is not None:
             latest_ms = (
                 max((r.ts_ms for _, some in stored() for r in some), default=0)
                 if ask.begin and ask.begin.back_ms is not None
                 else 0
             )
-            yield from _chosen(ask, point, stored(), latest_ms)
+            yield from _chosen(ask, point, stored(), latest_ms, begun)
         else:
             last: dict[int, deque[Reading]] = {p: deque(maxlen=ask.last) for p in partitions}
             for p, some in stored():
@@ -260,7 +261,8 @@ def _of_topic(ask: Ask) -> Iterator[list[Reading]]:
             log.assign(ends)
         while ask.follow:
             for chunk in log.poll(10_000, FOLLOW_S):
-                yield _readings(ask, chunk)
+                some = _readings(ask, chunk)
+                yield some if point is None else _since(point, latest_ms, begun, chunk.partition, some)
     except (BrokerFailed, LogGap) as error:
         raise Refusal(f"{topic}: {error}; fix: look at the broker") from None
     finally:
@@ -268,22 +270,28 @@ def _of_topic(ask: Ask) -> Iterator[list[Reading]]:
 
 
 def _chosen(
-    ask: Ask, point: Point, stored: Iterator[tuple[int, list[Reading]]], latest_ms: int
+    ask: Ask, point: Point, stored: Iterator[tuple[int, list[Reading]]], latest_ms: int, begun: set[int]
 ) -> Iterator[list[Reading]]:
     """Readings of the scan that was asked for, or from where one was asked for on."""
-    begun: set[int] = set()
     found = False
     for partition, some in stored:
-        page = some
         if ask.at is not None:
             page = list(filter(ask.at.names, some))
-        elif partition not in begun:
-            page = list(dropwhile(lambda reading: not point.begins(reading, latest_ms), some))
-            begun |= {partition} if page else set()
+        else:
+            page = _since(point, latest_ms, begun, partition, some)
         found = found or bool(page)
         yield page
     if not found and (ask.at is not None or point.scan_id is not None):
         raise Refusal(f"topic {ask.topic} has no reading at {point.text}; fix: leave out --topic to ask the journal")
+
+
+def _since(point: Point, latest_ms: int, begun: set[int], partition: int, some: list[Reading]) -> list[Reading]:
+    """Readings of a partition from a point on; it is one of those that have begun once it came to the point."""
+    if partition not in begun:
+        some = list(dropwhile(lambda reading: not point.begins(reading, latest_ms), some))
+        if some:
+            begun.add(partition)
+    return some
 
 
 def _readings(ask: Ask, chunk: Chunk) -> list[Reading]:
