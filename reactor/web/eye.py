@@ -28,7 +28,7 @@ REST: Final = 4.0  # after a window it rests so many times what that took: a sho
 REST_S: Final = 5.0  # but no longer: what a window costs is bounded, and a machine that is busy makes it seem more
 WHOLE_S: Final = 3.0
 WHOLE_REST: Final = 20.0  # whole-run figures cost what the run is long, so here no bound
-WIDER: Final = 200_000  # records that the list of decisions may look back through where the window holds too few
+WIDER: Final = 200_000  # records that the list of decisions may look back through: a window may hold too few
 
 
 @contextmanager
@@ -118,8 +118,7 @@ class Viewer:
         if run is None or ends == self._seen or not ends:
             return None
         window = look.Window.of(run, ends, self._records)
-        new = look.feed(store, window if self._feed else look.Window.of(run, ends, WIDER), self._seen)
-        self._feed = [*new, *self._feed][: look.FEED]
+        feed = self._listed(store, look.Window.of(run, ends, WIDER))
         told = {
             "run_id": run.run_id,
             "records": sum(last - first + 1 for first, last in window.spans.values()),
@@ -127,10 +126,17 @@ class Viewer:
             "distribution": look.distribution(store, window),
             "bounds": look.bounds(store, window),
             "latest": self._latest(store, window),
-            "feed": self._feed,
+            "feed": feed,
         }
-        self._seen = ends
+        self._feed, self._seen = feed, ends
         return "window", told
+
+    def _listed(self, store: Store, window: look.Window) -> list[dict[str, Any]]:
+        """The latest decisions, the newest first; those listed before only where no record between was passed over."""
+        joins = all(first <= self._seen.get(p, -1) + 1 for p, (first, _) in window.spans.items())
+        new, known = look.feed(store, window, self._seen if joins else {}), self._feed if joins else []
+        newest = sorted((*new, *known), key=lambda row: (row["ts_ms"], row["log_offset"]), reverse=True)
+        return newest[: look.FEED]
 
     def whole(self, store: Store) -> Told | None:
         """Figures of the whole run."""

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from journal.engine.address import WRITER, read
-from journal.store import connect
+from journal.store import JournalAway, connect
 from lanes.lane import LANES
-from reactor.web import look
+from reactor.web import eye, look
 from tests.integration import fixtures, records
 from tests.integration.soaking import Journal, ended, free_of, fresh, interrupted, processes, soak, until, violet
 from tests.webpage import Client, page
@@ -141,6 +141,36 @@ def test_partitions_share_a_window(reading, journal, tmp_path, session_tansu, tw
     assert (sum(shown["scans"]), sum(shown["decisions"])) == (scans, both.summary["decisions"])
     latest = look.Latest()
     assert latest(reading, window) == latest(reading, window)
+
+
+@pytest.mark.parametrize("wider", [eye.WIDER, 250], ids=["all of it is looked through", "its end is"])
+def test_the_list_of_decisions_has_no_hole_however_much_came(reading, journal, soaked, monkeypatch, wider):
+    monkeypatch.setattr(eye, "WIDER", wider)
+    viewer = eye.Viewer(journal.data, soaked.run_id, 20)
+    viewer.pulse(reading)
+    for end in (99, 110, 300, 301, 599):
+        viewer._progress.ends = {0: end}
+        feed = viewer.window(reading)[1]["feed"]
+        latest = journal.rows(
+            "SELECT log_offset, ts_ms FROM decisions WHERE run_id = {run:String} AND log_offset <= {end:Int64} "
+            "ORDER BY ts_ms DESC, log_offset DESC LIMIT 60", run=soaked.run_id, end=end,
+        )  # fmt: skip
+        assert [row["log_offset"] for row in feed] == [row["log_offset"] for row in latest], end
+    assert len(feed) == look.FEED
+
+
+def test_a_look_that_fails_lists_no_decision_twice(reading, journal, soaked, monkeypatch):
+    def away(*_):
+        raise JournalAway("it went with its soak")
+
+    viewer = eye.Viewer(journal.data, soaked.run_id, 20)
+    viewer.pulse(reading)
+    with monkeypatch.context() as patch:
+        patch.setattr(look, "series", away)
+        with pytest.raises(JournalAway):
+            viewer.window(reading)
+    offsets = [row["log_offset"] for row in viewer.window(reading)[1]["feed"]]
+    assert len(set(offsets)) == len(offsets) == look.FEED
 
 
 def test_what_is_read_on_is_what_a_fresh_look_finds(reading, journal, tmp_path):
