@@ -19,7 +19,7 @@ from journal.explain import SCANS, aged, at, planes, waterfall
 from journal.gate import TRUST, basis
 from journal.health import health
 from journal.lock import held, soak_lock
-from journal.pruned import utc
+from journal.pruned import pruned, utc
 from journal.run import UPSTREAM, Run
 from journal.store import Store
 from lanes.lane import LANES
@@ -40,17 +40,18 @@ _TOLD: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Offsets of a run that are looked at, first and last of each partition, both included."""
+    """Offsets of a run that are looked at, first and last of each partition, both included; where the run starts."""
 
     run_id: str
     spans: Mapping[int, tuple[int, int]]
+    starts: Mapping[int, int]
 
     @classmethod
     def of(cls, run: Run, ends: Mapping[int, int], records: int) -> "Window":
         """The last `records` offsets, shared equally by the partitions, of what the run has completed."""
         each = max(1, records // max(1, len(ends)))
         starts = {int(partition): first for partition, first in run.start.items()}
-        return cls(run.run_id, {p: (max(starts.get(p, 0), end - each + 1), end) for p, end in ends.items()})
+        return cls(run.run_id, {p: (max(starts.get(p, 0), end - each + 1), end) for p, end in ends.items()}, starts)
 
     def where(self, behind: Mapping[int, int] | None = None) -> str:
         """Its rows; behind: only those after this offset of a partition."""
@@ -189,7 +190,10 @@ class Latest:
         self._planes: dict[tuple[int, str], tuple[int, dict[str, dict[str, Any]]]] = {}
 
     def __call__(self, store: Store, window: Window) -> dict[str, Any] | None:
-        """The outcome with its waterfall, or None where the window holds no scan."""
+        """The outcome with its waterfall, or None where the window holds no scan.
+
+        planes_from: offset from which on planes are stored; one that is not there may have come before it.
+        """
         columns = "ts_ms, partition, log_offset"
         rows = store.rows(
             f"SELECT partition, log_offset FROM {window.scans(columns)} ORDER BY {window.place} DESC, ts_ms DESC, "
@@ -203,7 +207,12 @@ class Latest:
         behind, known = self._planes.get(key, (-1, {}))
         known = {**known, **{plane["name"]: plane for plane in planes(store, row, behind)}}
         self._planes[key] = (row["log_offset"] - 1, known)
-        return {**waterfall(row), "planes": [aged(known[name], row["ts_ms"]) for name in sorted(known)]}
+        gone = pruned(store, window.run_id).get(row["partition"])
+        return {
+            **waterfall(row),
+            "planes": [aged(known[name], row["ts_ms"]) for name in sorted(known)],
+            "planes_from": max(window.starts.get(row["partition"], 0), gone.last_offset + 1 if gone else 0),
+        }
 
 
 def whole(store: Store, run: Run, data: Path, now: datetime) -> dict[str, Any]:

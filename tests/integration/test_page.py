@@ -187,6 +187,25 @@ def test_an_address_opens_a_quiet_bar_a_lane_and_a_word_for_what_is_not_there(ta
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("flags", "lines", "said"),
+    [
+        ({"profile": "v3_base9"}, [], dict.fromkeys(("acb", "meta", "mc", "ob", "esof"), "never seen")),
+        ({}, [records.plane("acb", {"signals": 2.0})], {"meta": "never seen", "mc": "never seen"}),
+        ({"from_": "7"}, records.every_plane(), {"mc": "none from offset 7 on", "ob": "none from offset 7 on"}),
+        ({"from_": "1"}, records.every_plane()[:1], {"acb": "none from offset 1 on", "mc": "never seen"}),
+    ],
+    ids=["of lanes that are off", "beside signals", "before a late start", "some before a late start"],
+)
+def test_a_plane_is_never_seen_where_none_came(tab, entered, journal, tmp_path, flags, lines, said):
+    archive = records.write(tmp_path / "a.jsonl", [*lines, *(records.scan(n) for n in range(50))])
+    soaked = journal.soak(scans=archive, **flags)
+    tab.goto(f"{entered[1].rpartition('/')[0]}/{soaked.run_id}")
+    for name, words in said.items():
+        expect(tab.locator(".inputs dt").get_by_text(f"plane {name}", exact=True).locator("+ dd")).to_have_text(words)
+
+
+@pytest.mark.slow
 def test_nothing_scrolls_sideways_on_a_phone(tab, entered):
     base = entered[1]
     tab.set_viewport_size(PHONE)

@@ -4,11 +4,13 @@ import json
 import os
 import re
 import signal
+from datetime import UTC, timedelta
 from urllib.parse import urlsplit
 
 import pytest
 
 from journal.engine.address import WRITER, read
+from journal.retention import prune
 from journal.store import JournalAway, connect
 from lanes.lane import LANES
 from reactor.web import eye, look
@@ -126,6 +128,21 @@ def test_the_last_scan_is_explained_with_its_planes_as_of_it(told, journal, soak
     assert [step["product"] for step in latest["steps"]] == [step["product"] for step in said["steps"]]
     assert latest["planes"] == said["planes"]
     assert latest["planes"]
+
+
+def test_what_is_not_stored_of_planes_lies_before_an_offset(reading, journal, tmp_path):
+    lines = [*records.every_plane(), *(records.scan(n) for n in range(100))]
+    archive = records.write(tmp_path / "a.jsonl", lines)
+
+    def latest(soaked):
+        return look.Latest()(reading, look.Window.of(journal.run(soaked.summary["name"]), {0: len(lines) - 1}, 2_000))
+
+    whole, late = (journal.soak(scans=archive, batch_size=50, from_=start) for start in ("earliest", "20"))
+    assert (latest(whole)["planes_from"], len(latest(whole)["planes"])) == (0, 7)
+    assert (latest(late)["planes_from"], latest(late)["planes"]) == (20, [])
+    first = journal.value("SELECT min(written_at) FROM batches WHERE run_id = {run:String}", run=whole.run_id)
+    prune(journal.store, whole.run_id, first.replace(tzinfo=UTC) + timedelta(milliseconds=1))
+    assert (latest(whole)["planes_from"], latest(whole)["planes"]) == (50, [])
 
 
 def test_partitions_share_a_window(reading, journal, tmp_path, session_tansu, two_streams):

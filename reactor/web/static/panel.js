@@ -125,9 +125,10 @@ export class Lane {
     if (this.name === "base") inputs.push(["vel_div", row.vel_div]);
     if (this.name === "dc") inputs.push(["dc_status", row.dc_status]);
     if (this.name === "esof") inputs.push(["in the fan-in", row.esof_fanin], ["after it", row.sc_mult]);
+    const before = row.planes_from; // what came there may have been seen, and is not stored
     for (const name of this.about?.planes ?? []) {
       const plane = row.planes.find((each) => each.name === name);
-      inputs.push([`plane ${name}`, plane ? `${plane.value}  ${span(plane.age_s)} old` : row.reasons.includes(`PLANE_MISSING_${name.toUpperCase()}`) ? "never seen" : "seen, not stored"]);
+      inputs.push([`plane ${name}`, plane ? `${plane.value}  ${span(plane.age_s)} old` : !before || row.reasons.includes(`PLANE_MISSING_${name.toUpperCase()}`) ? "never seen" : `none from offset ${before} on`]);
     }
     pairs(this.inputs, inputs);
   }
