@@ -17,9 +17,12 @@ _PARTS: Final = ("base", "dc", "acb", "ob", "esof_fanin")
 
 
 def explain(
-    store: Store, run_id: str, what: str, stream: str | None = None, partition: int = 0
+    store: Store, run_id: str, what: str, stream: str | None = None, partition: int | None = None
 ) -> list[dict[str, Any]]:
-    """The outcomes of SCAN_ID or @OFFSET; a scan's with its steps and the planes as of it. Refuses where none is."""
+    """The outcomes of SCAN_ID or @OFFSET; a scan's with its steps and the planes as of it. Refuses where none is.
+
+    partition: of an @OFFSET; without one, each partition's outcome at it.
+    """
     number = what.removeprefix("@")
     if not (number.isascii() and number.isdigit() and len(number) < 20) or int(number) >= 1 << 63:
         raise Refusal(f"{what!r}: must be a scan id such as 1234, or @OFFSET such as @5678")
@@ -29,7 +32,8 @@ def explain(
         found = _scans(store, run_id, int(number), stream)
     gone = {partition: each.last_offset for partition, each in pruned(store, run_id).items()}
     if not found:
-        end = gone.get(partition, -1) if what.startswith("@") else -1
+        ends = [end for p, end in gone.items() if what.startswith("@") and partition in (None, p)]
+        end = max(ends, default=-1)
         dropped = f" (planes up to offset {end} were dropped by age)" if int(number) <= end else ""
         raise Refusal(f"run {run_id} has no outcome for {what}{dropped}; fix: look the id up with `violet sql`")
     return [
@@ -41,16 +45,18 @@ def explain(
 
 
 def at(
-    store: Store, run_id: str, partition: int, offset: int, outcomes: Sequence[str] = OUTCOMES
+    store: Store, run_id: str, partition: int | None, offset: int, outcomes: Sequence[str] = OUTCOMES
 ) -> list[dict[str, Any]]:
-    """The outcome at an offset, of whatever kind."""
-    where = "run_id = {run:String} AND partition = {p:UInt32} AND log_offset = {offset:Int64}"
+    """The outcome at an offset, of whatever kind; of each partition where none is given."""
+    where = "run_id = {run:String} AND log_offset = {offset:Int64}"
+    where += " AND partition = {p:UInt32}" if partition is not None else ""
     params = {"run": run_id, "p": partition, "offset": offset}
-    return [
+    found = [
         {"outcome": outcome, **row}
         for outcome in outcomes
         for row in store.rows(f"SELECT {_COLUMNS.get(outcome, '*')} FROM {outcome}s WHERE {where}", params)
     ]
+    return sorted(found, key=lambda row: row["partition"])
 
 
 def planes(store: Store, row: Mapping[str, Any], behind: int = -1) -> list[dict[str, Any]]:

@@ -15,9 +15,11 @@ from reactor.cli.common import data_option, journal, json_option, out, print_jso
 @data_option
 @click.option("--stream", help="Stream, where a scan id is in several.")
 @click.option("--run", "run_id", help="Run; the latest where none is given.")
-@click.option("--partition", type=int, default=0, show_default=True, help="Partition of an @OFFSET.")
+@click.option("--partition", type=int, help="Partition of an @OFFSET; each where none is given.")
 @json_option
-def command(what: str, data: Path, stream: str | None, run_id: str | None, partition: int, as_json: bool) -> None:
+def command(
+    what: str, data: Path, stream: str | None, run_id: str | None, partition: int | None, as_json: bool
+) -> None:
     """Explain one outcome.
 
     Of a decision: the parts that multiply, left to right, to raw; then cap, the bound, leverage, sc_mult, notional. Of

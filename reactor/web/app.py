@@ -59,13 +59,14 @@ def application(eye: Eye) -> Starlette:
 
     async def explained(request: Request) -> Response:
         asked = request.query_params
-        partition = asked.get("partition", "0")
-        if not (partition.isascii() and partition.isdigit() and len(partition) < 10):
+        partition = asked.get("partition")
+        if partition is not None and not (partition.isascii() and partition.isdigit() and len(partition) < 10):
             return _json({"error": f"partition must be a number, was {partition[:20]!r}"}, 404)
 
         def call(store: Store) -> Any:
             run = runs.pick(store, asked.get("run"))
-            return explain(store, run.run_id, asked.get("what", ""), asked.get("stream"), int(partition))
+            number = None if partition is None else int(partition)
+            return explain(store, run.run_id, asked.get("what", ""), asked.get("stream"), number)
 
         return await answer(call)
 

@@ -30,6 +30,15 @@ def soaked(journal, mixed):
 
 
 @pytest.fixture(scope="module")
+def both(journal, session_tansu, two_streams):
+    """A soak of a topic of two partitions."""
+    topic = session_tansu.create_topic(partitions=2)
+    broker = ("--bootstrap-servers", session_tansu.bootstrap, "--topic", topic)
+    assert violet("publish", "--scans", two_streams, *broker).code == 0
+    return journal.soak(bootstrap_servers=session_tansu.bootstrap, topic=topic, until="end")
+
+
+@pytest.fixture(scope="module")
 def client(journal, soaked):
     with page(journal.data) as made:
         yield Client(made)
@@ -145,11 +154,7 @@ def test_what_is_not_stored_of_planes_lies_before_an_offset(reading, journal, tm
     assert (latest(whole)["planes_from"], latest(whole)["planes"]) == (50, [])
 
 
-def test_partitions_share_a_window(reading, journal, tmp_path, session_tansu, two_streams):
-    topic = session_tansu.create_topic(partitions=2)
-    broker = ("--bootstrap-servers", session_tansu.bootstrap, "--topic", topic)
-    assert violet("publish", "--scans", two_streams, *broker).code == 0
-    both = journal.soak(bootstrap_servers=session_tansu.bootstrap, topic=topic, until="end")
+def test_partitions_share_a_window(reading, journal, both):
     run, progress = journal.run(both.summary["name"]), look.Progress()
     progress.read(reading, run.run_id)
     assert set(progress.ends) == {0, 1}
@@ -228,6 +233,16 @@ def test_a_scan_id_opens_every_outcome_of_it(client, journal, soaked):
     )
     code, shown = client.json("/api/explain", run=soaked.run_id, what=row["scan_id"], stream="ng7")
     assert (code, shown[0]["outcome"], len(shown)) == (200, "decision", row["n"] + 1)
+
+
+def test_an_offset_opens_its_outcome_in_each_partition(client, journal, both):
+    asked = {"run": both.run_id, "what": "@40"}
+    code, shown = client.json("/api/explain", **asked)
+    assert (code, [(row["partition"], row["log_offset"]) for row in shown]) == (200, [(0, 40), (1, 40)])
+    said = journal.violet("explain", "@40", "--run", both.run_id, "--json").json
+    assert [(row["partition"], row["outcome"]) for row in said] == [(n, shown[n]["outcome"]) for n in (0, 1)]
+    for partition in (0, 1):
+        assert client.json("/api/explain", **asked, partition=partition) == (200, [shown[partition]])
 
 
 @pytest.mark.parametrize(
