@@ -106,7 +106,7 @@ class KafkaLog:
         if found.error is not None or not found.partitions:
             raise Refusal(
                 f"topic {self.topic!r} is not on {self._bootstrap}; "
-                "fix: `violet publish` an archive to it first, or name a topic that is there"
+                "fix: name one that is there, or `violet publish` to it; a tap topic: `violet soak --taps LANE`"
             )
         return TopicIdentity(cluster, self.topic, _topic_id(admin, self.topic), len(found.partitions))
 

@@ -410,6 +410,8 @@ def test_a_topic_is_read_from_a_point_on(topic, tapped, every):
     assert (other.code, "holds readings of acb; fix: `violet tap acb" in other.err) == (3, True)
     scans_ = violet("tap", "acb", "--topic", topic.name, "--bootstrap-servers", topic.broker.bootstrap)
     assert (scans_.code, "something else than readings" in scans_.err) == (3, True)
+    none = violet("tap", "acb", "--topic", "violet.v.lanes.acb", "--bootstrap-servers", topic.broker.bootstrap)
+    assert (none.code, "`violet soak --taps LANE`" in " ".join(none.err.split())) == (3, True)
     gone = violet("tap", "acb", *place, "--at", "999999")
     assert (gone.code, "has no reading at 999999" in gone.err) == (3, True)
 
