@@ -63,6 +63,9 @@ class Lanes(Protocol):
     def hear(self, partition: int, offsets: NDArray[np.int64]) -> Heard:
         """What they said of the scans at these offsets."""
 
+    def stand(self, partition: int, offset: int, state: bytes) -> None:
+        """How far is journaled, and the state there."""
+
     def turn(self, partition: int) -> Callable[[int, State], Deciding] | None:
         """Where others decide the chunk that was just given: opens their segment at an offset, with the state there."""
 
@@ -114,6 +117,8 @@ class Loop:
         gc.freeze()
         gc.disable()
         try:
+            for partition, reader in self._readers.items():
+                self._stand(partition, reader.state.dump())
             if live:
                 self._log.assign(live)
             while not stop() and not all(reader.done for reader in readers):
@@ -211,7 +216,12 @@ class Loop:
         batch.state = reader.state.dump()
         reader.position, reader.parts, reader.pending = batch.last + 1, [], 0
         self._ledger.append(batch, reader.since, self._log.commit)
+        self._stand(partition, batch.state)
         self._on_batch(batch)
+
+    def _stand(self, partition: int, state: bytes) -> None:
+        if self._lanes is not None:
+            self._lanes.stand(partition, self._readers[partition].position, state)
 
 
 def first_at(chunk: Chunk, ts_ms: int) -> int | None:

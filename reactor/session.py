@@ -6,7 +6,7 @@ that the log lost. Source: SPEC section 5.
 
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -88,6 +88,8 @@ class Session:
 
         todo = [r.end - r.position if r.end is not None else None for r in readers.values()]
         progress.expect(None if None in todo else sum(t for t in todo if t), sum(r.position for r in readers.values()))
+        if self._lanes is not None:
+            self._lanes.follow(self.run, self.ledger)
         log = self._source.open(min(r.position for r in readers.values()))
         if self.taps.lanes:
             writer = TapWriter(self._source.bootstrap, self.taps.topics.values(), f"{soak.name}-taps")
@@ -111,8 +113,6 @@ class Session:
             lanes=self._lanes,
             lap=progress.lap,
         )
-        if self._lanes is not None:
-            self._lanes.ledger = self.ledger
         at_end = loop.run(lambda: stop() or over())
         self.taps.close()
         self.taps.tell(self.ledger.note)
@@ -161,7 +161,7 @@ class Session:
             started_at=runs.now(),
         )
         self._segment = _segment(self._settings, self.kernels, source.topic, run.run_id, 1)
-        self._open(self._segment, "start")
+        self._open(self._segment, "start", self._readers)
         run = runs.save(self._store, run)  # after its segment: a run that can be found can be resumed
         ledger = self._ledger_of(run.run_id)
         ledger.note(Severity.INFO, Incident.STARTED, f"{warmth} start")
@@ -209,10 +209,12 @@ class Session:
         if differs or gaps:
             cause = "; ".join([*differs, *(f"gap before {low} in partition {p}" for p, low in gaps.items())])
             self._segment = replace(mine, segment=newest.segment + 1)
-            self._open(self._segment, cause)
+            self._open(self._segment, cause, self._readers)
             ledger.note(Severity.INFO, Incident.SEGMENT_OPENED, cause)
         elif self._lanes is not None:
             self._lanes.resume(opened)
+        elif behind := self._readers.keys() - {s.partition for s in opened if s.segment == newest.segment}:
+            self._open(newest, newest.cause, behind)  # lanes apart turned the others alone
         for partition, reader in self._readers.items():
             reader.end = run.until.get("ends", {}).get(str(partition))
         ledger.note(Severity.INFO, Incident.RESUMED, f"from {run.state}")
@@ -233,8 +235,9 @@ class Session:
             first, last = at.doubt
             chunk = _join(self._source.range(partition, first, last + 1))
             segment = next(s for s in known if s.segment == at.doubt_segment)
-            rules = Rules(Profile.model_validate_json(segment.params), self.kernels.kernels)
-            join = self._lanes.reheard(segment, chunk) if self._lanes is not None else None
+            profile = Profile.model_validate_json(segment.params)
+            join = self._lanes.reheard(segment, chunk, start) if self._lanes is not None else None
+            rules = Rules(profile, load(profile).kernels if join is None else {})
             batch = step(
                 state,
                 chunk,
@@ -336,10 +339,11 @@ class Session:
 
     # -- segments ----------------------------------------------------------------------------------------------------
 
-    def _open(self, segment: Segment, cause: str) -> None:
+    def _open(self, segment: Segment, cause: str, partitions: Container[int]) -> None:
         opened = [
             replace(segment, cause=cause, partition=p, first_offset=r.position, state=r.state.dump().decode())
             for p, r in self._readers.items()
+            if p in partitions
         ]
         runs.open_segments(self._store, opened)
         if self._lanes is not None:

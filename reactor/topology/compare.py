@@ -166,7 +166,8 @@ class Comparison:
                 continue  # nobody's
             partition = reading.partition
             if mark is not None:
-                candidates.mine[partition] = mark.log == self._source.log
+                whole = mark.since <= self._run.start[str(partition)]
+                candidates.mine[partition] = mark.log == self._source.log and whole
                 candidates.params[reading.params_hash] = mark.params
             candidates.heard[partition] = max(candidates.heard[partition], reading.offset)
             if candidates.mine.get(partition) and reading.params_hash in candidates.params and self._within(reading):

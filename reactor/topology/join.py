@@ -5,7 +5,7 @@ params and kernel must be equal. Whose readings are missing is told by name, and
 in, columns come out. Source: SPEC section 2.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -63,16 +63,17 @@ class Join:
     """Readings of the five lanes in some partitions.
 
     profile: the soak's own. log: its cluster and topic id. only: speakers to hear, where nobody else may decide.
+    starts: where the run begins in each partition; a lane that knows less than all from there on is not heard.
     """
 
-    def __init__(self, profile: Profile, log: str, only: Voices | None) -> None:
-        self._profile, self.log = profile, log
+    def __init__(self, profile: Profile, log: str, only: Voices | None, starts: Mapping[int, int]) -> None:
+        self._profile, self.log, self._starts = profile, log, starts
         self._only = dict(zip(NAMES, only, strict=True)) if only else {}
         self._voices: dict[int, dict[str, _Voice]] = {}
         self._tables: dict[tuple[str, str], LaneParams | None] = {}
         self._used: dict[int, int] = {}
         self._decode_record = Decoder().decode
-        self._unheard: dict[str, str] = {}  # lanes that speak, but with params that are not theirs to choose
+        self._unheard: dict[str, str] = {}  # lanes that speak, and why they are not heard
 
     def begin(self, positions: dict[int, int]) -> None:
         """From these offsets on."""
@@ -91,7 +92,7 @@ class Join:
             return
         speaker = (said.params_hash, said.kernel_hash)
         if self._tables.get((lane, said.params_hash)) is None or self._only.get(lane, speaker) != speaker:
-            self._unheard[lane] = said.params_hash
+            self._unheard[lane] = f"speaks with params {said.params_hash}, which are not the soak's"
             return
         had = voice.spoken.get(said.offset)
         if had is None:
@@ -131,8 +132,7 @@ class Join:
         """Lanes whose reading of a chunk's first record is not there, and why where it is known."""
         voices = self._voices[chunk.partition]
         silent = [name for name in NAMES if chunk.offsets[0] not in voices[name].spoken]
-        return [f"{n} (speaks with params {self._unheard[n]}, which are not the soak's)" if n in self._unheard else n
-                for n in silent]  # fmt: skip
+        return [f"{n} ({self._unheard[n]})" if n in self._unheard else n for n in silent]
 
     def full(self, lane: str) -> set[int]:
         """Partitions in which enough is held of a lane."""
@@ -165,7 +165,12 @@ class Join:
         return self._profile.model_copy(update=tables)
 
     def _learn(self, lane: str, said: Spoken, voice: _Voice, mark: Mark) -> None:
-        voice.mine = mark.log == self.log
+        whole = mark.since <= self._starts[said.partition]
+        voice.mine = mark.log == self.log and whole
+        if not whole:
+            self._unheard[lane] = (
+                f"knows nothing of what was before offset {mark.since}; resume once with --lane-workers 1"
+            )
         self._tables[lane, said.params_hash] = marks.accepted(self._profile, lane, mark.params)
 
     def _is_scan(self, chunk: Chunk, at: int) -> bool:

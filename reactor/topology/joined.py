@@ -24,10 +24,8 @@ class JoinedLog:
     missing: lanes that are waited for, and since when (monotonic seconds).
     """
 
-    def __init__(
-        self, log: Log, tapes: Mapping[str, KafkaTape], join: Join, begin: Callable[[dict[int, int]], None]
-    ) -> None:
-        """begin: told from where on the lanes are wanted."""
+    def __init__(self, log: Log, tapes: Mapping[str, KafkaTape], join: Join, begin: Callable[[], None]) -> None:
+        """begin: the lanes are wanted from now on."""
         self._log, self._tapes, self._join, self._begin = log, tapes, join, begin
         self._held: dict[int, Chunk] = {}
         self.voices: dict[int, Voices | None] = {}
@@ -38,7 +36,7 @@ class JoinedLog:
         self._join.begin(positions)
         self._held = {}
         self.voices = dict.fromkeys(positions)
-        self._begin(positions)
+        self._begin()
         for tape in self._tapes.values():
             tape.assign({p: start(tape, p, offset, self._join.log) for p, offset in positions.items()})
 

@@ -32,7 +32,8 @@ class Mark(Struct):
 
     log: cluster and topic id. params: all that the lane reads. state: of all streams of the partition, before offset
     `next`, from where a worker goes on. fresh: no reading of a scan from `next` on was written before this one, so
-    whoever reads the lane's topic on from here misses none.
+    whoever reads the lane's topic on from here misses none. since: the offset from which on the state has every record;
+    0 also where it is the soak's own.
     """
 
     v: Literal[1]
@@ -41,6 +42,7 @@ class Mark(Struct):
     state: Raw
     next: int
     fresh: bool
+    since: int = 0
 
 
 encode = msgspec.json.Encoder().encode

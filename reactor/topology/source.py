@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -59,12 +59,21 @@ class LaneSource:
         self._log: JoinedLog | None = None
         self._join: Join | None = None
         self._told: set[str] = set()
-        self._positions: dict[int, int] = {}
+        self._starts: dict[int, int] = {}
+        self._stands: dict[int, tuple[int, str]] = {}
 
     @property
     def log(self) -> str | None:
         """Cluster and topic id of the scans' topic, as lanes' marks name it; None before it is open."""
         return None if self._join is None else self._join.log
+
+    def follow(self, starts: Mapping[int, int]) -> None:
+        """The run that reads it begins at these offsets."""
+        self._starts = dict(starts)
+
+    def stand(self, partition: int, offset: int, state: bytes) -> None:
+        """How far is journaled, and the state there: from where a worker that is started from now on goes on."""
+        self._stands[partition] = offset, state.decode()
 
     def lows(self) -> dict[int, int]:
         return self._source.lows()
@@ -85,7 +94,7 @@ class LaneSource:
         create_all(
             self.bootstrap, (of(name, lane) for of in (tap_topic, canary_topic) for lane in NAMES), self.partitions
         )
-        self._join = self._joining(self._settings.profile, only=self.managed)
+        self._join = self._joining(self._settings.profile, self._starts, only=self.managed)
         self._log = JoinedLog(log, self._tapes(), self._join, self._begin)
         return self._log
 
@@ -140,12 +149,15 @@ class LaneSource:
         foreign = {n: kernel for n, (_, kernel) in zip(NAMES, voices, strict=True) if _foreign(profile, n, kernel)}
         return profile, foreign
 
-    def reheard(self, segment: Segment, chunk: Chunk) -> Join | None:
-        """What the lanes said of a batch in doubt; None where this process's own lanes say the same."""
+    def reheard(self, segment: Segment, chunk: Chunk, began: int) -> Join | None:
+        """What the lanes said of a batch in doubt; None where this process's own lanes say the same.
+
+        began: where the run begins in its partition.
+        """
         profile = Profile.model_validate_json(segment.params)
         if isinstance(self._source, ArchiveSource) or _same(segment, profile):
             return None
-        join = self._joining(profile, only=False)
+        join = self._joining(profile, {chunk.partition: began}, only=False)
         join.begin({chunk.partition: chunk.offsets[0]})
         tapes = self._tapes()
         try:
@@ -165,21 +177,21 @@ class LaneSource:
                 tape.close()
         return join
 
-    def _joining(self, profile: Profile, *, only: bool) -> Join:
+    def _joining(self, profile: Profile, starts: Mapping[int, int], *, only: bool) -> Join:
         log = KafkaLog(self._source.bootstrap, self.topic, f"{self._settings.soak.name}-join")
         try:
             identity = log.describe().log
         finally:
             log.close()
         kernels = load(profile) if only else Kernels()
-        return Join(profile, identity, tuple(speaker(n, profile, kernels) for n in NAMES) if only else None)
+        speakers = tuple(speaker(n, profile, kernels) for n in NAMES) if only else None
+        return Join(profile, identity, speakers, starts)
 
     def _tapes(self) -> dict[str, KafkaTape]:
         name, bootstrap = self._settings.soak.name, self._source.bootstrap
         return {n: KafkaTape(bootstrap, tap_topic(name, n), f"{name}-shadow", HEADER) for n in NAMES}
 
-    def _begin(self, positions: dict[int, int]) -> None:
-        self._positions = dict(positions)
+    def _begin(self) -> None:
         for worker in self._workers:
             self._start(worker)
 
@@ -187,10 +199,12 @@ class LaneSource:
         soak, at = self._settings.soak, self._workers.index(worker)
         params = soak.data / f"lanes-{soak.name}.json"
         params.write_text(self._settings.profile.model_dump_json(), "utf-8")
+        stands = soak.data / f"lanes-{soak.name}-{at}.stands.json"
+        stands.write_text(json.dumps(self._stands), "utf-8")
         command = [sys.executable, "-P", "-m", "reactor.topology.worker", self._source.bootstrap, self.topic, soak.name]
         with (soak.data / f"lanes-{soak.name}-{at}.log").open("ab") as words:
             worker.process = subprocess.Popen(
-                [*command, ",".join(worker.lanes), str(params), json.dumps(self._positions)],
+                [*command, ",".join(worker.lanes), str(params), str(stands)],
                 stdin=subprocess.DEVNULL, stdout=words, stderr=words, env=environment(),
                 start_new_session=True, preexec_fn=die_with_parent,
             )  # fmt: skip

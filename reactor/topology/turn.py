@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from journal import run as runs
 from journal.ledger import Ledger
-from journal.run import Segment
+from journal.run import Run, Segment
 from lanes.code import Incident, Severity
 from lanes.columns import Heard
 from lanes.params import Profile
@@ -27,9 +27,9 @@ from reactor.walk import Rules
 
 
 class Turns:
-    """Which segment each partition is in, and the lanes that say so. `ledger` is told of every segment opened."""
+    """Which segment each partition is in, and the lanes that say so."""
 
-    ledger: Ledger
+    _ledger: Ledger
 
     def __init__(self, source: LaneSource) -> None:
         self._source = source
@@ -47,13 +47,22 @@ class Turns:
             rules = Rules(Profile.model_validate_json(segment.params))
             self.decides[segment.partition] = rules, segment.segment
 
+    def follow(self, run: Run, ledger: Ledger) -> None:
+        """The lanes are a run's, whose ledger is told of every segment opened."""
+        self._ledger = ledger
+        self._source.follow({int(partition): at for partition, at in run.start.items()})
+
+    def stand(self, partition: int, offset: int, state: bytes) -> None:
+        """How far is journaled, and the state there."""
+        self._source.stand(partition, offset, state)
+
     def hear(self, partition: int, offsets: NDArray[np.int64]) -> Heard:
         self._fresh = []
         return self._source.hear(partition, offsets)
 
-    def reheard(self, segment: Segment, chunk: Chunk) -> Join | None:
+    def reheard(self, segment: Segment, chunk: Chunk, began: int) -> Join | None:
         """What the lanes said of a batch in doubt; None where this process's own lanes say the same."""
-        return self._source.reheard(segment, chunk)
+        return self._source.reheard(segment, chunk, began)
 
     def turn(self, partition: int) -> Callable[[int, State], Deciding] | None:
         voices = self._source.voices(partition)
@@ -79,11 +88,11 @@ class Turns:
         number = self._number(then)
         self._add([replace(then, segment=number, first_offset=offset, cause=cause, state=state.dump().decode())])
         words = f"{number} at offset {offset} of partition {then.partition}: {cause}"
-        self.ledger.note(Severity.INFO, Incident.SEGMENT_OPENED, words)
+        self._ledger.note(Severity.INFO, Incident.SEGMENT_OPENED, words)
         return self.decides[then.partition]
 
     def _add(self, opened: Sequence[Segment]) -> None:
-        self.ledger.insist(lambda store: runs.open_segments(store, opened))
+        self._ledger.insist(lambda store: runs.open_segments(store, opened))
         self.resume(opened)
 
     def _number(self, then: Segment) -> int:

@@ -4,7 +4,7 @@ It is what a lane's worker runs: the reactor's own walk and state, its lane's ow
 others. Source: SPEC section 2.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -49,6 +49,17 @@ class Lane:
         shared = marks.hash_of(marks.of_soak(marks.params_of(profile, name), name))
         return cls(name, topic, log, Rules(profile, own), *speaker(name, profile, kernels), shared)
 
+    def itself(self, mark: Mark) -> bool:
+        """Whether a mark is of the lane's very params."""
+        return marks.hash_of(mark.params) == self.params_hash
+
+    def heard(self, mark: Mark) -> bool:
+        """Whether a soak that hears this lane heard who wrote a mark: otherwise what was said is to be said again."""
+        try:
+            return marks.hash_of(marks.of_soak(mark.params, self.name)) == self.shared_hash
+        except KeyError:  # of another version
+            return False
+
 
 def speaker(lane: str, profile: Profile, kernels: Kernels) -> tuple[str, str]:
     """Under which params hash and kernel hash a lane speaks."""
@@ -63,43 +74,46 @@ class Voice:
     """
 
     def __init__(
-        self, lane: Lane, partition: int, state: State, next_: int, spoken: int, *, known: bool = True
+        self, lane: Lane, partition: int, state: State, next_: int, spoken: int, *, since: int = 0, known: bool = True
     ) -> None:
-        self._lane, self._partition, self._state = lane, partition, state
+        self._lane, self._partition, self._state, self._since = lane, partition, state, since
         self.next, self.spoken, self.known = next_, spoken, known
         self._decoder = Decoder()
         self._marked: int | None = None
 
     @classmethod
     def resumed(
-        cls,
-        lane: Lane,
-        partition: int,
-        windows: Iterable[list[Marked]],
-        low: int,
-        at_most: int | None,
-        *,
-        own: bool = False,
+        cls, lane: Lane, partition: int, windows: Iterable[list[Marked]], low: int, fits: Callable[[Mark], bool]
     ) -> Self:
-        """As the lane's topic has it, read backwards: at its last mark, or at the last that begins by `at_most`.
+        """As the lane's topic has it, read backwards: at its last mark that fits, else at the log's beginning.
 
-        low: the first source offset there is, where no mark says more. own: of marks with the lane's very params alone.
+        low: the first source offset there is. What the log lost before a mark was read on from is not in the state.
         """
         spoken = -1
         for records in windows:
             found = [marks.decode(record.mark) for record in records if record.mark]
             ours = [mark for mark in found if mark.log == lane.log]
-            mine = [mark for mark in ours if not own or marks.hash_of(mark.params) == lane.params_hash]
             if spoken < 0 and (ours or not found):
-                spoken = max((marks.offset_of(record.value) for record in records), default=-1)
-            fitting = [mark for mark in mine if at_most is None or mark.next <= at_most]
-            if fitting:
+                spoken = _last(records)
+            if fitting := [mark for mark in ours if fits(mark)]:
                 mark = max(fitting, key=lambda each: each.next)
-                state = State.load(bytes(mark.state), ())
-                return cls(lane, partition, state, max(mark.next, low), spoken, known=mark.next >= low)
-            if found and not mine:
-                break  # another's: what lies before is too
-        return cls(lane, partition, State(), low, spoken, known=False)
+                state, known = State.load(bytes(mark.state), ()), mark.next >= low
+                since = mark.since if known else low
+                return cls(lane, partition, state, max(mark.next, low), spoken, since=since, known=known)
+            if found and not ours:
+                break  # of another log: what lies before is too
+        return cls(lane, partition, State(), low, spoken, since=low, known=False)
+
+    @classmethod
+    def begun(cls, lane: Lane, partition: int, windows: Iterable[list[Marked]], at: int, state: bytes) -> Self:
+        """At an offset with the soak's own state there; the lane's topic only tells what was spoken of."""
+        spoken = -1
+        for records in windows:
+            found = [marks.decode(record.mark) for record in records if record.mark]
+            if not found or any(mark.log == lane.log for mark in found):
+                spoken = _last(records)
+            break
+        return cls(lane, partition, State.load(state, ()), at, spoken)
 
     def say(self, chunk: Chunk) -> list[tuple[bytes, bytes, bytes | None]]:
         """Key, value and mark of the readings of a chunk's scans. The chunk must not leave out what is wanted next."""
@@ -111,7 +125,7 @@ class Voice:
         if self._marked is None or first >= self._marked + EVERY:
             state = Raw(self._state.dump())
             params = marks.params_of(self._lane.rules.profile, self._lane.name)
-            mark = marks.encode(Mark(1, self._lane.log, params, state, first, first > self.spoken))
+            mark = marks.encode(Mark(1, self._lane.log, params, state, first, first > self.spoken, self._since))
         walk = Walk(self._state, self._lane.rules, self._decoder)
         walk.take(chunk)
         self.next = chunk.offsets[-1] + 1
@@ -123,3 +137,7 @@ class Voice:
         if readings and mark is not None:
             self._marked = first
         return [(r.stream.encode(), encode(r), None if at else mark) for at, r in enumerate(readings)]
+
+
+def _last(records: Iterable[Marked]) -> int:
+    return max((marks.offset_of(record.value) for record in records), default=-1)

@@ -7,7 +7,7 @@ record is acknowledged once its readings are stored. A worker in doubt ends, and
 state. A canary is a worker whose readings go to a topic of their own. Source: SPEC sections 2 and 5; reliability
 section 5.
 
-python -m reactor.topology.worker BOOTSTRAP TOPIC NAME LANES PROFILE.json [AT_MOST.json]
+python -m reactor.topology.worker BOOTSTRAP TOPIC NAME LANES PROFILE.json STANDS.json
 """
 
 import asyncio
@@ -75,14 +75,14 @@ class Place:
     """Where a worker reads and for which soak it speaks.
 
     role: managed where the soak started it and decides what it says; a lane hears orders; a canary decides nothing.
-    at_most: where by partition it must not begin later.
+    stands: of a managed one, the soak's offset and state by partition, from where it goes on.
     """
 
     bootstrap: str
     topic: str
     name: str
     role: Literal["managed", "lane", "canary"]
-    at_most: Mapping[int, int] = field(default_factory=dict)
+    stands: Mapping[int, tuple[int, bytes]] = field(default_factory=dict)
 
     def out(self, lane: str) -> str:
         """The topic that a lane's readings go to."""
@@ -134,8 +134,9 @@ class Stage:
         async with self._lock:
             if self.silent:
                 return
-            if generation != self._generation:  # whoever had the partitions meanwhile went on without us
-                self._voices, self._generation = {}, generation
+            if generation != self._generation and self._place.role != "managed":
+                self._voices = {}  # whoever had the partitions meanwhile went on without us
+            self._generation = generation
             if partition not in self._voices:
                 self._voices[partition], group = await asyncio.to_thread(self._resume, partition)
                 await self._catch_up(partition, self._voices[partition], group)
@@ -177,18 +178,21 @@ class Stage:
 
 
 def resumed(lane: Lane, place: Place, partition: int, log: KafkaLog) -> Voice:
-    """A voice as the topic it writes to has it. A candidate that is new begins where its lane stands."""
-    low, most = log.lows([partition])[partition], place.at_most.get(partition)
+    """A voice as the soak has it, or the topic it writes to. A candidate that is new begins where its lane stands."""
+    low = log.lows([partition])[partition]
     tape = partial(KafkaTape, place.bootstrap, client=f"{place.client(lane.name)}-tail", header=HEADER)
     mine = tape(place.out(lane.name))
     try:
-        voice = Voice.resumed(lane, partition, mine.back(partition), low, most, own=place.role == "canary")
+        if place.role == "managed":
+            return Voice.begun(lane, partition, mine.back(partition), *place.stands[partition])
+        fits = lane.itself if place.role == "canary" else lane.heard
+        voice = Voice.resumed(lane, partition, mine.back(partition), low, fits)
     finally:
         mine.close()
     if place.role == "canary" and not voice.known:
         current, spoken = tape(tap_topic(place.name, lane.name)), voice.spoken
         try:
-            voice = Voice.resumed(lane, partition, current.back(partition), low, most)
+            voice = Voice.resumed(lane, partition, current.back(partition), low, lambda mark: True)
         finally:
             current.close()
         voice.spoken = spoken
@@ -350,12 +354,12 @@ def run(place: Place, lanes: Sequence[str], profile: Profile) -> None:
     os._exit(code)
 
 
-def main(bootstrap: str, topic: str, name: str, lanes: str, profile: str, at_most: str = "") -> None:
+def main(bootstrap: str, topic: str, name: str, lanes: str, profile: str, stands: str) -> None:
     """A worker of its own process."""
     logging.basicConfig(level=logging.WARNING, format=FORMAT)
-    begin = {int(p): at for p, at in json.loads(at_most or "{}").items()}
-    params = Profile.model_validate_json(Path(profile).read_bytes())
-    run(Place(bootstrap, topic, name, "managed", begin), lanes.split(","), params)
+    told = json.loads(Path(stands).read_bytes())
+    place = Place(bootstrap, topic, name, "managed", {int(p): (at, state.encode()) for p, (at, state) in told.items()})
+    run(place, lanes.split(","), Profile.model_validate_json(Path(profile).read_bytes()))
 
 
 if __name__ == "__main__":

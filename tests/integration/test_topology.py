@@ -7,15 +7,28 @@ import signal
 import time
 
 import pytest
+from confluent_kafka import TopicPartition
 
+from journal.scope import completed
 from lanes.lane import LANES
 from reactor.reading import decode, tap_topic
 from reactor.topology.canary import orders_topic
 from reactor.topology.mark import HEADER
 from reactor.topology.tape import KafkaTape
 from tests.fault.crash import whole
-from tests.integration import records
-from tests.integration.soaking import Topic, another_version, ended, fresh, processes, produce, until, violet
+from tests.integration import records, soaking
+from tests.integration.soaking import (
+    ROOT,
+    Topic,
+    another_version,
+    ended,
+    fresh,
+    interrupted,
+    processes,
+    produce,
+    until,
+    violet,
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 WAIT_S = 150  # workers start in seconds where nothing else runs
@@ -42,8 +55,8 @@ def lane(scans):
     """lane(NAME, "acb", "dc", ...) starts a worker; those that are left are killed."""
     started = []
 
-    def start(name, *lanes, env=None):
-        where = ["--bootstrap-servers", scans.broker.bootstrap, "--topic", scans.name, "--name", name]
+    def start(name, *lanes, env=None, topic=scans):
+        where = ["--bootstrap-servers", topic.broker.bootstrap, "--topic", topic.name, "--name", name]
         started.append(fresh("lane", "run", *lanes, *where, env=env))
         return started[-1]
 
@@ -58,19 +71,18 @@ def modular(scans, name, workers, data, *more):
     return fresh("soak", *scans.flags, *flags, "--name", name, "--data", data, "--json", *more)
 
 
-def journaled(journal, name):
-    """Records that a soak has journaled so far."""
+def journaled(journal, name, partition=0):
+    """Records of a partition that a soak has journaled so far."""
     run = journal.run(name)
-    sql = "SELECT max(last_offset) + 1 FROM violet_batches WHERE run_id = {run:String} AND phase = 'COMPLETE'"
-    return journal.value(sql, run=run.run_id) if run else 0
+    return completed(journal.store, run.run_id).get(partition, 0) if run else 0
 
 
-def same(journal, said, calm):
+def same(journal, said, calm, count=COUNT):
     """It came out as the fused soak did, each offset once."""
     assert said.code == calm.code, said.err
     assert said.json["content_hash"] == calm.hash
     assert {name: said.json[name] for name in calm.counts} == calm.counts
-    whole(journal.rows, said.json["run_id"], COUNT)
+    whole(journal.rows, said.json["run_id"], count)
 
 
 @pytest.mark.parametrize("workers", [1, 5])
@@ -337,3 +349,110 @@ def test_a_batch_in_doubt_that_another_release_decided_comes_from_its_readings(j
     verified = violet("verify", said.json["run_id"], "--bootstrap-servers", scans.broker.bootstrap, "--data", journal.data)  # fmt: skip
     assert verified.code == 3
     assert "fix: install the packages that it ran with" in verified.err
+
+
+def test_a_fused_soak_resumes_in_its_topology_with_what_it_knew_of_before_the_log_begins(journal, kafka):
+    """The planes came once, at the head of the log, and the broker's retention has dropped them."""
+    lines = [*records.every_plane(), *(records.scan(n) for n in range(600))]
+    topic = Topic(kafka, kafka.create_topic(), len(lines))
+    produce(kafka.bootstrap, topic.name, lines)
+    calm, name = journal.soak(**topic.source), f"kept-{time.monotonic_ns()}"
+    stopped = interrupted(journal.data, 4, name=name, batch_size=100, **topic.source)
+    assert stopped.summary["records"] > 200
+    admin, place = kafka.admin(), TopicPartition(topic.name, 0, 200)
+    admin.delete_records([place])[place].result(WAIT_S)
+    lanes = fresh("lane", "run", "all", *topic.flags[:4], "--name", name)  # they know of nothing before 200
+    apart = modular(topic, name, 0, journal.data)
+    try:
+        words = "knows nothing of what was before offset 200; resume once with --lane-workers 1"
+        until(lambda: words in violet("status", "--name", name, "--data", journal.data, "--json").out, WAIT_S, 0.5)
+        apart.send_signal(signal.SIGINT)
+        assert ended(apart).json["records"] == stopped.summary["records"]
+    finally:
+        for each in (apart, lanes):
+            each.kill()
+            each.communicate()
+    same(journal, ended(modular(topic, name, 1, journal.data), WAIT_S), calm, len(lines))
+
+
+def test_a_worker_that_is_started_again_repeats_what_is_not_journaled_and_no_more(journal, scans):
+    count, name = 20_000, f"again-{time.monotonic_ns()}"
+    topic = Topic(scans.broker, scans.broker.create_topic(), count + 10)
+    produce(scans.broker.bootstrap, topic.name, (records.scan(n) for n in range(count)))
+    soak = modular(topic, name, 1, journal.data)
+
+    def said():
+        tape = KafkaTape(scans.broker.bootstrap, tap_topic(name, "base"), "test", HEADER)
+        try:
+            return tape.ends([0])[0]
+        finally:
+            tape.close()
+
+    try:
+        until(lambda: journaled(journal, name) == count, WAIT_S)
+        assert said() == count
+        for pid in processes(f"lanes-{name}.json"):
+            os.kill(pid, signal.SIGKILL)
+        produce(scans.broker.bootstrap, topic.name, [records.scan(n) for n in range(count, count + 10)])
+        assert ended(soak, WAIT_S).json["records"] == count + 10
+    finally:
+        soak.kill()
+    assert said() == count + 10
+
+
+def test_a_batch_in_doubt_of_a_foreign_kernel_that_is_here_comes_out_again(journal, scans, lane, tmp_path, monkeypatch):
+    class Died(BaseException):
+        pass
+
+    steps = []
+
+    def seam(step):
+        steps.append(step)
+        if steps.count("after_decisions") == 3:
+            raise Died
+
+    module = f"feed_{time.monotonic_ns()}"
+    (tmp_path / f"{module}.py").write_text("def factory(params):\n    return lambda scan, planes: 1.25\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    config = tmp_path / "feed.toml"
+    config.write_text(f'[acb]\nkernel = "{module}:factory"\n')
+    calm, name = journal.soak(**scans.source, config=config), f"foreign-{time.monotonic_ns()}"
+    lane(name, *NAMES, "--config", config, env={"PYTHONPATH": f"{ROOT}:{tmp_path}"})
+    flags = {**scans.source, "name": name, "topology": "faust", "lane_workers": "0", "batch_size": "100"}
+    with pytest.raises(Died):
+        soaking.soak(journal.data, seam, config, **flags)
+    said = soaking.soak(journal.data, config=config, **flags)
+    assert (said.code, said.hash, said.counts) == (calm.code, calm.hash, calm.counts)
+
+
+def test_a_fused_soak_goes_on_where_lanes_apart_turned_one_partition_alone(journal, scans, lane, tmp_path):
+    topic = Topic(scans.broker, scans.broker.create_topic(partitions=2), 200)
+    streams = [[records.scan(n, stream=stream) for n in range(200)] for stream in records.STREAMS]
+    name, config = f"part-{time.monotonic_ns()}", tmp_path / "gain.toml"
+    config.write_text("[acb]\nsignals_gain = 0.75\n")
+    lane(name, *(n for n in NAMES if n != "acb"), topic=topic)
+    first = lane(name, "acb", topic=topic)
+    for partition, stream in enumerate(streams):
+        produce(scans.broker.bootstrap, topic.name, stream[:150], partition)
+    apart = modular(topic, name, 0, journal.data)
+    until(lambda: [journaled(journal, name, p) for p in (0, 1)] == [150, 150], WAIT_S)
+    first.send_signal(signal.SIGTERM)
+    ended(first)
+    lane(name, "acb", "--config", config, topic=topic)
+    produce(scans.broker.bootstrap, topic.name, streams[0][150:160])
+    until(lambda: journaled(journal, name) == 160, WAIT_S)
+    apart.send_signal(signal.SIGINT)
+    assert ended(apart).json["state"] == "STOPPED"
+    for partition, at in ((0, 160), (1, 150)):
+        produce(scans.broker.bootstrap, topic.name, streams[partition][at:], partition)
+    said = ended(
+        fresh("soak", *topic.flags, "--name", name, "--data", journal.data, "--config", config, "--json"), WAIT_S
+    )
+    assert (said.json["state"], said.json["records"]) == ("ENDED", 400), said.err
+    opened = (
+        "SELECT segment, partition, first_offset FROM segments WHERE run_id = {run:String} ORDER BY segment, partition"
+    )
+    assert [tuple(row.values()) for row in journal.rows(opened, run=said.json["run_id"])] == [
+        (1, 0, 0), (1, 1, 0), (2, 0, 150), (2, 1, 150),
+    ]  # fmt: skip
+    assert violet("gate", said.json["run_id"], "--data", journal.data).code == said.code

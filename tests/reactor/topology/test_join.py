@@ -14,7 +14,7 @@ from reactor.log.port import Chunk
 from reactor.reading import decode
 from reactor.record import Decoder
 from reactor.state import State
-from reactor.step import step
+from reactor.step import advance, step
 from reactor.topology import mark as marks
 from reactor.topology import voice as voices
 from reactor.topology.join import Contradiction, Join
@@ -49,10 +49,13 @@ def chunk(first=0, end=COUNT):
 class Tape(list):
     """A lane's topic in memory, as its workers fill it."""
 
-    def worker(self, lane, at_most=None):
-        """A worker that starts, with what the topic tells it."""
-        windows = [self[-300:], self] if self else []
-        return Voice.resumed(lane, 0, windows, 0, at_most)
+    def worker(self, lane, low=0):
+        """A worker that starts, with what the topic tells it, where the scans' topic has lost what lies before low."""
+        return Voice.resumed(lane, 0, self.windows, low, lane.heard)
+
+    @property
+    def windows(self):
+        return [self[-300:], self] if self else []
 
     def say(self, voice, first, end, size=50):
         for at in range(first, end, size):
@@ -60,9 +63,10 @@ class Tape(list):
                 self.append(Marked(len(self), value, mark))
 
 
-def joined(tapes, profile=PROFILE, only=None, log=LOG):
-    join = Join(profile, log, only)
-    join.begin({0: 0})
+def joined(tapes, profile=PROFILE, only=None, log=LOG, start=0, at=0):
+    """What a soak hears of a run that began at `start` and stands at `at`."""
+    join = Join(profile, log, only, {0: start})
+    join.begin({0: at})
     for name, tape in tapes.items():
         for record in tape:
             join.take(name, record.value, record.mark)
@@ -119,11 +123,59 @@ def test_a_worker_marks_often_and_from_the_first_reading_on():
     assert sum(record.mark is not None for record in tape) == 1 + COUNT // EVERY
 
 
-def test_a_worker_told_where_it_is_wanted_begins_no_later():
+@pytest.mark.parametrize("spoken", [0, 300, 500])
+def test_a_worker_that_a_soak_starts_goes_on_from_the_soak_s_own_state(spoken):
+    """The log has lost all planes that the run knows, and the lanes' topics hold what another version said."""
+    at = 450
+    state = State()
+    advance(state, chunk(0, at), Rules(PROFILE), Decoder())
+    found = tapes(override(PROFILE, {"acb": {"signals_gain": 0.75}, "ob": {"enabled": False}}), end=spoken)
+    for name, tape in found.items():
+        voice = Voice.begun(lane(name), 0, tape.windows, at, state.dump())
+        assert (voice.next, voice.spoken) == (at, decode(tape[-1].value).offset if tape else -1)
+        tape.say(voice, at, COUNT)
+    only = tuple((lane(name).params_hash, lane(name).kernel_hash) for name in NAMES)
+    join = joined(found, only=only, at=at)
+    assert join.ready(chunk(at), None)[0] == COUNT - at
+    rest = {"topic": TOPIC, "segment": 1, "expected": at}
+    again = State.load(state.dump(), ())
+    calm = step(State.load(state.dump(), ()), chunk(at), Rules(PROFILE), Decoder(), **rest)
+    equal(calm, step(again, chunk(at), Rules(PROFILE), Decoder(), **rest, hear=partial(join.hear, 0)))
+
+
+def test_a_lane_apart_that_does_not_know_what_the_run_knows_is_not_heard():
+    """The log begins at 200: a lane that starts there knows of no plane that came before, but the run does."""
+    found = {name: Tape() for name in NAMES}
+    for name, tape in found.items():
+        tape.say(tape.worker(lane(name), low=200), 200, 400)
+        again = tape.worker(lane(name), low=200)  # nor does whoever goes on from there
+        tape.say(again, again.next, COUNT)
+    unheard = joined(found, start=100, at=300)
+    assert unheard.ready(chunk(300), None)[0] == 0
+    assert [words.split(" (")[0] for words in unheard.missing(chunk(300))] == NAMES
+    assert all("before offset 200; resume " in words for words in unheard.missing(chunk(300)))
+    assert joined(found, start=200, at=300).ready(chunk(300), None)[0] == COUNT - 300
+
+
+def test_a_lane_that_was_away_for_longer_than_the_log_keeps_is_not_heard():
     tape = Tape()
     tape.say(tape.worker(lane("acb")), 0, 100)
-    tape.say(tape.worker(lane("acb")), 0, 400)  # starts again, and marks again
-    assert tape.worker(lane("acb"), at_most=50).next == 0
+    gone = tape.worker(lane("acb"), low=200)
+    assert (gone.next, gone.known) == (200, False)
+    tape.say(gone, 200, COUNT)
+    join = joined(tapes() | {"acb": tape}, at=200)
+    assert [words.split(" (")[0] for words in join.missing(chunk(200))] == ["acb"]
+
+
+def test_what_a_lane_said_unheard_its_right_version_says_again(monkeypatch):
+    monkeypatch.setattr(voices, "EVERY", 64)
+    wrong = override(PROFILE, {"base": {"thr": -0.03}})
+    found = tapes(wrong)
+    for name, tape in found.items():
+        voice = tape.worker(lane(name))
+        assert voice.next == 0 or name not in ("base", "acb")
+        tape.say(voice, voice.next, COUNT)
+    equal(outcomes(Rules(PROFILE), partial(joined(found).hear, 0)), outcomes(Rules(PROFILE)))
 
 
 def test_nobody_goes_on_from_the_marks_of_another_log():
@@ -140,7 +192,7 @@ def test_a_candidate_goes_on_from_its_own_marks_alone():
     tape, other = Tape(), lane("acb", override(PROFILE, {"acb": {"signals_gain": 0.75}}))
     tape.say(tape.worker(other), 0, 500)
     for new, known, at in ((lane("acb"), False, 0), (other, True, tape.worker(other).next)):
-        voice = Voice.resumed(new, 0, [tape], 0, None, own=True)
+        voice = Voice.resumed(new, 0, [tape], 0, new.itself)
         assert (voice.known, voice.next) == (known, at)
         assert voice.spoken == decode(tape[-1].value).offset  # of whomever: nobody must take its marks for the first
 
@@ -217,7 +269,7 @@ def test_where_only_some_may_speak_nobody_else_is_heard():
     only = tuple((lane(name).params_hash, lane(name).kernel_hash) for name in NAMES)
     found = tapes(other, end=300)
     for name, tape in found.items():
-        tape.say(tape.worker(lane(name), at_most=0), 0, COUNT)
+        tape.say(Voice.begun(lane(name), 0, tape.windows, 0, State().dump()), 0, COUNT)
     join = joined(found, only=only)
     assert join.ready(chunk(), None)[0] == COUNT
     equal(outcomes(Rules(PROFILE), partial(join.hear, 0)), outcomes(Rules(PROFILE)))
