@@ -17,7 +17,7 @@ from journal.day import disk_bytes
 from journal.gate import FAIL, PASS, judge, worst
 from journal.pruned import utc
 from journal.run import Run
-from journal.scope import Scope
+from journal.scope import Scope, completed
 from journal.store import Store
 
 HEALTHY: Final = "HEALTHY"
@@ -29,7 +29,7 @@ DISK_DEGRADED: Final = 0.85
 DISK_HALT: Final = 0.92
 SILENT_S: Final = 60.0  # a live scanner may be silent as long, or for so many of its usual steps
 SILENT_STEPS: Final = 5
-_USUAL: Final = 1_000  # scans that tell the usual step
+_USUAL: Final = 1_000  # scans of each partition that tell the usual step
 _MEASURED: Final = ("coverage", "time_coverage", "rejects")  # clauses whose HOLD is a finding, not a lack of data
 _INTEGRITY: Final = ("lost", "doubled", "corrupt")
 
@@ -92,14 +92,18 @@ def _flow(store: Store, run: Run, at: datetime) -> dict[str, Any]:
         "round(quantileExact(0.99)(latency_ms)) AS p99_ms FROM batches WHERE run_id = {run:String}",
         {"run": run.run_id},
     )[0]
-    steps = store.rows(
-        "SELECT max(ts_ms) AS last, quantileExact(0.5)(d) AS step FROM (SELECT ts_ms, "
-        "ts_ms - lagInFrame(ts_ms, 1, ts_ms) OVER (PARTITION BY stream ORDER BY ts_ms) AS d FROM (SELECT stream, ts_ms "
-        "FROM (SELECT stream, ts_ms, log_offset FROM violet_decisions WHERE run_id = {run:String} UNION ALL "
-        "SELECT stream, ts_ms, log_offset FROM violet_evaluations WHERE run_id = {run:String}) "
-        "ORDER BY log_offset DESC LIMIT {n:UInt32})) HAVING count() > 0",
-        {"run": run.run_id, "n": _USUAL},
+    latest = " UNION ALL ".join(
+        "SELECT stream, ts_ms FROM (SELECT stream, ts_ms, log_offset FROM (SELECT * FROM violet_decisions UNION ALL "
+        f"SELECT * FROM violet_evaluations) WHERE run_id = {{run:String}} AND partition = {partition} "
+        "ORDER BY log_offset DESC LIMIT {n:UInt32})"
+        for partition in completed(store, run.run_id)
     )
+    sql = (
+        "SELECT max(ts_ms) AS last, quantileExact(0.5)(d) AS step FROM (SELECT ts_ms, "
+        "ts_ms - lagInFrame(ts_ms, 1, ts_ms) OVER (PARTITION BY stream ORDER BY ts_ms) AS d "
+        f"FROM ({latest})) HAVING count() > 0"
+    )
+    steps = store.rows(sql, {"run": run.run_id, "n": _USUAL}) if latest else []
     end = run.until.get("ends", {}).get("0") if len(run.start) == 1 else None
     some = bool(counts["n_batches"])
     scanned = bool(counts["n_decisions"] or counts["n_evaluations"])
@@ -107,7 +111,7 @@ def _flow(store: Store, run: Run, at: datetime) -> dict[str, Any]:
         **{name: counts[f"n_{name}"] for name in ("decisions", "evaluations", "planes", "rejects", "batches")},
         "last_batch": utc(counts["last_batch"]) if some else None,
         "latency_ms_p99": counts["p99_ms"] if some else None,
-        "drift_s": counts["drift"] / 1e3 if some else None,
+        "drift_s": counts["drift"] / 1e3 if scanned else None,
         "last_scan": datetime.fromtimestamp(steps[0]["last"] / 1e3, at.tzinfo) if steps else None,
         "usual_step_s": steps[0]["step"] / 1e3 if steps else None,
         "silence_s": (at - utc(counts["scanned_at"])).total_seconds() if scanned else None,

@@ -183,3 +183,25 @@ def test_status_watches_a_live_soak_and_sees_it_fall_silent_and_go(journal, sess
     said = ended(watch)
     looks = [json.loads(each)[0]["mode"] for each in said.out.splitlines()]
     assert (looks[0], looks[-1], said.code) == ("RUN", "INTERRUPTED", 2)
+
+
+def test_the_last_scan_is_that_of_any_partition(journal, session_tansu):
+    """The later scans lie on the partition with the lower offsets."""
+    topic = session_tansu.create_topic(partitions=2)
+    later = [records.scan(n, stream="ob2", ts_ms=records.START_MS + records.MINUTE_MS * 3_000 + n) for n in range(50)]
+    produce(session_tansu.bootstrap, topic, [records.scan(n) for n in range(1_500)], 0)
+    produce(session_tansu.bootstrap, topic, later, 1)
+    soaked = journal.soak(bootstrap_servers=session_tansu.bootstrap, topic=topic, until="end", name="two-partitions")
+    (seen,) = journal.violet("status", soaked.run_id, "--json").json
+    last = journal.value("SELECT max(ts) FROM scans WHERE run_id = {run:String}", run=soaked.run_id)
+    assert seen["last_scan"] == f"{last.isoformat()}+00:00"
+    assert seen["usual_step_s"] == 60.0
+
+
+def test_planes_alone_have_no_drift(journal, tmp_path):
+    soaked = journal.soak(scans=records.write(tmp_path / "planes.jsonl", records.every_plane()))
+    (seen,) = journal.violet("status", soaked.run_id, "--json").json
+    assert (seen["planes"], seen["drift_s"], seen["last_scan"]) == (soaked.summary["planes"], None, None)
+    assert "event time ? behind" in journal.violet("status", soaked.run_id).out
+    (answer,) = journal.violet("sql", "--saved", "freshness", "--run", soaked.run_id, "--json").json
+    assert (answer["outcomes"], answer["drift_s"]) == (soaked.summary["planes"], None)
