@@ -16,7 +16,7 @@ from typing import Any, Final
 from journal.day import disk_bytes
 from journal.gate import FAIL, PASS, judge, worst
 from journal.pruned import utc
-from journal.run import Run
+from journal.run import Run, find
 from journal.scope import Scope, completed
 from journal.store import Store
 
@@ -35,13 +35,16 @@ _INTEGRITY: Final = ("lost", "doubled", "corrupt")
 
 
 def health(store: Store, run: Run, data: Path, *, alive: bool, at: datetime) -> dict[str, Any]:
-    """Everything that a look shows. alive: whether a process holds the soak's lock."""
+    """Everything that a look shows. alive: whether a process holds the soak's lock: it journals the newest run."""
+    newest = find(store, name=run.name) or run
+    alive = alive and newest.run_id == run.run_id
     found = {
         "run_id": run.run_id,
         "name": run.name,
         "state": run.state if run.state != "RUNNING" or alive else "INTERRUPTED",
         "reason": run.reason,
         "replay_of": run.replay_of,
+        "replaced_by": newest.run_id if newest.run_id != run.run_id else "",
         "trading_mode": "DARK",
         "is_trading_allowed": False,
         "profile": run.profile,
@@ -182,9 +185,11 @@ def _disk(data: Path) -> float:
 
 def _why(run: Run, found: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     """What makes it fail, and what leaves doubt, in words."""
+    replaced = found["replaced_by"] and f"run {found['replaced_by']} replaced it"
     failing = [f"{name} {found[name]}" for name in _INTEGRITY if found[name]]
     if found["state"] == "HALTED":
-        failing.append(f"HALTED: {run.reason}; fix: look into it, then `violet soak --resume-halted REASON`")
+        resumed = "fix: look into it, then `violet soak --resume-halted REASON`"
+        failing.append(f"HALTED: {run.reason}; {replaced or resumed}")
     if found["error_incidents"]:
         failing.append(f"{found['error_incidents']} incidents of level error: `violet sql` has them in incidents")
     if found["verdict"] == FAIL and not failing:
@@ -195,7 +200,7 @@ def _why(run: Run, found: Mapping[str, Any]) -> tuple[list[str], list[str]]:
         return failing, [f"the disk is {found['disk_used']:.0%} full"]
     unsure = [f"{name} is beyond its bound" for name in found["short"]]
     if found["state"] in ("STOPPED", "INTERRUPTED"):
-        unsure.append(f"{found['state'].lower()}: the same `violet soak` resumes it")
+        unsure.append(f"{found['state'].lower()}: {replaced or 'the same `violet soak` resumes it'}")
     if found["missing_lanes"] and found["state"] == "RUNNING":
         unsure.append(f"waits for the worker of lane {found['missing_lanes']}")
     if found["mode"] == "DEGRADED":

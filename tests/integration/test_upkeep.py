@@ -3,6 +3,8 @@
 import json
 import signal
 import time
+from contextlib import nullcontext
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,9 +12,11 @@ import pytest
 from journal.day import close, due
 from journal.incident import FULL
 from journal.ledger import Ledger
-from journal.run import find, now
+from journal.lock import Lock, soak_lock
+from journal.run import find, now, save
 from lanes.code import Incident, Severity
 from reactor.upkeep import Upkeep
+from reactor.web.look import whole
 from tests.integration import records
 from tests.integration.fixtures import own_journal
 from tests.integration.soaking import Topic, ended, interrupted, produce, until
@@ -183,6 +187,27 @@ def test_status_watches_a_live_soak_and_sees_it_fall_silent_and_go(journal, sess
     said = ended(watch)
     looks = [json.loads(each)[0]["mode"] for each in said.out.splitlines()]
     assert (looks[0], looks[-1], said.code) == ("RUN", "INTERRUPTED", 2)
+
+
+@pytest.mark.parametrize("state", ["RUNNING", "STOPPED", "HALTED"])
+def test_a_run_that_another_replaced_does_not_go_on(journal, archive, state):
+    """A run that was left, and `--new`: the lock of their name is held by the newer one alone."""
+    name = f"twice-{state.lower()}"
+    left = interrupted(journal.data, 1, scans=archive, name=name, batch_size=100)
+    save(journal.store, replace(journal.run(name), state=state))  # RUNNING: as after a crash
+    with Lock.acquire(soak_lock(journal.data, name)):
+        (seen,) = journal.violet("status", left.run_id, "--json").json
+        assert (seen["state"], seen["mode"], seen["replaced_by"]) == (state, {"RUNNING": "RUN"}.get(state, state), "")
+    newer = journal.soak(scans=archive, name=name, new=True)
+    for locked in (True, False):
+        with Lock.acquire(soak_lock(journal.data, name)) if locked else nullcontext():
+            (seen,) = journal.violet("status", left.run_id, "--json").json
+            page = whole(journal.store, find(journal.store, run_id=left.run_id), journal.data, now())
+        stands = "INTERRUPTED" if state == "RUNNING" else state
+        assert (seen["state"], seen["mode"], page["state"]) == (stands, stands, stands)
+        (why,) = [words for words in seen["why"] if stands.lower() in words.lower()]
+        assert why.endswith(f" run {newer.run_id} replaced it")
+    assert journal.violet("status", newer.run_id, "--json").json[0]["replaced_by"] == ""
 
 
 def test_the_last_scan_is_that_of_any_partition(journal, session_tansu):
