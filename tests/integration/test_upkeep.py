@@ -37,18 +37,24 @@ def calm(journal, archive):
     return journal.soak(scans=archive, batch_size=110, name="calm")
 
 
+def aged(journal, soaked, base, days, since):
+    """The run once more, under another name and id: begun so many days ago, each batch as many as the SQL says."""
+    changed = {
+        "runs": f", '{base}' AS name, started_at - INTERVAL {since} DAY AS started_at",
+        "batches": f", written_at - INTERVAL {days} DAY AS written_at",
+    }
+    for table in ("runs", "segments", "batches", "decisions", "evaluations", "planes"):
+        journal.store.command(
+            f"INSERT INTO violet_{table} SELECT * REPLACE ('{base}' AS run_id{changed.get(table, '')}) "
+            f"FROM violet_{table} WHERE violet_{table}.run_id = {{run:String}}",
+            {"run": soaked.run_id},
+        )
+    return find(journal.store, run_id=base)
+
+
 def test_each_day_has_one_line_and_they_add_up_to_the_run(journal, calm):
     """Batches of three days, as if the soak had been on for so long, and away on the third."""
-    base, shift = "three-days", "written_at - INTERVAL if(last_offset < 200, 3, 2) DAY"
-    for table in ("runs", "segments", "batches", "decisions", "evaluations", "planes"):
-        changed = {"runs": ", started_at - INTERVAL 3 DAY AS started_at", "batches": f", {shift} AS written_at"}.get(
-            table, ""
-        )
-        journal.store.command(
-            f"INSERT INTO violet_{table} SELECT * REPLACE ('{base}' AS run_id{changed}) FROM violet_{table} WHERE violet_{table}.run_id = {{run:String}}",
-            {"run": calm.run_id},
-        )  # fmt: skip
-    run, today = find(journal.store, run_id=base), now().date()
+    run, today = aged(journal, calm, "three-days", "if(last_offset < 200, 3, 2)", 3), now().date()
     at = now()
     assert due(journal.store, run, at) == [today - 3 * DAY, today - 2 * DAY, today - DAY]
     lines = close(journal.store, run, at)
@@ -69,7 +75,7 @@ def test_each_day_has_one_line_and_they_add_up_to_the_run(journal, calm):
     assert rows[2]["held"] == "nothing was journaled"
     assert rows[0]["disk_bytes"] > 0
     assert "PASS: 300 scans" in str(lines[1])
-    (seen,) = journal.violet("status", base, "--json").json
+    (seen,) = journal.violet("status", "three-days", "--json").json
     assert (seen["days"], seen["lost"], seen["verdict"]) == (3, 0, "HOLD")
 
 
@@ -89,6 +95,35 @@ def test_a_day_names_what_was_lost_on_it_and_on_no_other(journal, calm):
     said = journal.violet("status", "three-days", "--json")
     assert (said.code, said.json[0]["health"], said.json[0]["lost"]) == (1, "FAILING", 1)
     assert journal.violet("gate", "three-days").code == 1
+
+
+def test_a_silence_over_midnight_is_in_the_line_of_the_day_in_which_it_ended(journal, tmp_path):
+    lines = [records.scan(n) for n in range(300)] + [records.scan(n + 1_320) for n in range(300, 600)]
+    dark = journal.soak(scans=records.write(tmp_path / "dark.jsonl", lines), batch_size=100)
+    run = aged(journal, dark, "midnight", "if(last_offset < 300, 2, 1)", 2)
+    before, after = close(journal.store, run, now())
+    assert (before.verdict, before.figures["time_coverage"]) == ("PASS", 1.0)
+    silence_ms = 1_321 * records.MINUTE_MS
+    assert after.figures["longest_silence_ms"] == silence_ms == dark.summary["longest_silence_ms"]
+    assert (after.verdict, after.figures["held"]) == ("HOLD", "time_coverage HOLD")
+    assert after.figures["time_coverage"] == pytest.approx(1 - 1_320 / (1_321 + 299))
+
+
+def test_the_silence_of_one_stream_through_a_day_of_others_is_counted_when_it_returns(journal, tmp_path):
+    lines = [
+        records.scan(n, stream=stream)
+        for n in range(600)
+        for stream in records.STREAMS
+        if stream == "ng7" or not 200 <= n < 400
+    ]
+    soaked = journal.soak(scans=records.write(tmp_path / "two.jsonl", lines), batch_size=100)
+    run = aged(journal, soaked, "returns", "multiIf(last_offset < 400, 3, last_offset < 600, 2, 1)", 3)
+    found = [
+        (day.verdict, day.figures["longest_silence_ms"] / records.MINUTE_MS) for day in close(journal.store, run, now())
+    ]
+    assert found == [("PASS", 1), ("PASS", 1), ("HOLD", 201)]
+    (share,) = journal.rows("SELECT time_coverage FROM days WHERE run_id = 'returns' ORDER BY day DESC LIMIT 1")
+    assert share["time_coverage"] == pytest.approx(1 - 200 / (201 + 199))
 
 
 def test_a_soak_closes_the_day_once_and_says_so(journal, calm):
