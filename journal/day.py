@@ -3,7 +3,8 @@
 A day is one of the wall clock, not of event time: so a line comes while the scanner is silent, which is when it is
 needed, and an archive at full speed does not stop for a line a day of the archive. Each day from the run's first on
 has exactly one, also one on which nothing came or the soak was away; each is the gate's judgment of the batches
-completed on it, so its cost is that day's and the lines add up to the run. The day that runs has none yet.
+completed on it, so its cost is that day's and the lines add up to the run. A silence over midnight is in the line of
+the day in which it ended, from the stream's last scan on. The day that runs has none yet.
 Source: SPEC section 9.
 """
 

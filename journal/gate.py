@@ -356,17 +356,19 @@ def _doubled(store: Store, scope: Scope) -> int:
 def _time(store: Store, scope: Scope) -> Mapping[str, Any]:
     """Time coverage of the worst stream, its gaps, and the longest silence of any.
 
-    c is the median step between distinct event times of a stream; a gap is a step over 2c.
+    c is the median step between distinct event times of a stream; a gap is a step over 2c. In a scope that has starts a
+    stream's first step begins at its last scan before them, so that a silence is counted where it ended.
     """
     steps = (
-        "SELECT stream, ts_ms - lagInFrame(ts_ms) OVER w AS d, row_number() OVER w AS i FROM "
-        f"(SELECT DISTINCT stream, ts_ms FROM {_SCANS} WHERE {scope.where_scans}) "
+        "SELECT stream, own, ts_ms - lagInFrame(ts_ms) OVER w AS d, row_number() OVER w AS i FROM "
+        f"(SELECT stream, ts_ms, max(mine) AS own FROM (SELECT stream, ts_ms, true AS mine FROM {_SCANS} "
+        f"WHERE {scope.where_scans} UNION ALL {_before_sql(scope)}) GROUP BY stream, ts_ms) "
         "WINDOW w AS (PARTITION BY stream ORDER BY ts_ms)"
     )
     sql = (
         f"WITH steps AS ({steps}), medians AS (SELECT stream, quantileExactInclusiveIf(0.5)(d, i > 1) AS c FROM steps "
-        "GROUP BY stream) SELECT stream, count() AS n, sumIf(d, i > 1) AS span, countIf(i > 1 AND d > 2 * c) AS gaps, "
-        "sumIf(d - c, i > 1 AND d > 2 * c) AS dead, maxIf(d, i > 1) AS longest "
+        "GROUP BY stream HAVING max(own)) SELECT stream, countIf(own) AS n, sumIf(d, i > 1) AS span, "
+        "countIf(i > 1 AND d > 2 * c) AS gaps, sumIf(d - c, i > 1 AND d > 2 * c) AS dead, maxIf(d, i > 1) AS longest "
         "FROM steps INNER JOIN medians USING (stream) GROUP BY stream"
     )
     rows = store.rows(sql, scope.params)
@@ -376,3 +378,17 @@ def _time(store: Store, scope: Scope) -> Mapping[str, Any]:
         "scan_gaps": sum(row["gaps"] for row in rows),
         "longest_silence_ms": max((row["longest"] for row in rows), default=0),
     }
+
+
+def _before_sql(scope: Scope) -> str:
+    """Each stream's last scan before a scope's starts, in its segment, as the state of the batch before has it."""
+    places = " OR ".join(f"partition = {p} AND last_offset < {start}" for p, start in scope.starts.items())
+    where = f"run_id = {{run:String}} AND phase = 'COMPLETE' AND ({places or 'false'})"
+    if scope.segment is not None:
+        where += " AND segment = {segment:UInt32}"
+    return (
+        "SELECT stored.1, JSONExtractInt(stored.2, 'last_ts_ms') AS last, false FROM "
+        "(SELECT arrayJoin(JSONExtractKeysAndValuesRaw(state)) AS stored FROM violet_batches "
+        f"WHERE {where} AND (partition, first_offset) IN "
+        f"(SELECT partition, max(first_offset) FROM violet_batches WHERE {where} GROUP BY partition)) WHERE last > 0"
+    )

@@ -101,7 +101,10 @@ def _overview() -> models.Dashboard:
             ),
             figure("Lag", f"sum(violet_lag_records{{{MINE}}})", "Records that wait in the log."),
             figure(
-                "Coverage", f"violet_coverage_ratio{{{MINE}}}", "Scans with an outcome, of all.", unit="percentunit"
+                "Coverage",
+                f"violet_coverage_ratio{{{MINE}}}",
+                "Scans with an outcome, of all; since UTC midnight.",
+                unit="percentunit",
             ),
             *_integrity(),
             figure("Orders", f"violet_orders_total{{{MINE}}}", "Must be 0 for ever.", bad_from=1),
@@ -266,7 +269,7 @@ def _journal() -> models.Dashboard:
             figure(
                 "Time coverage",
                 f"violet_time_coverage_ratio{{{MINE}}}",
-                "Of event time, without gaps.",
+                "Of event time, without gaps; since UTC midnight.",
                 unit="percentunit",
             ),
             figure("Rejects", f"sum(violet_rejects_total{{{MINE}}})", "Of this process."),

@@ -106,6 +106,7 @@ def _text(rows: list[dict[str, Any]]) -> Text:
         last = f"{row['last_scan']:%Y-%m-%d %H:%M:%S} UTC" if row["last_scan"] else "none yet"
         integrity = " ".join(f"{name} {_n(row[name])}" for name in ("lost", "doubled", "corrupt"))
         shares = ", ".join(f"{name} {_share(row[name])}" for name in ("coverage", "time_coverage"))
+        worst_day = f" (worst: {row['time_coverage_of']})" if row["time_coverage_of"] else ""
         disk = (
             f"{_share(row['disk_used'])} full, journal {row['journal_bytes'] / 2**20:.1f} MiB in {row['parts']} parts"
         )
@@ -115,7 +116,7 @@ def _text(rows: list[dict[str, Any]]) -> Text:
         for label, value in (
             ("last scan", f"{last}, journaled {_span(row['silence_s'])} ago"),
             ("lag", f"{behind}; batch p99 {_n(row['latency_ms_p99'])} ms, event time {_span(row['drift_s'])} behind"),
-            ("outcomes", f"{outcomes}; {shares}"),
+            ("outcomes", f"{outcomes}; {shares}{worst_day}"),
             (
                 "integrity",
                 f"{integrity} orders {row['orders']}; {row['error_incidents']} errors, {row['warnings']} warnings",

@@ -30,8 +30,8 @@ AGES_S: Final = 1.0  # plane ages are looked up at most this often: it decodes t
 _SCANS: Final = (Outcome.DECISION, Outcome.EVALUATION)
 _STATE: Final = msgspec.json.Decoder(dict[str, Stored])
 _FIGURES: Final = {
-    "coverage": "violet_coverage_ratio",
-    "time_coverage": "violet_time_coverage_ratio",
+    "latest_coverage": "violet_coverage_ratio",  # of the day that runs: so an alert ends with its cause
+    "latest_time_coverage": "violet_time_coverage_ratio",
     "lost": "violet_lost",
     "doubled": "violet_doubled",
     "corrupt": "violet_corrupt",

@@ -3,6 +3,8 @@
 import json
 import signal
 import time
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,9 +12,13 @@ import pytest
 from journal.day import close, due
 from journal.incident import FULL
 from journal.ledger import Ledger
-from journal.run import find, now
+from journal.lock import Lock, soak_lock
+from journal.run import find, now, save
 from lanes.code import Incident, Severity
 from reactor.upkeep import Upkeep
+from reactor.watch.measure import ask
+from reactor.watch.metrics import Metrics
+from reactor.web.look import whole
 from tests.integration import records
 from tests.integration.fixtures import own_journal
 from tests.integration.soaking import Topic, ended, interrupted, produce, until
@@ -21,6 +27,7 @@ pytestmark = pytest.mark.slow
 journal = own_journal
 
 DAY = timedelta(days=1)
+SHARES = ("coverage", "time_coverage")
 
 
 @pytest.fixture(scope="module")
@@ -33,18 +40,33 @@ def calm(journal, archive):
     return journal.soak(scans=archive, batch_size=110, name="calm")
 
 
+def aged(journal, soaked, base, days, since):
+    """The run once more, under another name and id: begun so many days ago, each batch as many as the SQL says."""
+    changed = {
+        "runs": f", '{base}' AS name, started_at - INTERVAL {since} DAY AS started_at",
+        "batches": f", written_at - INTERVAL {days} DAY AS written_at",
+    }
+    for table in ("runs", "segments", "batches", "decisions", "evaluations", "planes", "rejects"):
+        journal.store.command(
+            f"INSERT INTO violet_{table} SELECT * REPLACE ('{base}' AS run_id{changed.get(table, '')}) "
+            f"FROM violet_{table} WHERE violet_{table}.run_id = {{run:String}}",
+            {"run": soaked.run_id},
+        )
+    return find(journal.store, run_id=base)
+
+
+@contextmanager
+def going_on(journal, run):
+    """The run as its soak would have it that still goes on."""
+    with Lock.acquire(soak_lock(journal.data, run.name)):
+        left = save(journal.store, replace(find(journal.store, run_id=run.run_id), state="RUNNING"))
+        yield
+        save(journal.store, replace(left, state="ENDED"))
+
+
 def test_each_day_has_one_line_and_they_add_up_to_the_run(journal, calm):
     """Batches of three days, as if the soak had been on for so long, and away on the third."""
-    base, shift = "three-days", "written_at - INTERVAL if(last_offset < 200, 3, 2) DAY"
-    for table in ("runs", "segments", "batches", "decisions", "evaluations", "planes"):
-        changed = {"runs": ", started_at - INTERVAL 3 DAY AS started_at", "batches": f", {shift} AS written_at"}.get(
-            table, ""
-        )
-        journal.store.command(
-            f"INSERT INTO violet_{table} SELECT * REPLACE ('{base}' AS run_id{changed}) FROM violet_{table} WHERE violet_{table}.run_id = {{run:String}}",
-            {"run": calm.run_id},
-        )  # fmt: skip
-    run, today = find(journal.store, run_id=base), now().date()
+    run, today = aged(journal, calm, "three-days", "if(last_offset < 200, 3, 2)", 3), now().date()
     at = now()
     assert due(journal.store, run, at) == [today - 3 * DAY, today - 2 * DAY, today - DAY]
     lines = close(journal.store, run, at)
@@ -65,15 +87,17 @@ def test_each_day_has_one_line_and_they_add_up_to_the_run(journal, calm):
     assert rows[2]["held"] == "nothing was journaled"
     assert rows[0]["disk_bytes"] > 0
     assert "PASS: 300 scans" in str(lines[1])
-    (seen,) = journal.violet("status", base, "--json").json
-    assert (seen["days"], seen["lost"], seen["verdict"]) == (3, 0, "HOLD")
+    (seen,) = journal.violet("status", "three-days", "--json").json
+    assert (seen["days"], seen["lost"], seen["verdict"]) == (3, 0, "PASS")  # it ended, and as a whole it passes
+    with going_on(journal, run):
+        (seen,) = journal.violet("status", "three-days", "--json").json
+    assert (seen["verdict"], seen["held"]) == ("HOLD", f"nothing was journaled on {today - DAY}")
 
 
 def test_a_day_names_what_was_lost_on_it_and_on_no_other(journal, calm):
-    run = find(journal.store, run_id="three-days")
-    journal.store.command("ALTER TABLE violet_days DELETE WHERE run_id = 'three-days' SETTINGS mutations_sync = 2")
+    run = aged(journal, calm, "lossy", "if(last_offset < 200, 3, 2)", 3)
     journal.store.command(
-        "ALTER TABLE violet_decisions DELETE WHERE run_id = 'three-days' AND log_offset IN (SELECT max(log_offset) FROM violet_decisions WHERE run_id = 'three-days') SETTINGS mutations_sync = 2"
+        "ALTER TABLE violet_decisions DELETE WHERE run_id = 'lossy' AND log_offset IN (SELECT max(log_offset) FROM violet_decisions WHERE run_id = 'lossy') SETTINGS mutations_sync = 2"
     )
     lines = {each.day: each for each in close(journal.store, run, now())}
     today = now().date()
@@ -82,9 +106,98 @@ def test_a_day_names_what_was_lost_on_it_and_on_no_other(journal, calm):
         ("FAIL", 1),
         ("HOLD", 0),
     ]
-    said = journal.violet("status", "three-days", "--json")
+    said = journal.violet("status", "lossy", "--json")
     assert (said.code, said.json[0]["health"], said.json[0]["lost"]) == (1, "FAILING", 1)
-    assert journal.violet("gate", "three-days").code == 1
+    assert journal.violet("gate", "lossy").code == 1
+    with going_on(journal, run):
+        said = journal.violet("status", "lossy", "--json")
+    assert (said.code, said.json[0]["verdict"], said.json[0]["lost"]) == (1, "FAIL", 1)
+    assert said.json[0]["held"] == f"lost FAIL; corrupt FAIL on {today - 2 * DAY} and 1 more"
+
+
+def test_a_silence_over_midnight_is_in_the_line_of_the_day_in_which_it_ended(journal, tmp_path):
+    lines = [records.scan(n) for n in range(300)] + [records.scan(n + 1_320) for n in range(300, 600)]
+    dark = journal.soak(scans=records.write(tmp_path / "dark.jsonl", lines), batch_size=100)
+    run = aged(journal, dark, "midnight", "if(last_offset < 300, 2, 1)", 2)
+    before, after = close(journal.store, run, now())
+    assert (before.verdict, before.figures["time_coverage"]) == ("PASS", 1.0)
+    silence_ms = 1_321 * records.MINUTE_MS
+    assert after.figures["longest_silence_ms"] == silence_ms == dark.summary["longest_silence_ms"]
+    assert (after.verdict, after.figures["held"]) == ("HOLD", "time_coverage HOLD")
+    assert after.figures["time_coverage"] == pytest.approx(1 - 1_320 / (1_321 + 299))
+
+
+def test_the_silence_of_one_stream_through_a_day_of_others_is_counted_when_it_returns(journal, tmp_path):
+    lines = [
+        records.scan(n, stream=stream)
+        for n in range(600)
+        for stream in records.STREAMS
+        if stream == "ng7" or not 200 <= n < 400
+    ]
+    soaked = journal.soak(scans=records.write(tmp_path / "two.jsonl", lines), batch_size=100)
+    run = aged(journal, soaked, "returns", "multiIf(last_offset < 400, 3, last_offset < 600, 2, 1)", 3)
+    found = [
+        (day.verdict, day.figures["longest_silence_ms"] / records.MINUTE_MS) for day in close(journal.store, run, now())
+    ]
+    assert found == [("PASS", 1), ("PASS", 1), ("HOLD", 201)]
+    (share,) = journal.rows("SELECT time_coverage FROM days WHERE run_id = 'returns' ORDER BY day DESC LIMIT 1")
+    assert share["time_coverage"] == pytest.approx(1 - 200 / (201 + 199))
+
+
+@pytest.fixture(scope="module")
+def holed(journal, tmp_path_factory):
+    """A run of two days and what came since; on the first the scanner was silent for 150 minutes."""
+    lines = [records.scan(n) for n in range(200)] + [records.scan(n + 150) for n in range(200, 700)]
+    for at in (600, 400, 100):
+        lines.insert(at, records.POISON[0])
+    path = records.write(tmp_path_factory.mktemp("holed") / "holed.jsonl", lines)
+    run = aged(
+        journal,
+        journal.soak(scans=path, batch_size=100),
+        "holed",
+        "multiIf(last_offset < 300, 2, last_offset < 500, 1, 0)",
+        2,
+    )
+    lines = close(journal.store, run, now())
+    assert [(day.verdict, day.figures["held"]) for day in lines] == [("HOLD", "time_coverage HOLD"), ("PASS", "")]
+    return run
+
+
+def test_a_run_that_ended_shows_the_judgment_of_the_gate(journal, holed):
+    said, gate = journal.violet("status", "holed", "--json"), journal.violet("gate", "holed", "--json")
+    (seen,), (segment,) = said.json, gate.json["segments"]
+    assert (said.code, seen["verdict"], seen["held"]) == (gate.code, gate.json["verdict"], "time_coverage HOLD")
+    assert {name: seen[name] for name in SHARES} == {name: segment["figures"][name] for name in SHARES}
+    assert (gate.code, seen["health"], seen["short"], seen["days"]) == (2, "NOT SURE", ["time_coverage"], 2)
+    page = whole(journal.store, find(journal.store, run_id="holed"), journal.data, now())
+    assert {name: page[name] for name in seen if name in SHARES or name in ("verdict", "held", "health")} == {
+        name: seen[name] for name in (*SHARES, "verdict", "held", "health")
+    }
+
+
+def test_a_day_that_held_stays_in_the_verdict_of_a_soak_that_is_healthy_again(journal, holed):
+    (line,) = journal.rows("SELECT day, time_coverage FROM days WHERE run_id = 'holed' ORDER BY day LIMIT 1")
+    with going_on(journal, holed):
+        said, words = (journal.violet("status", "holed", *flags) for flags in (["--json"], []))
+        metrics = Metrics()
+        ask(metrics, journal.store, find(journal.store, run_id="holed"), journal.data)
+    (seen,) = said.json
+    assert (said.code, seen["health"], seen["short"]) == (0, "HEALTHY", [])
+    assert (seen["verdict"], seen["held"]) == ("HOLD", f"time_coverage HOLD on {line['day']}")
+    assert (seen["time_coverage"], seen["time_coverage_of"]) == (line["time_coverage"], str(line["day"]))
+    assert seen["coverage"] == journal.figures("holed")["coverage"] == 700 / 703
+    assert f"(worst: {line['day']})" in words.out
+    assert f"HOLD so far (time_coverage HOLD on {line['day']})" in words.out
+    assert "violet_time_coverage_ratio 1.0" in metrics.text()  # an alert ends with its cause
+
+
+def test_days_with_few_decisions_each_pass_once_the_run_has_enough(journal, calm):
+    run = aged(journal, calm, "few", "if(last_offset < 200, 2, 1)", 2)
+    first, _ = close(journal.store, run, now())
+    assert (first.verdict, first.figures["held"]) == ("HOLD", "decisions HOLD")
+    with going_on(journal, run):
+        (seen,) = journal.violet("status", "few", "--json").json
+    assert (seen["verdict"], seen["held"], seen["decisions"]) == ("PASS", "", calm.summary["decisions"])
 
 
 def test_a_soak_closes_the_day_once_and_says_so(journal, calm):
@@ -183,3 +296,46 @@ def test_status_watches_a_live_soak_and_sees_it_fall_silent_and_go(journal, sess
     said = ended(watch)
     looks = [json.loads(each)[0]["mode"] for each in said.out.splitlines()]
     assert (looks[0], looks[-1], said.code) == ("RUN", "INTERRUPTED", 2)
+
+
+@pytest.mark.parametrize("state", ["RUNNING", "STOPPED", "HALTED"])
+def test_a_run_that_another_replaced_does_not_go_on(journal, archive, state):
+    """A run that was left, and `--new`: the lock of their name is held by the newer one alone."""
+    name = f"twice-{state.lower()}"
+    left = interrupted(journal.data, 1, scans=archive, name=name, batch_size=100)
+    save(journal.store, replace(journal.run(name), state=state))  # RUNNING: as after a crash
+    with Lock.acquire(soak_lock(journal.data, name)):
+        (seen,) = journal.violet("status", left.run_id, "--json").json
+        assert (seen["state"], seen["mode"], seen["replaced_by"]) == (state, {"RUNNING": "RUN"}.get(state, state), "")
+    newer = journal.soak(scans=archive, name=name, new=True)
+    for locked in (True, False):
+        with Lock.acquire(soak_lock(journal.data, name)) if locked else nullcontext():
+            (seen,) = journal.violet("status", left.run_id, "--json").json
+            page = whole(journal.store, find(journal.store, run_id=left.run_id), journal.data, now())
+        stands = "INTERRUPTED" if state == "RUNNING" else state
+        assert (seen["state"], seen["mode"], page["state"]) == (stands, stands, stands)
+        (why,) = [words for words in seen["why"] if stands.lower() in words.lower()]
+        assert why.endswith(f" run {newer.run_id} replaced it")
+    assert journal.violet("status", newer.run_id, "--json").json[0]["replaced_by"] == ""
+
+
+def test_the_last_scan_is_that_of_any_partition(journal, session_tansu):
+    """The later scans lie on the partition with the lower offsets."""
+    topic = session_tansu.create_topic(partitions=2)
+    later = [records.scan(n, stream="ob2", ts_ms=records.START_MS + records.MINUTE_MS * 3_000 + n) for n in range(50)]
+    produce(session_tansu.bootstrap, topic, [records.scan(n) for n in range(1_500)], 0)
+    produce(session_tansu.bootstrap, topic, later, 1)
+    soaked = journal.soak(bootstrap_servers=session_tansu.bootstrap, topic=topic, until="end", name="two-partitions")
+    (seen,) = journal.violet("status", soaked.run_id, "--json").json
+    last = journal.value("SELECT max(ts) FROM scans WHERE run_id = {run:String}", run=soaked.run_id)
+    assert seen["last_scan"] == f"{last.isoformat()}+00:00"
+    assert seen["usual_step_s"] == 60.0
+
+
+def test_planes_alone_have_no_drift(journal, tmp_path):
+    soaked = journal.soak(scans=records.write(tmp_path / "planes.jsonl", records.every_plane()))
+    (seen,) = journal.violet("status", soaked.run_id, "--json").json
+    assert (seen["planes"], seen["drift_s"], seen["last_scan"]) == (soaked.summary["planes"], None, None)
+    assert "event time ? behind" in journal.violet("status", soaked.run_id).out
+    (answer,) = journal.violet("sql", "--saved", "freshness", "--run", soaked.run_id, "--json").json
+    assert (answer["outcomes"], answer["drift_s"]) == (soaked.summary["planes"], None)

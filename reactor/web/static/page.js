@@ -133,7 +133,7 @@ function wholly(told) {
   put(tile("scan")[1], told.last_scan ? `event time ${time(told.last_scan)} UTC` : "");
   const [coverage, coverageNote, coverageTile] = tile("coverage");
   put(coverage, share(told.coverage));
-  put(coverageNote, `of time ${share(told.time_coverage)}`);
+  put(coverageNote, `of time ${share(told.time_coverage)}${told.time_coverage_of && `, worst: ${told.time_coverage_of}`}`);
   mark(coverageTile, told.short.includes("coverage") || told.short.includes("time_coverage") ? "warn" : "");
   const [lag, lagNote] = tile("lag");
   put(lag, told.lag_records === null ? "–" : count(told.lag_records));
