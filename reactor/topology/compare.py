@@ -28,7 +28,6 @@ from reactor.topology import mark as marks
 from reactor.topology.canary import canary_topic
 from reactor.topology.join import NAMES
 from reactor.topology.joined import start
-from reactor.topology.mark import HEADER
 from reactor.topology.source import LaneSource
 from reactor.topology.tape import KafkaTape
 
@@ -131,7 +130,7 @@ class Comparison:
         self._scout = self._scout or KafkaLog(source.bootstrap, canary_topic(self._run.name, NAMES[0]), client)
         for topic in self._scout.filled(topics, partitions):
             begin = {int(p): at for p, at in self._run.start.items()} | self._done(store, topics[topic])
-            tape = KafkaTape(source.bootstrap, topic, client, HEADER)
+            tape = KafkaTape(source.bootstrap, topic, client)
             tape.assign({p: start(tape, p, begin[p], source.log or "") for p in partitions})
             waiting: dict[int, list[Reading]] = {p: [] for p in partitions}
             self._lanes[topics[topic]] = _Candidates(tape, waiting, {p: at - 1 for p, at in begin.items()})
@@ -166,10 +165,11 @@ class Comparison:
                 continue  # nobody's
             partition = reading.partition
             if mark is not None:
-                whole = mark.since <= self._run.start[str(partition)]
-                candidates.mine[partition] = mark.log == self._source.log and whole
+                candidates.mine[partition] = mark.log == self._source.log
                 candidates.params[reading.params_hash] = mark.params
             candidates.heard[partition] = max(candidates.heard[partition], reading.offset)
+            if record.since > self._run.start[str(partition)]:
+                continue  # it knows less than the run
             if candidates.mine.get(partition) and reading.params_hash in candidates.params and self._within(reading):
                 waiting[partition].append(reading)
         if records:

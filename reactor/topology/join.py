@@ -21,6 +21,7 @@ from reactor.log.port import Chunk
 from reactor.record import Decoder, Scan
 from reactor.topology import mark as marks
 from reactor.topology.mark import Mark
+from reactor.topology.tape import Marked
 
 NAMES: Final = tuple(lane.name for lane in LANES)
 KEPT: Final = 8_192  # readings kept behind the last one used, to be compared with repeated ones
@@ -80,14 +81,18 @@ class Join:
         self._used = dict(positions)
         self._voices = {partition: {name: _Voice() for name in NAMES} for partition in positions}
 
-    def take(self, lane: str, value: bytes, mark: bytes | None) -> None:
+    def take(self, lane: str, record: Marked) -> None:
         """One record of a lane's topic, in its order."""
-        said = _decode(value)
+        said = _decode(record.value)
         voice = self._voices.get(said.partition, {}).get(lane)
         if voice is None:
             return
-        if mark is not None:
-            self._learn(lane, said, voice, marks.decode(mark))
+        if record.mark is not None:
+            self._learn(lane, said, voice, marks.decode(record.mark))
+        if record.since > self._starts[said.partition]:
+            words = f"knows nothing of what was before offset {record.since}"
+            self._unheard[lane] = f"{words}; stop it, and resume once with --lane-workers 1"
+            return
         if not voice.mine:
             return
         speaker = (said.params_hash, said.kernel_hash)
@@ -165,12 +170,7 @@ class Join:
         return self._profile.model_copy(update=tables)
 
     def _learn(self, lane: str, said: Spoken, voice: _Voice, mark: Mark) -> None:
-        whole = mark.since <= self._starts[said.partition]
-        voice.mine = mark.log == self.log and whole
-        if not whole:
-            self._unheard[lane] = (
-                f"knows nothing of what was before offset {mark.since}; resume once with --lane-workers 1"
-            )
+        voice.mine = mark.log == self.log
         self._tables[lane, said.params_hash] = marks.accepted(self._profile, lane, mark.params)
 
     def _is_scan(self, chunk: Chunk, at: int) -> bool:

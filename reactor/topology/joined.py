@@ -75,7 +75,7 @@ class JoinedLog:
         tape = self._tapes[lane]
         tape.hold(self._join.full(lane))
         for record in tape.listen(_TURN, timeout_s):
-            self._join.take(lane, record.value, record.mark)
+            self._join.take(lane, record)
 
     def _give(self, limit: int) -> list[Chunk]:
         given, missing = [], []

@@ -18,6 +18,9 @@ from msgspec import Raw, Struct
 from lanes.params import LaneParams, Profile
 
 HEADER: Final = "violet-mark"
+SINCE: Final = (
+    "violet-since"  # header of every reading whose mark has a since above 0: who speaks may change between marks
+)
 # What a lane reads of another lane's table.
 _BORROWED: Final[Mapping[str, tuple[str, ...]]] = {"acb": ("thr", "extreme", "convexity")}
 # What of a lane's own table others read too.

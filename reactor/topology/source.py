@@ -29,7 +29,6 @@ from reactor.source import ArchiveSource, BrokerSource
 from reactor.topology.canary import canary_topic
 from reactor.topology.join import NAMES, Join, Voices
 from reactor.topology.joined import JoinedLog, start
-from reactor.topology.mark import HEADER
 from reactor.topology.tape import KafkaTape
 from reactor.topology.voice import speaker
 
@@ -167,7 +166,7 @@ class LaneSource:
             while (count := join.ready(chunk, None)[0]) < len(chunk):
                 for lane, tape in tapes.items():
                     for record in tape.listen(8_192, 0.02):
-                        join.take(lane, record.value, record.mark)
+                        join.take(lane, record)
                 if time.monotonic() > deadline:
                     silent = ", ".join(join.missing(chunk.split(count)[1]))
                     raise Refusal(f"lanes {silent} did not say again what they said of the batch in doubt within "
@@ -189,7 +188,7 @@ class LaneSource:
 
     def _tapes(self) -> dict[str, KafkaTape]:
         name, bootstrap = self._settings.soak.name, self._source.bootstrap
-        return {n: KafkaTape(bootstrap, tap_topic(name, n), f"{name}-shadow", HEADER) for n in NAMES}
+        return {n: KafkaTape(bootstrap, tap_topic(name, n), f"{name}-shadow") for n in NAMES}
 
     def _begin(self) -> None:
         for worker in self._workers:

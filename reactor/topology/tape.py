@@ -9,26 +9,26 @@ from typing import Final, NamedTuple
 
 from journal.refusal import Refusal
 from reactor.log.kafka import REACH_S, KafkaLog
+from reactor.topology.mark import HEADER, SINCE
 
 BACK: Final = 8_192  # records looked at first, from the end back
 _WIDER: Final = 4
 
 
 class Marked(NamedTuple):
-    """A record of a lane's topic: its own offset there, its bytes, and its mark where it has one."""
+    """A record of a lane's topic: its own offset there, its bytes, its mark where it has one, what its voice knows."""
 
     at: int
     value: bytes
     mark: bytes | None
+    since: int = 0
 
 
 class KafkaTape(KafkaLog):
     """A lane's topic on a broker."""
 
-    def __init__(self, bootstrap: str, topic: str, client: str, header: str) -> None:
-        """header: the record header that is the mark."""
+    def __init__(self, bootstrap: str, topic: str, client: str) -> None:
         super().__init__(bootstrap, topic, client)
-        self._header = header
         self._held: set[int] = set()
 
     def listen(self, limit: int, timeout_s: float) -> list[Marked]:
@@ -38,9 +38,12 @@ class KafkaTape(KafkaLog):
             if message.error() is not None:
                 self._take(message, {})
                 continue
-            at, mark = message.offset() or 0, dict(message.headers() or ()).get(self._header)
+            at, headers = message.offset() or 0, dict(message.headers() or ())
+            mark, since = headers.get(HEADER), headers.get(SINCE)
             self._positions[message.partition() or 0] = at + 1
-            found.append(Marked(at, message.value() or b"", None if mark is None else bytes(mark)))  # type: ignore[arg-type]
+            found.append(
+                Marked(at, message.value() or b"", None if mark is None else bytes(mark), int(since) if since else 0)  # type: ignore[arg-type]
+            )
         return found
 
     def hold(self, partitions: set[int]) -> None:

@@ -70,13 +70,14 @@ class Voice:
     """One lane in one partition, as of an offset.
 
     next: the source offset that it wants. spoken: the last one that the topic it writes to has a reading of, by
-    whomever. known: whether a mark says that it begins there, and the log still has it.
+    whomever. since: the offset from which on it knows every record. known: whether a mark says that it begins there,
+    and the log still has it.
     """
 
     def __init__(
         self, lane: Lane, partition: int, state: State, next_: int, spoken: int, *, since: int = 0, known: bool = True
     ) -> None:
-        self._lane, self._partition, self._state, self._since = lane, partition, state, since
+        self._lane, self._partition, self._state, self.since = lane, partition, state, since
         self.next, self.spoken, self.known = next_, spoken, known
         self._decoder = Decoder()
         self._marked: int | None = None
@@ -91,28 +92,23 @@ class Voice:
         """
         spoken = -1
         for records in windows:
-            found = [marks.decode(record.mark) for record in records if record.mark]
-            ours = [mark for mark in found if mark.log == lane.log]
-            if spoken < 0 and (ours or not found):
+            ours = _marks(records, lane.log)
+            if ours is None:
+                break  # of another log: what lies before is too
+            if spoken < 0:
                 spoken = _last(records)
             if fitting := [mark for mark in ours if fits(mark)]:
                 mark = max(fitting, key=lambda each: each.next)
                 state, known = State.load(bytes(mark.state), ()), mark.next >= low
                 since = mark.since if known else low
                 return cls(lane, partition, state, max(mark.next, low), spoken, since=since, known=known)
-            if found and not ours:
-                break  # of another log: what lies before is too
         return cls(lane, partition, State(), low, spoken, since=low, known=False)
 
     @classmethod
     def begun(cls, lane: Lane, partition: int, windows: Iterable[list[Marked]], at: int, state: bytes) -> Self:
         """At an offset with the soak's own state there; the lane's topic only tells what was spoken of."""
-        spoken = -1
-        for records in windows:
-            found = [marks.decode(record.mark) for record in records if record.mark]
-            if not found or any(mark.log == lane.log for mark in found):
-                spoken = _last(records)
-            break
+        latest = next(iter(windows), [])
+        spoken = -1 if _marks(latest, lane.log) is None else _last(latest)
         return cls(lane, partition, State.load(state, ()), at, spoken)
 
     def say(self, chunk: Chunk) -> list[tuple[bytes, bytes, bytes | None]]:
@@ -125,7 +121,7 @@ class Voice:
         if self._marked is None or first >= self._marked + EVERY:
             state = Raw(self._state.dump())
             params = marks.params_of(self._lane.rules.profile, self._lane.name)
-            mark = marks.encode(Mark(1, self._lane.log, params, state, first, first > self.spoken, self._since))
+            mark = marks.encode(Mark(1, self._lane.log, params, state, first, first > self.spoken, self.since))
         walk = Walk(self._state, self._lane.rules, self._decoder)
         walk.take(chunk)
         self.next = chunk.offsets[-1] + 1
@@ -137,6 +133,13 @@ class Voice:
         if readings and mark is not None:
             self._marked = first
         return [(r.stream.encode(), encode(r), None if at else mark) for at, r in enumerate(readings)]
+
+
+def _marks(records: Iterable[Marked], log: str) -> list[Mark] | None:
+    """The marks of our log among some records; None where all that there are name another."""
+    found = [marks.decode(record.mark) for record in records if record.mark]
+    ours = [mark for mark in found if mark.log == log]
+    return ours if ours or not found else None
 
 
 def _last(records: Iterable[Marked]) -> int:

@@ -20,7 +20,7 @@ import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
@@ -40,7 +40,7 @@ from reactor.reading import tap_topic
 from reactor.record import CUT_BYTES, DIGEST_HEADER, LENGTH_HEADER
 from reactor.topology import canary
 from reactor.topology.canary import Order, canary_topic, orders_topic
-from reactor.topology.mark import HEADER
+from reactor.topology.mark import HEADER, SINCE
 from reactor.topology.tape import KafkaTape
 from reactor.topology.voice import Lane, Voice
 
@@ -169,8 +169,9 @@ class Stage:
     async def _send(self, partition: int, voice: Voice, chunk: Chunk) -> None:
         """Write the readings of a chunk; returns when they are stored."""
         producer = self._app.producer
+        known: dict[str, bytes] = {SINCE: str(voice.since).encode()} if voice.since else {}
         sent = [
-            await producer.send(self._out, key, value, partition, None, {HEADER: mark} if mark else None)
+            await producer.send(self._out, key, value, partition, None, known | ({HEADER: mark} if mark else {}))
             for key, value, mark in voice.say(chunk)
         ]
         for stored in sent:
@@ -180,13 +181,15 @@ class Stage:
 def resumed(lane: Lane, place: Place, partition: int, log: KafkaLog) -> Voice:
     """A voice as the soak has it, or the topic it writes to. A candidate that is new begins where its lane stands."""
     low = log.lows([partition])[partition]
-    tape = partial(KafkaTape, place.bootstrap, client=f"{place.client(lane.name)}-tail", header=HEADER)
+    tape = partial(KafkaTape, place.bootstrap, client=f"{place.client(lane.name)}-tail")
     mine = tape(place.out(lane.name))
     try:
         if place.role == "managed":
             return Voice.begun(lane, partition, mine.back(partition), *place.stands[partition])
-        fits = lane.itself if place.role == "canary" else lane.heard
-        voice = Voice.resumed(lane, partition, mine.back(partition), low, fits)
+        if place.role == "canary":  # behind another candidate's readings it begins anew, where its lane stands
+            voice = Voice.resumed(lane, partition, islice(mine.back(partition), 1), low, lane.itself)
+        else:
+            voice = Voice.resumed(lane, partition, mine.back(partition), low, lane.heard)
     finally:
         mine.close()
     if place.role == "canary" and not voice.known:

@@ -13,7 +13,6 @@ from journal.scope import completed
 from lanes.lane import LANES
 from reactor.reading import decode, tap_topic
 from reactor.topology.canary import orders_topic
-from reactor.topology.mark import HEADER
 from reactor.topology.tape import KafkaTape
 from tests.fault.crash import whole
 from tests.integration import records, soaking
@@ -129,7 +128,7 @@ def test_a_lane_that_dies_is_named_and_its_other_version_opens_a_segment_at_the_
         others.kill()
     whole(journal.rows, said.json["run_id"], end)
     assert (said.json["lost"], said.json["doubled"], said.json["corrupt"]) == (0, 0, 0)
-    tape = KafkaTape(scans.broker.bootstrap, tap_topic(name, "acb"), "test", HEADER)
+    tape = KafkaTape(scans.broker.bootstrap, tap_topic(name, "acb"), "test")
     spoken = {}
     for record in (each for window in list(tape.back(0))[::-1] for each in window):
         reading = decode(record.value)
@@ -364,7 +363,7 @@ def test_a_fused_soak_resumes_in_its_topology_with_what_it_knew_of_before_the_lo
     lanes = fresh("lane", "run", "all", *topic.flags[:4], "--name", name)  # they know of nothing before 200
     apart = modular(topic, name, 0, journal.data)
     try:
-        words = "knows nothing of what was before offset 200; resume once with --lane-workers 1"
+        words = "knows nothing of what was before offset 200; stop it, and resume once with --lane-workers 1"
         until(lambda: words in violet("status", "--name", name, "--data", journal.data, "--json").out, WAIT_S, 0.5)
         apart.send_signal(signal.SIGINT)
         assert ended(apart).json["records"] == stopped.summary["records"]
@@ -382,7 +381,7 @@ def test_a_worker_that_is_started_again_repeats_what_is_not_journaled_and_no_mor
     soak = modular(topic, name, 1, journal.data)
 
     def said():
-        tape = KafkaTape(scans.broker.bootstrap, tap_topic(name, "base"), "test", HEADER)
+        tape = KafkaTape(scans.broker.bootstrap, tap_topic(name, "base"), "test")
         try:
             return tape.ends([0])[0]
         finally:

@@ -60,7 +60,7 @@ class Tape(list):
     def say(self, voice, first, end, size=50):
         for at in range(first, end, size):
             for _, value, mark in voice.say(chunk(at, min(at + size, end))):
-                self.append(Marked(len(self), value, mark))
+                self.append(Marked(len(self), value, mark, voice.since))
 
 
 def joined(tapes, profile=PROFILE, only=None, log=LOG, start=0, at=0):
@@ -69,7 +69,7 @@ def joined(tapes, profile=PROFILE, only=None, log=LOG, start=0, at=0):
     join.begin({0: at})
     for name, tape in tapes.items():
         for record in tape:
-            join.take(name, record.value, record.mark)
+            join.take(name, record)
     return join
 
 
@@ -153,8 +153,27 @@ def test_a_lane_apart_that_does_not_know_what_the_run_knows_is_not_heard():
     unheard = joined(found, start=100, at=300)
     assert unheard.ready(chunk(300), None)[0] == 0
     assert [words.split(" (")[0] for words in unheard.missing(chunk(300))] == NAMES
-    assert all("before offset 200; resume " in words for words in unheard.missing(chunk(300)))
+    assert all("before offset 200; stop it, " in words for words in unheard.missing(chunk(300)))
     assert joined(found, start=200, at=300).ready(chunk(300), None)[0] == COUNT - 300
+
+
+def test_whoever_knows_less_is_not_heard_between_the_marks_of_whoever_knows_all():
+    """A lane apart goes on speaking beside the worker that a soak started, and is ahead of it."""
+    whole, less = Tape(), Tape()
+    whole.say(whole.worker(lane("acb")), 0, 300)
+    less.say(less.worker(lane("acb"), low=200), 200, COUNT)
+    both = Tape([*less[:20], *whole, *less[20:]])
+    join = joined(tapes() | {"acb": both}, start=100)
+    count, _ = join.ready(chunk(), None)
+    assert (
+        decode(whole[-1].value).offset
+        < count
+        <= decode(next(r.value for r in less if decode(r.value).offset >= 300)).offset
+    )
+    whole.say(whole.worker(lane("acb")), 0, COUNT)
+    for record in whole:
+        join.take("acb", record)
+    equal(outcomes(Rules(PROFILE), partial(join.hear, 0)), outcomes(Rules(PROFILE)))
 
 
 def test_a_lane_that_was_away_for_longer_than_the_log_keeps_is_not_heard():
@@ -206,7 +225,7 @@ def test_no_scan_is_given_before_all_five_spoke_of_it_and_the_missing_lane_has_a
     assert count == decode(silent[0].value).offset
     assert join.missing(chunk(count)) == ["ob"]
     for record in silent:
-        join.take("ob", record.value, record.mark)
+        join.take("ob", record)
     assert join.ready(chunk(count), None)[0] == COUNT - count
 
 
@@ -220,11 +239,11 @@ def test_a_reading_that_comes_twice_is_harmless_unless_it_differs():
     found = tapes()
     join = joined(found)
     for record in found["acb"]:
-        join.take("acb", record.value, record.mark)
+        join.take("acb", record)
     other = decode(found["acb"][40].value)
     other.value = other.value + 1.0
     with pytest.raises(Contradiction, match=f"lane acb spoke twice of offset {other.offset}"):
-        join.take("acb", msgspec.json.encode(other), None)
+        join.take("acb", Marked(0, msgspec.json.encode(other), None))
 
 
 def test_a_lane_that_is_replaced_turns_at_the_first_offset_that_the_other_speaks_of_first():
