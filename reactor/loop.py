@@ -63,7 +63,7 @@ class Lanes(Protocol):
     def hear(self, partition: int, offsets: NDArray[np.int64]) -> Heard:
         """What they said of the scans at these offsets."""
 
-    def stand(self, partition: int, offset: int, state: bytes) -> None:
+    def journaled(self, partition: int, offset: int, state: bytes) -> None:
         """How far is journaled, and the state there."""
 
     def turn(self, partition: int) -> Callable[[int, State], Deciding] | None:
@@ -118,7 +118,7 @@ class Loop:
         gc.disable()
         try:
             for partition, reader in self._readers.items():
-                self._stand(partition, reader.state.dump())
+                self._tell(partition, reader.state.dump())
             if live:
                 self._log.assign(live)
             while not stop() and not all(reader.done for reader in readers):
@@ -216,12 +216,12 @@ class Loop:
         batch.state = reader.state.dump()
         reader.position, reader.parts, reader.pending = batch.last + 1, [], 0
         self._ledger.append(batch, reader.since, self._log.commit)
-        self._stand(partition, batch.state)
+        self._tell(partition, batch.state)
         self._on_batch(batch)
 
-    def _stand(self, partition: int, state: bytes) -> None:
+    def _tell(self, partition: int, state: bytes) -> None:
         if self._lanes is not None:
-            self._lanes.stand(partition, self._readers[partition].position, state)
+            self._lanes.journaled(partition, self._readers[partition].position, state)
 
 
 def first_at(chunk: Chunk, ts_ms: int) -> int | None:

@@ -59,7 +59,7 @@ class LaneSource:
         self._join: Join | None = None
         self._told: set[str] = set()
         self._starts: dict[int, int] = {}
-        self._stands: dict[int, tuple[int, str]] = {}
+        self._places: dict[int, tuple[int, str]] = {}
 
     @property
     def log(self) -> str | None:
@@ -70,9 +70,9 @@ class LaneSource:
         """The run that reads it begins at these offsets."""
         self._starts = dict(starts)
 
-    def stand(self, partition: int, offset: int, state: bytes) -> None:
+    def journaled(self, partition: int, offset: int, state: bytes) -> None:
         """How far is journaled, and the state there: from where a worker that is started from now on goes on."""
-        self._stands[partition] = offset, state.decode()
+        self._places[partition] = offset, state.decode()
 
     def lows(self) -> dict[int, int]:
         return self._source.lows()
@@ -198,12 +198,12 @@ class LaneSource:
         soak, at = self._settings.soak, self._workers.index(worker)
         params = soak.data / f"lanes-{soak.name}.json"
         params.write_text(self._settings.profile.model_dump_json(), "utf-8")
-        stands = soak.data / f"lanes-{soak.name}-{at}.stands.json"
-        stands.write_text(json.dumps(self._stands), "utf-8")
+        begins = soak.data / f"lanes-{soak.name}-{at}.begins.json"
+        begins.write_text(json.dumps(self._places), "utf-8")
         command = [sys.executable, "-P", "-m", "reactor.topology.worker", self._source.bootstrap, self.topic, soak.name]
         with (soak.data / f"lanes-{soak.name}-{at}.log").open("ab") as words:
             worker.process = subprocess.Popen(
-                [*command, ",".join(worker.lanes), str(params), str(stands)],
+                [*command, ",".join(worker.lanes), str(params), str(begins)],
                 stdin=subprocess.DEVNULL, stdout=words, stderr=words, env=environment(),
                 start_new_session=True, preexec_fn=die_with_parent,
             )  # fmt: skip

@@ -52,9 +52,9 @@ class Turns:
         self._ledger = ledger
         self._source.follow({int(partition): at for partition, at in run.start.items()})
 
-    def stand(self, partition: int, offset: int, state: bytes) -> None:
+    def journaled(self, partition: int, offset: int, state: bytes) -> None:
         """How far is journaled, and the state there."""
-        self._source.stand(partition, offset, state)
+        self._source.journaled(partition, offset, state)
 
     def hear(self, partition: int, offsets: NDArray[np.int64]) -> Heard:
         self._fresh = []

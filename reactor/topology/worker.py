@@ -7,7 +7,7 @@ record is acknowledged once its readings are stored. A worker in doubt ends, and
 state. A canary is a worker whose readings go to a topic of their own. Source: SPEC sections 2 and 5; reliability
 section 5.
 
-python -m reactor.topology.worker BOOTSTRAP TOPIC NAME LANES PROFILE.json STANDS.json
+python -m reactor.topology.worker BOOTSTRAP TOPIC NAME LANES PROFILE.json BEGINS.json
 """
 
 import asyncio
@@ -75,14 +75,14 @@ class Place:
     """Where a worker reads and for which soak it speaks.
 
     role: managed where the soak started it and decides what it says; a lane hears orders; a canary decides nothing.
-    stands: of a managed one, the soak's offset and state by partition, from where it goes on.
+    begins: of a managed one, the soak's offset and state by partition, from where it goes on.
     """
 
     bootstrap: str
     topic: str
     name: str
     role: Literal["managed", "lane", "canary"]
-    stands: Mapping[int, tuple[int, bytes]] = field(default_factory=dict)
+    begins: Mapping[int, tuple[int, bytes]] = field(default_factory=dict)
 
     def out(self, lane: str) -> str:
         """The topic that a lane's readings go to."""
@@ -185,7 +185,7 @@ def resumed(lane: Lane, place: Place, partition: int, log: KafkaLog) -> Voice:
     mine = tape(place.out(lane.name))
     try:
         if place.role == "managed":
-            return Voice.begun(lane, partition, mine.back(partition), *place.stands[partition])
+            return Voice.begun(lane, partition, mine.back(partition), *place.begins[partition])
         if place.role == "canary":  # behind another candidate's readings it begins anew, where its lane stands
             voice = Voice.resumed(lane, partition, islice(mine.back(partition), 1), low, lane.itself)
         else:
@@ -357,10 +357,10 @@ def run(place: Place, lanes: Sequence[str], profile: Profile) -> None:
     os._exit(code)
 
 
-def main(bootstrap: str, topic: str, name: str, lanes: str, profile: str, stands: str) -> None:
+def main(bootstrap: str, topic: str, name: str, lanes: str, profile: str, begins: str) -> None:
     """A worker of its own process."""
     logging.basicConfig(level=logging.WARNING, format=FORMAT)
-    told = json.loads(Path(stands).read_bytes())
+    told = json.loads(Path(begins).read_bytes())
     place = Place(bootstrap, topic, name, "managed", {int(p): (at, state.encode()) for p, (at, state) in told.items()})
     run(place, lanes.split(","), Profile.model_validate_json(Path(profile).read_bytes()))
 
