@@ -20,8 +20,7 @@ from lanes.params import LaneParams, Profile
 from reactor.log.port import Chunk
 from reactor.record import Decoder, Scan
 from reactor.topology import mark as marks
-from reactor.topology.mark import Mark
-from reactor.topology.tape import Marked
+from reactor.topology.mark import Mark, Marked
 
 NAMES: Final = tuple(lane.name for lane in LANES)
 KEPT: Final = 8_192  # readings kept behind the last one used, to be compared with repeated ones

@@ -10,7 +10,7 @@ Source: SPEC sections 2 and 5.
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 from msgspec import Raw, Struct
@@ -45,6 +45,15 @@ class Mark(Struct):
     state: Raw
     next: int
     fresh: bool
+    since: int = 0
+
+
+class Marked(NamedTuple):
+    """A record of a lane's topic: its own offset there, its bytes, its mark where it has one, what its voice knows."""
+
+    at: int
+    value: bytes
+    mark: bytes | None
     since: int = 0
 
 

@@ -5,23 +5,14 @@ Source: SPEC section 5.
 
 import time
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Final
 
 from journal.refusal import Refusal
 from reactor.log.kafka import REACH_S, KafkaLog
-from reactor.topology.mark import HEADER, SINCE
+from reactor.topology.mark import HEADER, SINCE, Marked
 
 BACK: Final = 8_192  # records looked at first, from the end back
 _WIDER: Final = 4
-
-
-class Marked(NamedTuple):
-    """A record of a lane's topic: its own offset there, its bytes, its mark where it has one, what its voice knows."""
-
-    at: int
-    value: bytes
-    mark: bytes | None
-    since: int = 0
 
 
 class KafkaTape(KafkaLog):

@@ -20,8 +20,7 @@ from reactor.record import Decoder
 from reactor.state import State
 from reactor.step import said
 from reactor.topology import mark as marks
-from reactor.topology.mark import Mark
-from reactor.topology.tape import Marked
+from reactor.topology.mark import Mark, Marked
 from reactor.walk import Rules, Walk
 
 EVERY: Final = 2_048  # source offsets from one mark to the next: what a worker that starts again walks at most

@@ -18,7 +18,7 @@ from reactor.step import advance, step
 from reactor.topology import mark as marks
 from reactor.topology import voice as voices
 from reactor.topology.join import Contradiction, Join
-from reactor.topology.tape import Marked
+from reactor.topology.mark import Marked
 from reactor.topology.voice import EVERY, Lane, Voice
 from reactor.walk import Rules
 from tests.integration import records
