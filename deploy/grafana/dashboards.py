@@ -18,7 +18,7 @@ from panel import CLICKHOUSE, Panel, answer, bars, figure, lines, live, rows, sa
 
 from journal.query import find
 from lanes.lane import LANES
-from reactor.state import LANE_PLANES
+from reactor.evaluate.state import LANE_PLANES
 
 FOLDER: Final = Path(__file__).parent / "dashboards"
 UIDS: Final = {"metrics": "violet-prometheus", "journal": "violet-clickhouse"}  # of provisioning/datasources

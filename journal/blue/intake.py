@@ -16,8 +16,8 @@ from typing import Any, Final
 
 import msgspec
 
+from journal.ledger.run import now
 from journal.refusal import Refusal
-from journal.run import now
 from journal.store import Store
 
 REAL: Final = "REAL"

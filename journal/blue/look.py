@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from journal.blue.clock import best_shift, decided
 from journal.blue.intake import LABELS, REAL, STANDIN
+from journal.judge.scope import Scope
+from journal.ledger.run import Run
 from journal.refusal import Refusal
-from journal.run import Run
-from journal.scope import Scope
 from journal.store import Store
 
 TRUST: Final = {

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from journal.engine import address
-from journal.engine.gate import QueryError, quoted
+from journal.engine.reader import QueryError, quoted
 from journal.engine.server import Answer, Server
 from journal.lock import Lock, engine_lock, soaks
 from journal.refusal import Refusal

@@ -25,8 +25,8 @@ from typing import Any, Final, Protocol
 from urllib.parse import parse_qsl
 
 from journal.engine.address import READER, WRITER
-from journal.engine.gate import SYNTAX_ERROR, QueryError, admit, caps, escaped, quoted
 from journal.engine.native import QUESTION, hello
+from journal.engine.reader import SYNTAX_ERROR, QueryError, admit, caps, escaped, quoted
 from journal.engine.wire import MIB, Wire, bounded, fill, form, memory_file
 
 MAX_BODY: Final = {READER: MIB, WRITER: 1 << 30}

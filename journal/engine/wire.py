@@ -13,7 +13,7 @@ from email.parser import BytesParser
 from http.server import BaseHTTPRequestHandler
 from typing import Any, Final
 
-from journal.engine.gate import SYNTAX_ERROR, QueryError
+from journal.engine.reader import SYNTAX_ERROR, QueryError
 
 MIB: Final = 1 << 20
 IDLE_S: Final = 3_600  # a kept connection without a request

@@ -12,20 +12,23 @@ from typing import Any, Final
 
 import click
 
-from journal import run as runs
 from journal.blue import clock, intake
 from journal.blue.look import look
 from journal.engine.address import Address
 from journal.engine.owner import running
+from journal.keep.migrate import pending
+from journal.ledger import run as runs
 from journal.lock import Lock
-from journal.migrate import pending
 from journal.refusal import Refusal
 from journal.store import JournalAway, Store, connect
+from reactor.blue import places as trade_source
 from reactor.cli.common import data_option, journal, json_option, out, print_json, print_rows, run_argument
+from reactor.feed import archive_writer
+from reactor.feed.table import Blocks, Row
 from reactor.log import archive
 from reactor.log.kafka import KafkaLog
-from reactor.market import archive_writer, dirt, standin, trade_source
-from reactor.market.table import Blocks, Row
+from reactor.standin import blue as standin
+from reactor.standin import dirt
 
 TRADE_COLUMNS: Final = (*(f.name for f in fields(standin.Trade) if f.name != "legs"), "label")
 LEG_COLUMNS: Final = ("trade_id", *(f.name for f in fields(standin.Leg)), "label")

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from journal.engine.owner import Address, running
-from journal.migrate import require
+from journal.keep.migrate import require
 from journal.refusal import Refusal
 from journal.store import Store, connect
 
@@ -30,7 +30,7 @@ Command = Callable[..., Any]
 
 def _read_config(context: click.Context, _: click.Parameter, config: Path | None) -> None:
     if config is not None:
-        from reactor.settings import load
+        from reactor.run.settings import load
 
         context.obj = load({}, config)
 

@@ -9,14 +9,14 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from journal.ledger import audit
-from journal.migrate import pending
+from journal.keep.migrate import pending
+from journal.ledger.ledger import audit
 from journal.refusal import Refusal
 from lanes import base
 from reactor.cli.common import data_option, has_journal, journal, json_option, show
 from reactor.log.tansu import Tansu
-from reactor.provenance import versions
-from reactor.source import BrokerSource
+from reactor.run.provenance import versions
+from reactor.run.source import BrokerSource
 
 
 @click.command("doctor")

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
-from journal import run as runs
-from journal.gate import ENDED_EARLY
-from journal.incident import incident, note
+from journal.judge.gate import ENDED_EARLY
+from journal.ledger import run as runs
+from journal.ledger.incident import incident, note
 from journal.lock import Lock
 from journal.refusal import Refusal
 from lanes.code import Incident, Severity

@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
-from journal import run as runs
-from journal.explain import explain
+from journal.judge.explain import explain
+from journal.ledger import run as runs
 from reactor.cli.common import data_option, journal, json_option, out, print_json
 
 

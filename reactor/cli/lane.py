@@ -16,7 +16,7 @@ from lanes.params import Profile
 from reactor.cli.common import out
 from reactor.log.kafka import KafkaLog, create_all
 from reactor.log.outlet import KafkaWriter
-from reactor.settings import Settings, assigned, load
+from reactor.run.settings import Settings, assigned, load
 from reactor.topology import canary as canaries
 from reactor.topology import mark as marks
 from reactor.topology.canary import Order, orders_topic

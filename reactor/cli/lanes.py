@@ -7,7 +7,7 @@ from typing import Any, Final
 import click
 import msgspec
 
-from journal import run as runs
+from journal.ledger import run as runs
 from lanes.drift import REGISTER
 from lanes.lane import LANES
 from lanes.params import PROFILES

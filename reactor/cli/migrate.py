@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from journal import backup
+from journal.keep import backup
+from journal.keep.migrate import changes, migrate, name, pending
 from journal.lock import Lock
-from journal.migrate import changes, migrate, name, pending
 from reactor.cli.common import data_option, journal, json_option, out, print_json
 
 

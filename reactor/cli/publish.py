@@ -7,11 +7,11 @@ from rich.progress import Progress
 
 from journal.refusal import Refusal
 from reactor.cli.common import err, json_option, out, print_json
+from reactor.feed.publish import publish
 from reactor.log import archive
 from reactor.log.kafka import KafkaLog
 from reactor.log.outlet import KafkaWriter
-from reactor.market.publish import publish
-from reactor.settings import pace
+from reactor.run.settings import pace
 
 
 @click.command("publish")

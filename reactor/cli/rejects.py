@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from journal import run as runs
+from journal.ledger import run as runs
 from journal.refusal import Refusal
 from lanes.code import Reject
 from reactor.cli.common import data_option, journal, json_option, run_argument, show

@@ -8,17 +8,17 @@ from typing import Any
 
 import click
 
-from journal import run as runs
-from journal.gate import EXIT, FAIL, HOLD
-from journal.ledger import Ledger
+from journal.judge.gate import EXIT, FAIL, HOLD
+from journal.judge.sibling import columns, compare
+from journal.keep.migrate import require
+from journal.ledger import run as runs
+from journal.ledger.ledger import Ledger
 from journal.lock import Lock, soak_lock
-from journal.migrate import require
-from journal.replay import columns, compare
-from reactor import replay as replays
 from reactor.cli.common import data_option, json_option, out, print_json, require_journal
 from reactor.cli.soak import Journal, Stop, attend, print_summary
-from reactor.settings import JournalSettings, SoakSettings, of_flags
-from reactor.source import reread
+from reactor.run import replay as replays
+from reactor.run.settings import JournalSettings, SoakSettings, of_flags
+from reactor.run.source import reread
 from reactor.watch.events import Events
 from reactor.watch.observe import Observers
 

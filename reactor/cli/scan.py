@@ -14,7 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from journal.refusal import Refusal
 from lanes.params import PROFILES
 from reactor.cli.common import engine
-from reactor.market import archive_writer, bars, scanner
+from reactor.feed import archive_writer
+from reactor.standin import bars, scanner
 
 THRESHOLD: Final = PROFILES["blue_8b"].base.thr
 

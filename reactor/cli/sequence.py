@@ -13,16 +13,15 @@ import click
 import msgspec
 
 from journal.refusal import Refusal
-from reactor import mapping
 from reactor.cli.common import engine, err, json_option, out, print_json
-from reactor.convert import walk
+from reactor.evaluate.record import MAX_BYTES
+from reactor.feed import archive_writer, live, mapping, sequence, table
+from reactor.feed.alone import alone
+from reactor.feed.convert import walk
 from reactor.log.kafka import BrokerFailed, KafkaLog, LogGap, NotAlone
 from reactor.log.outlet import KafkaWriter
-from reactor.market import archive_writer, live, sequence, table
-from reactor.market.alone import alone
-from reactor.market.bars import utc
-from reactor.market.enrich import PARTS, Enricher
-from reactor.record import MAX_BYTES
+from reactor.standin.bars import utc
+from reactor.standin.enrich import PARTS, Enricher
 
 PROBE: Final = 10_000  # rows of a source that a dry run looks at
 SHOWN: Final = 3  # records and bad rows of a source that it prints

@@ -12,7 +12,7 @@ from journal.engine import owner
 from journal.engine.address import READER, read
 from journal.lock import engine_lock, held
 from journal.refusal import Refusal
-from reactor import settings
+from reactor.run import settings
 
 CHECK_S: Final = 0.5
 WAIT_S: Final = 10.0

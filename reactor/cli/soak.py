@@ -15,30 +15,30 @@ from typing import Any, Final, Self, TypeVar
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from journal import backup
-from journal.day import Day
 from journal.engine.owner import Address, ensure
-from journal.gate import EXIT, HOLD, summary
-from journal.health import DISK_DEGRADED, DISK_HALT, DISK_TAPS
-from journal.ledger import Ledger
+from journal.judge.day import Day
+from journal.judge.gate import EXIT, HOLD, summary
+from journal.judge.health import DISK_DEGRADED, DISK_HALT, DISK_TAPS
+from journal.keep import backup
+from journal.keep.migrate import migrate
+from journal.keep.pruned import Pruned
+from journal.ledger.ledger import Ledger
 from journal.lock import Lock
-from journal.migrate import migrate
-from journal.pruned import Pruned
 from journal.refusal import Refusal
 from journal.row import Batch
 from journal.store import JournalAway, JournalRefused, Store, connect
 from lanes.code import Incident, Mode, Outcome, Severity
-from reactor import kernel as kernels
-from reactor import session as sessions
 from reactor.cli.common import err, json_option, out, print_json
 from reactor.log.kafka import BrokerFailed, LogGap
-from reactor.market.seeded import write_market
-from reactor.settings import JournalSettings, Settings, SoakSettings, load, span_s
-from reactor.source import ArchiveSource, BrokerSource, Source, reread
-from reactor.tap import Taps
+from reactor.run import foreign as kernels
+from reactor.run import session as sessions
+from reactor.run.settings import JournalSettings, Settings, SoakSettings, load, span_s
+from reactor.run.source import ArchiveSource, BrokerSource, Source, reread
+from reactor.run.upkeep import Upkeep
+from reactor.standin.seeded import write_market
+from reactor.tap.writer import Taps
 from reactor.topology.join import Contradiction
 from reactor.topology.source import LaneSource
-from reactor.upkeep import Upkeep
 from reactor.watch.events import Events
 from reactor.watch.observe import Observers
 from reactor.web import process as pages

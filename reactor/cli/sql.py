@@ -15,7 +15,7 @@ from journal import query as queries
 from journal.engine import owner
 from journal.engine.address import Address
 from journal.refusal import Refusal
-from reactor import settings
+from reactor.run import settings
 
 FORMATS: Final = {"table": "JSONCompactStrings", "json": "JSONCompact", "csv": "CSVWithNames"}
 NULL: Final = "\u1d3a\u1d41\u1d38\u1d38"  # how ClickHouse prints it

@@ -9,11 +9,11 @@ import click
 from rich.live import Live
 from rich.text import Text
 
-from journal import run as runs
-from journal.health import EXIT, FAILING, HEALTHY, NOT_SURE, health
+from journal.judge.health import EXIT, FAILING, HEALTHY, NOT_SURE, health
+from journal.ledger import run as runs
+from journal.ledger.run import Run
 from journal.lock import held, soak_lock
 from journal.refusal import Refusal
-from journal.run import Run
 from journal.store import JournalAway, Store
 from reactor.cli.common import data_option, err, journal, json_option, out, print_json
 

@@ -14,16 +14,16 @@ from typing import Any, Final
 import click
 import msgspec
 
-from journal import run as runs
+from journal.ledger import run as runs
 from journal.refusal import Refusal
 from journal.store import JournalAway
 from lanes.lane import LANES
 from reactor.cli.common import data_option, err, journal
-from reactor.history import History
+from reactor.evaluate.chunk import Chunk
 from reactor.log.kafka import BrokerFailed, KafkaLog, LogGap
-from reactor.log.port import Chunk
-from reactor.reading import Reading, decode, encode
-from reactor.settings import span_s
+from reactor.run.settings import span_s
+from reactor.tap.history import History
+from reactor.tap.reading import Reading, decode, encode
 
 LAST: Final = 20  # readings shown where nobody says from where
 FOLLOW_S: Final = 0.5

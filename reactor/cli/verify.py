@@ -5,10 +5,10 @@ from pathlib import Path
 import click
 from rich.progress import Progress
 
-from journal import run as runs
-from journal.gate import EXIT
+from journal.judge.gate import EXIT
+from journal.ledger import run as runs
 from reactor.cli.common import data_option, err, journal, json_option, out, print_json, run_argument
-from reactor.verify import verify
+from reactor.run.verify import verify
 
 
 @click.command("verify")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from journal import run as runs
+from journal.ledger import run as runs
 from reactor.cli.common import data_option, json_option, out, print_json, require_journal
 from reactor.web.eye import Eye, reader
 from reactor.web.server import Page, hear_the_end

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import BinaryIO, Final, cast
 
 from journal.refusal import Refusal
-from reactor.log.port import Chunk
-from reactor.record import CUT_BYTES, MAX_BYTES
+from reactor.evaluate.chunk import Chunk
+from reactor.evaluate.record import CUT_BYTES, MAX_BYTES
 
 if sys.version_info >= (3, 14):
     from compression import zstd

@@ -23,8 +23,8 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from journal.refusal import Refusal
-from reactor.log.port import Chunk
-from reactor.record import CUT_BYTES, DIGEST_HEADER, LENGTH_HEADER
+from reactor.evaluate.chunk import Chunk
+from reactor.evaluate.record import CUT_BYTES, DIGEST_HEADER, LENGTH_HEADER
 
 REACH_S: Final = 10.0  # an unreachable broker is refused after this long
 QUIET_S: Final = 1.0  # nothing more for this long: the end of the log, where a broker's watermark cannot be trusted

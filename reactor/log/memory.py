@@ -8,8 +8,8 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from reactor.evaluate.chunk import Chunk
 from reactor.log.archive import Cut
-from reactor.log.port import Chunk
 
 
 @dataclass(slots=True)

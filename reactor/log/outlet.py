@@ -11,9 +11,9 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient
 
 from journal.refusal import Refusal
+from reactor.evaluate.record import DIGEST_HEADER, LENGTH_HEADER
 from reactor.log.archive import Cut
 from reactor.log.kafka import BrokerFailed, NotAlone, create, reach
-from reactor.record import DIGEST_HEADER, LENGTH_HEADER
 
 QUEUE_RECORDS: Final = 65_536  # readings that wait in the client
 

@@ -12,7 +12,7 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
-from reactor.reading import tap_topic
+from reactor.tap.reading import tap_topic
 
 
 class Order(Struct, frozen=True, omit_defaults=True):

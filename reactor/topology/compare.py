@@ -15,15 +15,15 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
+from journal.judge.scope import completed
+from journal.ledger.run import Run, segments
 from journal.refusal import Refusal
-from journal.run import Run, segments
-from journal.scope import completed
 from journal.store import Store
 from lanes.columns import Said, compose
 from lanes.lane import LANES
 from lanes.params import Profile
 from reactor.log.kafka import KafkaLog
-from reactor.reading import Reading, decode
+from reactor.tap.reading import Reading, decode
 from reactor.topology import mark as marks
 from reactor.topology.canary import canary_topic
 from reactor.topology.join import NAMES

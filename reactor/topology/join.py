@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from lanes.columns import Heard, Said
 from lanes.lane import LANES
 from lanes.params import LaneParams, Profile
-from reactor.log.port import Chunk
-from reactor.record import Decoder, Scan
+from reactor.evaluate.chunk import Chunk
+from reactor.evaluate.record import Decoder, Scan
 from reactor.topology import mark as marks
 from reactor.topology.mark import Mark, Marked
 

@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from reactor.log.port import Chunk, Log
+from reactor.evaluate.chunk import Chunk
+from reactor.log.port import Log
 from reactor.topology.join import Join, Voices
 from reactor.topology.mark import decode
 from reactor.topology.tape import KafkaTape

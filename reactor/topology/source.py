@@ -13,19 +13,20 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from journal.engine.owner import environment
+from journal.ledger.run import Segment
 from journal.refusal import Refusal
-from journal.run import Segment
 from lanes.code import Incident, Severity
 from lanes.columns import Heard
 from lanes.params import Profile
-from reactor.kernel import Kernels, load
+from reactor.evaluate.chunk import Chunk
 from reactor.log.kafka import REACH_S, KafkaLog, create_all
-from reactor.log.port import Chunk, Log
+from reactor.log.port import Log
 from reactor.log.tansu import die_with_parent
-from reactor.provenance import code_hash
-from reactor.reading import tap_topic
-from reactor.settings import Settings
-from reactor.source import ArchiveSource, BrokerSource
+from reactor.run.foreign import Kernels, load
+from reactor.run.provenance import code_hash
+from reactor.run.settings import Settings
+from reactor.run.source import ArchiveSource, BrokerSource
+from reactor.tap.reading import tap_topic
 from reactor.topology.canary import canary_topic
 from reactor.topology.join import NAMES, Join, Voices
 from reactor.topology.joined import JoinedLog, start

@@ -11,19 +11,19 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from journal import run as runs
-from journal.ledger import Ledger
-from journal.run import Run, Segment
+from journal.ledger import run as runs
+from journal.ledger.ledger import Ledger
+from journal.ledger.run import Run, Segment
 from lanes.code import Incident, Severity
 from lanes.columns import Heard
 from lanes.params import Profile
-from reactor.log.port import Chunk
-from reactor.loop import Deciding
-from reactor.state import State
+from reactor.evaluate.chunk import Chunk
+from reactor.evaluate.state import State
+from reactor.evaluate.walk import Rules
+from reactor.run.loop import Deciding
 from reactor.topology.join import Join, Voices
 from reactor.topology.mark import overlaid
 from reactor.topology.source import LaneSource
-from reactor.walk import Rules
 
 
 class Turns:

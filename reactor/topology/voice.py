@@ -12,16 +12,16 @@ from msgspec import Raw
 
 from lanes.code import Reject
 from lanes.params import Profile
-from reactor.kernel import Kernels
-from reactor.log.port import Chunk
-from reactor.provenance import code_hash
-from reactor.reading import encode, of_rows
-from reactor.record import Decoder
-from reactor.state import State
-from reactor.step import said
+from reactor.evaluate.chunk import Chunk
+from reactor.evaluate.record import Decoder
+from reactor.evaluate.state import State
+from reactor.evaluate.step import said
+from reactor.evaluate.walk import Rules, Walk
+from reactor.run.foreign import Kernels
+from reactor.run.provenance import code_hash
+from reactor.tap.reading import encode, of_rows
 from reactor.topology import mark as marks
 from reactor.topology.mark import Mark, Marked
-from reactor.walk import Rules, Walk
 
 EVERY: Final = 2_048  # source offsets from one mark to the next: what a worker that starts again walks at most
 

@@ -33,11 +33,11 @@ from msgspec import structs
 
 from journal.refusal import Refusal
 from lanes.params import Profile
-from reactor.kernel import load
+from reactor.evaluate.chunk import Chunk
+from reactor.evaluate.record import CUT_BYTES, DIGEST_HEADER, LENGTH_HEADER
 from reactor.log.kafka import KafkaLog, create_all
-from reactor.log.port import Chunk
-from reactor.reading import tap_topic
-from reactor.record import CUT_BYTES, DIGEST_HEADER, LENGTH_HEADER
+from reactor.run.foreign import load
+from reactor.tap.reading import tap_topic
 from reactor.topology import canary
 from reactor.topology.canary import Order, canary_topic, orders_topic
 from reactor.topology.mark import HEADER, SINCE

@@ -13,10 +13,10 @@ from typing import Any, Final, TextIO
 import msgspec
 import structlog
 
-from journal.day import Day
-from journal.incident import Note
+from journal.judge.day import Day
+from journal.ledger.incident import Note
+from journal.ledger.run import now
 from journal.row import Batch, Coded
-from journal.run import now
 from lanes.code import Outcome, Reject, Severity
 
 REJECTS_A_MINUTE: Final = 60

@@ -16,14 +16,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from journal.health import health
+from journal.judge.health import health
+from journal.ledger.run import Run, now
 from journal.row import Batch, Rows
-from journal.run import Run, now
 from journal.store import Store
 from lanes.code import Bound, Outcome, Reason, Reject
 from lanes.lane import LANES
-from reactor.state import READ, Stored
-from reactor.tap import Taps
+from reactor.evaluate.state import READ, Stored
+from reactor.tap.writer import Taps
 from reactor.watch.metrics import Metrics
 
 AGES_S: Final = 1.0  # plane ages are looked up at most this often: it decodes the state of all streams

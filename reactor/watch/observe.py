@@ -15,9 +15,9 @@ from journal.refusal import Refusal
 from journal.row import Batch
 from journal.store import Store
 from lanes.code import Mode
-from reactor.session import Session
-from reactor.settings import SoakSettings
-from reactor.source import Source
+from reactor.run.session import Session
+from reactor.run.settings import SoakSettings
+from reactor.run.source import Source
 from reactor.topology.compare import Comparison
 from reactor.topology.source import LaneSource
 from reactor.watch.events import Events

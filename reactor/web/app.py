@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from journal import run as runs
-from journal.explain import explain
+from journal.judge.explain import explain
+from journal.ledger import run as runs
 from journal.refusal import Refusal
 from journal.store import JournalAway, JournalRefused, Store
 from reactor.web import look

@@ -13,10 +13,10 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Final, TypeVar
 
-from journal import run as runs
 from journal.engine.address import Address
 from journal.engine.owner import reading
-from journal.migrate import require
+from journal.keep.migrate import require
+from journal.ledger import run as runs
 from journal.refusal import Refusal
 from journal.store import JournalAway, JournalRefused, Store, connect
 from reactor.web import look

@@ -13,14 +13,14 @@ from typing import Any, Final
 
 import msgspec
 
-from journal import run as runs
 from journal.blue.look import TRUST as BLUE_TRUST
-from journal.explain import SCANS, aged, at, planes, waterfall
-from journal.gate import TRUST, basis
-from journal.health import health
+from journal.judge.explain import SCANS, aged, at, planes, waterfall
+from journal.judge.gate import TRUST, basis
+from journal.judge.health import health
+from journal.keep.pruned import pruned, utc
+from journal.ledger import run as runs
+from journal.ledger.run import UPSTREAM, Run
 from journal.lock import held, soak_lock
-from journal.pruned import pruned, utc
-from journal.run import UPSTREAM, Run
 from journal.store import Store
 from lanes.lane import LANES
 

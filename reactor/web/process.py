@@ -17,7 +17,7 @@ from typing import IO, Final
 
 from journal.engine.address import Address
 from journal.engine.owner import environment
-from journal.run import Run
+from journal.ledger.run import Run
 from reactor.log.tansu import die_with_parent
 
 NICE: Final = 10  # a tenth of the soak's share where both want the CPU

@@ -20,16 +20,16 @@ import msgspec
 from confluent_kafka import Consumer, TopicPartition
 
 from journal.engine.owner import start
-from journal.ledger import Ledger
-from journal.migrate import migrate
+from journal.keep.migrate import migrate
+from journal.ledger.ledger import Ledger
 from journal.store import Store, connect
 from lanes import acb, base, dc, esof, fanin, ob
 from lanes.params import PROFILES
+from reactor.evaluate.state import State
+from reactor.evaluate.walk import Rules
 from reactor.log.kafka import KafkaLog
-from reactor.loop import Loop, Pace, Reader
-from reactor.settings import SoakSettings
-from reactor.state import State
-from reactor.walk import Rules
+from reactor.run.loop import Loop, Pace, Reader
+from reactor.run.settings import SoakSettings
 
 PLAIN_TYPES = {
     "log_offset": "Int64", "scan_id": "Int64", "ts_ms": "Int64", "stream": "LowCardinality(String)",

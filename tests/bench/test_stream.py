@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from reactor.feed.publish import fill
 from reactor.log.archive import identity
 from reactor.log.outlet import KafkaWriter
 from reactor.log.tansu import Tansu
-from reactor.market.publish import fill
-from reactor.market.seeded import write_market
+from reactor.standin.seeded import write_market
 
 RUNS = 5
 SCANS = 120_000  # so many that start-up is a small part

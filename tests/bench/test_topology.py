@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from reactor.feed.publish import fill
 from reactor.log.archive import identity
 from reactor.log.outlet import KafkaWriter
-from reactor.market.publish import fill
-from reactor.market.seeded import write_market
+from reactor.standin.seeded import write_market
 from tests.integration.soaking import recorded_month
 
 SCANS = 20_000  # where no recorded month is at hand

@@ -13,8 +13,8 @@ from confluent_kafka import Consumer, TopicPartition
 
 from lanes.lane import LANES
 from reactor.log.archive import identity
-from reactor.market.seeded import write_market
-from reactor.reading import decode, tap_topic
+from reactor.standin.seeded import write_market
+from reactor.tap.reading import decode, tap_topic
 from tests.bench.watched import EVERY
 from tests.integration.soaking import ended, fresh, recorded_month
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from journal.engine.owner import start
 from reactor.cli import soak
-from reactor.settings import load
+from reactor.run.settings import load
 from tests.bench.stream import cpu_s
 from tests.webpage import CHROMIUM
 

@@ -10,7 +10,7 @@ import sys
 import click
 
 from reactor.cli import soak
-from reactor.settings import load
+from reactor.run.settings import load
 
 SEAMS = (
     "before_intent", "after_intent", "after_decisions", "after_evaluations", "after_planes", "after_rejects",

@@ -39,7 +39,7 @@ def journaled(data):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("mention", "words"),
-    [("memory://violet/", "the embedded broker ended"), ("reactor.market.feed", "the archive could not be published")],
+    [("memory://violet/", "the embedded broker ended"), ("reactor.feed.feeder", "the archive could not be published")],
 )
 def test_a_child_that_dies_ends_the_soak_with_its_last_words(tmp_path, spawn, journal, archive, mention, words):
     calm = journal.soak(scans=archive)
@@ -60,7 +60,7 @@ def test_a_soak_that_dies_takes_its_children_with_it(tmp_path, spawn, archive):
     data = tmp_path / "data"
     process = spawn("soak", "--scans", archive, "--data", data, "--speed", "1200x")
     broker, feeder = (
-        until(lambda each=each: child(process, each)) for each in ("memory://violet/", "reactor.market.feed")
+        until(lambda each=each: child(process, each)) for each in ("memory://violet/", "reactor.feed.feeder")
     )
     engine = until(lambda: child(process, "journal.engine.process"))
     process.kill()

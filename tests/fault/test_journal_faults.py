@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from journal.engine.address import WRITER, read
+from journal.keep.migrate import migrate
 from journal.lock import engine_lock, held
-from journal.migrate import migrate
 from journal.refusal import Refusal
 from reactor.cli import soak as soaks
 from tests.fault.crash import whole

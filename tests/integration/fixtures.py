@@ -2,7 +2,7 @@
 
 import pytest
 
-from journal.migrate import migrate
+from journal.keep.migrate import migrate
 from tests.integration import records
 from tests.integration.soaking import Journal, Topic, Zygote, produce
 

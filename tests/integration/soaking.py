@@ -24,12 +24,12 @@ from confluent_kafka import Producer
 
 from journal.engine import owner
 from journal.engine.address import READER, read
-from journal.gate import Scope, figures
-from journal.run import find
+from journal.judge.gate import Scope, figures
+from journal.ledger.run import find
 from journal.store import connect
 from reactor.cli import soak as soaks
 from reactor.cli.main import run as command_line
-from reactor.settings import load
+from reactor.run.settings import load
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared/data"
@@ -204,7 +204,7 @@ def another_version(folder, migration=None):
     """A copy of the packages with other code that decides, and a migration more: NAME.sql -> text. Compiled code comes along."""
     for package in ("lanes", "journal", "reactor", "sql"):
         shutil.copytree(ROOT / package, folder / package)
-    with (folder / "reactor/select.py").open("a", encoding="utf-8") as file:
+    with (folder / "reactor/evaluate/asset.py").open("a", encoding="utf-8") as file:
         file.write(f"# {folder.name}: decides alike, and yet is another version\n")
     for name, text in (migration or {}).items():
         (folder / "sql" / name).write_text(text, "utf-8")

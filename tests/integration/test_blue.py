@@ -10,15 +10,15 @@ from urllib.parse import urlsplit
 import pytest
 
 from journal.blue import intake
-from journal.gate import Scope
+from journal.judge.gate import Scope
 from journal.refusal import Refusal
 from lanes.params import PROFILES
-from reactor.market.seeded import write_market
+from reactor.standin.seeded import write_market
 from tests import shapes
 from tests.fault.proxy import Proxy
 from tests.integration import records
 from tests.integration.soaking import produce, violet
-from tests.reactor.market.test_dirt import clean as clean_trades
+from tests.reactor.standin.test_dirt import clean as clean_trades
 
 pytestmark = pytest.mark.slow
 
@@ -183,7 +183,7 @@ def test_dirt_is_cleaned_to_the_counts_that_it_was_made_with_and_every_dropped_r
 
 def test_the_recorded_table_is_cleaned_to_2121_trades(blue, tmp_path):
     from reactor.cli.blue import TRADE_COLUMNS
-    from reactor.market.dirt import soil
+    from reactor.standin.dirt import soil
 
     dirt = soil(clean_trades(2_300), 7)
     path = tmp_path / "recorded.csv"

@@ -19,7 +19,7 @@ from dataclasses import replace
 import pytest
 
 from journal.engine.address import READER, read
-from reactor.market.seeded import lines, write_market
+from reactor.standin.seeded import lines, write_market
 from tests.grafana import Grafana, Panel, boards, panels
 from tests.integration.fixtures import own_journal
 from tests.integration.soaking import ROOT, ended, fresh, produce, until, violet

@@ -10,7 +10,7 @@ import pytest
 from tests.broker import NotOurs
 from tests.integration.soaking import COUNTS, ended, produce, producer, until, violet
 from tests.integration.test_publish import read
-from tests.reactor.market.test_sequence import FEEDS, HEAD, T0
+from tests.reactor.feed.test_sequence import FEEDS, HEAD, T0
 
 WINDOWS, EACH = 10, 4
 TOTAL = WINDOWS * EACH * len(FEEDS)

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from journal.migrate import scripts, views
+from journal.keep.migrate import scripts, views
 from journal.refusal import Refusal
 from tests.integration import records
 from tests.integration.soaking import ROOT, Journal, ended, fresh

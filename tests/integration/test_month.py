@@ -15,12 +15,12 @@ from urllib.parse import urlsplit
 import pytest
 from confluent_kafka import TopicPartition
 
-from journal import backup
-from journal.day import close, disk_bytes
 from journal.engine.address import WRITER, read
-from journal.migrate import scripts
-from journal.run import find, now
-from reactor.market.seeded import lines
+from journal.judge.day import close, disk_bytes
+from journal.keep import backup
+from journal.keep.migrate import scripts
+from journal.ledger.run import find, now
+from reactor.standin.seeded import lines
 from tests.fault.crash import completed
 from tests.integration import records
 from tests.integration.soaking import COUNTS, Journal, Topic, another_version, ended, fresh, produce, soak, until

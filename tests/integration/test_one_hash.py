@@ -6,10 +6,10 @@ import pytest
 
 from lanes.code import Bound, Outcome, Reason, Reject
 from lanes.params import PROFILES
-from reactor.log.port import Chunk
-from reactor.record import Decoder
-from reactor.state import State
-from reactor.step import Rules, step
+from reactor.evaluate.chunk import Chunk
+from reactor.evaluate.record import Decoder
+from reactor.evaluate.state import State
+from reactor.evaluate.step import Rules, step
 from tests.integration import records
 from tests.integration.soaking import Soaked, ended, fresh, violet
 

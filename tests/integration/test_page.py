@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-from journal.run import now, pick, save
-from journal.scope import completed
+from journal.judge.scope import completed
+from journal.ledger.run import now, pick, save
 from lanes.lane import LANES
 from reactor.web.eye import reader
 from tests.integration import records

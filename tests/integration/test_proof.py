@@ -7,9 +7,9 @@ import uuid
 
 import pytest
 
-from journal.gate import summary
-from journal.ledger import audit, positions
-from journal.run import find
+from journal.judge.gate import summary
+from journal.ledger.ledger import audit, positions
+from journal.ledger.run import find
 from journal.store import Store
 from lanes.code import Outcome
 from tests.integration.fixtures import own_journal

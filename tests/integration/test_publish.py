@@ -8,8 +8,8 @@ import time
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
+from reactor.feed.publish import fill
 from reactor.log.outlet import KafkaWriter
-from reactor.market.publish import fill
 from tests.integration import records
 from tests.integration.soaking import ended, produce, until, violet
 

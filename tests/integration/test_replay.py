@@ -7,7 +7,7 @@ import pytest
 
 from journal.engine.address import WRITER, read
 from lanes.params import PROFILES
-from reactor.source import BrokerSource
+from reactor.run.source import BrokerSource
 from tests.integration import records
 from tests.integration.soaking import COUNTS, ended, interrupted, soak, until, violet
 
@@ -165,7 +165,7 @@ def test_what_is_not_stored_is_refused(journal, original, gone):
     for assignment, words in (
         ("base.thr=-0.01", "base.thr is -0.01, was -0.02"),
         ("select.min_alignment=-0.5", "select.min_alignment is -0.5, was 0.0"),
-        ('acb.kernel="tests.reactor.test_kernel:no"', "fix:"),
+        ('acb.kernel="tests.reactor.run.test_foreign:no"', "fix:"),
     ):
         said = journal.violet("replay", original.run_id, "--set", assignment, "--name", "refused")
         assert (said.code, said.out) == (3, "")

@@ -7,12 +7,12 @@ from datetime import timedelta
 
 import pytest
 
-from journal.gate import figures
-from journal.pruned import pruned
-from journal.retention import prune
-from journal.run import find, now
-from journal.scope import Scope
-from reactor.verify import verify
+from journal.judge.gate import figures
+from journal.judge.scope import Scope
+from journal.keep.pruned import pruned
+from journal.keep.retention import prune
+from journal.ledger.run import find, now
+from reactor.run.verify import verify
 from tests.integration import records
 from tests.integration.fixtures import own_journal
 from tests.integration.soaking import COUNTS, ended, interrupted
@@ -177,7 +177,7 @@ def test_a_judgment_during_which_inputs_go_takes_them_for_dropped(journal, aged,
     assert {name: stale[name] for name in COUNTS} == soaked.counts
     taken = iter([scope])
     monkeypatch.setattr(
-        "reactor.verify.Scope.of",
+        "reactor.run.verify.Scope.of",
         lambda store, run_id: next(taken, None) or Scope(run_id, scope.ends, dropped=pruned(store, run_id)),
     )
     assert verify(journal.store, run, None)["verdict"] == "PASS"

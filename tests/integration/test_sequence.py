@@ -7,10 +7,10 @@ from itertools import islice
 import pytest
 
 from reactor.log.archive import zstd
-from reactor.market import seeded
+from reactor.standin import seeded
 from tests import shapes
 from tests.integration.soaking import ROOT, listing, violet
-from tests.reactor.market.test_scan_command import csv
+from tests.reactor.cli.test_scan import csv
 
 
 @pytest.fixture

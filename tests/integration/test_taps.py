@@ -8,18 +8,18 @@ from datetime import UTC, timedelta
 
 import pytest
 
-import reactor.tap
-from journal.health import health
+import reactor.tap.writer
+from journal.judge.health import health
+from journal.keep.retention import prune
+from journal.ledger.run import now
 from journal.refusal import Refusal
-from journal.retention import prune
-from journal.run import now
 from journal.store import JournalAway
 from lanes.lane import LANES
-from reactor.history import History
 from reactor.log.kafka import KafkaLog
 from reactor.log.outlet import TapWriter
 from reactor.log.tansu import Tansu
-from reactor.reading import decode, encode, tap_topic
+from reactor.tap.history import History
+from reactor.tap.reading import decode, encode, tap_topic
 from reactor.web.look import whole
 from tests.integration import records
 from tests.integration.soaking import Topic, ended, free_of, fresh, interrupted, produce, until, violet
@@ -208,8 +208,8 @@ def test_the_embedded_broker_has_taps_too(journal, mixed):
 
 def writing_to(monkeypatch, make):
     """Soaks of this process make their producer so."""
-    monkeypatch.setattr("reactor.session.TapWriter", make)
-    monkeypatch.setattr(reactor.tap, "DRAIN_S", 1.0)
+    monkeypatch.setattr("reactor.run.session.TapWriter", make)
+    monkeypatch.setattr(reactor.tap.writer, "DRAIN_S", 1.0)
 
 
 def short(journal, soaked, calm, reason):
@@ -244,7 +244,7 @@ def test_a_broker_that_is_killed_costs_readings_alone(journal, topic, calm, monk
             journal,
             journal.soak(**topic.source, seam=seam, name="killed", taps="all", batch_size=50),
             calm,
-            reactor.tap.AWAY,
+            reactor.tap.writer.AWAY,
         )
     assert counts["acb"]["sent"] > 0
 
@@ -252,24 +252,27 @@ def test_a_broker_that_is_killed_costs_readings_alone(journal, topic, calm, monk
 def test_a_broker_that_is_not_there_costs_readings_alone(journal, topic, calm, monkeypatch):
     monkeypatch.setattr("reactor.log.kafka.REACH_S", 0.2)
     writing_to(monkeypatch, lambda _, topics, client: TapWriter("127.0.0.1:1", topics, client))
-    counts = short(journal, journal.soak(**topic.source, taps="base,acb"), calm, reactor.tap.AWAY)
+    counts = short(journal, journal.soak(**topic.source, taps="base,acb"), calm, reactor.tap.writer.AWAY)
     assert [each["sent"] for each in counts.values()] == [0, 0]
 
 
 @pytest.mark.parametrize(
     ("limit", "value", "reason"),
-    [("reactor.log.outlet.QUEUE_RECORDS", 16, reactor.tap.AWAY), ("reactor.tap.ROWS_MAX", 60, reactor.tap.FULL)],
+    [
+        ("reactor.log.outlet.QUEUE_RECORDS", 16, reactor.tap.writer.AWAY),
+        ("reactor.tap.writer.ROWS_MAX", 60, reactor.tap.writer.FULL),
+    ],
 )
 def test_a_slow_broker_costs_readings_alone(journal, topic, calm, monkeypatch, limit, value, reason):
     monkeypatch.setattr(limit, value)
-    monkeypatch.setattr(reactor.tap, "SHARE", 0.001)
+    monkeypatch.setattr(reactor.tap.writer, "SHARE", 0.001)
     counts = short(journal, journal.soak(**topic.source, taps="acb", batch_size=50), calm, reason)
     assert counts["acb"]["sent"] > 0
 
 
 def test_a_short_disk_drops_taps_before_it_degrades(journal, topic, calm, monkeypatch):
     monkeypatch.setattr("reactor.cli.soak.DISK_TAPS", 0.0)
-    counts = short(journal, journal.soak(**topic.source, taps="ob,esof"), calm, reactor.tap.DISK)
+    counts = short(journal, journal.soak(**topic.source, taps="ob,esof"), calm, reactor.tap.writer.DISK)
     assert [each["sent"] for each in counts.values()] == [0, 0]
 
 
@@ -277,12 +280,12 @@ def test_a_fault_in_a_tap_costs_readings_alone(journal, topic, calm, monkeypatch
     def broken(batch, lane, kernel_hash):
         raise ZeroDivisionError("a tap's own fault")
 
-    monkeypatch.setattr(reactor.tap, "readings", broken)
+    monkeypatch.setattr(reactor.tap.writer, "readings", broken)
     short(journal, journal.soak(**topic.source, taps="dc"), calm, "ZeroDivisionError: a tap's own fault")
 
 
 def test_what_waits_when_a_soak_is_stopped_still_goes(journal, topic, monkeypatch):
-    monkeypatch.setattr(reactor.tap, "SHARE", 0.001)  # a rest longer than the soak
+    monkeypatch.setattr(reactor.tap.writer, "SHARE", 0.001)  # a rest longer than the soak
     left = interrupted(journal.data, 4, name="drained", taps="esof", batch_size=50, **topic.source)
     assert left.summary["taps"] == {"esof": {"sent": scans(left), "dropped": 0}}
 
@@ -454,7 +457,7 @@ def test_an_engine_that_goes_between_two_pages_costs_no_reading_and_repeats_none
                 raise JournalAway("it went with its soak")
 
     whole_pages = History.pages
-    monkeypatch.setattr("reactor.history.PAGE", 60)
+    monkeypatch.setattr("reactor.tap.history.PAGE", 60)
     monkeypatch.setattr("reactor.cli.tap.FOLLOW_S", 0.0)
     monkeypatch.setattr(History, "pages", pages)
     for limit in (len(every), 150):

@@ -9,9 +9,9 @@ import time
 import pytest
 from confluent_kafka import TopicPartition
 
-from journal.scope import completed
+from journal.judge.scope import completed
 from lanes.lane import LANES
-from reactor.reading import decode, tap_topic
+from reactor.tap.reading import decode, tap_topic
 from reactor.topology.canary import orders_topic
 from reactor.topology.tape import KafkaTape
 from tests.fault.crash import whole

@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 
-from journal import backup
-from journal.migrate import scripts
+from journal.keep import backup
+from journal.keep.migrate import scripts
 from journal.refusal import Refusal
 from tests.integration import records
 from tests.integration.soaking import (

@@ -9,13 +9,13 @@ from datetime import timedelta
 
 import pytest
 
-from journal.day import close, due
-from journal.incident import FULL
-from journal.ledger import Ledger
+from journal.judge.day import close, due
+from journal.ledger.incident import FULL
+from journal.ledger.ledger import Ledger
+from journal.ledger.run import find, now, save
 from journal.lock import Lock, soak_lock
-from journal.run import find, now, save
 from lanes.code import Incident, Severity
-from reactor.upkeep import Upkeep
+from reactor.run.upkeep import Upkeep
 from reactor.watch.measure import ask
 from reactor.watch.metrics import Metrics
 from reactor.web.look import whole
@@ -285,8 +285,8 @@ def test_status_watches_a_live_soak_and_sees_it_fall_silent_and_go(journal, sess
     assert (seen.code, seen.json[0]["mode"], seen.json[0]["usual_step_s"]) == (0, "RUN", 60.0)
     watch = spawn("status", "--name", "live", "--data", journal.data, "--watch", "--json")
     until(lambda: watch.out.exists() and len(watch.out.read_text().splitlines()) >= 2, 40)
-    monkeypatch.setattr("journal.health.SILENT_S", 0.0)
-    monkeypatch.setattr("journal.health.SILENT_STEPS", 0)
+    monkeypatch.setattr("journal.judge.health.SILENT_S", 0.0)
+    monkeypatch.setattr("journal.judge.health.SILENT_STEPS", 0)
     silent = look()
     assert (silent.code, silent.json[0]["why"]) == (2, ["no scan for more than 0 s"])
     soak.kill()

@@ -14,9 +14,9 @@ import urllib.request
 import numpy as np
 import pytest
 
-from journal.migrate import migrate
+from journal.keep.migrate import migrate
 from reactor.log.kafka import KafkaLog
-from reactor.settings import SoakSettings
+from reactor.run.settings import SoakSettings
 from reactor.watch import observe
 from reactor.watch.events import Events
 from reactor.watch.metrics import FAMILIES

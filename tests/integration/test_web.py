@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from journal.engine.address import WRITER, read
-from journal.retention import prune
+from journal.keep.retention import prune
 from journal.store import JournalAway, connect
 from lanes.lane import LANES
 from reactor.web import eye, look

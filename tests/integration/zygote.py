@@ -21,11 +21,11 @@ import reactor.cli.soak
 import reactor.cli.verify  # noqa: F401 what the commands import is imported once, here
 from lanes.params import PROFILES
 from reactor.cli.main import run
-from reactor.log.port import Chunk
+from reactor.evaluate.chunk import Chunk
+from reactor.evaluate.record import Decoder
+from reactor.evaluate.state import State
+from reactor.evaluate.step import Rules, step
 from reactor.log.tansu import die_with_parent
-from reactor.record import Decoder
-from reactor.state import State
-from reactor.step import Rules, step
 from tests.fault.soak_until import soak_until
 from tests.integration import records
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from journal.health import FAILING, HEALTHY, NOT_SURE
+from journal.judge.health import FAILING, HEALTHY, NOT_SURE
 from reactor.cli.status import exit_code
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from reactor.cli import tap
 from reactor.log.memory import MemoryLog
-from reactor.reading import Reading, decode, encode
+from reactor.tap.reading import Reading, decode, encode
 from tests.integration.soaking import violet
 
 START_MS = 1_746_372_780_000

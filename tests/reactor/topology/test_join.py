@@ -9,18 +9,18 @@ import pytest
 from lanes.code import Outcome
 from lanes.lane import LANES
 from lanes.params import PROFILES, override
-from reactor.kernel import Kernels
-from reactor.log.port import Chunk
-from reactor.reading import decode
-from reactor.record import Decoder
-from reactor.state import State
-from reactor.step import advance, step
+from reactor.evaluate.chunk import Chunk
+from reactor.evaluate.record import Decoder
+from reactor.evaluate.state import State
+from reactor.evaluate.step import advance, step
+from reactor.evaluate.walk import Rules
+from reactor.run.foreign import Kernels
+from reactor.tap.reading import decode
 from reactor.topology import mark as marks
 from reactor.topology import voice as voices
 from reactor.topology.join import Contradiction, Join
 from reactor.topology.mark import Marked
 from reactor.topology.voice import EVERY, Lane, Voice
-from reactor.walk import Rules
 from tests.integration import records
 
 PROFILE, LOG, TOPIC = PROFILES["blue_8b"], "cluster/scans/1", "scans"

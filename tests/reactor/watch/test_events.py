@@ -6,8 +6,8 @@ import json
 import os
 from datetime import UTC, date, datetime
 
-from journal.day import Day
-from journal.incident import Note
+from journal.judge.day import Day
+from journal.ledger.incident import Note
 from lanes.code import Incident, Severity
 from reactor.watch.events import Events
 

@@ -15,13 +15,13 @@ from journal.refusal import Refusal
 from journal.row import reason_names
 from lanes.code import Bound, Outcome, Reject
 from lanes.params import PROFILES
-from reactor.log.port import Chunk
-from reactor.record import Decoder
-from reactor.settings import SoakSettings
-from reactor.state import State
-from reactor.step import outcomes
-from reactor.tap import Taps
-from reactor.walk import Rules, Walk
+from reactor.evaluate.chunk import Chunk
+from reactor.evaluate.record import Decoder
+from reactor.evaluate.state import State
+from reactor.evaluate.step import outcomes
+from reactor.evaluate.walk import Rules, Walk
+from reactor.run.settings import SoakSettings
+from reactor.tap.writer import Taps
 from reactor.watch.measure import Measures
 from reactor.watch.metrics import FAMILIES, LANE_NAMES, VALUE_BOUNDS, Endpoint, Metrics
 from reactor.watch.observe import Observers

@@ -10,7 +10,7 @@ import pytest
 from journal.refusal import Refusal
 from journal.row import Batch, Coded, Rows
 from lanes.code import Outcome
-from reactor.settings import SoakSettings
+from reactor.run.settings import SoakSettings
 from reactor.watch import sketch as module
 from reactor.watch.observe import Observers
 from reactor.watch.sketch import ASSETS, KEPT, OTHER, SAMPLES_S, SAVED_S, SLOT_S, Sketch, Sketches

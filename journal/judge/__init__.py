@@ -1,0 +1,1 @@
+"""What a run is worth: gate, days, health, one outcome explained."""

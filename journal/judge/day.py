@@ -1,0 +1,124 @@
+"""Days: the gate's line for each UTC day of a run, over what was journaled on it.
+
+A day is one of the wall clock, not of event time: so a line comes while the scanner is silent, which is when it is
+needed, and an archive at full speed does not stop for a line a day of the archive. Each day from the run's first on
+has exactly one, also one on which nothing came or the soak was away; each is the gate's judgment of the batches
+completed on it, so its cost is that day's and the lines add up to the run. A silence over midnight is in the line of
+the day in which it ended, from the stream's last scan on. The day that runs has none yet.
+Source: SPEC section 9.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final
+
+from journal.judge.gate import HOLD, PASS, figures, judge, worst
+from journal.judge.scope import Scope
+from journal.ledger.run import Run, now
+from journal.store import Store
+
+DAY_TYPES: Final = {
+    "run_id": "String",
+    "day": "Date",
+    "verdict": "LowCardinality(String)",
+    "held": "String",
+    "first_offsets": "Map(UInt32, Int64)",
+    "last_offsets": "Map(UInt32, Int64)",
+    **dict.fromkeys(
+        ("records", "decisions", "evaluations", "planes", "rejects", "lost", "doubled", "corrupt"), "UInt64"
+    ),
+    "coverage": "Nullable(Float64)",
+    "time_coverage": "Nullable(Float64)",
+    **dict.fromkeys(("longest_silence_ms", "warnings", "errors", "disk_bytes"), "UInt64"),
+    "written_at": "DateTime64(3, 'UTC')",
+}
+_FIGURES: Final = (
+    "records", "decisions", "evaluations", "planes", "rejects", "lost", "doubled", "corrupt", "coverage",
+    "time_coverage", "longest_silence_ms",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """One line."""
+
+    day: date
+    verdict: str
+    figures: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        f = self.figures
+        scans = f["decisions"] + f["evaluations"]
+        shares = ", ".join(
+            f"{name} {'none' if f[name] is None else format(f[name], '.1%')}" for name in ("coverage", "time_coverage")
+        )
+        return (
+            f"{self.day} {self.verdict}: {scans} scans, {f['decisions']} decisions, {f['rejects']} rejects, "
+            f"lost {f['lost']}, doubled {f['doubled']}, corrupt {f['corrupt']}, {shares}, "
+            f"{f['warnings']} warnings, {f['errors']} errors, journal {f['disk_bytes'] / 2**20:.1f} MiB"
+            + (f" ({f['held']})" if f["held"] else "")
+        )
+
+
+def due(store: Store, run: Run, at: datetime) -> list[date]:
+    """Days of a run that are over and have no line, in order."""
+    row = store.rows(
+        "SELECT count() AS n, max(day) AS last FROM days WHERE run_id = {run:String}", {"run": run.run_id}
+    )[0]
+    first = row["last"] + timedelta(days=1) if row["n"] else run.started_at.astimezone(UTC).date()
+    return [first + timedelta(days=n) for n in range((at.astimezone(UTC).date() - first).days)]
+
+
+def close(store: Store, run: Run, at: datetime) -> list[Day]:
+    """Write the lines that are due at a time; returns them."""
+    return [_close(store, run, day) for day in due(store, run, at)]
+
+
+def _close(store: Store, run: Run, day: date) -> Day:
+    spans = store.rows(
+        "SELECT partition, min(first_offset) AS first, max(last_offset) AS last FROM violet_batches FINAL "
+        "WHERE run_id = {run:String} AND phase = 'COMPLETE' AND toDate(written_at, 'UTC') = {day:Date} "
+        "GROUP BY partition ORDER BY partition",
+        {"run": run.run_id, "day": day},
+    )
+    whole = Scope.of(store, run.run_id)
+    scope = Scope(
+        run.run_id,
+        {row["partition"]: row["last"] for row in spans},
+        starts={row["partition"]: row["first"] for row in spans},
+        dropped=whole.dropped,
+        on=day,
+    )
+    judged = judge(store, run, scope=scope)
+    found = judged[0].figures if len(judged) == 1 else figures(store, run, scope)
+    clauses = [f"{c.name} {c.verdict}" for j in judged for c in j.clauses if c.verdict != PASS]
+    levels = store.rows(
+        "SELECT sumIf(count, severity = 'WARN') AS warnings, sumIf(count, severity = 'ERROR') AS errors "
+        "FROM violet_incidents WHERE run_id = {run:String} AND toDate(at, 'UTC') = {day:Date}",
+        {"run": run.run_id, "day": day},
+    )[0]
+    verdict = worst([j.verdict for j in judged]) if judged else HOLD
+    row = {
+        "run_id": run.run_id,
+        "day": day,
+        "verdict": verdict,
+        "held": "; ".join(dict.fromkeys(clauses)) or ("" if judged else "nothing was journaled"),
+        "first_offsets": dict(scope.starts),
+        "last_offsets": dict(scope.ends),
+        **{name: found[name] for name in _FIGURES},
+        **levels,
+        "disk_bytes": disk_bytes(store),
+        "written_at": now(),
+    }
+    store.insert("violet_days", {n: [v] for n, v in row.items()}, DAY_TYPES, f"{run.run_id}|{day}")
+    return Day(day, verdict, row)
+
+
+def disk_bytes(store: Store) -> int:
+    """What the journal's tables take on disk."""
+    row = store.rows(
+        "SELECT sum(bytes_on_disk) AS n FROM system.parts WHERE active AND database = currentDatabase() "
+        "AND table LIKE 'violet\\\\_%'"
+    )[0]
+    return int(row["n"])

@@ -1,0 +1,271 @@
+"""Health: how a soak does right now, for people and for a watchdog.
+
+Health is about the process and what it journals, so a verdict that only waits for its hundredth decision does not make
+a young soak sick; a verdict of FAIL does. While a soak goes on, what was judged in the lines of past days is not judged
+again: its figures are of those lines and of what came since, so a look costs a day at most, whatever the soak's age. A
+day that was HOLD stays in the verdict, but the soak may be healthy again. A run that is over shows the gate's judgment.
+Source: SPEC section 5.
+"""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from journal.judge.day import disk_bytes
+from journal.judge.gate import FAIL, HOLD, MIN_DECISIONS, PASS, judge, summary, worst
+from journal.judge.scope import Scope, completed
+from journal.keep.pruned import utc
+from journal.ledger.run import Run, find
+from journal.store import Store
+
+HEALTHY: Final = "HEALTHY"
+NOT_SURE: Final = "NOT SURE"
+FAILING: Final = "FAILING"
+EXIT: Final = {HEALTHY: 0, FAILING: 1, NOT_SURE: 2}
+DISK_TAPS: Final = 0.80  # from here on taps drop
+DISK_DEGRADED: Final = 0.85
+DISK_HALT: Final = 0.92
+SILENT_S: Final = 60.0  # a live scanner may be silent as long, or for so many of its usual steps
+SILENT_STEPS: Final = 5
+_USUAL: Final = 1_000  # scans of each partition that tell the usual step
+_SHARES: Final = ("coverage", "time_coverage")
+_MEASURED: Final = (*_SHARES, "rejects")  # clauses whose HOLD is a finding, not a lack of data
+_INTEGRITY: Final = ("lost", "doubled", "corrupt")
+
+
+def health(store: Store, run: Run, data: Path, *, alive: bool, at: datetime) -> dict[str, Any]:
+    """Everything that a look shows. alive: whether a process holds the soak's lock: it journals the newest run."""
+    newest = find(store, name=run.name) or run
+    replaced_by = newest.run_id if newest.run_id != run.run_id and run.state != "ENDED" else ""
+    alive = alive and not replaced_by
+    found = {
+        "run_id": run.run_id,
+        "name": run.name,
+        "state": run.state if run.state != "RUNNING" or alive else "INTERRUPTED",
+        "reason": run.reason,
+        "replay_of": run.replay_of,
+        "replaced_by": replaced_by,
+        "trading_mode": "DARK",
+        "is_trading_allowed": False,
+        "profile": run.profile,
+        **_mode(store, run, alive=alive),
+        **_flow(store, run, at),
+        **_judged(store, run, over=run.state == "ENDED" or bool(replaced_by)),
+        **_incidents(store, run),
+        "missing_lanes": _missing_lanes(store, run),
+        "disk_used": _disk(data),
+        "journal_bytes": disk_bytes(store),
+        "parts": store.rows(
+            "SELECT count() AS n FROM system.parts WHERE active AND database = currentDatabase()"
+        )[0]["n"],
+    }  # fmt: skip
+    found["mode_s"] = (at - found["since"]).total_seconds()
+    failing, unsure = _why(run, found)
+    found["health"] = FAILING if failing else NOT_SURE if unsure else HEALTHY
+    found["healthy"] = found["health"] == HEALTHY
+    found["why"] = [*failing, *unsure]
+    return found
+
+
+def _mode(store: Store, run: Run, *, alive: bool) -> dict[str, Any]:
+    """RUN, DEGRADED or HALTED, or how the run was left; and since when."""
+    changed = store.rows("SELECT changed_at FROM runs WHERE run_id = {run:String}", {"run": run.run_id})[0]
+    since = utc(changed["changed_at"])
+    if run.state != "RUNNING":
+        return {"mode": run.state, "since": since}
+    if not alive:
+        return {"mode": "INTERRUPTED", "since": since}
+    disk = store.rows(
+        "SELECT at, startsWith(detail, 'DEGRADED') AS degraded FROM violet_incidents WHERE run_id = {run:String} "
+        "AND code = 'DISK_SHORT' ORDER BY at DESC LIMIT 1",
+        {"run": run.run_id},
+    )
+    if disk and disk[0]["degraded"] and utc(disk[0]["at"]) >= since:
+        return {"mode": "DEGRADED", "since": utc(disk[0]["at"])}
+    return {"mode": "RUN", "since": since}
+
+
+def _flow(store: Store, run: Run, at: datetime) -> dict[str, Any]:
+    """Counts, the last scan, how long it is silent, how far it is behind."""
+    counts = store.rows(
+        "SELECT sum(decisions) AS n_decisions, sum(evaluations) AS n_evaluations, sum(planes) AS n_planes, "
+        "sum(rejects) AS n_rejects, count() AS n_batches, max(written_at) AS last_batch, max(last_offset) AS last, "
+        "argMaxIf(drift_ms, written_at, decisions + evaluations > 0) AS drift, "
+        "maxIf(written_at, decisions + evaluations > 0) AS scanned_at, "
+        "round(quantileExact(0.99)(latency_ms)) AS p99_ms FROM batches WHERE run_id = {run:String}",
+        {"run": run.run_id},
+    )[0]
+    latest = " UNION ALL ".join(
+        "SELECT stream, ts_ms FROM (SELECT stream, ts_ms, log_offset FROM (SELECT * FROM violet_decisions UNION ALL "
+        f"SELECT * FROM violet_evaluations) WHERE run_id = {{run:String}} AND partition = {partition} "
+        "ORDER BY log_offset DESC LIMIT {n:UInt32})"
+        for partition in completed(store, run.run_id)
+    )
+    sql = (
+        "SELECT max(ts_ms) AS last, quantileExact(0.5)(d) AS step FROM (SELECT ts_ms, "
+        "ts_ms - lagInFrame(ts_ms, 1, ts_ms) OVER (PARTITION BY stream ORDER BY ts_ms) AS d "
+        f"FROM ({latest})) HAVING count() > 0"
+    )
+    steps = store.rows(sql, {"run": run.run_id, "n": _USUAL}) if latest else []
+    end = run.until.get("ends", {}).get("0") if len(run.start) == 1 else None
+    some = bool(counts["n_batches"])
+    scanned = bool(counts["n_decisions"] or counts["n_evaluations"])
+    return {
+        **{name: counts[f"n_{name}"] for name in ("decisions", "evaluations", "planes", "rejects", "batches")},
+        "last_batch": utc(counts["last_batch"]) if some else None,
+        "latency_ms_p99": counts["p99_ms"] if some else None,
+        "drift_s": counts["drift"] / 1e3 if scanned else None,
+        "last_scan": datetime.fromtimestamp(steps[0]["last"] / 1e3, at.tzinfo) if steps else None,
+        "usual_step_s": steps[0]["step"] / 1e3 if steps else None,
+        "silence_s": (at - utc(counts["scanned_at"])).total_seconds() if scanned else None,
+        "lag_records": max(0, int(end) - counts["last"] - 1) if end is not None and some else None,
+    }
+
+
+def _judged(store: Store, run: Run, *, over: bool) -> dict[str, Any]:
+    """The verdict, and what it rests on. over: the run does not go on, so it is judged as a whole."""
+    lines = store.rows("SELECT * FROM days WHERE run_id = {run:String} ORDER BY day", {"run": run.run_id})
+    found = _so_far(store, run, lines) if lines and not over else _whole(store, run)
+    return {"days": len(lines), **found}
+
+
+def _whole(store: Store, run: Run) -> dict[str, Any]:
+    """As the gate and the summary have it."""
+    found = summary(store, run)
+    clauses = [clause for segment in found["segments"] for clause in segment["clauses"]]
+    return {
+        **{name: found[name] for name in ("verdict", *_INTEGRITY, *_SHARES)},
+        **{f"latest_{name}": found[name] for name in _SHARES},
+        "time_coverage_of": "",
+        "held": "; ".join(dict.fromkeys(f"{c['name']} {c['verdict']}" for c in clauses)),
+        "short": sorted({c["name"] for c in clauses if c["name"] in _MEASURED and c["figure"] is not None}),
+    }
+
+
+def _so_far(store: Store, run: Run, lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The worst of the days' lines and of what came since them. A lack of data in a part is none if the sum has enough.
+
+    coverage is the run's. time_coverage does not add up: it is the lowest, and `time_coverage_of` says of which part.
+    """
+    starts = {partition: last + 1 for line in lines for partition, last in line["last_offsets"].items()}
+    judged = judge(store, run, scope=replace(Scope.of(store, run.run_id), starts=starts))
+    clauses = [
+        c
+        for j in judged
+        for c in j.clauses
+        if c.verdict == FAIL or (c.verdict == HOLD and c.name in _MEASURED and c.figure is not None)
+    ]
+    bad = sorted(
+        (line for line in lines if line["verdict"] == FAIL or _is_short(line)),
+        key=lambda line: (line["verdict"] == FAIL, line["day"]),
+    )
+    few = store.rows(
+        "SELECT segment FROM batches WHERE run_id = {run:String} GROUP BY segment HAVING sum(decisions) < {n:UInt32}",
+        {"run": run.run_id, "n": MIN_DECISIONS},
+    )
+    held = [f"{c.name} {c.verdict}" for c in clauses] + ["decisions HOLD"] * bool(few)
+    if bad:
+        others = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
+        held.append(f"{bad[-1]['held']} on {bad[-1]['day']}{others}")
+    parts = [*lines, *(j.figures for j in judged)]
+    scans, rejected = sum(map(_scans, parts)), sum(map(_rejected, parts))
+    since = f"since {lines[-1]['day'] + timedelta(days=1)}"
+    of = [*(str(line["day"]) for line in lines), *(since for _ in judged)]
+    times = [
+        (part["time_coverage"], name) for part, name in zip(parts, of, strict=True) if part["time_coverage"] is not None
+    ]
+    lowest, lowest_of = min(times, default=(None, ""))
+    return {
+        **{name: sum(part[name] for part in parts) for name in _INTEGRITY},
+        "verdict": worst(
+            [PASS, *(c.verdict for c in clauses), *(line["verdict"] for line in bad), *(HOLD for _ in few)]
+        ),
+        "coverage": scans / (scans + rejected) if scans + rejected else None,
+        "time_coverage": lowest,
+        "time_coverage_of": lowest_of,
+        **{
+            f"latest_{name}": min((j.figures[name] for j in judged if j.figures[name] is not None), default=None)
+            for name in _SHARES
+        },
+        "held": "; ".join(dict.fromkeys(held)),
+        "short": sorted({c.name for c in clauses if c.name in _MEASURED}),
+    }
+
+
+def _scans(part: Mapping[str, Any]) -> int:
+    return int(part["decisions"] + part["evaluations"])
+
+
+def _rejected(part: Mapping[str, Any]) -> int:
+    """Rejects not known to be planes, as the coverage of a part tells them; of a part without a scan all."""
+    if part["coverage"] == 0.0:
+        return int(part["rejects"])
+    return round(_scans(part) / part["coverage"]) - _scans(part) if part["coverage"] else 0
+
+
+def _is_short(line: Mapping[str, Any]) -> bool:
+    """Whether a day was silent or a share of it, where there was one, below its bound."""
+    held = line["held"].split("; ")
+    return (
+        not _scans(line)
+        or "rejects HOLD" in held
+        or any(f"{name} HOLD" in held for name in _SHARES if line[name] is not None)
+    )
+
+
+def _incidents(store: Store, run: Run) -> dict[str, int]:
+    row: dict[str, int] = store.rows(
+        "SELECT sumIf(count, severity = 'ERROR') AS error_incidents, sumIf(count, severity = 'WARN') AS warnings, "
+        "sumIf(count, code = 'WRITE_REFUSED') AS orders "
+        "FROM violet_incidents WHERE run_id = {run:String}",
+        {"run": run.run_id},
+    )[0]
+    return row
+
+
+def _missing_lanes(store: Store, run: Run) -> str:
+    """Lanes of the modular topology that the soak waits for, as it told last."""
+    rows = store.rows(
+        "SELECT argMax(if(code = 'LANE_MISSING', substring(detail, 1, position(detail, ':') - 1), ''), at) AS lanes "
+        "FROM violet_incidents WHERE run_id = {run:String} "
+        "AND code IN ('LANE_MISSING', 'LANE_BACK', 'STARTED', 'RESUMED')",
+        {"run": run.run_id},
+    )
+    return str(rows[0]["lanes"])
+
+
+def _disk(data: Path) -> float:
+    usage = shutil.disk_usage(next(p for p in (data, *data.absolute().parents) if p.exists()))
+    return usage.used / usage.total
+
+
+def _why(run: Run, found: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """What makes it fail, and what leaves doubt, in words."""
+    replaced = found["replaced_by"] and f"run {found['replaced_by']} replaced it"
+    failing = [f"{name} {found[name]}" for name in _INTEGRITY if found[name]]
+    if found["state"] == "HALTED":
+        resumed = "fix: look into it, then `violet soak --resume-halted REASON`"
+        failing.append(f"HALTED: {run.reason}; {replaced or resumed}")
+    if found["error_incidents"]:
+        failing.append(f"{found['error_incidents']} incidents of level error: `violet sql` has them in incidents")
+    if found["verdict"] == FAIL and not failing:
+        failing.append(f"the gate fails: {found['held']}")
+    if found["disk_used"] >= DISK_HALT:
+        failing.append(f"the disk is {found['disk_used']:.0%} full")
+    elif found["disk_used"] >= DISK_DEGRADED:
+        return failing, [f"the disk is {found['disk_used']:.0%} full"]
+    unsure = [f"{name} is beyond its bound" for name in found["short"]]
+    if found["state"] in ("STOPPED", "INTERRUPTED"):
+        unsure.append(f"{found['state'].lower()}: {replaced or 'the same `violet soak` resumes it'}")
+    if found["missing_lanes"] and found["state"] == "RUNNING":
+        unsure.append(f"waits for the worker of lane {found['missing_lanes']}")
+    if found["mode"] == "DEGRADED":
+        unsure.append("DEGRADED")
+    if found["state"] == "RUNNING" and run.source.get("kind") == "broker":
+        patience_s = max(SILENT_S, SILENT_STEPS * (found["usual_step_s"] or 0.0))
+        if min(found["mode_s"], found["silence_s"] or found["mode_s"]) > patience_s:
+            unsure.append(f"no scan for more than {patience_s:.0f} s")
+    return failing, unsure

@@ -1,0 +1,1 @@
+"""What keeps a journal over the years: migrations, backups, retention."""

@@ -1,0 +1,1 @@
+"""The exactly-once append: batches, runs with their segments, incidents."""

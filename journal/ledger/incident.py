@@ -1,0 +1,94 @@
+"""Incidents: what happened to a run, in a bounded number of rows.
+
+An outage that comes and goes for weeks must not fill the journal with itself. Of each code the first FULL of a UTC day
+are a row each; from there on a row stands for all since the row before, and one is written when their number has
+doubled, and at the end of a session or day: at most FULL and some tens of rows a code and day. `count` says how many a
+row stands for, so sum(count) is how often it happened. Source: SPEC section 5.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Final
+
+from journal.ledger.run import now
+from journal.store import Store
+from lanes.code import Incident, Severity
+
+FULL: Final = 100
+INCIDENT_TYPES: Final = {
+    "run_id": "String",
+    "at": "DateTime64(3, 'UTC')",
+    "severity": "Enum8(" + ", ".join(f"'{s.name}' = {s.value}" for s in Severity) + ")",
+    "code": "Enum16(" + ", ".join(f"'{c.name}' = {c.value}" for c in Incident) + ")",
+    "detail": "String",
+    "count": "UInt32",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """An incident, or several of a code by the latest of them."""
+
+    run_id: str
+    at: datetime
+    severity: Severity
+    code: Incident
+    detail: str
+    count: int = 1
+
+
+def incident(run_id: str, severity: Severity, code: Incident, detail: str = "") -> Note:
+    """An incident of now."""
+    return Note(run_id, now(), severity, code, detail)
+
+
+def note(store: Store, told: Note) -> None:
+    """Write a row; writing the same again changes nothing."""
+    row = {
+        "run_id": told.run_id,
+        "at": told.at,
+        "severity": told.severity.name,
+        "code": told.code.name,
+        "detail": told.detail,
+        "count": told.count,
+    }
+    token = f"{told.run_id}|{told.at}|{told.code}"
+    store.insert("violet_incidents", {n: [v] for n, v in row.items()}, INCIDENT_TYPES, token)
+
+
+def seen(store: Store, run_id: str, day: date) -> dict[Incident, int]:
+    """How often each code happened to a run on a UTC day."""
+    rows = store.rows(
+        "SELECT code, sum(count) AS n FROM violet_incidents WHERE run_id = {run:String} "
+        "AND toDate(at, 'UTC') = {day:Date} GROUP BY code",
+        {"run": run_id, "day": day},
+    )
+    return {Incident[row["code"]]: row["n"] for row in rows}
+
+
+class Bound:
+    """Which incidents become a row, and for how many each stands."""
+
+    def __init__(self) -> None:
+        self.day: date | None = None  # whose counts it knows
+        self._counts: dict[Incident, int] = {}
+        self._held: dict[Incident, Note] = {}
+
+    def begin(self, day: date, counts: dict[Incident, int]) -> None:
+        """Another UTC day, with what happened on it already."""
+        self.day, self._counts = day, dict(counts)
+
+    def take(self, told: Note) -> Note | None:
+        """The row to write now, if any; else it is held until there are twice as many."""
+        n = self._counts[told.code] = self._counts.get(told.code, 0) + 1
+        held = self._held.pop(told.code, None)
+        told = replace(told, count=told.count + held.count) if held else told
+        if n <= FULL or (n % FULL == 0 and (n // FULL).bit_count() == 1):
+            return told
+        self._held[told.code] = told
+        return None
+
+    def held(self) -> list[Note]:
+        """What has no row yet, to be written now."""
+        notes, self._held = list(self._held.values()), {}
+        return notes

@@ -1,0 +1,321 @@
+"""The ledger: each batch exactly once, by intent, inserts and completion. The journal owns the offsets.
+
+Per batch: an intent row; one synchronous insert for each kind of outcome in it, with a token that names the run, the
+range and the block's digest; a completion row with counts, hashes, skipped ranges and the state. A crash between any
+two of these leaves a batch in doubt, which is read, computed and inserted again: the tokens and the row keys make the
+second time a no-op. Source: SPEC section 6; reliability sections 3 and 4.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import msgspec
+import numpy as np
+
+from journal.keep.pruned import dropped_sql, pruned
+from journal.ledger import run as runs
+from journal.ledger.incident import Bound, Note, incident, note, seen
+from journal.refusal import Refusal
+from journal.row import COLUMNS, RAW_MAX, TABLES, Batch, Coded, Rows, rows, table_columns
+from journal.store import JournalAway, JournalRefused, Store
+from lanes.code import Incident, Outcome, Reject, Severity
+
+T = TypeVar("T")
+CONSTRAINT_VIOLATED: Final = 469
+RETRY_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0)  # pauses while ClickHouse is away; the last one repeats
+_KINDS: Final = tuple(Outcome)
+_LAST: Final = (Incident.STOPPED, Incident.ENDED, Incident.HALTED)  # of a session
+# A scan that ends in one of these still counts among its stream's identities.
+_SCAN_REJECTS: Final = (Reject.LANE_NON_FINITE.value, Reject.LANE_ERROR.value, Reject.BLOCK_REFUSED.value)
+_TYPES: Final = {kind: dict(table_columns(kind)) for kind in _KINDS}
+_BATCH_TYPES: Final = {
+    "run_id": "LowCardinality(String)",
+    "segment": "UInt32",
+    "topic": "LowCardinality(String)",
+    "partition": "UInt32",
+    "first_offset": "Int64",
+    "last_offset": "Int64",
+    "phase": "Enum8('INTENT' = 0, 'COMPLETE' = 1)",
+    **{f"{kind.name.lower()}s": "UInt32" for kind in _KINDS},
+    **{f"{kind.name.lower()}s_hash": "UInt64" for kind in _KINDS},
+    "digest": "String",
+    "skipped": "String",
+    "unknown": "String",
+    "state": "String",
+    "latency_ms": "Float64",
+    "drift_ms": "Int64",
+    "written_at": "DateTime64(3, 'UTC')",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a partition stands: the last completed offset, the state there, and a batch in doubt."""
+
+    last: int
+    state: bytes
+    doubt: tuple[int, int] | None
+    doubt_digest: str
+    doubt_segment: int
+
+
+class Ledger:
+    """Appends batches to a run. `seam` is called with the name of every step, before and after every effect.
+
+    reread: a partition's records at some offsets, from the log, for rows that ClickHouse refuses. told: hears of every
+    incident that became a row. latency_s: of the batch that was journaled last.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        run_id: str,
+        reread: Callable[[int, Sequence[int]], list[bytes]],
+        *,
+        revive: Callable[[], Store | None] = lambda: None,
+        seam: Callable[[str], None] = lambda name: None,
+        told: Callable[[Note], None] = lambda row: None,
+    ) -> None:
+        self.store, self._run_id, self._reread = store, run_id, reread
+        self._revive, self._seam, self._told = revive, seam, told
+        self.away_since: float | None = None
+        self.latency_s = 0.0
+        self._bound = Bound()
+
+    def append(self, batch: Batch, polled_at: float, commit: Callable[[dict[int, int]], None]) -> None:
+        """Journal a batch; returns when its completion is stored. Waits while ClickHouse is away.
+
+        polled_at: monotonic seconds when its first record came. commit: tells the log, which nothing depends on.
+        """
+        self._seam("before_intent")
+        self._insert_batch(batch, "INTENT", 0.0)
+        self._seam("after_intent")
+        self._insert_outcomes(batch)
+        self._seam("before_completion")
+        self.latency_s = time.monotonic() - polled_at
+        self._insert_batch(batch, "COMPLETE", self.latency_s * 1e3)
+        self._seam("after_completion")
+        commit({batch.partition: batch.last + 1})
+        self._seam("after_commit")
+
+    def note(self, severity: Severity, code: Incident, detail: str = "") -> None:
+        """Write an incident of the run, unless so many of its code came today that a later row stands for it."""
+        told = incident(self._run_id, severity, code, detail)
+        day = told.at.date()
+        if self._bound.day != day:
+            self._settle()
+            self._bound.begin(day, self.insist(lambda store: seen(store, self._run_id, day)))
+        if code in _LAST:
+            self._settle()
+        row = self._bound.take(told)
+        if row is not None:
+            self._write(row)
+
+    def _settle(self) -> None:
+        """Write what was only counted so far."""
+        for row in self._bound.held():
+            self._write(row)
+
+    def _write(self, row: Note) -> None:
+        self.insist(lambda store: note(store, row))
+        self._told(row)
+
+    def _insert_outcomes(self, batch: Batch) -> None:
+        for kind in (Outcome.DECISION, Outcome.EVALUATION, Outcome.PLANE):
+            block = batch.rows[kind]
+            if len(block):
+                refused = self._insert_block(batch, kind, block)
+                if refused:
+                    _refuse(batch, kind, refused, self._reread(batch.partition, sorted(refused)))
+                self._seam(f"after_{kind.name.lower()}s")
+        if len(batch.rows[Outcome.REJECT]):
+            self._insert_rows(batch, Outcome.REJECT, batch.rows[Outcome.REJECT])
+            self._seam("after_rejects")
+
+    def _insert_block(self, batch: Batch, kind: Outcome, block: Rows) -> dict[int, str]:
+        """Insert a block; on a violated constraint halve it. Returns refused offsets with ClickHouse's words."""
+        try:
+            self._insert_rows(batch, kind, block)
+        except JournalRefused as error:
+            if error.code != CONSTRAINT_VIOLATED:
+                raise
+            if len(block) == 1:
+                return {int(block.offsets[0]): str(error)[:500]}
+            middle = len(block) // 2
+            halves = block.take(np.arange(middle)), block.take(np.arange(middle, len(block)))
+            return self._insert_block(batch, kind, halves[0]) | self._insert_block(batch, kind, halves[1])
+        return {}
+
+    def _insert_rows(self, batch: Batch, kind: Outcome, block: Rows) -> None:
+        n = len(block)
+        columns: dict[str, Any] = {
+            "run_id": Coded.constant(self._run_id, n),
+            "segment": np.full(n, batch.segment, dtype=np.uint32),
+            "topic": Coded.constant(batch.topic, n),
+            "partition": np.full(n, batch.partition, dtype=np.uint32),
+            "log_offset": block.offsets,
+            **{column.name: block.columns[column.name] for column in COLUMNS[kind]},
+        }
+        span = f"{block.offsets[0]}-{block.offsets[-1]}"
+        token = f"{self._run_id}|{batch.topic}|{batch.partition}|{span}|{kind.name}|{block.digest()}"
+        self.insist(lambda store: store.insert(TABLES[kind], columns, _TYPES[kind], token))
+
+    def _insert_batch(self, batch: Batch, phase: str, latency_ms: float) -> None:
+        at = runs.now()
+        drift_ms = int(at.timestamp() * 1e3) - batch.last_ts_ms if batch.last_ts_ms else 0
+        row: dict[str, Any] = {
+            "run_id": self._run_id,
+            "segment": batch.segment,
+            "topic": batch.topic,
+            "partition": batch.partition,
+            "first_offset": batch.first,
+            "last_offset": batch.last,
+            "phase": phase,
+            **{f"{kind.name.lower()}s": len(batch.rows[kind]) for kind in _KINDS},
+            **{f"{kind.name.lower()}s_hash": batch.rows[kind].hash for kind in _KINDS},
+            "digest": digest(batch),
+            "skipped": msgspec.json.encode(batch.skipped).decode(),
+            "unknown": msgspec.json.encode(batch.unknown).decode(),
+            "state": batch.state.decode() if phase == "COMPLETE" else "",
+            "latency_ms": latency_ms,
+            "drift_ms": drift_ms,
+            "written_at": at,
+        }
+        token = f"{self._run_id}|{batch.topic}|{batch.partition}|{batch.first}-{batch.last}|{phase}|{row['digest']}"
+        columns = {name: [value] for name, value in row.items()}
+        self.insist(lambda store: store.insert("violet_batches", columns, _BATCH_TYPES, token))
+
+    def insist(self, call: Callable[[Store], T]) -> T:
+        """Ask until ClickHouse answers; an insert's token makes it harmless that an answer was lost."""
+        attempt = 0
+        while True:
+            try:
+                answer = call(self.store)
+            except JournalAway:
+                self.away_since = self.away_since or time.monotonic()
+                time.sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
+                attempt += 1
+                self.store = self._revive() or self.store
+            else:
+                break
+        if attempt:
+            away_s, self.away_since = time.monotonic() - (self.away_since or 0.0), None
+            self.note(Severity.WARN, Incident.JOURNAL_AWAY, f"ClickHouse did not answer for {away_s:.1f} s")
+        return answer
+
+
+def digest(batch: Batch) -> str:
+    """Digest of all four blocks of a batch: what a second computation must give."""
+    return "-".join(batch.rows[kind].digest()[:16] for kind in _KINDS)
+
+
+def _refuse(batch: Batch, kind: Outcome, refused: dict[int, str], raws: list[bytes]) -> None:
+    """Turn rows that ClickHouse refused into rejects of the same batch. raws: their records, in offset order."""
+    block = batch.rows[kind]
+    bad = np.isin(block.offsets, np.fromiter(refused, dtype=np.int64))
+    rejects = batch.rows[Outcome.REJECT]
+    added = block.take(np.flatnonzero(bad))
+    is_scan = kind is not Outcome.PLANE
+    stream = added.columns["stream"]
+    columns: dict[str, Any] = {
+        "code": np.full(len(added), Reject.BLOCK_REFUSED, dtype=np.int16),
+        "lane": [""] * len(added),
+        "kind": ["scan" if is_scan else "plane"] * len(added),
+        "stream": stream.strings() if isinstance(stream, Coded) else stream,
+        "scan_id": added.columns["scan_id"] if is_scan else np.full(len(added), -1, dtype=np.int64),
+        "ts_ms": added.columns["ts_ms"],
+        "bytes": np.array([len(raw) for raw in raws], dtype=np.uint64),
+        "digest": [hashlib.sha256(raw).hexdigest() for raw in raws],
+        "raw": [raw[:RAW_MAX] for raw in raws],
+        "detail": [refused[int(offset)] for offset in added.offsets],
+    }
+    offsets = np.concatenate([rejects.offsets, added.offsets])
+    merged = {name: _join(rejects.columns[name], columns[name]) for name in columns}
+    order = np.argsort(offsets, kind="stable")
+    batch.rows[Outcome.REJECT] = rows(Outcome.REJECT, offsets, merged).take(order)
+    batch.rows[kind] = block.take(np.flatnonzero(~bad))
+
+
+def _join(old: Any, new: Any) -> Any:
+    return [*old, *new] if isinstance(new, list) else np.concatenate([old, new])
+
+
+def positions(store: Store, run_id: str) -> dict[int, Position]:
+    """Where each partition of a run stands, from the journal alone."""
+    complete = store.rows(
+        "SELECT partition, max(last_offset) AS last, argMax(state, first_offset) AS state FROM violet_batches "
+        "WHERE run_id = {run:String} AND phase = 'COMPLETE' GROUP BY partition",
+        {"run": run_id},
+    )
+    done = {row["partition"]: row for row in complete}
+    intents = store.rows(
+        "SELECT partition, first_offset, last_offset, digest, segment FROM violet_batches FINAL "
+        "WHERE run_id = {run:String} AND phase = 'INTENT' AND (topic, partition, first_offset) NOT IN "
+        "(SELECT topic, partition, first_offset FROM violet_batches "
+        "WHERE run_id = {run:String} AND phase = 'COMPLETE')",
+        {"run": run_id},
+    )
+    doubts = {row["partition"]: row for row in intents}
+    found = {}
+    for partition in sorted(done.keys() | doubts.keys()):
+        row, doubt = done.get(partition), doubts.get(partition)
+        found[partition] = Position(
+            last=row["last"] if row else -1,
+            state=row["state"].encode() if row else b"{}",
+            doubt=(doubt["first_offset"], doubt["last_offset"]) if doubt else None,
+            doubt_digest=doubt["digest"] if doubt else "",
+            doubt_segment=doubt["segment"] if doubt else -1,
+        )
+    return found
+
+
+def identities(store: Store, run_id: str, partition: int, last: int, limit: int) -> list[tuple[str, int, int]]:
+    """The last `limit` scans of each stream up to an offset, (stream, scan_id, ts_ms), in offset order."""
+    scans = " UNION ALL ".join(
+        f"SELECT stream, scan_id, ts_ms, log_offset FROM {table} "
+        "WHERE run_id = {run:String} AND partition = {partition:UInt32} AND log_offset <= {last:Int64}" + extra
+        for table, extra in (
+            ("violet_decisions", ""),
+            ("violet_evaluations", ""),
+            ("violet_rejects", f" AND scan_id >= 0 AND code IN ({', '.join(map(str, _SCAN_REJECTS))})"),
+        )
+    )
+    found = store.rows(
+        f"SELECT stream, scan_id, ts_ms FROM (SELECT DISTINCT * FROM ({scans}) "
+        "ORDER BY log_offset DESC LIMIT {n:UInt32} BY stream) ORDER BY log_offset",
+        {"run": run_id, "partition": partition, "last": last, "n": limit},
+    )
+    return [(row["stream"], row["scan_id"], row["ts_ms"]) for row in found]
+
+
+def audit(store: Store, run_id: str) -> None:
+    """Refuse to go on where the engine lost a part, or a completed batch's rows are not all there."""
+    detached = store.rows("SELECT table, name, reason FROM system.detached_parts WHERE table LIKE 'violet_%'")
+    if detached:
+        names = ", ".join(f"{row['table']}/{row['name']} ({row['reason']})" for row in detached[:5])
+        raise Refusal(
+            f"the engine set parts of the journal aside: {names}; fix: restore DIR/engine from a backup, or --new"
+        )
+    ends = {partition: each.last_offset for partition, each in pruned(store, run_id).items()}
+    for kind in _KINDS:
+        name = f"{kind.name.lower()}s"
+        dropped = ends if kind is Outcome.PLANE else {}
+        sql = (
+            f"SELECT (SELECT sum({name}) FROM violet_batches FINAL WHERE run_id = {{run:String}} "
+            f"AND phase = 'COMPLETE' AND NOT {dropped_sql(dropped, 'last_offset')}) AS told, "
+            f"(SELECT uniqExact(partition, log_offset) FROM {TABLES[kind]} "
+            f"WHERE NOT {dropped_sql(dropped)} "
+            "AND run_id = {run:String} AND (partition, log_offset) NOT IN (SELECT partition, arrayJoin(range("
+            "toUInt64(first_offset), toUInt64(last_offset) + 1)) FROM violet_batches FINAL WHERE run_id = {run:String} "
+            "AND phase = 'INTENT' AND (partition, first_offset) NOT IN (SELECT partition, first_offset FROM "
+            "violet_batches WHERE run_id = {run:String} AND phase = 'COMPLETE'))) AS there"
+        )
+        row = store.rows(sql, {"run": run_id})[0]
+        if (row["told"] or 0) != row["there"]:
+            raise Refusal(
+                f"the journal holds {row['there']} {name} where its batches count {row['told'] or 0}; "
+                "fix: `violet verify` names the offsets; restore DIR/engine from a backup, or start --new"
+            )

@@ -1,0 +1,1 @@
+"""Places that BLUE's trades come from."""

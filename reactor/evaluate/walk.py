@@ -1,0 +1,238 @@
+"""The walk: records in offset order become columns, while the planes move the state.
+
+A walk takes chunks as they come, so that each record is decoded while it is warm, and keeps one tuple of a scan.
+`step.outcomes` lets the lanes run over what it gathered, a batch or a part of one. Source: SPEC sections 2 to 4.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from numbers import Real
+from typing import Any, Final
+
+from lanes.code import DcStatus, Reason, Reject
+from lanes.params import Profile
+from reactor.evaluate import asset as select
+from reactor.evaluate.chunk import Chunk
+from reactor.evaluate.record import (
+    FORMS,
+    MAX_BYTES,
+    Clean,
+    Decoder,
+    Fault,
+    Formed,
+    Plane,
+    Record,
+    Scan,
+    decode_clean,
+    form_of,
+)
+from reactor.evaluate.state import READ, State, StreamState
+
+_WARM: Final = 64  # records decoded before they are gathered: few enough to be still in the cache
+Foreign = Callable[[Scan, Mapping[str, Mapping[str, Any] | None]], float]
+# (position, stream code, scan_id, ts_ms, vel_div, w750, dc code, asset code, reasons)
+ScanRow = tuple[int, int, int, int, float, float, int, int, int]
+# (position, stream code, plane code, seq, ts_ms, form, x, y, z, text code)
+PlaneRow = tuple[int, int, int, int, int, int, float, float, float, int]
+
+_DC: Final[dict[str | None, int]] = {None: 0} | {s.name: s.value for s in DcStatus if s is not DcStatus.UNKNOWN}
+_UNKNOWN_DC: Final = DcStatus.UNKNOWN.value
+_NAN: Final = float("nan")
+PLANE_CODES: Final = {name: code for code, name in enumerate(FORMS)}  # those of READ first, in its order
+# Plain integers: an enum's shift would be a tenth of the walk.
+DUP_SCAN: Final = 1 << Reason.DUP_SCAN
+NO_SIGNAL: Final = 1 << Reason.NO_SIGNAL
+CADENCE: Final = 1 << Reason.CADENCE
+NO_ELIGIBLE_ASSET: Final = 1 << Reason.NO_ELIGIBLE_ASSET
+_OUT_OF_ORDER: Final = 1 << Reason.OUT_OF_ORDER
+_SYMBOL_DROPPED: Final = 1 << Reason.SYMBOL_DROPPED
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What decides, fixed for a segment: the profile, and kernels that take a lane's place."""
+
+    profile: Profile
+    kernels: Mapping[str, Foreign] = field(default_factory=dict)
+
+
+class Names:
+    """Strings of a batch as codes."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = list(names)
+        self._codes = {name: code for code, name in enumerate(names)}
+
+    def code(self, name: str) -> int:
+        """The name's code; a new name gets the next."""
+        code = self._codes.get(name)
+        if code is None:
+            code = self._codes[name] = len(self.names)
+            self.names.append(name)
+        return code
+
+
+class Walk:
+    """What was gathered of one partition. Positions count its records from 0.
+
+    planes: every plane that a scan may have read, in order; those held before the walk stand at position -1. A scan
+    points at the seven that it saw by their places here, in the order of state.READ.
+    """
+
+    def __init__(self, state: State, rules: Rules, decoder: Decoder) -> None:
+        self.state, self.rules, self.decoder = state, rules, decoder
+        self.offsets: list[int] = []
+        self.values: list[bytes | None] = []
+        self.cut: dict[int, tuple[int, str]] = {}
+        self.scans: list[ScanRow] = []
+        self.versions: list[tuple[int, ...]] = []
+        self.planes: list[PlaneRow] = []
+        self.faults: dict[int, Fault] = {}
+        # A lane that is off is 1.0 whoever stands in it, so nobody is asked, and nobody can fail.
+        self._kernels = {n: k for n, k in rules.kernels.items() if getattr(rules.profile, n).enabled}
+        self.foreign: dict[str, list[float]] = {lane: [] for lane in self._kernels}
+        self.streams, self.assets, self.texts = Names(), Names(""), Names("")
+        self._entered: dict[str, StreamState] = {}
+        self._excluded = frozenset(rules.profile.select.excluded)
+        self._thr = rules.profile.base.thr
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def take(self, chunk: Chunk) -> None:
+        """Decode records and move the state past them."""
+        first, values = len(self.offsets), chunk.values
+        self.offsets += chunk.offsets
+        self.values += values
+        self.cut |= chunk.cut
+        oversize = any(map(MAX_BYTES.__lt__, map(len, filter(None, values))))
+        clean: Callable[[Any], Record] = self.decoder.decode if oversize else decode_clean
+        for start in range(0, len(values), _WARM):
+            records = self._decoded(values[start : start + _WARM], clean)
+            if chunk.cut:
+                for at in range(len(records)):
+                    if chunk.offsets[start + at] in chunk.cut:
+                        records[at] = self._too_large(first + start + at)
+            self._gather(records, first + start)
+
+    def _decoded(self, values: list[bytes | None], clean: Callable[[Any], Record]) -> list[Record]:
+        """The records of these bytes. What is not clean, the decoder takes one by one, and names what is wrong."""
+        records: list[Record] = []
+        rest = iter(values)
+        while len(records) < len(values):
+            try:
+                records.extend(map(clean, rest))  # up to the first that raises
+            except Exception:  # noqa: BLE001 - the decoder is total
+                records.append(self.decoder.decode(values[len(records)]))
+        return records
+
+    def _gather(self, records: list[Any], first: int) -> None:
+        """Move the state past records, and keep what the step needs of each. One loop: a call a record would show.
+
+        records: of type Record; mypy does not narrow by exact type.
+        """
+        entered, versions, scans, planes = self._entered, self.versions, self.scans, self.planes
+        symbols, thr, foreign = self.decoder.symbols, self._thr, bool(self.foreign)
+        for at, record in enumerate(records, first):
+            kind = type(record)
+            if kind is Fault:
+                self.faults[at] = record
+                continue
+            stream = entered.get(record.stream)
+            if kind is Plane:
+                formed = form_of(record)
+                if stream is None or formed is None:
+                    formed = self._form(at)
+                    if formed is None:
+                        continue
+                    stream = stream or self._enter(record.stream)
+                form, x, y, z, text = formed
+                code, ts_ms = PLANE_CODES[record.name], record.ts_ms
+                if code < len(READ):
+                    stream.planes[code], stream.at[code] = (form, x, y, z, ts_ms, text), len(planes)
+                    stream.version = None
+                else:
+                    stream.decide, stream.scans = int(x), 0
+                text_code = self.texts.code(text) if text else 0
+                planes.append((at, stream.code, code, record.seq, ts_ms, form, x, y, z, text_code))
+                continue
+            prices, irp, vel_div, ts_ms, asset = record.prices, record.irp, record.vel_div, record.ts_ms, 0
+            if stream is None or not symbols.issuperset(prices) or (irp and not symbols.issuperset(irp)):
+                if not self._sound(at, record):
+                    continue
+                stream = stream or self._enter(record.stream)
+            if foreign:
+                self._foreign(at, record, stream)
+            if stream.repeat(record.scan_id, ts_ms):
+                reasons = DUP_SCAN
+            else:
+                stream.scans += 1  # the cadence counts scans that are not repeats
+                if not vel_div < thr:
+                    reasons = NO_SIGNAL
+                elif stream.scans % stream.decide:
+                    reasons = CADENCE
+                else:
+                    symbol = select.asset(record, self.rules.profile.select, self._excluded)
+                    reasons = 0 if symbol is not None else NO_ELIGIBLE_ASSET
+                    asset = self.assets.code(symbol or "")
+            if ts_ms < stream.last_ts_ms:
+                reasons |= _OUT_OF_ORDER
+            stream.last_ts_ms = ts_ms
+            if kind is not Clean and min(prices.values()) <= 0.0:
+                reasons |= _SYMBOL_DROPPED
+            version = stream.version
+            if version is None:
+                version = stream.version = tuple(stream.at)
+            versions.append(version)
+            w750 = record.w750
+            scans.append((
+                at, stream.code, record.scan_id, ts_ms, vel_div, _NAN if w750 is None else w750,
+                _DC.get(record.dc_status, _UNKNOWN_DC), asset, reasons,
+            ))  # fmt: skip
+
+    def _sound(self, at: int, scan: Scan) -> bool:
+        """Whether a scan's names are well-formed; they are known from now on. Else its fault is noted."""
+        try:
+            self.decoder.check(scan)
+        except Exception:  # noqa: BLE001 - the decoder is total
+            self.faults[at] = self.decoder.decode(self.values[at])  # type: ignore[assignment]  # it fails there too
+            return False
+        return True
+
+    def _form(self, at: int) -> Formed | None:
+        """The form of a plane that wants all the decoder's care; None where it is a fault, which is noted."""
+        plane = self.decoder.decode(self.values[at])
+        if isinstance(plane, Fault):
+            self.faults[at] = plane
+            return None
+        return form_of(plane)  # type: ignore[arg-type]  # a scan does not come of a plane
+
+    def _enter(self, name: str) -> StreamState:
+        """A stream that this walk meets for the first time: what it held so far comes along."""
+        stream = self._entered[name] = self.state.stream(name)
+        stream.code, stream.version, first = self.streams.code(name), None, len(self.planes)
+        stream.at = list(range(first, first + len(READ)))
+        for plane, (form, x, y, z, ts_ms, text) in enumerate(stream.planes):
+            self.planes.append((-1, stream.code, plane, 0, ts_ms, form, x, y, z, self.texts.code(text)))
+        return stream
+
+    def _foreign(self, at: int, scan: Scan, stream: StreamState) -> None:
+        for lane, kernel in self._kernels.items():
+            try:
+                value = _real(kernel(scan, stream.lane_planes(lane)))
+            except Exception as error:  # noqa: BLE001 - a foreign kernel's fault is a reject, never a stall
+                detail = f"{type(error).__name__}: {error}"[:200]
+                known = ("scan", scan.stream, scan.scan_id, scan.ts_ms)
+                self.faults[at] = Fault(Reject.LANE_ERROR, detail, *known, lane)
+                value = _NAN
+            self.foreign[lane].append(value)
+
+    def _too_large(self, at: int) -> Fault:
+        return Fault(Reject.TOO_LARGE, f"{self.cut[self.offsets[at]][0]} bytes; at most {MAX_BYTES}")
+
+
+def _real(value: object) -> float:
+    """A kernel's answer; float() alone would take text."""
+    if not isinstance(value, Real):
+        raise TypeError(f"must return a float, was {type(value).__name__}")
+    return float(value)

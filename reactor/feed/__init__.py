@@ -1,0 +1,1 @@
+"""Foreign rows become records in one ordered log."""

@@ -1,1 +1,0 @@
-"""What stands upstream of the topic: scanner, seeded market, publisher."""

@@ -1,0 +1,1 @@
+"""One soak's life: what it reads, where it begins, its loop, replay and verify."""

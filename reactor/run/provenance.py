@@ -1,0 +1,40 @@
+"""Provenance: which code decided, and with which interpreter and libraries.
+
+Source: SPEC sections 3 and 5.
+"""
+
+import hashlib
+import platform
+from importlib import metadata, resources
+from typing import Final
+
+_DECIDING: Final = {  # the source files whose change can change an outcome
+    "lanes": ("acb", "base", "code", "columns", "dc", "esof", "fanin", "kernel", "lane", "ob", "params"),
+    "reactor.evaluate": ("asset", "chunk", "record", "state", "step", "walk"),
+    "journal": ("row",),
+}
+
+
+def code_hash() -> str:
+    """Hash over the source files that decide."""
+    found = hashlib.sha256()
+    for package, modules in _DECIDING.items():
+        for module in modules:
+            found.update((resources.files(package) / f"{module}.py").read_bytes())
+    return found.hexdigest()[:16]
+
+
+def versions() -> dict[str, str]:
+    """What computed: interpreter, machine and the libraries that decide."""
+    names = ("numpy", "numba", "msgspec", "confluent-kafka", "clickhouse-connect", "chdb", "violet-reactor")
+    found = {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "libc": " ".join(platform.libc_ver()),
+    }
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed as a package"
+    return found

@@ -1,0 +1,399 @@
+"""A session: one process's part of a run. Opens or resumes the run, reads the log, leaves it Stopped or Ended.
+
+What a resume may go on with is decided here: the log's identity, the segment's code, params and kernels, and offsets
+that the log lost. Source: SPEC section 5.
+"""
+
+import secrets
+import time
+from collections.abc import Callable, Container, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from journal.judge.gate import ENDED_EARLY
+from journal.ledger import run as runs
+from journal.ledger.ledger import Ledger, Position, audit, digest, identities, positions
+from journal.ledger.run import Run, Segment
+from journal.refusal import Refusal
+from journal.row import Batch
+from journal.store import Store
+from lanes.code import Incident, Severity
+from lanes.lane import LANES
+from lanes.params import Profile
+from reactor.evaluate.chunk import Chunk
+from reactor.evaluate.record import Decoder
+from reactor.evaluate.state import IDENTITIES, State
+from reactor.evaluate.step import step
+from reactor.evaluate.walk import Rules
+from reactor.log.outlet import TapWriter
+from reactor.run.foreign import Kernels, load
+from reactor.run.loop import Loop, Pace, Reader
+from reactor.run.position import WARM_MAX, seek, warm
+from reactor.run.provenance import code_hash, versions
+from reactor.run.settings import Settings, point, span_s
+from reactor.run.source import Source
+from reactor.tap.reading import tap_topic
+from reactor.tap.writer import Taps
+from reactor.topology.source import LaneSource
+from reactor.topology.turn import Turns, as_said
+
+
+class Integrity(Exception):
+    """The journal and the log contradict each other: the run is HALTED."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Callbacks for who watches: records expected in all (None: open), each batch, each lane's loop when it is over."""
+
+    expect: Callable[[int | None, int], None]
+    batch: Callable[[Batch], None]
+    lap: Callable[[str], None] = lambda lane: None
+
+
+class Session:
+    """Opens a run on a source and reads it."""
+
+    def __init__(self, settings: Settings, store: Store, source: Source, ledger: Callable[[str], Ledger]) -> None:
+        """ledger: makes the ledger of a run id. Refuses before anything is written."""
+        self._settings, self._store, self._source = settings, store, source
+        if source.topic in (tap_topic(settings.soak.name, lane) for lane in settings.soak.tapped):
+            raise Refusal(f"--topic {source.topic} is a tap topic of this soak; fix: another --name")
+        self._lanes = Turns(source) if isinstance(source, LaneSource) else None
+        self.kernels: Kernels = load(settings.profile) if self._lanes is None or self._lanes.managed else Kernels()
+        self.rules = Rules(settings.profile, self.kernels.kernels)
+        audited = runs.find(store, name=settings.soak.name)
+        resumable = audited is not None and audited.state != "ENDED" and not settings.soak.new
+        self._ledger_of = ledger
+        self.run = self._resume(audited) if audited is not None and resumable else self._start()
+        self.ledger = ledger(self.run.run_id)
+        tapped = settings.soak.tapped
+        self.taps = Taps(tapped, settings.soak.name, {lane: self._segment.kernel_hash(lane) for lane in tapped})
+
+    @property
+    def segment(self) -> Segment:
+        """What decides now."""
+        return self._segment
+
+    def read(self, stop: Callable[[], bool], progress: Progress) -> Run:
+        """Read to the end of the run or until told to stop; returns the run as it was left."""
+        soak = self._settings.soak
+        readers = self._readers
+        deadline = self.run.started_at.timestamp() + span_s(soak.for_) if soak.for_ else None
+
+        def over() -> bool:
+            return deadline is not None and time.time() >= deadline
+
+        todo = [r.end - r.position if r.end is not None else None for r in readers.values()]
+        progress.expect(None if None in todo else sum(t for t in todo if t), sum(r.position for r in readers.values()))
+        if self._lanes is not None:
+            self._lanes.follow(self.run, self.ledger)
+        log = self._source.open(min(r.position for r in readers.values()))
+        if self.taps.lanes:
+            writer = TapWriter(self._source.bootstrap, self.taps.topics.values(), f"{soak.name}-taps")
+            self.taps.start(writer, self._source.partitions)
+
+        def on_batch(batch: Batch) -> None:
+            self.taps.take(batch)
+            progress.batch(batch)
+
+        loop = Loop(
+            log,
+            self.ledger,
+            self.rules,
+            readers,
+            Pace(soak.batch_size, soak.flush_ms),
+            topic=self._source.topic,
+            segment=self._segment.segment,
+            until_ms=self.run.until.get("ts_ms"),
+            on_batch=on_batch,
+            seen=self.taps.seen,
+            lanes=self._lanes,
+            lap=progress.lap,
+        )
+        at_end = loop.run(lambda: stop() or over())
+        self.taps.close()
+        self.taps.tell(self.ledger.note)
+        ended = at_end or over()
+        reason = "" if at_end or not ended else ENDED_EARLY
+        self._save(replace(self.run, state="ENDED" if ended else "STOPPED", reason=reason))
+        self.ledger.note(Severity.INFO, Incident.ENDED if ended else Incident.STOPPED)
+        return self.run
+
+    def stop(self, reason: str) -> Run:
+        """Leave the run Stopped with a reason."""
+        self._save(replace(self.run, state="STOPPED", reason=reason))
+        self.ledger.note(Severity.WARN, Incident.STOPPED, reason)
+        return self.run
+
+    def halt(self, reason: str) -> Run:
+        """Latch HALTED; the first reason is kept."""
+        self._save(replace(self.run, state="HALTED", reason=self.run.reason or reason))
+        self.ledger.note(Severity.ERROR, Incident.HALTED, reason)
+        return self.run
+
+    def _save(self, run: Run) -> None:
+        self.run = self.ledger.insist(lambda store: runs.save(store, run))
+
+    # -- opening -----------------------------------------------------------------------------------------------------
+
+    def _start(self) -> Run:
+        """A new run: where it begins, how warm it is, and its first segment."""
+        soak, source = self._settings.soak, self._source
+        self._readers, warmth = self._begin()
+        until = self._until()
+        for partition, reader in self._readers.items():
+            reader.end = until.get("ends", {}).get(str(partition))
+        standins = [lane.name for lane in LANES if self._stands_in(lane.name)]
+        run = Run(
+            run_id=f"{datetime.now().astimezone():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}",
+            name=soak.name,
+            state="RUNNING",
+            profile=self._settings.profile.name,
+            source=source.identity,
+            until=until,
+            start={str(p): r.position for p, r in self._readers.items()},
+            warm=warmth,
+            standins=(*standins, *(n for n in runs.UPSTREAM if source.identity.get(f"standin_{n}"))),
+            versions=versions(),
+            started_at=runs.now(),
+        )
+        self._segment = _segment(self._settings, self.kernels, source.topic, run.run_id, 1)
+        self._open(self._segment, "start", self._readers)
+        run = runs.save(self._store, run)  # after its segment: a run that can be found can be resumed
+        ledger = self._ledger_of(run.run_id)
+        ledger.note(Severity.INFO, Incident.STARTED, f"{warmth} start")
+        if warmth == "COLD":
+            ledger.note(Severity.INFO, Incident.COLD_START, f"planes were not all seen in {WARM_MAX} records")
+        return run
+
+    def _resume(self, run: Run) -> Run:
+        """Go on with a run from the journal's offsets, an in-doubt batch first."""
+        soak = self._settings.soak
+        if run.state == "HALTED" and soak.resume_halted is None:
+            raise Refusal(
+                f"run {run.run_id} is HALTED ({run.reason}); fix: look into it, then --resume-halted REASON, or --new"
+            )
+        self._same_log(run)
+        audit(self._store, run.run_id)
+        opened = runs.segments(self._store, run.run_id)
+        newest = max(opened, key=lambda s: s.segment)
+        mine = _segment(self._settings, self.kernels, self._source.topic, run.run_id, newest.segment)
+        if self._lanes is not None and not self._lanes.managed:
+            mine = as_said(mine, newest)
+        differs = _differs(self._settings, mine, newest)
+        known = positions(self._store, run.run_id)
+        starts = {int(p): at for p, at in run.start.items()}
+        opens = {s.partition: s.first_offset for s in opened}  # the newest's
+        gaps = self._gaps(opens, known)
+        ledger = self._ledger_of(run.run_id)
+        if run.state == "HALTED":
+            ledger.note(Severity.INFO, Incident.HALT_RESUMED, soak.resume_halted or "")
+        self._readers = {}
+        for partition, start in starts.items():
+            try:
+                reader = self._restore(run, ledger, partition, start, known.get(partition), opened)
+            except Integrity as error:
+                self.run, self.ledger = run, ledger
+                self.halt(str(error))
+                raise Refusal(f"{error}; run {run.run_id} is HALTED; fix: look into it, or --new") from None
+            reader.position = max(reader.position, opens[partition])  # a gap accepted before stays accepted
+            self._readers[partition] = reader
+        for partition, low in gaps.items():
+            wanted = self._readers[partition].position
+            ledger.note(Severity.WARN, Incident.GAP_ACCEPTED, f"partition {partition}: offsets {wanted} to {low - 1}")
+            self._readers[partition].position = low
+        self._segment = newest
+        if differs or gaps:
+            cause = "; ".join([*differs, *(f"gap before {low} in partition {p}" for p, low in gaps.items())])
+            self._segment = replace(mine, segment=newest.segment + 1)
+            self._open(self._segment, cause, self._readers)
+            ledger.note(Severity.INFO, Incident.SEGMENT_OPENED, cause)
+        elif self._lanes is not None:
+            self._lanes.resume(opened)
+        elif behind := self._readers.keys() - {s.partition for s in opened if s.segment == newest.segment}:
+            self._open(newest, newest.cause, behind)  # lanes apart turned the others alone
+        for partition, reader in self._readers.items():
+            reader.end = run.until.get("ends", {}).get(str(partition))
+        ledger.note(Severity.INFO, Incident.RESUMED, f"from {run.state}")
+        return runs.save(self._store, replace(run, state="RUNNING", reason=""))
+
+    def _restore(
+        self, run: Run, ledger: Ledger, partition: int, start: int, at: Position | None, known: list[Segment]
+    ) -> Reader:
+        """State and position of a partition; a batch in doubt is computed and inserted again, exactly."""
+        if at is None or at.last < 0:
+            state, position = self._state_at(partition, start), start
+        else:
+            ids = identities(self._store, run.run_id, partition, at.last, IDENTITIES)
+            if start > self._source.lows()[partition]:  # the scans before a late start are in no row
+                ids = [*self._state_at(partition, start).identities(), *ids]
+            state, position = State.load(at.state, ids), at.last + 1
+        if at is not None and at.doubt is not None:
+            first, last = at.doubt
+            chunk = _join(self._source.range(partition, first, last + 1))
+            segment = next(s for s in known if s.segment == at.doubt_segment)
+            profile = Profile.model_validate_json(segment.params)
+            join = self._lanes.reheard(segment, chunk, start) if self._lanes is not None else None
+            rules = Rules(profile, load(profile).kernels if join is None else {})
+            batch = step(
+                state,
+                chunk,
+                rules,
+                Decoder(),
+                topic=self._source.topic,
+                segment=segment.segment,
+                expected=position,
+                hear=None if join is None else partial(join.hear, partition),
+            )
+            if digest(batch) != at.doubt_digest:
+                if segment.code_hash != code_hash():
+                    raise Refusal(
+                        f"the batch in doubt at offsets {first} to {last} comes out differently with this code "
+                        f"({code_hash()}, was {segment.code_hash}); fix: resume once with the version that wrote it"
+                    )
+                raise Integrity(f"the batch in doubt at offsets {first} to {last} does not come out the same again")
+            ledger.append(batch, time.monotonic(), lambda positions: None)
+            position = last + 1
+        return Reader(state, position, None)
+
+    def _same_log(self, run: Run) -> None:
+        mine, was = dict(self._source.identity), dict(run.source)
+        keys = ("kind", "sha256", "lines", "cluster", "topic", "topic_id", "partitions", "replay_of", "read_from")
+        differs = [f"{k} is {mine.get(k)!r}, was {was.get(k)!r}" for k in keys if mine.get(k) != was.get(k)]
+        if differs:
+            raise Refusal(
+                f"run {run.run_id} reads another log ({'; '.join(differs)}); "
+                "fix: give the log that it began with, or --new, or another --name"
+            )
+
+    def _gaps(self, opens: Mapping[int, int], known: Mapping[int, Position]) -> dict[int, int]:
+        """First offset still there of each partition that lost offsets which the run wants next.
+
+        opens: first offsets of the newest segment.
+        """
+        lows = self._source.lows()
+        gaps = {}
+        for partition, opened in opens.items():
+            at = known.get(partition)
+            if at is not None and at.doubt is not None and lows[partition] > at.doubt[0]:
+                raise Refusal(
+                    f"the log lost offsets of the batch in doubt, {at.doubt[0]} to {at.doubt[1]} of partition "
+                    f"{partition}, which now begins at {lows[partition]}; fix: restore them, or --new"
+                )
+            if lows[partition] > max(opened, at.last + 1 if at else 0):
+                gaps[partition] = lows[partition]
+        if gaps and not self._settings.soak.accept_gap:
+            lost = ", ".join(f"partition {p} begins at {low}" for p, low in gaps.items())
+            raise Refusal(
+                f"the log lost offsets that the run wants next ({lost}); fix: restore them, or --accept-gap, or --new"
+            )
+        return gaps
+
+    # -- where a run begins and ends ---------------------------------------------------------------------------------
+
+    def _begin(self) -> tuple[dict[int, Reader], str]:
+        """Readers of a new run, and EXACT, WARM or COLD."""
+        soak, source = self._settings.soak, self._source
+        partitions = list(range(source.partitions))
+        lows = source.lows()
+        if soak.from_ == "earliest":
+            return {p: Reader(State(), lows[p], None) for p in partitions}, "EXACT"
+        ends = source.ends()
+        at = ends if soak.from_ == "latest" else point(soak.from_, "from")
+        readers: dict[int, Reader] = {}
+        warmth: set[str] = set()
+        for p in partitions:
+            if isinstance(at, datetime):
+                state, offset = seek(source.range, p, lows[p], ends[p], int(at.timestamp() * 1e3), self.rules)
+                warmth.add("EXACT")
+            else:
+                offset = at[p] if isinstance(at, dict) else at
+                if offset > ends[p] or offset < lows[p]:
+                    raise Refusal(
+                        f"--from {offset}: partition {p} holds offsets {lows[p]} to {ends[p]}; fix: one of these"
+                    )
+                state, how = warm(source.range, p, lows[p], offset, self.rules)
+                warmth.add(how)
+            readers[p] = Reader(state, offset, None)
+        return readers, next(w for w in ("COLD", "WARM", "EXACT") if w in warmth)
+
+    def _until(self) -> dict[str, Any]:
+        """The run's end: offsets by partition, or an event time, or nothing."""
+        soak = self._settings.soak
+        if soak.until == "end" or (soak.until is None and self._source.finite):
+            return {"ends": {str(p): end for p, end in self._source.ends().items()}}
+        if soak.until is None:
+            return {}
+        at = point(soak.until, "until")
+        ends = {str(p): end for p, end in self._source.ends().items()} if self._source.finite else {}
+        if isinstance(at, datetime):
+            return {"ts_ms": int(at.timestamp() * 1e3), "ends": ends}
+        return {"ends": {str(p): min(at, ends.get(str(p), at)) for p in range(self._source.partitions)}}
+
+    def _state_at(self, partition: int, start: int) -> State:
+        """The state before the first offset of a run that has no batch yet."""
+        return warm(self._source.range, partition, self._source.lows()[partition], start, self.rules)[0]
+
+    # -- segments ----------------------------------------------------------------------------------------------------
+
+    def _open(self, segment: Segment, cause: str, partitions: Container[int]) -> None:
+        opened = [
+            replace(segment, cause=cause, partition=p, first_offset=r.position, state=r.state.dump().decode())
+            for p, r in self._readers.items()
+            if p in partitions
+        ]
+        runs.open_segments(self._store, opened)
+        if self._lanes is not None:
+            self._lanes.resume(opened, fresh=True)
+
+    def _stands_in(self, lane: str) -> bool:
+        return lane not in self.kernels.hashes and getattr(self._settings.profile, lane).enabled and lane != "base"
+
+
+def same_code(settings: Settings, store: Store) -> None:
+    """Refuse what a resume would refuse for its code, params or kernels: asked before a journal is migrated for it."""
+    run = runs.find(store, name=settings.soak.name)
+    if run is not None and run.state != "ENDED" and not settings.soak.new:
+        newest = max(runs.segments(store, run.run_id), key=lambda s: s.segment)
+        _differs(settings, _segment(settings, load(settings.profile), "", run.run_id, newest.segment), newest)
+
+
+def _differs(settings: Settings, mine: Segment, newest: Segment) -> list[str]:
+    """What of the deciding differs, by name. Refuses a difference that nobody asked for."""
+    differs = mine.differs(newest)
+    if differs and not settings.soak.new_segment:
+        raise Refusal(
+            f"run {newest.run_id} went on with another {'; another '.join(differs)}; "
+            "fix: resume with the same, or --new-segment to go on with these, or --new"
+        )
+    return differs
+
+
+def _segment(settings: Settings, kernels: Kernels, topic: str, run_id: str, number: int) -> Segment:
+    profile = settings.profile
+    return Segment(
+        run_id=run_id,
+        segment=number,
+        topic=topic,
+        partition=0,
+        first_offset=0,
+        cause="",
+        profile=profile.name,
+        params=profile.model_dump_json(),
+        params_hash=profile.hash,
+        code_hash=code_hash(),
+        kernels=kernels.hashes,
+    )
+
+
+def _join(chunks: Iterator[Chunk]) -> Chunk:
+    found = list(chunks)
+    if not found:
+        raise Integrity("the log no longer has the batch in doubt")
+    whole = found[0]
+    for chunk in found[1:]:
+        whole.extend(chunk)
+    return whole

@@ -1,0 +1,212 @@
+"""Where a run's records come from: an archive through the embedded broker, or a topic of a broker that exists.
+
+Both give the log's identity, its first and last offsets, any range of its records, and the live log.
+Source: SPEC section 5.
+"""
+
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from journal.engine.owner import environment
+from journal.refusal import Refusal
+from reactor.evaluate.chunk import Chunk
+from reactor.log import archive
+from reactor.log.kafka import KafkaLog, create_all
+from reactor.log.port import Log
+from reactor.log.tansu import Tansu, die_with_parent
+
+_MARKS: Final = {
+    "standin_scanner": b'"scanner":"stand-in"',  # in the context of every scan of reactor.standin.scanner
+    "standin_enrichment": b'"enriched":"stand-in"',  # and of every scan that reactor.standin.enrich added to
+}
+_PEEK: Final = 256  # records looked at for them
+
+
+class Source(Protocol):
+    """The log of a run. `finite`: its end is known before it is read."""
+
+    topic: str
+    partitions: int
+    finite: bool
+    identity: dict[str, Any]
+    bootstrap: str  # of the broker that holds it, once it is open; empty where none does
+
+    def lows(self) -> dict[int, int]:
+        """First offset that each partition still has."""
+
+    def ends(self) -> dict[int, int]:
+        """Offset after the last record of each partition, as of now."""
+
+    def known_ends(self) -> dict[int, int]:
+        """The same as far as it is known without asking anybody."""
+
+    def range(self, partition: int, first: int, end: int) -> Iterator[Chunk]:
+        """Records of a range of offsets."""
+
+    def open(self, paced_from: int) -> Log:
+        """The live log; records before `paced_from` come as fast as they can."""
+
+    def check(self) -> None:
+        """Raise where what feeds the log has failed."""
+
+    def take_outage(self) -> float | None:
+        """Seconds that the broker was away, told once and when it is back; None where it was not."""
+
+    def close(self) -> None:
+        """End what `open` started; returns when it is gone."""
+
+
+class ArchiveSource:
+    """An archive, published line by line into a broker of its own: line n is offset n."""
+
+    partitions: int = 1
+    finite: bool = True
+
+    def __init__(self, path: Path, name: str, speed: str, work: Path, *, seeded: bool = False) -> None:
+        """work: folder for the broker's messages. Reads the archive once, for its identity."""
+        if not path.is_file():
+            raise Refusal(f"--scans {path}: no such file; fix: name a scan archive, .jsonl or .jsonl.zst")
+        self.topic = f"violet.{name}.scans"
+        self._path, self._speed, self._work, self._client = path, speed, work, f"{name}-shadow"
+        known = archive.identity(path)
+        self._lines = known.lines
+        self.bootstrap = ""  # until it is open
+        self.identity = {
+            "kind": "archive",
+            "path": str(path.resolve()),
+            "sha256": known.sha256,
+            "lines": known.lines,
+            "seeded": seeded,
+            **standins(islice(archive.chunks(path, _PEEK), 1)),
+        }
+        self._broker: Tansu | None = None
+        self._feeder: subprocess.Popen[bytes] | None = None
+        self._log: KafkaLog | None = None
+
+    def lows(self) -> dict[int, int]:
+        return {0: 0}
+
+    def ends(self) -> dict[int, int]:
+        return {0: self._lines}
+
+    def known_ends(self) -> dict[int, int]:
+        return self.ends()
+
+    def range(self, partition: int, first: int, end: int) -> Iterator[Chunk]:
+        return archive.ranges(self._path)(partition, first, end)
+
+    def open(self, paced_from: int) -> Log:
+        self._broker = Tansu(self._work / f"broker-{self._client}.log")
+        self.bootstrap = self._broker.bootstrap
+        create_all(self._broker.bootstrap, [self.topic], 1)
+        command = [
+            sys.executable,
+            "-P",  # what lies in the caller's folder is not to be imported
+            "-m",
+            "reactor.feed.feeder",
+            str(self._path),
+            self._broker.bootstrap,
+            self.topic,
+        ]
+        with (self._work / f"feeder-{self._client}.log").open("wb") as words:
+            self._feeder = subprocess.Popen(
+                [*command, self._speed, str(paced_from)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                stderr=words, env=environment(), start_new_session=True, preexec_fn=die_with_parent,
+            )  # fmt: skip
+        self._log = KafkaLog(self._broker.bootstrap, self.topic, self._client)
+        return self._log
+
+    def check(self) -> None:
+        if self._broker is not None and not self._broker.alive():
+            raise Refusal(f"the embedded broker ended ({self._words('broker')}); fix: the same command resumes")
+        if self._feeder is not None and self._feeder.poll():
+            raise Refusal(f"the archive could not be published: {self._words('feeder') or self._feeder.returncode}")
+
+    def take_outage(self) -> float | None:
+        return None  # a child that is away is dead
+
+    def close(self) -> None:
+        if self._feeder is not None:
+            self._feeder.kill()
+            self._feeder.wait()
+        if self._log is not None:
+            self._log.close()
+        if self._broker is not None:
+            self._broker.close()
+
+    def _words(self, who: str) -> str:
+        return (self._work / f"{who}-{self._client}.log").read_text(errors="replace")[-800:].strip()
+
+
+class BrokerSource:
+    """A topic that exists. It is read, never written."""
+
+    finite: bool = False
+
+    def __init__(self, bootstrap: str, topic: str, name: str) -> None:
+        """Raises Refusal where the broker or the topic does not answer."""
+        self.topic = topic
+        self.bootstrap, self._client = bootstrap, f"{name}-shadow"
+        self._log = KafkaLog(bootstrap, topic, self._client)
+        found = self._log.describe()
+        self.partitions = found.partitions
+        self.identity = {
+            "kind": "broker",
+            "cluster": found.cluster,
+            "topic": found.topic,
+            "topic_id": found.topic_id,
+            "partitions": found.partitions,
+            **self._peek(),
+        }
+
+    def lows(self) -> dict[int, int]:
+        return self._log.lows(range(self.partitions))
+
+    def ends(self) -> dict[int, int]:
+        return self._log.ends(range(self.partitions))
+
+    def known_ends(self) -> dict[int, int]:
+        return self._log.known_ends(range(self.partitions))
+
+    def range(self, partition: int, first: int, end: int) -> Iterator[Chunk]:
+        log = KafkaLog(self.bootstrap, self.topic, self._client)  # the live one reads on where it is
+        try:
+            yield from log.range(partition, first, end)
+        finally:
+            log.close()
+
+    def open(self, paced_from: int) -> Log:
+        return self._log
+
+    def check(self) -> None:
+        """Nothing of ours feeds it."""
+
+    def take_outage(self) -> float | None:
+        return self._log.take_outage()
+
+    def close(self) -> None:
+        self._log.close()
+
+    def _peek(self) -> dict[str, bool]:
+        """What of ours had a hand in the first records there."""
+        low = self.lows()[0]
+        self._log.assign({0: low})
+        return standins(self._log.poll(_PEEK, 0.5))
+
+
+def reread(source: Source, partition: int, offsets: Sequence[int]) -> list[bytes]:
+    """A partition's records at some offsets, in their order."""
+    wanted = set(offsets)
+    chunks = source.range(partition, min(offsets), max(offsets) + 1)
+    found = {at: raw or b"" for c in chunks for at, raw in zip(c.offsets, c.values, strict=True) if at in wanted}
+    return [found[offset] for offset in offsets]
+
+
+def standins(chunks: Iterable[Chunk]) -> dict[str, bool]:
+    """Which of the project's own stand-ins records say that they come from."""
+    values = [value or b"" for chunk in chunks for value in chunk.values]
+    return {name: any(mark in value for value in values) for name, mark in _MARKS.items()}

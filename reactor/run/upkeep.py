@@ -1,0 +1,64 @@
+"""Upkeep: what a soak of weeks does now and then, between two polls: close the day, drop aged inputs.
+
+It never decides and is never in a row of an outcome, so it may look at the wall clock.
+Source: SPEC sections 1 (weeks, unattended) and 6.
+"""
+
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from typing import Final
+
+from journal.judge.day import Day, close
+from journal.keep.retention import prune
+from journal.ledger.ledger import Ledger
+from journal.ledger.run import Run, now
+from journal.store import Store
+from lanes.code import Incident, Severity
+
+DAY_S: Final = 86_400.0
+SHARES: Final = 24  # inputs outlive their span by at most this part of it, or by a day
+
+
+class Upkeep:
+    """Looks after the runs of one soak. keep_s: age at which stored inputs go, None for never."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        run: Run,
+        keep_s: float | None,
+        say: Callable[[Day | str], None],
+        clock: Callable[[], datetime] = now,
+    ) -> None:
+        self._ledger, self._run, self._keep_s, self._say, self._clock = ledger, run, keep_s, say, clock
+        self._closed = date.min
+        self._prune_at = clock()
+        self._damaged: set[str] = set()
+
+    def __call__(self) -> None:
+        """Do what is due."""
+        at = self._clock()
+        if at.date() != self._closed:
+            for day in self._ledger.insist(lambda store: close(store, self._run, at)):
+                self._say(day)
+            self._closed = at.date()
+        if self._keep_s is not None and at >= self._prune_at:
+            self._prune_at = at + timedelta(seconds=min(DAY_S, self._keep_s / SHARES))
+            before = at - timedelta(seconds=self._keep_s)
+            for run_id in self._ledger.insist(self._runs):
+                self._prune(run_id, before)
+
+    def _runs(self, store: Store) -> list[str]:
+        """All runs of this soak's name, since an Ended one's inputs age too."""
+        rows = store.rows("SELECT run_id FROM runs WHERE name = {name:String}", {"name": self._run.name})
+        return [row["run_id"] for row in rows]
+
+    def _prune(self, run_id: str, before: datetime) -> None:
+        pruning = self._ledger.insist(lambda store: prune(store, run_id, before))
+        for each in pruning.dropped:
+            self._say(f"dropped by age: {each}")
+        for batch in sorted(set(pruning.damaged) - self._damaged):
+            self._damaged.add(batch)
+            self._ledger.note(
+                Severity.ERROR, Incident.INTEGRITY, f"inputs kept, their rows do not give the hash of batch {batch}"
+            )

@@ -1,0 +1,349 @@
+"""Verify: recompute a run's outcomes and compare them, row by row, with what was journaled.
+
+The records come from the archive or the broker's log where either is there, else from the journal's own stored inputs
+(planes, and of each scan its vel_div, w750, dc_status, asset): then lanes and fan-in alone are proved, and it says so.
+Where retention dropped stored inputs, it begins behind them, from the state of the batch that ends there.
+Source: SPEC section 5.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from journal.judge.gate import FAIL, PASS, content_hash_sql, corrupt_batches, figures
+from journal.judge.scope import Scope
+from journal.keep.pruned import dropped_sql, pruned
+from journal.ledger.ledger import identities
+from journal.ledger.run import Run, Segment, pick, segments
+from journal.refusal import Refusal
+from journal.row import TABLES, Batch, row_hash_sql
+from journal.store import Store
+from lanes.code import Outcome, PlaneForm, Reason
+from lanes.params import Profile
+from reactor.evaluate.chunk import Chunk
+from reactor.evaluate.record import MAX_BYTES, Decoder
+from reactor.evaluate.state import IDENTITIES, State, fields
+from reactor.evaluate.step import advance, step
+from reactor.evaluate.walk import Rules
+from reactor.log import archive
+from reactor.run.foreign import load
+from reactor.run.position import Ranges, warm
+from reactor.run.provenance import code_hash
+from reactor.run.source import BrokerSource
+
+_CHUNK: Final = 16_384  # records recomputed at a time
+_SCAN_COLUMNS: Final = "log_offset, stream, scan_id, ts_ms, asset, vel_div, w750, dc_status, reasons"
+Identity = tuple[str, int, int]  # stream, scan_id, ts_ms
+_NAMED: Final = 20  # offsets named in a report at most
+
+
+@dataclass(slots=True)
+class Report:
+    """What was recomputed from where, and the offsets that differ."""
+
+    source: str
+    recomputed: int = 0
+    content_hash: int = 0
+    differing: list[str] = field(default_factory=list)
+    n_differing: int = 0
+    starts: dict[int, int] = field(default_factory=dict)  # where it begins, in partitions whose first inputs are gone
+
+    def differ(self, partition: int, offset: int, words: str) -> None:
+        """Count a difference; the first few are named."""
+        self.n_differing += 1
+        if len(self.differing) < _NAMED:
+            self.differing.append(f"partition {partition} offset {offset}: {words}")
+
+
+def verify(
+    store: Store, run: Run, bootstrap: str | None, on_batch: Callable[[int], None] = lambda n: None
+) -> dict[str, Any]:
+    """Figures of a run as the summary names them, and the recomputation's. Raises Refusal where nothing can be read."""
+    while True:
+        scope = Scope.of(store, run.run_id)
+        result = _verify(store, run, scope, bootstrap, on_batch)
+        if result["verdict"] == PASS or pruned(store, run.run_id) == scope.dropped:
+            return result  # else retention went on meanwhile, and took what it compared
+
+
+def _verify(
+    store: Store, run: Run, scope: Scope, bootstrap: str | None, on_batch: Callable[[int], None]
+) -> dict[str, Any]:
+    report = _recompute(store, run, scope, bootstrap, on_batch)
+    found = figures(store, run, scope)
+    stored = store.rows(content_hash_sql(replace(scope, starts=report.starts)), scope.params)[0]["content_hash"] or 0
+    corrupt = [
+        f"{b['topic']}/{b['partition']} {b['first_offset']}-{b['last_offset']}" for b in corrupt_batches(store, scope)
+    ]
+    same = report.n_differing == 0 and report.content_hash == stored
+    sound = same and not (found["lost"] or found["doubled"] or corrupt)
+    return {
+        "run_id": run.run_id,
+        "verdict": PASS if sound else FAIL,
+        "recomputed_from": report.source,
+        "recomputed": report.recomputed,
+        "recomputed_behind": {str(p): at - 1 for p, at in report.starts.items()},
+        "by_other_code": [s.segment for s in segments(store, run.run_id) if s.code_hash != code_hash()],
+        "recomputed_hash": f"{report.content_hash:016x}",
+        "identical": same,
+        "differing": report.n_differing,
+        "first_differing": report.differing,
+        "corrupt_batches": corrupt,
+        "content_hash_sql": content_hash_sql(scope).replace("{run:String}", f"'{run.run_id}'"),
+        **found,
+    }
+
+
+def _recompute(store: Store, run: Run, scope: Scope, bootstrap: str | None, on_batch: Callable[[int], None]) -> Report:
+    opened = segments(store, run.run_id)
+    found = records(store, run, bootstrap, whole=any(segment.kernels for segment in opened))
+    report = Report(found.words, starts=dict(found.starts))
+    for partition in map(int, run.start):
+        state, decoder = None, Decoder()
+        begin = found.starts.get(partition, 0)
+        for segment, first, last in spans(store, scope, opened, partition):
+            if last < begin:
+                continue
+            rules = _rules(segment)
+            if state is None:
+                state = found.state(segment, run.warm, rules)
+            for chunk in found.ranges(partition, max(first, begin), last + 1):
+                batch = step(
+                    state,
+                    chunk,
+                    rules,
+                    decoder,
+                    topic=segment.topic,
+                    segment=segment.segment,
+                    expected=chunk.offsets[0],
+                )
+                _compare(store, run, batch, report, scope.dropped_ends.get(partition, -1))
+                on_batch(report.recomputed)
+    return report
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """A run's records, to be read again.
+
+    words: from where. lows: first offsets of its partitions there; none where only its stored inputs are left. starts:
+    where in a partition they begin, if not at the run's start; kept: the state there, of stored inputs.
+    """
+
+    words: str
+    ranges: Ranges
+    lows: Mapping[int, int]
+    starts: Mapping[int, int] = field(default_factory=dict)
+    kept: Callable[[Segment], State] | None = None
+    close: Callable[[], None] = lambda: None
+
+    @property
+    def stored(self) -> bool:
+        """Whether they are the journal's stored inputs: no prices and irp, and nothing from before the run."""
+        return not self.lows
+
+    def state(self, segment: Segment, warmth: str, rules: Rules) -> State:
+        """The state before the first of a partition's records: as it was stored, with the identities before it."""
+        if self.kept is not None:
+            return self.kept(segment)
+        partition, start, low = segment.partition, segment.first_offset, self.lows.get(segment.partition, 0)
+        before = State()
+        if warmth == "EXACT":
+            decoder = Decoder()
+            for chunk in self.ranges(partition, low, start):
+                advance(before, chunk, rules, decoder)
+        else:
+            before, _ = warm(self.ranges, partition, low, start, rules)
+        return State.load(segment.state.encode(), before.identities())
+
+
+def _behind(store: Store, run: Run, partition: int, last: int) -> State:
+    """The state after the batch that ends at an offset, as a resume would have it."""
+    row = store.rows(
+        "SELECT state FROM violet_batches FINAL WHERE run_id = {run:String} AND phase = 'COMPLETE' "
+        "AND partition = {p:UInt32} AND last_offset = {last:Int64}",
+        {"run": run.run_id, "p": partition, "last": last},
+    )[0]
+    return State.load(row["state"].encode(), identities(store, run.run_id, partition, last, IDENTITIES))
+
+
+def records(store: Store, run: Run, bootstrap: str | None, *, whole: bool) -> Records:
+    """Where a run's records are to be had; a replay's are those of its original.
+
+    whole: kernels ask for more of them than is stored. Raises Refusal where what is left is not enough.
+    """
+    while run.replay_of:
+        run = pick(store, run.replay_of)
+    source = run.source
+    if source["kind"] == "archive":
+        path = Path(source["path"])
+        if path.is_file() and archive.identity(path).sha256 == source["sha256"]:
+            return Records("archive", archive.ranges(path), {0: 0})
+    elif bootstrap is not None:
+        broker = BrokerSource(bootstrap, source["topic"], f"{run.name}-verify")
+        if (broker.identity["cluster"], broker.identity["topic_id"]) != (
+            source["cluster"],
+            source["topic_id"],
+        ):
+            raise Refusal(f"--bootstrap-servers {bootstrap}: not the cluster and topic that run {run.run_id} read")
+        lows = broker.lows()
+        if all(lows[int(p)] <= at for p, at in run.start.items()):
+            return Records("log", broker.range, lows, close=broker.close)
+        broker.close()  # it lost the run's first records
+    if whole:
+        raise Refusal("foreign kernels read whole records, from the archive or log alone; fix: bring it back")
+    dropped = pruned(store, run.run_id)
+    ends = {partition: each.last_offset for partition, each in dropped.items()}
+    cut = store.rows(
+        "SELECT count() AS n FROM violet_rejects FINAL WHERE run_id = {run:String} "
+        f"AND bytes <= {MAX_BYTES} AND length(raw) < bytes AND NOT {dropped_sql(ends)}",
+        {"run": run.run_id},
+    )[0]["n"]
+    if cut:
+        raise Refusal(
+            f"{cut} rejects of run {run.run_id} are stored without their ends, so what is stored cannot give them "
+            "again; fix: bring its archive back, or --bootstrap-servers with its topic"
+        )
+    words = "stored inputs (lanes and fan-in; prices and irp are not stored)"
+    if dropped:
+        words += f"; behind what retention dropped: {', '.join(map(str, dropped.values()))}"
+
+    def kept(segment: Segment) -> State:
+        partition = segment.partition
+        if partition in dropped:
+            return _behind(store, run, partition, dropped[partition].last_offset)
+        return State.load(segment.state.encode(), _repeated(store, run, partition))
+
+    starts = {partition: end + 1 for partition, end in ends.items()}
+    return Records(words, stored_inputs(store, run), {}, starts, kept)
+
+
+def spans(store: Store, scope: Scope, opened: list[Segment], partition: int) -> Iterator[tuple[Segment, int, int]]:
+    """Offsets that each segment journaled of a partition."""
+    for segment in opened:
+        if segment.partition != partition:
+            continue
+        mine = replace(scope, segment=segment.segment)
+        row = store.rows(
+            "SELECT count() AS n, min(first_offset) AS first, max(last_offset) AS last FROM violet_batches FINAL "
+            f"WHERE phase = 'COMPLETE' AND {mine.where} AND partition = {{p:UInt32}}",
+            {**mine.params, "p": partition},
+        )[0]
+        if row["n"]:
+            yield segment, row["first"], row["last"]
+
+
+def _rules(segment: Segment) -> Rules:
+    profile = Profile.model_validate_json(segment.params)
+    kernels = load(profile)
+    if dict(kernels.hashes) != dict(segment.kernels):
+        raise Refusal(
+            f"segment {segment.segment} ran with kernels {dict(segment.kernels)}, here are {dict(kernels.hashes)}; "
+            "fix: install the packages that it ran with"
+        )
+    return Rules(profile, kernels.kernels)
+
+
+def _compare(store: Store, run: Run, batch: Batch, report: Report, dropped: int) -> None:
+    """Rows of a recomputed batch against the stored rows of its offsets; planes are dropped up to `dropped`."""
+    stored: dict[int, tuple[int, int]] = {}
+    for kind in Outcome:
+        sql = (
+            f"SELECT log_offset, {row_hash_sql(kind)} AS h FROM {TABLES[kind]} FINAL WHERE run_id = {{run:String}} "
+            "AND topic = {topic:String} AND partition = {p:UInt32} AND log_offset BETWEEN {a:Int64} AND {b:Int64}"
+        )
+        params = {
+            "run": run.run_id,
+            "topic": batch.topic,
+            "p": batch.partition,
+            "a": batch.first,
+            "b": batch.last,
+        }
+        stored |= {row["log_offset"]: (kind, row["h"]) for row in store.rows(sql, params)}
+    for kind, rows in batch.rows.items():
+        if kind in (Outcome.DECISION, Outcome.EVALUATION):
+            report.content_hash = (report.content_hash + rows.hash) % 2**64
+        for offset, row_hash in zip(rows.offsets.tolist(), rows.hashes.tolist(), strict=True):
+            report.recomputed += 1
+            was = stored.pop(offset, None)
+            if was is None and kind is Outcome.PLANE and offset <= dropped:
+                continue
+            if was is None:
+                report.differ(batch.partition, offset, f"no outcome, recomputed a {kind.name.lower()}")
+            elif was != (kind, row_hash):
+                report.differ(
+                    batch.partition,
+                    offset,
+                    f"journaled as {Outcome(was[0]).name.lower()}, recomputed otherwise",
+                )
+    for offset in stored:
+        report.differ(batch.partition, offset, "journaled, but not in the log")
+
+
+def _repeated(store: Store, run: Run, partition: int) -> list[Identity]:
+    """Scans that a run calls repeats where it first meets them: of what came before it, all that its rows show."""
+    mine = "run_id = {run:String} AND partition = {p:UInt32}"
+    rows = store.rows(
+        "SELECT stream, scan_id, ts_ms FROM ("
+        f"SELECT stream, scan_id, ts_ms, log_offset, reasons FROM violet_evaluations WHERE {mine} UNION ALL "
+        f"SELECT stream, scan_id, ts_ms, log_offset, 0 FROM violet_decisions WHERE {mine}) "
+        "WHERE (stream, scan_id, ts_ms) IN (SELECT stream, scan_id, ts_ms FROM violet_evaluations "
+        f"WHERE {mine} AND bitTest(reasons, {{bit:UInt8}})) GROUP BY stream, scan_id, ts_ms "
+        "HAVING bitTest(argMin(reasons, log_offset), {bit:UInt8}) ORDER BY min(log_offset)",
+        {"run": run.run_id, "p": partition, "bit": Reason.DUP_SCAN.value},
+    )
+    return [(row["stream"], row["scan_id"], row["ts_ms"]) for row in rows]
+
+
+def stored_inputs(store: Store, run: Run) -> Ranges:
+    """The journal's own inputs as records: planes and rejects as they came, scans with the asset that was chosen."""
+
+    def read(partition: int, first: int, end: int) -> Iterator[Chunk]:
+        for begin in range(first, end, _CHUNK):
+            params = {"run": run.run_id, "p": partition, "a": begin, "b": min(end, begin + _CHUNK) - 1}
+            where = (
+                "WHERE run_id = {run:String} AND partition = {p:UInt32} AND log_offset BETWEEN {a:Int64} AND {b:Int64}"
+            )
+            found: dict[int, bytes] = {}
+            chunk = Chunk(partition, [], [])
+            for table in ("violet_decisions", "violet_evaluations"):
+                sql = f"SELECT {_SCAN_COLUMNS} FROM {table} FINAL {where}"
+                found |= {row["log_offset"]: _scan(row) for row in store.rows(sql, params)}
+            for row in store.rows(f"SELECT * FROM violet_planes FINAL {where}", params):
+                found[row["log_offset"]] = _plane(row)
+            # As hex: the driver reads a String as text, and these bytes may be none.
+            sql = f"SELECT log_offset, bytes, digest, hex(raw) AS raw FROM violet_rejects FINAL {where}"
+            for row in store.rows(sql, params):
+                found[row["log_offset"]] = bytes.fromhex(row["raw"])
+                if row["bytes"] > MAX_BYTES:
+                    chunk.cut[row["log_offset"]] = (row["bytes"], row["digest"])
+            chunk.offsets = sorted(found)
+            chunk.values = [found[offset] for offset in chunk.offsets]
+            if len(chunk):
+                yield chunk
+
+    return read
+
+
+def _scan(row: Mapping[str, Any]) -> bytes:
+    reasons, asset = row["reasons"], row["asset"]
+    prices = {asset or "NONE": 1.0} | ({"DROPPED": 0.0} if reasons >> Reason.SYMBOL_DROPPED & 1 else {})
+    scan = {
+        "v": 1,
+        "kind": "scan",
+        **{name: row[name] for name in ("stream", "scan_id", "ts_ms", "vel_div", "dc_status")},
+        "prices": prices,
+        "irp": {asset: {"score": 1.0, "alignment": 1.0}} if asset else {},
+    }
+    return msgspec.json.encode(scan if math.isnan(row["w750"]) else {**scan, "w750": row["w750"]})
+
+
+def _plane(row: Mapping[str, Any]) -> bytes:
+    form = PlaneForm[row["form"]] if isinstance(row["form"], str) else PlaneForm(row["form"])
+    value = fields(row["name"], form, (row["x"], row["y"], row["z"]), row["text"])
+    plane = {"v": 1, "kind": "plane", "value": value}
+    return msgspec.json.encode(plane | {name: row[name] for name in ("stream", "name", "seq", "ts_ms")})

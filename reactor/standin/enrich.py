@@ -1,0 +1,55 @@
+"""Enrich: irp ranks and dc_status for scans that come without, from their own prices; a STAND-IN, and marked as one.
+
+A scan is a bar of its stream's window. What a scan brings stays as it is; what it lacks is computed as the stand-in
+scanner computes it, dc_status on the asset that selection would choose. A repeat of the scan before it adds no bar.
+Source: requirements 9.4 and 9.6; SPEC section 3 (both are computed upstream).
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+
+from reactor.standin.window import PEGGED, Record, Window
+
+PARTS: Final = ("irp", "dc")
+MARK: Final = {"enriched": "stand-in"}  # in the context of every scan, so that the first ones of a log tell
+
+
+class Enricher:
+    """The windows of the streams, and what is computed from them."""
+
+    def __init__(self, parts: frozenset[str]) -> None:
+        self._irp, self._dc = "irp" in parts, "dc" in parts
+        self._windows: dict[str, Window] = {}
+        self._last: dict[str, tuple[int, int]] = {}
+        self.counts = dict.fromkeys(PARTS, 0)
+
+    def __call__(self, scan: Record) -> Record:
+        """The scan with what it lacked, and the mark. Scans of a stream must come in their order."""
+        stream, identity = scan["stream"], (scan["scan_id"], scan["ts_ms"])
+        window = self._windows.setdefault(stream, Window())
+        prices = {symbol: float(price) for symbol, price in sorted(scan["prices"].items()) if price > 0.0}
+        if self._last.get(stream) != identity:
+            window.push(tuple(prices), np.array(list(prices.values())))
+            self._last[stream] = identity
+        more: Record = {}
+        if self._irp and scan.get("irp") is None:
+            more["irp"] = window.irp()[0]
+            self.counts["irp"] += 1
+        if self._dc and scan.get("dc_status") is None:
+            asset = _chosen(scan.get("irp") or more.get("irp") or {}, prices)
+            more["dc_status"] = window.dc_status(-1 if asset is None else window.slots[asset])
+            self.counts["dc"] += 1
+        return scan | more | {"context": scan.get("context", {}) | MARK}
+
+
+def _chosen(irp: Mapping[str, Any], prices: Mapping[str, float]) -> str | None:
+    """The asset that `evaluate.asset` would choose by default; its rule, over records that are not decoded yet."""
+    chosen, best = None, -math.inf
+    for symbol in sorted(irp.keys() & prices.keys() - PEGGED):
+        rank = irp[symbol]
+        if rank["alignment"] >= 0.0 and rank["score"] > best:
+            chosen, best = symbol, rank["score"]
+    return chosen

@@ -1,0 +1,1 @@
+"""What one lane said: to topics, and out of the journal."""
