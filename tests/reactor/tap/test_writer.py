@@ -3,8 +3,6 @@
 import threading
 import time
 
-from tests.reactor.tap.test_reading import batch_of
-
 from lanes.code import Incident, Severity
 from lanes.lane import LANES
 from reactor.log.kafka import KafkaLog
@@ -12,6 +10,7 @@ from reactor.log.outlet import TapWriter
 from reactor.tap import writer as tap
 from reactor.tap.reading import decode, encode, readings, tap_topic
 from reactor.tap.writer import Taps
+from tests.reactor.tap.test_reading import batch_of
 from tests.strategies import mixed_archive
 
 BATCH = batch_of(mixed_archive(7, 1_500))
