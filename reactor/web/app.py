@@ -12,11 +12,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from journal.judge import page
 from journal.judge.explain import explain
 from journal.ledger import run as runs
 from journal.refusal import Refusal
 from journal.store import JournalAway, JournalRefused, Store
-from reactor.web import look
 from reactor.web.eye import Eye, Viewer, stream
 
 VIEWERS: Final = 8  # browsers at once
@@ -55,7 +55,7 @@ def application(eye: Eye) -> Starlette:
             return _json({"error": str(error)[:300]}, 503 if isinstance(error, JournalAway) else 404)
 
     async def listed(_: Request) -> Response:
-        return await answer(look.listed)
+        return await answer(page.listed)
 
     async def explained(request: Request) -> Response:
         asked = request.query_params
@@ -71,13 +71,13 @@ def application(eye: Eye) -> Starlette:
         return await answer(call)
 
     async def beside(request: Request) -> Response:
-        return await answer(lambda s: look.beside(s, runs.pick(s, request.query_params.get("run")).run_id))
+        return await answer(lambda s: page.beside(s, runs.pick(s, request.query_params.get("run")).run_id))
 
     async def live(request: Request) -> Response:
         last = request.query_params.get("last", "")
         if viewers >= VIEWERS:
             return _json({"error": f"{VIEWERS} browsers look already"}, 503)
-        records = int(last) if last in map(str, look.WINDOWS) else look.WINDOWS[1]
+        records = int(last) if last in map(str, page.WINDOWS) else page.WINDOWS[1]
         viewer = Viewer(eye.data, request.query_params.get("run") or None, records)
         return EventSourceResponse(events(viewer), send_timeout=30)
 

@@ -15,11 +15,11 @@ from typing import Any, Final, TypeVar
 
 from journal.engine.address import Address
 from journal.engine.owner import reading
+from journal.judge import page
 from journal.keep.migrate import require
 from journal.ledger import run as runs
 from journal.refusal import Refusal
 from journal.store import JournalAway, JournalRefused, Store, connect
-from reactor.web import look
 
 T = TypeVar("T")
 Told = tuple[str, Mapping[str, Any]]
@@ -98,8 +98,8 @@ class Viewer:
 
     def _begin(self) -> None:
         self._run: runs.Run | None = None
-        self._progress = look.Progress()
-        self._latest = look.Latest()
+        self._progress = page.Progress()
+        self._latest = page.Latest()
         self._feed: list[dict[str, Any]] = []
         self._seen: dict[int, int] = {}
 
@@ -117,31 +117,31 @@ class Viewer:
         run, ends = self._run, dict(self._progress.ends)
         if run is None or ends == self._seen or not ends:
             return None
-        window = look.Window.of(run, ends, self._records)
-        feed = self._listed(store, look.Window.of(run, ends, WIDER))
+        window = page.Window.of(run, ends, self._records)
+        feed = self._listed(store, page.Window.of(run, ends, WIDER))
         told = {
             "run_id": run.run_id,
             "records": sum(last - first + 1 for first, last in window.spans.values()),
-            "series": look.series(store, window),
-            "distribution": look.distribution(store, window),
-            "bounds": look.bounds(store, window),
+            "series": page.series(store, window),
+            "distribution": page.distribution(store, window),
+            "bounds": page.bounds(store, window),
             "latest": self._latest(store, window),
             "feed": feed,
         }
         self._feed, self._seen = feed, ends
         return "window", told
 
-    def _listed(self, store: Store, window: look.Window) -> list[dict[str, Any]]:
+    def _listed(self, store: Store, window: page.Window) -> list[dict[str, Any]]:
         """The latest decisions, the newest first; those listed before only where no record between was passed over."""
         joins = all(first <= self._seen.get(p, -1) + 1 for p, (first, _) in window.spans.items())
-        new, known = look.feed(store, window, self._seen if joins else {}), self._feed if joins else []
+        new, known = page.feed(store, window, self._seen if joins else {}), self._feed if joins else []
         newest = sorted((*new, *known), key=lambda row: (row["ts_ms"], row["log_offset"]), reverse=True)
-        return newest[: look.FEED]
+        return newest[: page.FEED]
 
     def whole(self, store: Store) -> Told | None:
         """Figures of the whole run."""
         run = self._run
-        return None if run is None else ("whole", look.whole(store, run, self._data, runs.now()))
+        return None if run is None else ("whole", page.whole(store, run, self._data, runs.now()))
 
 
 async def stream(eye: Eye, viewer: Viewer) -> AsyncGenerator[Told]:

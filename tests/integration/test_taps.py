@@ -10,6 +10,7 @@ import pytest
 
 import reactor.tap.writer
 from journal.judge.health import health
+from journal.judge.page import whole
 from journal.keep.retention import prune
 from journal.ledger.run import now
 from journal.refusal import Refusal
@@ -20,7 +21,6 @@ from reactor.log.outlet import TapWriter
 from reactor.log.tansu import Tansu
 from reactor.tap.history import History
 from reactor.tap.reading import decode, encode, tap_topic
-from reactor.web.look import whole
 from tests.integration import records
 from tests.integration.soaking import Topic, ended, free_of, fresh, interrupted, produce, until, violet
 

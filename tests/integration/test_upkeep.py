@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 
 from journal.judge.day import close, due
+from journal.judge.page import whole
 from journal.ledger.incident import FULL
 from journal.ledger.ledger import Ledger
 from journal.ledger.run import find, now, save
@@ -18,7 +19,6 @@ from lanes.code import Incident, Severity
 from reactor.run.upkeep import Upkeep
 from reactor.watch.measure import ask
 from reactor.watch.metrics import Metrics
-from reactor.web.look import whole
 from tests.integration import records
 from tests.integration.fixtures import own_journal
 from tests.integration.soaking import Topic, ended, interrupted, produce, until
