@@ -7,6 +7,7 @@ from pathlib import Path
 from hypothesis import strategies as st
 
 from lanes.code import Reject
+from reactor.log.archive import zstd
 
 START_MS = 1_746_372_780_000  # 2025-05-04T15:33Z
 DAY_MS = 86_400_000
@@ -175,9 +176,7 @@ def write_archive(path: Path, lines):
     """Write lines into `.jsonl` or `.jsonl.zst`; returns the path."""
     body = b"".join(line + b"\n" for line in lines)
     if path.suffix == ".zst":
-        import zstandard
-
-        body = zstandard.ZstdCompressor().compress(body)
+        body = zstd.compress(body)
     path.write_bytes(body)
     return path
 

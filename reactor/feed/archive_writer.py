@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import zstandard
 
 from journal.refusal import Refusal
+from reactor.log import archive
 
 SUFFIXES: Final = (".jsonl", ".jsonl.zst")
 
@@ -38,9 +38,7 @@ def writing(path: Path) -> Iterator[Callable[[bytes], None]]:
     try:
         with ExitStack() as stack:
             file = stack.enter_context(part.open("wb"))
-            sink: Any = file
-            if path.suffix == ".zst":
-                sink = stack.enter_context(zstandard.ZstdCompressor().stream_writer(file, closefd=False))
+            sink = stack.enter_context(archive.packed(file)) if path.suffix == ".zst" else file
 
             def put(line: bytes) -> None:
                 sink.write(line + b"\n")

@@ -91,6 +91,11 @@ def ranges(path: Path, size: int = 16_384) -> Callable[[int, int, int], Iterator
     return read
 
 
+def packed(file: BinaryIO) -> BinaryIO:
+    """A writer that puts zstd into a file, and leaves it open."""
+    return cast(BinaryIO, zstd.open(file, "wb"))
+
+
 def _open(path: Path) -> BinaryIO:
     return cast(BinaryIO, zstd.open(path, "rb")) if path.suffix == ".zst" else path.open("rb")
 

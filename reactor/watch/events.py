@@ -2,16 +2,17 @@
 
 Every line has at, level, event, name, run_id and segment; where one record is meant also its partition, offset, stream
 and scan_id. Their number is bounded: incidents are as the journal holds them, rejects some a minute. In the text format
-nothing is told here, since people read the console. The only module that imports structlog.
+nothing is told here, since people read the console.
 Source: SPEC section 5.
 """
 
 import time
 from collections.abc import Mapping
+from datetime import datetime
+from threading import Lock
 from typing import Any, Final, TextIO
 
 import msgspec
-import structlog
 
 from journal.judge.day import Day
 from journal.ledger.incident import Note
@@ -32,35 +33,36 @@ class Events:
     """Tells a stream what happens; without one, nobody."""
 
     def __init__(self, stream: TextIO | None, name: str) -> None:
-        self.on = stream is not None
-        self._log: Any = structlog.wrap_logger(
-            structlog.WriteLogger(stream) if stream is not None else structlog.ReturnLogger(),
-            processors=[
-                structlog.processors.add_log_level,
-                _stamp,
-                structlog.processors.JSONRenderer(serializer=lambda event, **_: msgspec.json.encode(event).decode()),
-            ],
-            wrapper_class=structlog.make_filtering_bound_logger(0),
-            name=name,
-            run_id=None,
-            segment=None,
-        )
+        self._stream, self._writing = stream, Lock()
+        self._bound: dict[str, Any] = {"name": name, "run_id": None, "segment": None}
         self._waiting: list[Note] | None = []
         self._minute = self._said_at = time.monotonic()
         self._told = 0
         self._counts = dict.fromkeys(Outcome, 0)
 
-    def say(self, event: str, level: str = "info", **fields: Any) -> None:
-        """One line. Where nobody can be told any more, nothing more is told: a log that is gone ends no soak."""
-        if self.on:
-            try:
-                getattr(self._log, level)(event, **fields)
-            except Exception:  # noqa: BLE001 - whatever it is, there is nobody to tell
-                self.on = False
+    @property
+    def on(self) -> bool:
+        """Whether somebody is told."""
+        return self._stream is not None
+
+    def say(self, event: str, level: str = "info", at: datetime | None = None, **fields: Any) -> None:
+        """One line. Where nobody can be told any more, nothing more is told: a log that is gone ends no soak.
+
+        at: the time of what is told; now where there is none.
+        """
+        if self._stream is None:
+            return
+        try:
+            line = {"at": at or now(), "level": level, "event": event} | self._bound | fields
+            with self._writing:
+                self._stream.write(msgspec.json.encode(line).decode() + "\n")
+                self._stream.flush()
+        except Exception:  # noqa: BLE001 - whatever it is, there is nobody to tell
+            self._stream = None
 
     def bind(self, run_id: str, segment: int) -> None:
         """From here on every line bears these; incidents that waited for them are told."""
-        self._log = self._log.bind(run_id=run_id, segment=segment)
+        self._bound |= {"run_id": run_id, "segment": segment}
         self.flush()
 
     def flush(self) -> None:
@@ -115,7 +117,7 @@ class Events:
         found |= {name: None for name in ("scan_id", "ts_ms") if found[name] < 0}  # not known
         code = Reject(_item(rows.columns["code"], i)).name
         offset = int(rows.offsets[i])
-        where = {"segment": batch.segment, "partition": batch.partition, "offset": offset}
+        where: dict[str, Any] = {"segment": batch.segment, "partition": batch.partition, "offset": offset}
         self.say("rejected", "warning", code=code, **where, **found)
 
 
@@ -124,8 +126,3 @@ def _item(column: Any, i: int) -> Any:
         return column.names[column.codes[i]]
     value = column[i]
     return value.item() if hasattr(value, "item") else value
-
-
-def _stamp(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """The time of what is told: the incident's own, else now. It leads the line."""
-    return {"at": event.pop("at", None) or now(), "level": event.pop("level"), "event": event.pop("event"), **event}

@@ -13,11 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 import clickhouse_connect
 import numpy as np
 import pytest
-import zstandard
 from clickhouse_connect.driver.exceptions import DatabaseError
 
 from journal.engine.address import Address
 from journal.store import JournalAway, JournalRefused, connect
+from reactor.log.archive import zstd
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_default_format_and_form_fields_work(running, http):
 
 @pytest.mark.parametrize("coding", ["gzip", "zstd", "identity"])
 def test_an_insert_may_be_compressed(running, store, http, fresh, coding):
-    pack = {"gzip": gzip.compress, "zstd": zstandard.compress, "identity": bytes}[coding]
+    pack = {"gzip": gzip.compress, "zstd": zstd.compress, "identity": bytes}[coding]
     headers = {"Content-Encoding": coding} if coding != "identity" else {}
     body = pack(f"INSERT INTO {fresh} FORMAT TSV\n1\ta\t0.5\n2\tb\t1.5\n".encode())
     reply = http(running.writer, body=body, headers=headers)
