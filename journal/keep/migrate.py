@@ -12,6 +12,7 @@ from graphlib import TopologicalSorter
 from importlib import resources
 from typing import Final
 
+from journal.keep import dictionary
 from journal.ledger.run import now
 from journal.refusal import Refusal
 from journal.store import JournalRefused, Store
@@ -83,7 +84,15 @@ def changes(store: Store, due: list[Script]) -> bool:
 
 
 def migrate(store: Store, backup: Callable[[str], object]) -> list[Script]:
-    """Apply what is pending; returns it. backup: called with a name before tables that are there are changed."""
+    """Apply what is pending, and bring the schema's comments up to date; returns what was applied.
+
+    Args:
+        store: the journal.
+        backup: called with a name before tables that are there are changed.
+
+    Raises:
+        Refusal: the journal and this code cannot go together.
+    """
     due = pending(store)
     if changes(store, due):
         backup(name(due))
@@ -95,6 +104,7 @@ def migrate(store: Store, backup: Callable[[str], object]) -> list[Script]:
             "INSERT INTO violet_migrations (version, name, checksum) VALUES "
             f"({script.version}, '{script.name}', '{script.checksum}')"
         )
+    dictionary.comment(store)
     return due
 
 

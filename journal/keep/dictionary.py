@@ -1,0 +1,75 @@
+"""Dictionary: what every table, view and column holds, as comments of the schema.
+
+The texts stand in sql/comments.toml; what a view answers is the head of its file. `comment` brings the comments of a
+journal up to them, so that DESCRIBE shows them, and docs/dictionary.md is made of the same texts.
+"""
+
+import tomllib
+from functools import cache
+from importlib import resources
+from typing import Any, Final
+
+from journal.store import Store
+
+_REPLAYED: Final = "_replayed"
+_NAMES: Final = (
+    "SELECT t.name AS table, t.comment AS said, c.name AS column, c.type AS type, c.comment AS comment "
+    "FROM system.tables AS t INNER JOIN system.columns AS c ON c.database = t.database AND c.table = t.name "
+    "WHERE t.database = currentDatabase() ORDER BY startsWith(t.name, 'violet_'), t.name, c.position"
+)
+
+
+def about() -> dict[str, str]:
+    """What each table and view answers, by name."""
+    heads = {
+        view.name[:-4]: " ".join(
+            line[2:].strip()
+            for line in view.read_text("utf-8").splitlines()
+            if line.startswith("--") and not line.startswith("-- Source:")
+        )
+        for view in (resources.files("sql") / "views").iterdir()
+        if view.name.endswith(".sql")
+    }
+    return {**heads, **_texts()["tables"]}
+
+
+def text(table: str, column: str) -> str:
+    """What a column of a table or view holds; empty where nothing is written of it."""
+    texts = _texts()
+    own = texts["columns"]
+    for place in (own.get(table, {}), own.get(table.removeprefix("violet_"), {}), texts["shared"]):
+        if column in place:
+            return str(place[column])
+    if column.endswith(_REPLAYED):
+        return f"The same in the replay: {text(table, column.removesuffix(_REPLAYED))}"
+    return ""
+
+
+def columns(store: Store) -> list[dict[str, Any]]:
+    """Every column of every view, then table, of a journal: table, said (of the table), column, type, comment."""
+    return store.rows(_NAMES)
+
+
+def comment(store: Store) -> None:
+    """Bring the comments of a journal's tables, views and columns up to the dictionary. What agrees is left alone."""
+    heads = about()
+    due: dict[str, list[str]] = {}
+    for row in columns(store):
+        table = row["table"]
+        changes = due.setdefault(table, [])
+        if not changes and row["said"] != (head := heads.get(table, row["said"])):
+            changes.append(f"MODIFY COMMENT {_quoted(head)}")
+        if row["comment"] != (words := text(table, row["column"]) or row["comment"]):
+            changes.append(f"COMMENT COLUMN `{row['column']}` {_quoted(words)}")
+    for table, changes in due.items():
+        if changes:
+            store.command(f"ALTER TABLE `{table}` {', '.join(changes)}")
+
+
+def _quoted(words: str) -> str:
+    return "'" + words.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+@cache
+def _texts() -> dict[str, Any]:
+    return tomllib.loads((resources.files("sql") / "comments.toml").read_text("utf-8"))
