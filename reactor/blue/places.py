@@ -16,7 +16,7 @@ from journal.blue import intake
 from journal.refusal import Refusal
 from reactor.feed import table
 from reactor.feed.convert import BadRow
-from reactor.feed.mapping import Field, Source, Target, parse
+from reactor.feed.mapping import Field, MappedSource, Target, parse
 from reactor.feed.table import Blocks
 from reactor.feed.table import Row as Found
 from reactor.log.kafka import KafkaLog
@@ -51,7 +51,7 @@ def plain() -> str:
     )
 
 
-def mappings(toml: str) -> dict[str, Source]:
+def mappings(toml: str) -> dict[str, MappedSource]:
     """The mapping of each kind of row. Raises Refusal, naming the key and the fix."""
     sources = parse(toml, TARGETS, placed=False)
     if len({source.feeds for source in sources}) != len(sources):
@@ -60,7 +60,7 @@ def mappings(toml: str) -> dict[str, Source]:
 
 
 def mapped(
-    found: Iterable[Found], source: Source, where: str, clock_offset_ms: int, *, strict: bool
+    found: Iterable[Found], source: MappedSource, where: str, clock_offset_ms: int, *, strict: bool
 ) -> list[intake.Row]:
     """All rows of a place as ours, or a Refusal that names the first that do not fit.
 

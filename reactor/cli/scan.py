@@ -24,9 +24,9 @@ THRESHOLD: Final = PROFILES["blue_8b"].base.thr
 @click.option("--klines", required=True, type=click.Path(path_type=Path), help="Bars: Parquet, or CSV with a header.")
 @click.option("--funding", type=click.Path(path_type=Path), help="Funding rates, for the acb plane.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Archive: .jsonl or .jsonl.zst.")
-@click.option("--stream", default=scanner.Settings().stream, show_default=True, help="Stream of the records.")
-@click.option("--posture", default=scanner.Settings().posture, show_default=True, help="Posture of every day.")
-@click.option("--capital", default=scanner.Settings().capital_usd, show_default=True, help="Capital in USD.")
+@click.option("--stream", default=scanner.ScannerParams().stream, show_default=True, help="Stream of the records.")
+@click.option("--posture", default=scanner.ScannerParams().posture, show_default=True, help="Posture of every day.")
+@click.option("--capital", default=scanner.ScannerParams().capital_usd, show_default=True, help="Capital in USD.")
 @click.option("--force", is_flag=True, help="Replace an archive that exists.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
 def command(
@@ -51,7 +51,7 @@ def command(
     """  # noqa: D301 - click reads \b, so the text is not raw
     archive_writer.check_target(out, force=force)
     try:
-        settings = scanner.Settings(stream=stream, posture=posture, capital_usd=capital)
+        params = scanner.ScannerParams(stream=stream, posture=posture, capital_usd=capital)
     except ValueError as error:
         raise Refusal(f"{error}; fix: give another value") from None
     tally = Tally()
@@ -59,7 +59,7 @@ def command(
         minutes = bars.klines(klines, blocks)
         rates = list(bars.funding(funding, blocks)) if funding else []  # the engine streams one answer at a time
         with _progress(bars.minutes_in(klines, blocks)) as shown, archive_writer.writing(out) as put:
-            for record in scanner.scans(shown(minutes), rates, settings):
+            for record in scanner.scans(shown(minutes), rates, params):
                 tally.add(record)
                 put(archive_writer.encode(record))
             if not tally.scans:

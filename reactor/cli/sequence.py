@@ -108,14 +108,14 @@ def _parts(enrich: str) -> frozenset[str]:
     return parts
 
 
-def _sources(config: Path) -> list[mapping.Source]:
+def _sources(config: Path) -> list[mapping.MappedSource]:
     try:
         return mapping.parse(config.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise Refusal(f"--config {config} cannot be read ({error}); fix: name a mapping file") from None
 
 
-def _rows(folder: Path, sources: Sequence[mapping.Source], stack: ExitStack) -> sequence.Rows:
+def _rows(folder: Path, sources: Sequence[mapping.MappedSource], stack: ExitStack) -> sequence.Rows:
     """What reads a source's file, each checked for being there before any is read."""
     paths = {source.name: folder / str(source.file) for source in sources}
     for name, path in paths.items():
@@ -137,7 +137,7 @@ def _keep(put: Callable[[bytes], None]) -> Callable[[sequence.Bad], None]:
     return keep
 
 
-def _dry_run(sources: Sequence[mapping.Source], rows: sequence.Rows, as_json: bool) -> int:
+def _dry_run(sources: Sequence[mapping.MappedSource], rows: sequence.Rows, as_json: bool) -> int:
     """Look at the first rows of each source; 3 where a row does not fit or a mapped field is nowhere."""
     bad: list[sequence.Bad] = []
     sequencer = sequence.Sequencer(bad.append)
@@ -171,7 +171,7 @@ def _dry_run(sources: Sequence[mapping.Source], rows: sequence.Rows, as_json: bo
     return 3 if any(look["bad"] or look["never_found"] or not look["records"] for look in looks) else 0
 
 
-def _unmapped(source: mapping.Source, rows: Sequence[dict[str, Any]]) -> list[str]:
+def _unmapped(source: mapping.MappedSource, rows: Sequence[dict[str, Any]]) -> list[str]:
     return list(dict.fromkeys(name for row in rows[:100] for name in source.unmapped(row)))
 
 
@@ -204,7 +204,7 @@ def _look(look: dict[str, Any]) -> Iterator[str]:
 
 def _report(
     target: Path,
-    sources: Sequence[mapping.Source],
+    sources: Sequence[mapping.MappedSource],
     sequencer: sequence.Sequencer,
     enricher: Enricher,
     as_json: bool,
@@ -237,7 +237,7 @@ def _report(
 
 
 def _follow(
-    sources: Sequence[mapping.Source],
+    sources: Sequence[mapping.MappedSource],
     bootstrap: str,
     topic: str,
     lateness_ms: int,
@@ -300,7 +300,7 @@ def _follow(
 
 
 def _feeds(
-    sources: Sequence[mapping.Source], bootstrap: str, topic: str, enricher: Enricher | None, stack: ExitStack
+    sources: Sequence[mapping.MappedSource], bootstrap: str, topic: str, enricher: Enricher | None, stack: ExitStack
 ) -> tuple[list[live.Feed], live.Resumed]:
     """A feed for each partition of each source, where the output topic says that it goes on."""
     written = stack.enter_context(closing(KafkaLog(bootstrap, topic, "violet-sequence")))

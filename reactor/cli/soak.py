@@ -38,7 +38,7 @@ from reactor.run.upkeep import Upkeep
 from reactor.standin.seeded import write_market
 from reactor.tap.writer import Taps
 from reactor.topology.join import Contradiction
-from reactor.topology.source import LaneSource
+from reactor.topology.lane_source import LaneSource
 from reactor.watch.events import Events
 from reactor.watch.observe import Observers
 from reactor.web import process as pages

@@ -22,11 +22,10 @@ from journal.refusal import Refusal
 from reactor.evaluate.chunk import Chunk
 from reactor.evaluate.record import CUT_BYTES, Decoder, Scan
 from reactor.feed.archive_writer import encode
-from reactor.feed.mapping import Source
-from reactor.feed.sequence import Bad, Sequencer, Tally, enriched
+from reactor.feed.mapping import MappedSource
+from reactor.feed.sequence import Bad, Enrich, Sequencer, Tally, enriched
 from reactor.feed.table import Row, object_row
 from reactor.log.port import Log
-from reactor.standin.enrich import Enricher
 
 STAMP_HEADER: Final = "violet-sequence"
 HELD_MAX: Final = 20_000  # records of a feed that wait for slower ones; then it is not read
@@ -67,7 +66,7 @@ class Out(NamedTuple):
 class Feed:
     """One partition of a source's topic. `next`: the offset to read; `done`: later ones that are written already."""
 
-    source: Source
+    source: MappedSource
     partition: int
     log: Topic
     next: int
@@ -95,7 +94,7 @@ class Feed:
 class Merger:
     """Holds records back, and lets them go in order. Time is what the caller says it is."""
 
-    def __init__(self, feeds: Sequence[Feed], lateness_ms: int, enricher: Enricher | None = None) -> None:
+    def __init__(self, feeds: Sequence[Feed], lateness_ms: int, enricher: Enrich | None = None) -> None:
         self.late = dict.fromkeys((feed.source.name for feed in feeds), 0)
         self._feeds, self._lateness_ms, self._enricher = feeds, lateness_ms, enricher
         self._bad: list[Bad] = []
@@ -181,7 +180,7 @@ class Resumed:
     `next`: the offset after its last record; `doubled`: records that are there again, of a second writer.
     """
 
-    def __init__(self, enricher: Enricher | None, first: int = 0) -> None:
+    def __init__(self, enricher: Enrich | None, first: int = 0) -> None:
         self._enricher, self._decoder = enricher, Decoder()
         self._low: dict[tuple[str, int], int] = {}
         self._written: dict[tuple[str, int], set[int]] = {}

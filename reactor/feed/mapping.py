@@ -80,7 +80,7 @@ class Getter(NamedTuple):
 
 
 @dataclass(slots=True, kw_only=True)
-class Source:
+class MappedSource:
     """One foreign source, compiled. `found` counts, for each mapped field, the rows that had it."""
 
     name: str
@@ -128,7 +128,7 @@ class Source:
         return [g.name for g in self.getters if g.paths and not self.found.get(g.name)]
 
 
-def parse(toml: str, targets: Mapping[str, Target] = TARGETS, *, placed: bool = True) -> list[Source]:
+def parse(toml: str, targets: Mapping[str, Target] = TARGETS, *, placed: bool = True) -> list[MappedSource]:
     """The sources of a mapping file, in order of rank. Raises Refusal, naming the key and the fix.
 
     placed: whether each names its file or topic; else the caller says where the rows are.
@@ -165,7 +165,7 @@ _SPEC_KEYS: Final = {
 }
 
 
-def _source(table: Row, rank: int, stream: Any, targets: Mapping[str, Target], placed: bool) -> Source:
+def _source(table: Row, rank: int, stream: Any, targets: Mapping[str, Target], placed: bool) -> MappedSource:
     name = str(table.get("name") or table.get("feeds") or f"source{rank + 1}")
     here = f"source {name!r}: "
     _known(table, _SOURCE_KEYS, here)
@@ -211,7 +211,7 @@ def _source(table: Row, rank: int, stream: Any, targets: Mapping[str, Target], p
         _getter(f"{here}fields.{ours}", ours, spec, target.fields.get(ours, Field("any")), form or ())
         for ours, spec in fields.items()
     )
-    return Source(
+    return MappedSource(
         name=name, rank=rank, feeds=feeds, file=table.get("file"), topic=table.get("topic"),
         format=kind, group=bool(table.get("group", False)), getters=getters,
         where=tuple((steps(p), frozenset(map(text, w if isinstance(w, list) else [w])))

@@ -26,9 +26,8 @@ from lanes.code import Reject
 from reactor.evaluate.record import Decoder, Fault
 from reactor.feed.archive_writer import encode
 from reactor.feed.convert import BadRow
-from reactor.feed.mapping import Source
+from reactor.feed.mapping import MappedSource
 from reactor.feed.table import Row
-from reactor.standin.enrich import Enricher
 
 BUFFER_BYTES: Final = 32 << 20  # of lines that are sorted at once
 RUNS_MAX: Final = 64  # runs of a source before they become one; each is an open file
@@ -37,7 +36,8 @@ _HEAD: Final = struct.Struct("<qqI")
 _decode: Final = msgspec.json.Decoder().decode
 
 Item = tuple[int, int, int, bytes]  # event time, rank, position, line
-Rows = Callable[[Source], Iterator[Row]]
+Rows = Callable[[MappedSource], Iterator[Row]]
+Enrich = Callable[[dict[str, Any]], dict[str, Any]]  # a scan -> the scan with what it lacked, in log order
 
 _FIXES: Final = {
     Reject.BAD_NAME: 'fix: map names that match; `unit = "pair"` makes BTCUSDT of BTC/USDT:USDT',
@@ -77,7 +77,7 @@ class Sequencer:
     decoder: Decoder = field(default_factory=Decoder)
     tallies: dict[str, Tally] = field(default_factory=dict)
 
-    def items(self, source: Source, rows: Iterable[Row]) -> Iterator[Item]:
+    def items(self, source: MappedSource, rows: Iterable[Row]) -> Iterator[Item]:
         """The records of a source, in its own order."""
         tally = self.tallies[source.name] = Tally()
         before = 0
@@ -88,7 +88,7 @@ class Sequencer:
                 before = item[0]
                 yield item
 
-    def item(self, source: Source, row: Row, tally: Tally) -> Item | None:
+    def item(self, source: MappedSource, row: Row, tally: Tally) -> Item | None:
         """One row's record, or None where it is passed over or bad."""
         tally.rows += 1
         try:
@@ -119,7 +119,7 @@ class Sequencer:
             fix = _FIXES.get(found.code, "fix: repair the row")
             raise BadRow(f"the reactor would reject it, {found.code.name}: {found.detail}; {fix}")
 
-    def grouped(self, source: Source, items: Iterable[Item]) -> Iterator[Item]:
+    def grouped(self, source: MappedSource, items: Iterable[Item]) -> Iterator[Item]:
         """Scans of one stream and time become one, where the source has a row a symbol."""
         if not source.group:
             yield from items
@@ -142,14 +142,14 @@ class Sequencer:
                 maps = {name: dict(sorted(whole[name].items())) for name in ("prices", "irp") if name in whole}
                 yield (*first[:3], encode(whole | maps))
 
-    def _bad(self, source: Source, line: int, said: str, raw: bytes) -> None:
+    def _bad(self, source: MappedSource, line: int, said: str, raw: bytes) -> None:
         tally = self.tallies[source.name]
         tally.set_aside += 1
         tally.first_bad = tally.first_bad or f"line {line}: {said}"
         self.on_bad(Bad(source.name, line, said, raw))
 
 
-def record(source: Source, found: dict[str, Any]) -> dict[str, Any]:
+def record(source: MappedSource, found: dict[str, Any]) -> dict[str, Any]:
     """Mapped fields as a record. A scan without an id has its time as id, a plane without a seq likewise."""
     ts_ms = found.pop("ts_ms")
     out: dict[str, Any] = {"v": 1, "kind": "scan", "stream": found.pop("stream")}
@@ -162,11 +162,11 @@ def record(source: Source, found: dict[str, Any]) -> dict[str, Any]:
 
 
 def log(
-    sources: Sequence[Source],
+    sources: Sequence[MappedSource],
     rows: Rows,
     sequencer: Sequencer,
     folder: Path,
-    enricher: Enricher | None = None,
+    enricher: Enrich | None = None,
     *,
     buffer_bytes: int = BUFFER_BYTES,
 ) -> Iterator[bytes]:
@@ -186,13 +186,13 @@ def log(
             yield enriched(enricher, line) if enricher is not None else line
 
 
-def enriched(enricher: Enricher, line: bytes) -> bytes:
+def enriched(enricher: Enrich, line: bytes) -> bytes:
     """The line with what its scan lacked."""
     found = _decode(line)
     return encode(enricher(found)) if found["kind"] == "scan" else line
 
 
-def notes(sources: Sequence[Source], tallies: dict[str, Tally]) -> list[str]:
+def notes(sources: Sequence[MappedSource], tallies: dict[str, Tally]) -> list[str]:
     """Doubts for people: sources whose times do not meet those of the scans."""
     scans = [tallies[s.name] for s in sources if s.feeds == "scan" and tallies[s.name].records]
     if not scans:
@@ -207,7 +207,7 @@ def notes(sources: Sequence[Source], tallies: dict[str, Tally]) -> list[str]:
     return out
 
 
-def _check_source(source: Source, tally: Tally) -> None:
+def _check_source(source: MappedSource, tally: Tally) -> None:
     """Refuse a source that gave nothing, or a mapped field that no row had."""
     if not tally.records and tally.set_aside:
         raise Refusal(f"source {source.name!r}: none of its {tally.rows} rows fits, the first is {tally.first_bad}")

@@ -36,7 +36,7 @@ from reactor.run.settings import Settings, point, span_s
 from reactor.run.source import Source
 from reactor.tap.reading import tap_topic
 from reactor.tap.writer import Taps
-from reactor.topology.source import LaneSource
+from reactor.topology.lane_source import LaneSource
 from reactor.topology.turn import Turns, as_said
 
 

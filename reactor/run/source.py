@@ -4,6 +4,7 @@ Both give the log's identity, its first and last offsets, any range of its recor
 Source: SPEC section 5.
 """
 
+import math
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,6 +19,7 @@ from reactor.log import archive
 from reactor.log.kafka import KafkaLog, create_all
 from reactor.log.port import Log
 from reactor.log.tansu import Tansu, die_with_parent
+from reactor.run.settings import pace
 
 _MARKS: Final = {
     "standin_scanner": b'"scanner":"stand-in"',  # in the context of every scan of reactor.standin.scanner
@@ -71,7 +73,7 @@ class ArchiveSource:
         if not path.is_file():
             raise Refusal(f"--scans {path}: no such file; fix: name a scan archive, .jsonl or .jsonl.zst")
         self.topic = f"violet.{name}.scans"
-        self._path, self._speed, self._work, self._client = path, speed, work, f"{name}-shadow"
+        self._path, self._pace, self._work, self._client = path, pace(speed) or math.inf, work, f"{name}-shadow"
         known = archive.identity(path)
         self._lines = known.lines
         self.bootstrap = ""  # until it is open
@@ -114,7 +116,7 @@ class ArchiveSource:
         ]
         with (self._work / f"feeder-{self._client}.log").open("wb") as words:
             self._feeder = subprocess.Popen(
-                [*command, self._speed, str(paced_from)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                [*command, str(self._pace), str(paced_from)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                 stderr=words, env=environment(), start_new_session=True, preexec_fn=die_with_parent,
             )  # fmt: skip
         self._log = KafkaLog(self._broker.bootstrap, self.topic, self._client)

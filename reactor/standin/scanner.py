@@ -46,7 +46,7 @@ WEEKEND_SCORE: Final = -0.35
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class ScannerParams:
     """What the bars cannot tell: the day's posture and the capital."""
 
     stream: str = "ng7"
@@ -63,10 +63,10 @@ class Settings:
 
 
 def scans(
-    minutes: Iterable[Minute], funding: Iterable[Funding] = (), settings: Settings = Settings()
+    minutes: Iterable[Minute], funding: Iterable[Funding] = (), params: ScannerParams = ScannerParams()
 ) -> Iterator[Record]:
     """The ordered log: each minute from bar 51 on gives its planes, then its scan. Memory: RING bars."""
-    panel, desk = Panel(), _Desk(settings, iter(funding))
+    panel, desk = Panel(), _Desk(params, iter(funding))
     scan_id = 0
     for minute in minutes:
         panel.push(minute)
@@ -77,7 +77,7 @@ def scans(
         yield from desk.planes(ts_ms, panel)
         irp, chosen = panel.window.irp()
         velocity = panel.velocity
-        scan: Record = {"v": 1, "kind": "scan", "stream": settings.stream, "scan_id": scan_id, "ts_ms": ts_ms}
+        scan: Record = {"v": 1, "kind": "scan", "stream": params.stream, "scan_id": scan_id, "ts_ms": ts_ms}
         scan["vel_div"] = velocity[0] - velocity[-1]
         if panel.bars > RING:
             scan["w750"] = velocity[-1]
@@ -143,7 +143,7 @@ class Panel:
 class _Desk:
     """The planes: what is due at a minute, each name with its own sequence."""
 
-    settings: Settings
+    params: ScannerParams
     funding: Iterator[Funding]
     rates: dict[str, float] = field(default_factory=dict)
     ahead: Funding | None = None
@@ -158,8 +158,8 @@ class _Desk:
             self.slow = ts_ms // SLOW_MS
             stress = panel.stress()
             self.level = sum(stress > limit for limit in (1.5, 2.5))
-            yield from self._when_due("posture", {"posture": self.settings.posture}, ts_ms, DAY_MS)
-            yield from self._when_due("capital", {"capital_usd": self.settings.capital_usd}, ts_ms, DAY_MS)
+            yield from self._when_due("posture", {"posture": self.params.posture}, ts_ms, DAY_MS)
+            yield from self._when_due("capital", {"capital_usd": self.params.capital_usd}, ts_ms, DAY_MS)
             yield from self._when_due("acb", {"signals": self._signals(ts_ms)}, ts_ms, HOUR_MS)
             yield from self._when_due("mc", {"scale": (1.0, 0.75, 0.5)[self.level]}, ts_ms, HOUR_MS)
             yield self._plane("esof", {"score": esof_score(ts_ms)}, ts_ms)
@@ -189,7 +189,7 @@ class _Desk:
 
     def _plane(self, name: str, value: Record, ts_ms: int) -> Record:
         self.seqs[name] += 1
-        return plane(self.settings.stream, name, self.seqs[name], ts_ms, value)
+        return plane(self.params.stream, name, self.seqs[name], ts_ms, value)
 
 
 def plane(stream: str, name: str, seq: int, ts_ms: int, value: Record) -> Record:

@@ -105,7 +105,7 @@ def funding(seed: int = SEED) -> Iterator[Funding]:
 
 def lines(seed: int = SEED, scans: int = SCANS) -> Iterator[bytes]:
     """The archive's lines: `scans` scans with their planes, some of them twice, and a few broken lines."""
-    records = scanner.scans(minutes(seed), funding(seed), scanner.Settings(stream=STREAM))
+    records = scanner.scans(minutes(seed), funding(seed), scanner.ScannerParams(stream=STREAM))
     return _Feed(_generator(seed, 2), scans).lines(records)
 
 

@@ -28,7 +28,7 @@ from reactor.topology import mark as marks
 from reactor.topology.canary import canary_topic
 from reactor.topology.join import NAMES
 from reactor.topology.joined import start
-from reactor.topology.source import LaneSource
+from reactor.topology.lane_source import LaneSource
 from reactor.topology.tape import KafkaTape
 
 HELD: Final = 8_192  # readings of a lane and partition that wait for the journal; more wait in the broker

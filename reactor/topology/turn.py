@@ -22,8 +22,8 @@ from reactor.evaluate.state import State
 from reactor.evaluate.walk import Rules
 from reactor.run.loop import Deciding
 from reactor.topology.join import Join, Voices
+from reactor.topology.lane_source import LaneSource
 from reactor.topology.mark import overlaid
-from reactor.topology.source import LaneSource
 
 
 class Turns:

@@ -19,7 +19,7 @@ from reactor.run.session import Session
 from reactor.run.settings import SoakSettings
 from reactor.run.source import Source
 from reactor.topology.compare import Comparison
-from reactor.topology.source import LaneSource
+from reactor.topology.lane_source import LaneSource
 from reactor.watch.events import Events
 from reactor.watch.measure import Measures, ask
 from reactor.watch.metrics import Endpoint, Metrics

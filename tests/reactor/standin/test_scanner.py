@@ -207,7 +207,7 @@ def test_planes_come_before_their_scan_with_growing_sequences_and_due_times(mark
 
 
 def test_settings_are_what_the_planes_say(market):
-    records = scanner.scans(market[:51], settings=scanner.Settings(stream="s-1", posture="STALKER", capital_usd=7.5))
+    records = scanner.scans(market[:51], params=scanner.ScannerParams(stream="s-1", posture="STALKER", capital_usd=7.5))
     values = {r["name"]: r["value"] for r in records if r["kind"] == "plane" and r["stream"] == "s-1"}
     assert values["posture"] == {"posture": "STALKER"}
     assert values["capital"] == {"capital_usd": 7.5}
@@ -219,7 +219,7 @@ def test_settings_are_what_the_planes_say(market):
 )
 def test_settings_outside_their_domain_are_refused(bad):
     with pytest.raises(ValueError, match="must"):
-        scanner.Settings(**bad)
+        scanner.ScannerParams(**bad)
 
 
 def test_funding_acts_from_its_time_on(market):
