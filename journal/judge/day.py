@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
-from journal.judge.gate import HOLD, PASS, figures, judge, worst
+from journal.judge.gate import HOLD, PASS, figures, judge, words, worst
 from journal.judge.scope import Scope
 from journal.ledger.run import Run, now
 from journal.store import Store
@@ -23,10 +23,12 @@ DAY_TYPES: Final = {
     "day": "Date",
     "verdict": "LowCardinality(String)",
     "held": "String",
+    "clauses": "Map(String, String)",
     "first_offsets": "Map(UInt32, Int64)",
     "last_offsets": "Map(UInt32, Int64)",
     **dict.fromkeys(
-        ("records", "decisions", "evaluations", "planes", "rejects", "lost", "doubled", "corrupt"), "UInt64"
+        ("records", "decisions", "evaluations", "planes", "rejects", "scan_rejects", "lost", "doubled", "corrupt"),
+        "UInt64",
     ),
     "coverage": "Nullable(Float64)",
     "time_coverage": "Nullable(Float64)",
@@ -34,8 +36,8 @@ DAY_TYPES: Final = {
     "written_at": "DateTime64(3, 'UTC')",
 }
 _FIGURES: Final = (
-    "records", "decisions", "evaluations", "planes", "rejects", "lost", "doubled", "corrupt", "coverage",
-    "time_coverage", "longest_silence_ms",
+    "records", "decisions", "evaluations", "planes", "rejects", "scan_rejects", "lost", "doubled", "corrupt",
+    "coverage", "time_coverage", "longest_silence_ms",
 )  # fmt: skip
 
 
@@ -92,7 +94,7 @@ def _close(store: Store, run: Run, day: date) -> Day:
     )
     judged = judge(store, run, scope=scope)
     found = judged[0].figures if len(judged) == 1 else figures(store, run, scope)
-    clauses = [f"{c.name} {c.verdict}" for j in judged for c in j.clauses if c.verdict != PASS]
+    short = [c for j in judged for c in j.clauses if c.verdict != PASS]
     levels = store.rows(
         "SELECT sumIf(count, severity = 'WARN') AS warnings, sumIf(count, severity = 'ERROR') AS errors "
         "FROM violet_incidents WHERE run_id = {run:String} AND toDate(at, 'UTC') = {day:Date}",
@@ -103,7 +105,8 @@ def _close(store: Store, run: Run, day: date) -> Day:
         "run_id": run.run_id,
         "day": day,
         "verdict": verdict,
-        "held": "; ".join(dict.fromkeys(clauses)) or ("" if judged else "nothing was journaled"),
+        "held": words(short) or ("" if judged else "nothing was journaled"),
+        "clauses": {c.name: worst([each.verdict for each in short if each.name == c.name]) for c in short},
         "first_offsets": dict(scope.starts),
         "last_offsets": dict(scope.ends),
         **{name: found[name] for name in _FIGURES},

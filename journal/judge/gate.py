@@ -62,6 +62,11 @@ def worst(verdicts: Sequence[str]) -> str:
     return next((v for v in _WORST if v in verdicts), HOLD)
 
 
+def words(clauses: Sequence[Clause]) -> str:
+    """Names and verdicts of some clauses, for people."""
+    return "; ".join(dict.fromkeys(f"{c.name} {c.verdict}" for c in clauses))
+
+
 def figures(store: Store, run: Run, scope: Scope) -> dict[str, Any]:
     """Counts, integrity and time coverage of a scope, as the summary names them."""
     while True:
@@ -98,6 +103,7 @@ def _figures(store: Store, run: Run, scope: Scope) -> dict[str, Any]:
         "doubled": _doubled(store, scope),
         "corrupt": len(corrupt_batches(store, scope)),
         "skipped": span["skipped"],
+        "scan_rejects": rejected,
         "coverage": _ratio(seen, seen + rejected),
         "reject_share": _ratio(counts["rejects"], outcomes),
         **time,

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from journal.judge.day import disk_bytes
-from journal.judge.gate import FAIL, HOLD, MIN_DECISIONS, PASS, judge, summary, worst
+from journal.judge.gate import FAIL, HOLD, MIN_DECISIONS, PASS, Clause, judge, summary, words, worst
 from journal.judge.scope import Scope, completed
 from journal.keep.pruned import utc
 from journal.ledger.run import Run, find
 from journal.store import Store
+from lanes.code import Incident, Mode
 
 HEALTHY: Final = "HEALTHY"
 NOT_SURE: Final = "NOT SURE"
@@ -34,6 +35,8 @@ _USUAL: Final = 1_000  # scans of each partition that tell the usual step
 _SHARES: Final = ("coverage", "time_coverage")
 _MEASURED: Final = (*_SHARES, "rejects")  # clauses whose HOLD is a finding, not a lack of data
 _INTEGRITY: Final = ("lost", "doubled", "corrupt")
+# The newest of these says whether a lane is waited for.
+_LANES_SEEN: Final = (Incident.LANE_MISSING, Incident.LANE_BACK, Incident.STARTED, Incident.RESUMED)
 
 
 def health(store: Store, run: Run, data: Path, *, alive: bool, at: datetime) -> dict[str, Any]:
@@ -79,13 +82,13 @@ def _mode(store: Store, run: Run, *, alive: bool) -> dict[str, Any]:
     if not alive:
         return {"mode": "INTERRUPTED", "since": since}
     disk = store.rows(
-        "SELECT at, startsWith(detail, 'DEGRADED') AS degraded FROM violet_incidents WHERE run_id = {run:String} "
-        "AND code = 'DISK_SHORT' ORDER BY at DESC LIMIT 1",
-        {"run": run.run_id},
+        "SELECT at, mode FROM violet_incidents WHERE run_id = {run:String} AND code = {code:String} "
+        "ORDER BY at DESC LIMIT 1",
+        {"run": run.run_id, "code": Incident.DISK_SHORT.name},
     )
-    if disk and disk[0]["degraded"] and utc(disk[0]["at"]) >= since:
-        return {"mode": "DEGRADED", "since": utc(disk[0]["at"])}
-    return {"mode": "RUN", "since": since}
+    if disk and disk[0]["mode"] == Mode.DEGRADED.name and utc(disk[0]["at"]) >= since:
+        return {"mode": Mode.DEGRADED.name, "since": utc(disk[0]["at"])}
+    return {"mode": Mode.RUN.name, "since": since}
 
 
 def _flow(store: Store, run: Run, at: datetime) -> dict[str, Any]:
@@ -135,13 +138,13 @@ def _judged(store: Store, run: Run, *, over: bool) -> dict[str, Any]:
 def _whole(store: Store, run: Run) -> dict[str, Any]:
     """As the gate and the summary have it."""
     found = summary(store, run)
-    clauses = [clause for segment in found["segments"] for clause in segment["clauses"]]
+    clauses = [Clause(**clause) for segment in found["segments"] for clause in segment["clauses"]]
     return {
         **{name: found[name] for name in ("verdict", *_INTEGRITY, *_SHARES)},
         **{f"latest_{name}": found[name] for name in _SHARES},
         "time_coverage_of": "",
-        "held": "; ".join(dict.fromkeys(f"{c['name']} {c['verdict']}" for c in clauses)),
-        "short": sorted({c["name"] for c in clauses if c["name"] in _MEASURED and c["figure"] is not None}),
+        "held": words(clauses),
+        "short": sorted({c.name for c in clauses if c.name in _MEASURED and c.figure is not None}),
     }
 
 
@@ -166,12 +169,12 @@ def _so_far(store: Store, run: Run, lines: Sequence[Mapping[str, Any]]) -> dict[
         "SELECT segment FROM batches WHERE run_id = {run:String} GROUP BY segment HAVING sum(decisions) < {n:UInt32}",
         {"run": run.run_id, "n": MIN_DECISIONS},
     )
-    held = [f"{c.name} {c.verdict}" for c in clauses] + ["decisions HOLD"] * bool(few)
+    held = [words(clauses)] * bool(clauses) + ["decisions HOLD"] * bool(few)
     if bad:
         others = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
         held.append(f"{bad[-1]['held']} on {bad[-1]['day']}{others}")
     parts = [*lines, *(j.figures for j in judged)]
-    scans, rejected = sum(map(_scans, parts)), sum(map(_rejected, parts))
+    scans, rejected = sum(map(_scans, parts)), sum(part["scan_rejects"] for part in parts)
     since = f"since {lines[-1]['day'] + timedelta(days=1)}"
     of = [*(str(line["day"]) for line in lines), *(since for _ in judged)]
     times = [
@@ -190,7 +193,7 @@ def _so_far(store: Store, run: Run, lines: Sequence[Mapping[str, Any]]) -> dict[
             f"latest_{name}": min((j.figures[name] for j in judged if j.figures[name] is not None), default=None)
             for name in _SHARES
         },
-        "held": "; ".join(dict.fromkeys(held)),
+        "held": "; ".join(held),
         "short": sorted({c.name for c in clauses if c.name in _MEASURED}),
     }
 
@@ -199,21 +202,10 @@ def _scans(part: Mapping[str, Any]) -> int:
     return int(part["decisions"] + part["evaluations"])
 
 
-def _rejected(part: Mapping[str, Any]) -> int:
-    """Rejects not known to be planes, as the coverage of a part tells them; of a part without a scan all."""
-    if part["coverage"] == 0.0:
-        return int(part["rejects"])
-    return round(_scans(part) / part["coverage"]) - _scans(part) if part["coverage"] else 0
-
-
 def _is_short(line: Mapping[str, Any]) -> bool:
     """Whether a day was silent or a share of it, where there was one, below its bound."""
-    held = line["held"].split("; ")
-    return (
-        not _scans(line)
-        or "rejects HOLD" in held
-        or any(f"{name} HOLD" in held for name in _SHARES if line[name] is not None)
-    )
+    shares = [name for name in _SHARES if line[name] is not None]
+    return not _scans(line) or any(line["clauses"].get(name) == HOLD for name in ("rejects", *shares))
 
 
 def _incidents(store: Store, run: Run) -> dict[str, int]:
@@ -226,15 +218,14 @@ def _incidents(store: Store, run: Run) -> dict[str, int]:
     return row
 
 
-def _missing_lanes(store: Store, run: Run) -> str:
-    """Lanes of the modular topology that the soak waits for, as it told last."""
+def _missing_lanes(store: Store, run: Run) -> dict[str, str]:
+    """Lanes of the modular topology that the soak waits for, each with what is known of why."""
     rows = store.rows(
-        "SELECT argMax(if(code = 'LANE_MISSING', substring(detail, 1, position(detail, ':') - 1), ''), at) AS lanes "
-        "FROM violet_incidents WHERE run_id = {run:String} "
-        "AND code IN ('LANE_MISSING', 'LANE_BACK', 'STARTED', 'RESUMED')",
-        {"run": run.run_id},
+        "SELECT code, lanes FROM violet_incidents WHERE run_id = {run:String} AND code IN {codes:Array(String)} "
+        "ORDER BY at DESC LIMIT 1",
+        {"run": run.run_id, "codes": [code.name for code in _LANES_SEEN]},
     )
-    return str(rows[0]["lanes"])
+    return dict(rows[0]["lanes"]) if rows and rows[0]["code"] == Incident.LANE_MISSING.name else {}
 
 
 def _disk(data: Path) -> float:
@@ -255,13 +246,14 @@ def _why(run: Run, found: Mapping[str, Any]) -> tuple[list[str], list[str]]:
         failing.append(f"the gate fails: {found['held']}")
     if found["disk_used"] >= DISK_HALT:
         failing.append(f"the disk is {found['disk_used']:.0%} full")
-    elif found["disk_used"] >= DISK_DEGRADED:
-        return failing, [f"the disk is {found['disk_used']:.0%} full"]
     unsure = [f"{name} is beyond its bound" for name in found["short"]]
+    if DISK_DEGRADED <= found["disk_used"] < DISK_HALT:
+        unsure.append(f"the disk is {found['disk_used']:.0%} full")
     if found["state"] in ("STOPPED", "INTERRUPTED"):
         unsure.append(f"{found['state'].lower()}: {replaced or 'the same `violet soak` resumes it'}")
     if found["missing_lanes"] and found["state"] == "RUNNING":
-        unsure.append(f"waits for the worker of lane {found['missing_lanes']}")
+        lanes = (f"{lane} ({why})" if why else lane for lane, why in sorted(found["missing_lanes"].items()))
+        unsure.append(f"waits for the worker of lane {', '.join(lanes)}")
     if found["mode"] == "DEGRADED":
         unsure.append("DEGRADED")
     if found["state"] == "RUNNING" and run.source.get("kind") == "broker":

@@ -6,13 +6,13 @@ doubled, and at the end of a session or day: at most FULL and some tens of rows 
 row stands for, so sum(count) is how often it happened. Source: SPEC section 5.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Final
 
-from journal.ledger.run import now
 from journal.store import Store
-from lanes.code import Incident, Severity
+from lanes.code import Incident, Mode, Severity
 
 FULL: Final = 100
 INCIDENT_TYPES: Final = {
@@ -22,12 +22,18 @@ INCIDENT_TYPES: Final = {
     "code": "Enum16(" + ", ".join(f"'{c.name}' = {c.value}" for c in Incident) + ")",
     "detail": "String",
     "count": "UInt32",
+    "lanes": "Map(String, String)",
+    "mode": "Nullable(Enum8(" + ", ".join(f"'{m.name}' = {m.value}" for m in Mode) + "))",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """An incident, or several of a code by the latest of them."""
+    """An incident, or several of a code by the latest of them.
+
+    detail is for people. lanes: those that it is about, each with what is known of why. mode: of the soak from here on,
+    where it changes.
+    """
 
     run_id: str
     at: datetime
@@ -35,24 +41,23 @@ class Note:
     code: Incident
     detail: str
     count: int = 1
+    lanes: Mapping[str, str] = field(default_factory=dict)
+    mode: Mode | None = None
 
 
-def incident(run_id: str, severity: Severity, code: Incident, detail: str = "") -> Note:
-    """An incident of now."""
-    return Note(run_id, now(), severity, code, detail)
-
-
-def note(store: Store, told: Note) -> None:
+def note(store: Store, each: Note) -> None:
     """Write a row; writing the same again changes nothing."""
     row = {
-        "run_id": told.run_id,
-        "at": told.at,
-        "severity": told.severity.name,
-        "code": told.code.name,
-        "detail": told.detail,
-        "count": told.count,
+        "run_id": each.run_id,
+        "at": each.at,
+        "severity": each.severity.name,
+        "code": each.code.name,
+        "detail": each.detail,
+        "count": each.count,
+        "lanes": dict(each.lanes),
+        "mode": each.mode.name if each.mode is not None else None,
     }
-    token = f"{told.run_id}|{told.at}|{told.code}"
+    token = f"{each.run_id}|{each.at}|{each.code}"
     store.insert("violet_incidents", {n: [v] for n, v in row.items()}, INCIDENT_TYPES, token)
 
 
@@ -66,7 +71,7 @@ def seen(store: Store, run_id: str, day: date) -> dict[Incident, int]:
     return {Incident[row["code"]]: row["n"] for row in rows}
 
 
-class Bound:
+class RowLimit:
     """Which incidents become a row, and for how many each stands."""
 
     def __init__(self) -> None:
@@ -78,14 +83,14 @@ class Bound:
         """Another UTC day, with what happened on it already."""
         self.day, self._counts = day, dict(counts)
 
-    def take(self, told: Note) -> Note | None:
+    def take(self, each: Note) -> Note | None:
         """The row to write now, if any; else it is held until there are twice as many."""
-        n = self._counts[told.code] = self._counts.get(told.code, 0) + 1
-        held = self._held.pop(told.code, None)
-        told = replace(told, count=told.count + held.count) if held else told
+        n = self._counts[each.code] = self._counts.get(each.code, 0) + 1
+        held = self._held.pop(each.code, None)
+        each = replace(each, count=each.count + held.count) if held else each
         if n <= FULL or (n % FULL == 0 and (n // FULL).bit_count() == 1):
-            return told
-        self._held[told.code] = told
+            return each
+        self._held[each.code] = each
         return None
 
     def held(self) -> list[Note]:

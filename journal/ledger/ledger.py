@@ -8,7 +8,7 @@ second time a no-op. Source: SPEC section 6; reliability sections 3 and 4.
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -17,11 +17,11 @@ import numpy as np
 
 from journal.keep.pruned import dropped_sql, pruned
 from journal.ledger import run as runs
-from journal.ledger.incident import Bound, Note, incident, note, seen
+from journal.ledger.incident import Note, RowLimit, note, seen
 from journal.refusal import Refusal
 from journal.row import COLUMNS, RAW_MAX, TABLES, Batch, Coded, Rows, rows, table_columns
 from journal.store import JournalAway, JournalRefused, Store
-from lanes.code import Incident, Outcome, Reject, Severity
+from lanes.code import Incident, Mode, Outcome, Reject, Severity
 
 T = TypeVar("T")
 CONSTRAINT_VIOLATED: Final = 469
@@ -83,7 +83,7 @@ class Ledger:
         self._revive, self._seam, self._told = revive, seam, told
         self.away_since: float | None = None
         self.latency_s = 0.0
-        self._bound = Bound()
+        self._limit = RowLimit()
 
     def append(self, batch: Batch, polled_at: float, commit: Callable[[dict[int, int]], None]) -> None:
         """Journal a batch; returns when its completion is stored. Waits while ClickHouse is away.
@@ -101,22 +101,38 @@ class Ledger:
         commit({batch.partition: batch.last + 1})
         self._seam("after_commit")
 
-    def note(self, severity: Severity, code: Incident, detail: str = "") -> None:
-        """Write an incident of the run, unless so many of its code came today that a later row stands for it."""
-        told = incident(self._run_id, severity, code, detail)
-        day = told.at.date()
-        if self._bound.day != day:
+    def note(
+        self,
+        severity: Severity,
+        code: Incident,
+        detail: str = "",
+        *,
+        lanes: Mapping[str, str] | None = None,
+        mode: Mode | None = None,
+    ) -> None:
+        """Write an incident of the run, unless so many of its code came today that a later row stands for it.
+
+        Args:
+            severity: its level.
+            code: what happened.
+            detail: the same in words; nothing reads them.
+            lanes: the lanes that it is about, each with what is known of why.
+            mode: the soak's mode from here on, where it changes.
+        """
+        each = Note(self._run_id, runs.now(), severity, code, detail, lanes=lanes or {}, mode=mode)
+        day = each.at.date()
+        if self._limit.day != day:
             self._settle()
-            self._bound.begin(day, self.insist(lambda store: seen(store, self._run_id, day)))
+            self._limit.begin(day, self.insist(lambda store: seen(store, self._run_id, day)))
         if code in _LAST:
             self._settle()
-        row = self._bound.take(told)
+        row = self._limit.take(each)
         if row is not None:
             self._write(row)
 
     def _settle(self) -> None:
         """Write what was only counted so far."""
-        for row in self._bound.held():
+        for row in self._limit.held():
             self._write(row)
 
     def _write(self, row: Note) -> None:

@@ -7,7 +7,7 @@ import click
 
 from journal.judge.gate import ENDED_EARLY
 from journal.ledger import run as runs
-from journal.ledger.incident import incident, note
+from journal.ledger.incident import Note, note
 from journal.lock import Lock
 from journal.refusal import Refusal
 from lanes.code import Incident, Severity
@@ -28,7 +28,7 @@ def command(data: Path, name: str, as_json: bool) -> None:
             raise Refusal(f"run {run.run_id} is Ended already; fix: nothing to do")
         with Lock.acquire(data / "locks" / f"soak-{name}.lock"):
             runs.save(store, replace(run, state="ENDED", reason=ENDED_EARLY))
-            note(store, incident(run.run_id, Severity.INFO, Incident.ENDED, "by violet end"))
+            note(store, Note(run.run_id, runs.now(), Severity.INFO, Incident.ENDED, "by violet end"))
     if as_json:
         print_json({"run_id": run.run_id, "state": "ENDED"})
     else:

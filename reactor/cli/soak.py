@@ -322,8 +322,8 @@ class _Watch:
         if (outage_s := self._source.take_outage()) is not None:
             self._ledger.note(Severity.WARN, Incident.BROKER_AWAY, f"the broker was away for {outage_s:.1f} s")
         if isinstance(self._source, LaneSource):
-            for severity, code, detail in self._source.take_notes():
-                self._ledger.note(severity, code, detail)
+            for severity, code, detail, lanes in self._source.take_notes():
+                self._ledger.note(severity, code, detail, lanes=lanes)
         return self._stop.asked
 
     def _disk(self) -> None:
@@ -336,9 +336,10 @@ class _Watch:
         self._taps.paused = used >= DISK_TAPS
         if (used >= DISK_DEGRADED) is not self._degraded:
             self._degraded = not self._degraded
+            mode = Mode.DEGRADED if self._degraded else Mode.RUN
             words = "DEGRADED" if self._degraded else "RUN again"
-            self._ledger.note(Severity.WARN, Incident.DISK_SHORT, f"{words}: the disk is {used:.0%} full")
-            self._observers.mode(Mode.DEGRADED if self._degraded else Mode.RUN)
+            self._ledger.note(Severity.WARN, Incident.DISK_SHORT, f"{words}: the disk is {used:.0%} full", mode=mode)
+            self._observers.mode(mode)
 
 
 class _Bar:

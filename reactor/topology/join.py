@@ -132,11 +132,10 @@ class Join:
                 return at, now
         return len(chunk), now
 
-    def missing(self, chunk: Chunk) -> list[str]:
-        """Lanes whose reading of a chunk's first record is not there, and why where it is known."""
+    def missing(self, chunk: Chunk) -> dict[str, str]:
+        """Lanes whose reading of a chunk's first record is not there, each with what is known of why."""
         voices = self._voices[chunk.partition]
-        silent = [name for name in NAMES if chunk.offsets[0] not in voices[name].spoken]
-        return [f"{n} ({self._unheard[n]})" if n in self._unheard else n for n in silent]
+        return {name: self._unheard.get(name, "") for name in NAMES if chunk.offsets[0] not in voices[name].spoken}
 
     def full(self, lane: str) -> set[int]:
         """Partitions in which enough is held of a lane."""

@@ -22,7 +22,7 @@ class JoinedLog:
     """Scans and planes in offset order, as far as the lanes have come.
 
     voices: who decided the records that were given last, by partition; None where no scan was among them yet.
-    missing: lanes that are waited for, and since when (monotonic seconds).
+    missing: lanes that are waited for, and since when (monotonic seconds); why: what is known of why, by lane.
     """
 
     def __init__(self, log: Log, tapes: Mapping[str, KafkaTape], join: Join, begin: Callable[[], None]) -> None:
@@ -31,6 +31,7 @@ class JoinedLog:
         self._held: dict[int, Chunk] = {}
         self.voices: dict[int, Voices | None] = {}
         self.missing: dict[str, float] = {}
+        self.why: dict[str, str] = {}
 
     def assign(self, positions: dict[int, int]) -> None:
         self._log.assign(positions)
@@ -50,7 +51,7 @@ class JoinedLog:
             self._hear(lane, 0.0)
         given = self._give(limit)
         if not given and self.missing:
-            self._hear(next(iter(self.missing)).partition(" ")[0], timeout_s)
+            self._hear(next(iter(self.missing)), timeout_s)
             given = self._give(limit)
         return given
 
@@ -79,7 +80,7 @@ class JoinedLog:
             self._join.take(lane, record)
 
     def _give(self, limit: int) -> list[Chunk]:
-        given, missing = [], []
+        given, why = [], dict[str, str]()
         for partition, held in self._held.items():
             if not len(held):
                 continue
@@ -91,9 +92,9 @@ class JoinedLog:
                 head, self._held[partition] = held.split(min(count, limit))
                 given.append(head)
             else:
-                missing += self._join.missing(held)
+                why |= self._join.missing(held)
         now = time.monotonic()
-        self.missing = {name: self.missing.get(name, now) for name in missing}
+        self.why, self.missing = why, {lane: self.missing.get(lane, now) for lane in why}
         return given
 
 

@@ -58,7 +58,7 @@ class LaneSource:
         self._workers = [_Worker(NAMES[at :: soak.lane_workers]) for at in range(soak.lane_workers)]
         self._log: JoinedLog | None = None
         self._join: Join | None = None
-        self._told: set[str] = set()
+        self._noted: dict[str, str] = {}
         self._starts: dict[int, int] = {}
         self._places: dict[int, tuple[int, str]] = {}
 
@@ -109,18 +109,18 @@ class LaneSource:
     def take_outage(self) -> float | None:
         return self._source.take_outage()
 
-    def take_notes(self) -> list[tuple[Severity, Incident, str]]:
-        """Incidents of the lanes since the last call: who is missing, who is back."""
-        missing = {} if self._log is None else self._log.missing
-        since = {lane: time.monotonic() - at for lane, at in missing.items()}
-        told = {lane for lane, waited_s in since.items() if waited_s >= MISSING_S}
-        if told == self._told:
+    def take_notes(self) -> list[tuple[Severity, Incident, str, dict[str, str]]]:
+        """Incidents of the lanes since the last call: severity, code, detail, and the missing lanes with their why."""
+        log, now = self._log, time.monotonic()
+        missing = {lane: at for lane, at in log.missing.items() if now - at >= MISSING_S} if log is not None else {}
+        why = {lane: log.why[lane] for lane in sorted(missing)} if log is not None else {}
+        if why == self._noted:
             return []
-        self._told = told
-        if not told:
-            return [(Severity.INFO, Incident.LANE_BACK, "every lane speaks")]
-        words = f"{', '.join(sorted(told))}: no reading for {max(since[lane] for lane in told):.0f} s"
-        return [(Severity.WARN, Incident.LANE_MISSING, words)]
+        self._noted = why
+        if not why:
+            return [(Severity.INFO, Incident.LANE_BACK, "readings of every lane come", {})]
+        words = f"no reading of {in_words(why)} for {now - min(missing.values()):.0f} s"
+        return [(Severity.WARN, Incident.LANE_MISSING, words, why)]
 
     def close(self) -> None:
         for worker in self._workers:
@@ -169,7 +169,7 @@ class LaneSource:
                     for record in tape.listen(8_192, 0.02):
                         join.take(lane, record)
                 if time.monotonic() > deadline:
-                    silent = ", ".join(join.missing(chunk.split(count)[1]))
+                    silent = in_words(join.missing(chunk.split(count)[1]))
                     raise Refusal(f"lanes {silent} did not say again what they said of the batch in doubt within "
                                   f"{REACH_S:.0f} s; fix: start their workers, then resume")  # fmt: skip
         finally:
@@ -209,6 +209,11 @@ class LaneSource:
                 start_new_session=True, preexec_fn=die_with_parent,
             )  # fmt: skip
         worker.died = 0.0
+
+
+def in_words(lanes: Mapping[str, str]) -> str:
+    """Lanes for people, each with what is known of why."""
+    return ", ".join(f"{lane} ({why})" if why else lane for lane, why in lanes.items())
 
 
 def _foreign(profile: Profile, lane: str, kernel: str) -> bool:

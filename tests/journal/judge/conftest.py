@@ -1,0 +1,87 @@
+"""Runs that are written by the reactor's own step and ledger into a real engine, without a broker or a process."""
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import pytest
+
+from journal.engine import owner
+from journal.keep.migrate import migrate
+from journal.ledger.ledger import Ledger
+from journal.ledger.run import Run, Segment, now, open_segments, save
+from journal.store import connect
+from lanes.params import PROFILES
+from reactor.evaluate.chunk import Chunk
+from reactor.evaluate.record import Decoder
+from reactor.evaluate.state import State
+from reactor.evaluate.step import step
+from reactor.evaluate.walk import Rules
+from tests.integration import records
+
+PROFILE = PROFILES["blue_8b"]
+
+
+@dataclass
+class Written:
+    """A run in a journal, and the ledger that wrote it."""
+
+    run: Run
+    ledger: Ledger
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory):
+    return tmp_path_factory.mktemp("judged")
+
+
+@pytest.fixture(scope="session")
+def store(data):
+    engine = owner.start(data)
+    try:
+        with connect(engine.address) as opened:
+            migrate(opened, lambda name: None)
+            yield opened
+    finally:
+        engine.close()
+
+
+@pytest.fixture(scope="session")
+def write(store):
+    """write(RUN_ID, lines, state=..., days=(3, 2)) -> Written: a batch of equal length for each number of days ago."""
+
+    def make(run_id, lines, *, state="RUNNING", days=(0,), kind="archive", rules=PROFILE):
+        started = now() - timedelta(days=max(days))
+        run = Run(
+            run_id, run_id, state, rules.name, {"kind": kind, "topic": "scans"}, {}, {"0": 0}, "EXACT", (), {}, started
+        )
+        segment = Segment(run_id, 1, "scans", 0, 0, "start", rules.name, rules.model_dump_json(), rules.hash, "code")
+        open_segments(store, [segment])
+        run = save(store, run)
+        ledger, at, size = Ledger(store, run_id, lambda *_: []), State(), -(-len(lines) // len(days))
+        for number, ago in enumerate(days):
+            first, some = number * size, lines[number * size :][:size]
+            if some:
+                chunk = Chunk(0, list(range(first, first + len(some))), some)
+                batch = step(at, chunk, Rules(rules, {}), Decoder(), topic="scans", segment=1, expected=first)
+                ledger.append(batch, 0.0, lambda positions: None)
+                if ago:
+                    store.command(
+                        "ALTER TABLE violet_batches UPDATE written_at = written_at - toIntervalDay({d:UInt32}) WHERE "
+                        "run_id = {r:String} AND first_offset = {f:Int64} SETTINGS mutations_sync = 2",
+                        {"d": ago, "r": run_id, "f": first},
+                    )
+        return Written(run, ledger)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def plain():
+    """plain(400) -> lines of so many scans and their planes."""
+    return records.plain
+
+
+@pytest.fixture
+def left(store):
+    """left(run, state) saves how a run was left."""
+    return lambda run, state: save(store, replace(run, state=state))
