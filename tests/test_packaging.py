@@ -14,6 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("lanes", "reactor", "journal", "sql")
 MARKET_SCANS = 20_000
+MARKET_HASH = "f575a5dc80e7faf1"  # of the seeded market under the default profile, from commit aec54f3 on
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -84,6 +85,7 @@ def test_the_installed_command_soaks_and_answers_in_sql(installed):
     assert soak.returncode in (0, 2), soak.stderr
     summary = json.loads(soak.stdout)
     assert summary["records"] >= MARKET_SCANS
+    assert summary["content_hash"] == MARKET_HASH
     assert {k: summary[k] for k in ("lost", "doubled", "corrupt", "orders")} == dict.fromkeys(
         ("lost", "doubled", "corrupt", "orders"), 0
     )

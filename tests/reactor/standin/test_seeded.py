@@ -17,6 +17,11 @@ from reactor.evaluate.step import step
 from reactor.evaluate.walk import Rules
 from reactor.standin import seeded, window
 
+# What commit aec54f3 makes of the market that `make soak` soaks; another value needs a line in CHANGELOG.md under Decisions change.
+MARKET = (20260614, 21_600)  # seed and scans
+CONTENT_HASH = "f575a5dc80e7faf1"
+OUTCOMES = {"DECISION": 2589, "EVALUATION": 19069, "PLANE": 26286, "REJECT": 29}
+
 
 @pytest.fixture(scope="module")
 def records():
@@ -113,13 +118,23 @@ def test_esof_falls_silent_beyond_its_age_now_and_then(records):
     assert 0.01 < stale / total < 0.15
 
 
-def test_the_lanes_show_every_bound_and_every_reason_on_it():
-    lines = list(seeded.lines())
-    batch = step(
+def soaked(lines):
+    """A market as one batch, under the default profile."""
+    return step(
         State(), Chunk(0, list(range(len(lines))), lines), Rules(PROFILES["blue_8b"]), Decoder(),
         topic="t", segment=0, expected=0,
     )  # fmt: skip
+
+
+def test_the_lanes_show_every_bound_and_every_reason_on_it():
+    batch = soaked(list(seeded.lines()))
     decided, evaluated = (batch.rows[kind].columns for kind in (Outcome.DECISION, Outcome.EVALUATION))
     assert set(np.asarray(decided["bound"]).tolist()) == set(Bound)
     reasons = np.bitwise_or.reduce(np.r_[decided["reasons"], evaluated["reasons"]])
     assert int(reasons) == sum(1 << reason for reason in Reason)
+
+
+def test_the_market_of_make_soak_comes_out_as_the_first_version_decided_it():
+    batch = soaked(list(seeded.lines(*MARKET)))
+    assert {kind.name: len(rows) for kind, rows in batch.rows.items()} == OUTCOMES
+    assert f"{batch.content_hash:016x}" == CONTENT_HASH
