@@ -152,6 +152,15 @@ def find(store: Store, *, name: str | None = None, run_id: str | None = None) ->
     return _run(rows[0]) if rows else None
 
 
+def ids(store: Store, *, name: str | None = None, at_rest: bool = False) -> list[str]:
+    """Ids of the runs of a name, or of all. at_rest: without those that are RUNNING."""
+    rows = store.rows(
+        "SELECT run_id FROM runs WHERE {name:String} IN ('', name) AND (NOT {rest:Bool} OR state != 'RUNNING')",
+        {"name": name or "", "rest": at_rest},
+    )
+    return [row["run_id"] for row in rows]
+
+
 def newest(store: Store) -> list[Run]:
     """The newest run of every name, the newest first."""
     sql = "SELECT * FROM violet_runs FINAL ORDER BY started_at DESC, run_id DESC LIMIT 1 BY name"

@@ -11,6 +11,7 @@ import click
 
 from journal.keep.migrate import pending
 from journal.ledger.ledger import audit
+from journal.ledger.run import ids
 from journal.refusal import Refusal
 from lanes import base
 from reactor.cli.common import data_option, has_journal, journal, json_option, show
@@ -83,8 +84,8 @@ def _journal(data: Path) -> str:
         return f"none yet in {data}"
     with journal(data) as store:
         due = pending(store)
-        for row in store.rows("SELECT run_id FROM runs WHERE state != 'RUNNING'"):
-            audit(store, row["run_id"])
+        for run_id in ids(store, at_rest=True):
+            audit(store, run_id)
     if due:
         raise Refusal(f"{len(due)} scripts to apply; fix: `violet migrate --data {data}`")
     return "up to date, batches and rows agree"

@@ -7,6 +7,7 @@ from typing import Any, Final
 import click
 import msgspec
 
+from journal.judge import readings
 from journal.ledger import run as runs
 from lanes.drift import REGISTER
 from lanes.lane import LANES
@@ -15,15 +16,6 @@ from reactor.cli.common import data_option, has_journal, journal, json_option, o
 
 RECENT_MS: Final = 300_000  # of event time, that the rate is over
 _SHOWN: Final = ("n", "last", "rate_per_s", "low", "q05", "q50", "q95", "q99", "high")
-_SAID: Final = """
-WITH (SELECT (min(ts), max(ts)) FROM lane_readings WHERE run_id = {run:String} AND lane = 'base') AS span,
-    quantilesExactLow(0.05, 0.5, 0.95, 0.99)(value) AS q,
-    least({ms:Int64}, toUnixTimestamp64Milli(span.2) - toUnixTimestamp64Milli(span.1)) AS recent_ms
-SELECT lane, count() AS n, argMax(value, (ts, log_offset)) AS last, min(value) AS low, max(value) AS high,
-    q[1] AS q05, q[2] AS q50, q[3] AS q95, q[4] AS q99,
-    if(recent_ms = 0, NULL, countIf(ts > span.2 - toIntervalMillisecond(recent_ms)) / recent_ms * 1000) AS rate_per_s
-FROM lane_readings WHERE run_id = {run:String} GROUP BY lane
-"""
 
 
 @click.command("lanes")
@@ -54,13 +46,7 @@ def command(run_id: str | None, data: Path, drift: bool, as_json: bool) -> None:
                 f"run {run.run_id}: lanes of segment {segment.segment}, figures of the whole run",
                 set(run.standins),
             )
-            said = {
-                row["lane"]: row
-                for row in store.rows(
-                    _SAID,
-                    {"run": run.run_id, "ms": RECENT_MS},
-                )
-            }
+            said = readings.figures(store, run.run_id, RECENT_MS)
     rows: list[dict[str, Any]] = []
     for lane in LANES:
         own = {k: v for k, v in params[lane.name].items() if k not in ("enabled", "kernel")}

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from journal.judge.reject import by_code, of_code
 from journal.ledger import run as runs
 from journal.refusal import Refusal
 from lanes.code import Reject
@@ -22,17 +23,5 @@ def command(run_id: str | None, data: Path, code: str | None, limit: int, as_jso
         raise Refusal(f"--code must be one of {', '.join(Reject.__members__)}, was {code!r}")
     with journal(data) as store:
         run = runs.pick(store, run_id)
-        if code is None:
-            rows = store.rows(
-                "SELECT code, lane, count() AS n, min(log_offset) AS first_offset, any(detail) AS detail FROM rejects "
-                "WHERE run_id = {run:String} GROUP BY code, lane ORDER BY n DESC",
-                {"run": run.run_id},
-            )
-        else:
-            rows = store.rows(
-                "SELECT topic, partition, log_offset, lane, kind, stream, scan_id, bytes, digest, detail, "
-                "substring(toValidUTF8(raw), 1, 200) AS raw FROM rejects WHERE run_id = {run:String} "
-                "AND code = {code:String} ORDER BY topic, partition, log_offset LIMIT {n:UInt32}",
-                {"run": run.run_id, "code": code.upper(), "n": limit},
-            )
+        rows = by_code(store, run.run_id) if code is None else of_code(store, run.run_id, code.upper(), limit)
     show(rows, as_json, f"rejects of run {run.run_id}")

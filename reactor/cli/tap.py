@@ -207,14 +207,13 @@ def _starts(ask: Ask, history: History, run_id: str) -> dict[int, int]:
     if point.scan_id is not None:
         first = _places(history, run_id, point)[0]
         return {first["partition"]: first["log_offset"]}
-    ts_ms = history.latest_ms() - point.back_ms if point.back_ms is not None else point.ts_ms or 0
-    return dict.fromkeys(history.partitions, 0) | history.ends() | history.since(ts_ms)
+    ts_ms = history.places.latest_ms() - point.back_ms if point.back_ms is not None else point.ts_ms or 0
+    return dict.fromkeys(history.partitions, 0) | history.ends() | history.places.since(ts_ms)
 
 
 def _places(history: History, run_id: str, point: Point) -> list[dict[str, Any]]:
     """Where the scans of an id or at an offset are. Raises Refusal where there is none, or they are of two streams."""
-    by = "scan_id" if point.scan_id is not None else "log_offset"
-    places = history.places(f"{by} = {{n:Int64}}", {"n": point.scan_id if point.offset is None else point.offset})
+    places = history.places.at(point.offset) if point.offset is not None else history.places.of_scan(point.scan_id or 0)
     if not places:
         other = (
             f"@{point.text} if it is an offset"

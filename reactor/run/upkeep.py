@@ -11,8 +11,7 @@ from typing import Final
 from journal.judge.day import Day, close
 from journal.keep.retention import prune
 from journal.ledger.ledger import Ledger
-from journal.ledger.run import Run, now
-from journal.store import Store
+from journal.ledger.run import Run, ids, now
 from lanes.code import Incident, Severity
 
 DAY_S: Final = 86_400.0
@@ -45,13 +44,9 @@ class Upkeep:
         if self._keep_s is not None and at >= self._prune_at:
             self._prune_at = at + timedelta(seconds=min(DAY_S, self._keep_s / SHARES))
             before = at - timedelta(seconds=self._keep_s)
-            for run_id in self._ledger.insist(self._runs):
+            # All runs of this soak's name, since an Ended one's inputs age too.
+            for run_id in self._ledger.insist(lambda store: ids(store, name=self._run.name)):
                 self._prune(run_id, before)
-
-    def _runs(self, store: Store) -> list[str]:
-        """All runs of this soak's name, since an Ended one's inputs age too."""
-        rows = store.rows("SELECT run_id FROM runs WHERE name = {name:String}", {"name": self._run.name})
-        return [row["run_id"] for row in rows]
 
     def _prune(self, run_id: str, before: datetime) -> None:
         pruning = self._ledger.insist(lambda store: prune(store, run_id, before))

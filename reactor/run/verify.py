@@ -14,15 +14,16 @@ from typing import Any, Final
 
 import msgspec
 
+from journal.judge import stored
 from journal.judge.gate import FAIL, PASS, content_hash_sql, corrupt_batches, figures
 from journal.judge.scope import Scope
-from journal.keep.pruned import dropped_sql, pruned
+from journal.keep.pruned import pruned
 from journal.ledger.ledger import identities
 from journal.ledger.run import Run, Segment, pick, segments
 from journal.refusal import Refusal
-from journal.row import TABLES, Batch, row_hash_sql
+from journal.row import Batch
 from journal.store import Store
-from lanes.code import Outcome, PlaneForm, Reason
+from lanes.code import Outcome, Reason
 from lanes.params import Profile
 from reactor.evaluate.chunk import Chunk
 from reactor.evaluate.record import MAX_BYTES, Decoder
@@ -36,8 +37,7 @@ from reactor.run.provenance import code_hash
 from reactor.run.source import BrokerSource
 
 _CHUNK: Final = 16_384  # records recomputed at a time
-_SCAN_COLUMNS: Final = "log_offset, stream, scan_id, ts_ms, asset, vel_div, w750, dc_status, reasons"
-Identity = tuple[str, int, int]  # stream, scan_id, ts_ms
+_SCAN_COLUMNS: Final = ("stream", "scan_id", "ts_ms", "asset", "vel_div", "w750", "dc_status", "reasons")
 _NAMED: Final = 20  # offsets named in a report at most
 
 
@@ -75,11 +75,11 @@ def _verify(
 ) -> dict[str, Any]:
     report = _recompute(store, run, scope, bootstrap, on_batch)
     found = figures(store, run, scope)
-    stored = store.rows(content_hash_sql(replace(scope, starts=report.starts)), scope.params)[0]["content_hash"] or 0
+    journaled = store.rows(content_hash_sql(replace(scope, starts=report.starts)), scope.params)[0]["content_hash"] or 0
     corrupt = [
         f"{b['topic']}/{b['partition']} {b['first_offset']}-{b['last_offset']}" for b in corrupt_batches(store, scope)
     ]
-    same = report.n_differing == 0 and report.content_hash == stored
+    same = report.n_differing == 0 and report.content_hash == journaled
     sound = same and not (found["lost"] or found["doubled"] or corrupt)
     return {
         "run_id": run.run_id,
@@ -161,14 +161,12 @@ class Records:
         return State.load(segment.state.encode(), before.identities())
 
 
-def _behind(store: Store, run: Run, partition: int, last: int) -> State:
+def _behind(store: Store, run: Run, topic: str, partition: int, last: int) -> State:
     """The state after the batch that ends at an offset, as a resume would have it."""
-    row = store.rows(
-        "SELECT state FROM violet_batches FINAL WHERE run_id = {run:String} AND phase = 'COMPLETE' "
-        "AND partition = {p:UInt32} AND last_offset = {last:Int64}",
-        {"run": run.run_id, "p": partition, "last": last},
-    )[0]
-    return State.load(row["state"].encode(), identities(store, run.run_id, partition, last, IDENTITIES))
+    found = stored.state_before(store, run.run_id, topic, partition, last + 1)
+    if found is None:
+        raise Refusal(f"run {run.run_id} has no batch up to offset {last} of partition {partition}; fix: a backup")
+    return State.load(found[1], identities(store, run.run_id, partition, last, IDENTITIES))
 
 
 def records(store: Store, run: Run, bootstrap: str | None, *, whole: bool) -> Records:
@@ -198,12 +196,7 @@ def records(store: Store, run: Run, bootstrap: str | None, *, whole: bool) -> Re
         raise Refusal("foreign kernels read whole records, from the archive or log alone; fix: bring it back")
     dropped = pruned(store, run.run_id)
     ends = {partition: each.last_offset for partition, each in dropped.items()}
-    cut = store.rows(
-        "SELECT count() AS n FROM violet_rejects FINAL WHERE run_id = {run:String} "
-        f"AND bytes <= {MAX_BYTES} AND length(raw) < bytes AND NOT {dropped_sql(ends)}",
-        {"run": run.run_id},
-    )[0]["n"]
-    if cut:
+    if cut := stored.cut_rejects(store, run.run_id, MAX_BYTES, ends):
         raise Refusal(
             f"{cut} rejects of run {run.run_id} are stored without their ends, so what is stored cannot give them "
             "again; fix: bring its archive back, or --bootstrap-servers with its topic"
@@ -215,8 +208,8 @@ def records(store: Store, run: Run, bootstrap: str | None, *, whole: bool) -> Re
     def kept(segment: Segment) -> State:
         partition = segment.partition
         if partition in dropped:
-            return _behind(store, run, partition, dropped[partition].last_offset)
-        return State.load(segment.state.encode(), _repeated(store, run, partition))
+            return _behind(store, run, segment.topic, partition, dropped[partition].last_offset)
+        return State.load(segment.state.encode(), stored.repeats(store, run.run_id, segment.topic, partition))
 
     starts = {partition: end + 1 for partition, end in ends.items()}
     return Records(words, stored_inputs(store, run), {}, starts, kept)
@@ -227,14 +220,9 @@ def spans(store: Store, scope: Scope, opened: list[Segment], partition: int) -> 
     for segment in opened:
         if segment.partition != partition:
             continue
-        mine = replace(scope, segment=segment.segment)
-        row = store.rows(
-            "SELECT count() AS n, min(first_offset) AS first, max(last_offset) AS last FROM violet_batches FINAL "
-            f"WHERE phase = 'COMPLETE' AND {mine.where} AND partition = {{p:UInt32}}",
-            {**mine.params, "p": partition},
-        )[0]
-        if row["n"]:
-            yield segment, row["first"], row["last"]
+        found = stored.span(store, scope, segment.segment, partition)
+        if found is not None:
+            yield segment, *found
 
 
 def _rules(segment: Segment) -> Rules:
@@ -250,26 +238,13 @@ def _rules(segment: Segment) -> Rules:
 
 def _compare(store: Store, run: Run, batch: Batch, report: Report, dropped: int) -> None:
     """Rows of a recomputed batch against the stored rows of its offsets; planes are dropped up to `dropped`."""
-    stored: dict[int, tuple[int, int]] = {}
-    for kind in Outcome:
-        sql = (
-            f"SELECT log_offset, {row_hash_sql(kind)} AS h FROM {TABLES[kind]} FINAL WHERE run_id = {{run:String}} "
-            "AND topic = {topic:String} AND partition = {p:UInt32} AND log_offset BETWEEN {a:Int64} AND {b:Int64}"
-        )
-        params = {
-            "run": run.run_id,
-            "topic": batch.topic,
-            "p": batch.partition,
-            "a": batch.first,
-            "b": batch.last,
-        }
-        stored |= {row["log_offset"]: (kind, row["h"]) for row in store.rows(sql, params)}
+    kept = stored.hashes(store, run.run_id, batch.topic, batch.partition, batch.first, batch.last)
     for kind, rows in batch.rows.items():
         if kind in (Outcome.DECISION, Outcome.EVALUATION):
             report.content_hash = (report.content_hash + rows.hash) % 2**64
         for offset, row_hash in zip(rows.offsets.tolist(), rows.hashes.tolist(), strict=True):
             report.recomputed += 1
-            was = stored.pop(offset, None)
+            was = kept.pop(offset, None)
             if was is None and kind is Outcome.PLANE and offset <= dropped:
                 continue
             if was is None:
@@ -278,47 +253,24 @@ def _compare(store: Store, run: Run, batch: Batch, report: Report, dropped: int)
                 report.differ(
                     batch.partition,
                     offset,
-                    f"journaled as {Outcome(was[0]).name.lower()}, recomputed otherwise",
+                    f"journaled as {was[0].name.lower()}, recomputed otherwise",
                 )
-    for offset in stored:
+    for offset in kept:
         report.differ(batch.partition, offset, "journaled, but not in the log")
-
-
-def _repeated(store: Store, run: Run, partition: int) -> list[Identity]:
-    """Scans that a run calls repeats where it first meets them: of what came before it, all that its rows show."""
-    mine = "run_id = {run:String} AND partition = {p:UInt32}"
-    rows = store.rows(
-        "SELECT stream, scan_id, ts_ms FROM ("
-        f"SELECT stream, scan_id, ts_ms, log_offset, reasons FROM violet_evaluations WHERE {mine} UNION ALL "
-        f"SELECT stream, scan_id, ts_ms, log_offset, 0 FROM violet_decisions WHERE {mine}) "
-        "WHERE (stream, scan_id, ts_ms) IN (SELECT stream, scan_id, ts_ms FROM violet_evaluations "
-        f"WHERE {mine} AND bitTest(reasons, {{bit:UInt8}})) GROUP BY stream, scan_id, ts_ms "
-        "HAVING bitTest(argMin(reasons, log_offset), {bit:UInt8}) ORDER BY min(log_offset)",
-        {"run": run.run_id, "p": partition, "bit": Reason.DUP_SCAN.value},
-    )
-    return [(row["stream"], row["scan_id"], row["ts_ms"]) for row in rows]
 
 
 def stored_inputs(store: Store, run: Run) -> Ranges:
     """The journal's own inputs as records: planes and rejects as they came, scans with the asset that was chosen."""
+    topic = segments(store, run.run_id)[0].topic
 
     def read(partition: int, first: int, end: int) -> Iterator[Chunk]:
         for begin in range(first, end, _CHUNK):
-            params = {"run": run.run_id, "p": partition, "a": begin, "b": min(end, begin + _CHUNK) - 1}
-            where = (
-                "WHERE run_id = {run:String} AND partition = {p:UInt32} AND log_offset BETWEEN {a:Int64} AND {b:Int64}"
-            )
-            found: dict[int, bytes] = {}
+            place = store, run.run_id, topic, partition, begin, min(end, begin + _CHUNK) - 1
             chunk = Chunk(partition, [], [])
-            for table in ("violet_decisions", "violet_evaluations"):
-                sql = f"SELECT {_SCAN_COLUMNS} FROM {table} FINAL {where}"
-                found |= {row["log_offset"]: _scan(row) for row in store.rows(sql, params)}
-            for row in store.rows(f"SELECT * FROM violet_planes FINAL {where}", params):
-                found[row["log_offset"]] = _plane(row)
-            # As hex: the driver reads a String as text, and these bytes may be none.
-            sql = f"SELECT log_offset, bytes, digest, hex(raw) AS raw FROM violet_rejects FINAL {where}"
-            for row in store.rows(sql, params):
-                found[row["log_offset"]] = bytes.fromhex(row["raw"])
+            found = {row["log_offset"]: _scan(row) for row in stored.scans(*place, _SCAN_COLUMNS)}
+            found |= {row["log_offset"]: _plane(row) for row in stored.planes(*place)}
+            for row in stored.rejects(*place):
+                found[row["log_offset"]] = row["raw"]
                 if row["bytes"] > MAX_BYTES:
                     chunk.cut[row["log_offset"]] = (row["bytes"], row["digest"])
             chunk.offsets = sorted(found)
@@ -343,7 +295,6 @@ def _scan(row: Mapping[str, Any]) -> bytes:
 
 
 def _plane(row: Mapping[str, Any]) -> bytes:
-    form = PlaneForm[row["form"]] if isinstance(row["form"], str) else PlaneForm(row["form"])
-    value = fields(row["name"], form, (row["x"], row["y"], row["z"]), row["text"])
+    value = fields(row["name"], row["form"], (row["x"], row["y"], row["z"]), row["text"])
     plane = {"v": 1, "kind": "plane", "value": value}
     return msgspec.json.encode(plane | {name: row[name] for name in ("stream", "name", "seq", "ts_ms")})

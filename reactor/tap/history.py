@@ -10,28 +10,24 @@ from typing import Any, Final
 
 import numpy as np
 
-from journal.engine.reader import QueryError, admit, caps, quoted
+from journal.judge import stored
+from journal.judge.readings import Places
 from journal.judge.scope import completed
 from journal.keep.pruned import pruned
 from journal.ledger.run import segments
-from journal.refusal import Refusal
 from journal.row import Rows, Values
-from journal.store import JournalRefused, Store
+from journal.store import Store
 from reactor.evaluate.state import LANE_PLANES, NEVER, READ, Held, State, seen_columns
 from reactor.tap.reading import Reading, of_rows
 
 PAGE: Final = 2_000  # readings fetched at a time
 SPAN: Final = 131_072  # offsets that a page's planes are read over at most
-MEMORY: Final = 2 << 30  # bytes that a condition may take of the engine
-_INTS: Final = ("scan_id", "ts_ms", "dc_status")
+_INTS: Final = {"scan_id": "scan_id", "ts_ms": "ts_ms", "dc_status": "dc_code"}
 _FLOATS: Final = (
     "vel_div", "w750", "strength", "base", "dc", "acb_boost", "meta_boost", "mc_scale", "ob", "esof", "esof_fanin",
     "sc_mult",
 )  # fmt: skip
-_COLUMNS: Final = (
-    f"log_offset, segment, stream, params_hash, {', '.join(_FLOATS)}, scan_id, ts_ms, "
-    "CAST(dc_status, 'Int8') AS dc_status"
-)
+_COLUMNS: Final = ("segment", "stream", "params_hash", *_FLOATS, "scan_id", "ts_ms", "dc_code")
 
 
 class History:
@@ -40,7 +36,8 @@ class History:
     def __init__(
         self, store: Store, run_id: str, lane: str, where: str | None = None, stream: str | None = None
     ) -> None:
-        self._store, self._run_id, self._lane, self._where, self._stream = store, run_id, lane, where, stream
+        self._store, self._run_id, self._lane = store, run_id, lane
+        self.places = Places(store, run_id, lane, where, stream)
         opened = segments(store, run_id)
         self.topic = opened[0].topic
         self.partitions = sorted({segment.partition for segment in opened})
@@ -56,27 +53,11 @@ class History:
         """Offset after the last completed batch of each partition."""
         return completed(self._store, self._run_id)
 
-    def places(self, condition: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Where the scans are that meet a condition of ours: partition, log_offset, stream; by offset."""
-        return self._rows(f"{self._places(condition)} ORDER BY partition, log_offset", params)
-
-    def since(self, ts_ms: int) -> dict[int, int]:
-        """First offset of each partition at or after an event time; a partition without one is left out."""
-        places = self._places("ts >= fromUnixTimestamp64Milli({ts:Int64}, 'UTC')")
-        rows = self._rows(f"SELECT partition, min(log_offset) AS at FROM ({places}) GROUP BY partition", {"ts": ts_ms})
-        return {row["partition"]: row["at"] for row in rows}
-
-    def latest_ms(self) -> int:
-        """Event time of the latest scan; 0 where there is none."""
-        sql = f"SELECT toUnixTimestamp64Milli(max(ts)) AS ts_ms FROM ({self._places('true')})"
-        return int(self._rows(sql)[0]["ts_ms"])
-
     def last(self, n: int) -> dict[int, int]:
         """Offset of each partition from which on there are its last n readings; of none, its end."""
         ends = self.ends()
-        within = " OR ".join(f"partition = {p} AND log_offset < {end}" for p, end in ends.items()) or "false"
         starts = {partition: ends.get(partition, 0) for partition in self.partitions}
-        for row in self._matching(within, f"log_offset DESC LIMIT {n} BY partition") if n else ():
+        for row in self.places.last(n, ends):
             starts[row["partition"]] = min(starts[row["partition"]], row["log_offset"])
         return starts
 
@@ -85,50 +66,22 @@ class History:
         for partition, start in sorted(starts.items()):
             at, end = start, ends.get(partition, 0)
             while at < end:
-                within = f"partition = {partition} AND log_offset >= {at} AND log_offset < {end}"
-                found = sorted(row["log_offset"] for row in self._matching(within, f"log_offset LIMIT {PAGE}"))
+                found = self.places.between(partition, at, end, PAGE)
                 for page in _near(found, self._dropped.get(partition, -1)):
                     yield self._page(partition, page)
                 at = found[-1] + 1 if len(found) == PAGE else end
 
-    def _places(self, condition: str) -> str:
-        stream = f"AND stream = {quoted(self._stream)} " if self._stream is not None else ""
-        return (
-            f"SELECT partition, log_offset, stream, ts FROM lane_readings WHERE run_id = {quoted(self._run_id)} "
-            f"AND lane = {quoted(self._lane)} {stream}AND ({condition})"
-        )
-
-    def _matching(self, within: str, order: str) -> list[dict[str, Any]]:
-        """Places that meet `where` too, which passes the read-only gate."""
-        if self._where is None:
-            return self._rows(f"{self._places(within)} ORDER BY {order}")
-
-        def canonical(text: str) -> str:
-            return str(self._store.rows("SELECT formatQuerySingleLine({q:String}) AS text", {"q": text})[0]["text"])
-
-        try:
-            text = f"{self._places(within)} AND (\n{self._where}\n) ORDER BY {order}"
-            return self._store.rows(admit(text, canonical, caps({}, MEMORY)).sql)
-        except (QueryError, JournalRefused) as error:
-            raise Refusal(f"--where {self._where!r}: {error}; fix: a condition such as 'value < 1'") from None
-
     def _page(self, partition: int, offsets: Sequence[int]) -> list[Reading]:
         """Readings of these offsets, which lie near one another."""
-        params = {"topic": self.topic, "p": partition, "offsets": list(offsets)}
-        here = "run_id = {run:String} AND topic = {topic:String} AND partition = {p:UInt32} AND log_offset"
-        scans = " UNION ALL ".join(
-            f"SELECT {_COLUMNS} FROM {table} FINAL WHERE {here} BETWEEN {offsets[0]} AND {offsets[-1]} "
-            f"AND log_offset IN {{offsets:Array(Int64)}}"
-            for table in ("violet_decisions", "violet_evaluations")
-        )
-        rows = self._rows(f"SELECT * FROM ({scans}) ORDER BY log_offset", params)
+        place = self._store, self._run_id, self.topic, partition, offsets[0], offsets[-1]
+        rows = stored.scans(*place, _COLUMNS, offsets)
         seen = self._seen(partition, rows)
         found: list[Reading] = []
         for segment, mine in groupby(range(len(rows)), key=lambda at: rows[at]["segment"]):
             places = list(mine)
             some = [rows[at] for at in places]
             columns: dict[str, Values] = {
-                **{name: np.array([row[name] for row in some], dtype=np.int64) for name in _INTS},
+                **{name: np.array([row[n] for row in some], dtype=np.int64) for name, n in _INTS.items()},
                 **{name: np.array([row[name] for row in some], dtype=np.float64) for name in _FLOATS},
                 **{name: [row[name] for row in some] for name in ("stream", "params_hash")},
                 **{name: values[places] for name, values in seen.items()},
@@ -166,32 +119,15 @@ class History:
         return {column: np.array(values) for column, values in saw.items()}
 
     def _planes(self, partition: int, behind: int, before: int, names: Sequence[str]) -> Iterator[dict[str, Any]]:
-        rows = self._rows(
-            "SELECT log_offset, stream, name, CAST(form, 'Int8') AS form, x, y, z, ts_ms, text "
-            "FROM violet_planes FINAL WHERE run_id = {run:String} AND topic = {topic:String} "
-            "AND partition = {p:UInt32} AND log_offset > {a:Int64} AND log_offset < {b:Int64} "
-            "AND name IN {names:Array(String)} ORDER BY log_offset",
-            {"topic": self.topic, "p": partition, "a": behind, "b": before, "names": list(names)},
-        )
-        return iter(rows)
+        return iter(stored.planes(self._store, self._run_id, self.topic, partition, behind + 1, before - 1, names))
 
     def _state(self, partition: int, offset: int) -> tuple[int, State]:
         """The state stored last before an offset, and the last offset that it knows."""
-        here = "run_id = {run:String} AND phase = 'COMPLETE' AND topic = {topic:String} AND partition = {p:UInt32}"
-        params = {"topic": self.topic, "p": partition, "offset": offset}
-        row = self._rows(
-            f"SELECT last_offset, state FROM violet_batches FINAL WHERE {here} AND first_offset = ("
-            f"SELECT max(first_offset) FROM violet_batches WHERE {here} AND last_offset < {{offset:Int64}} "
-            "HAVING count() > 0)",  # of nothing, max is 0
-            params,
-        )
-        if row:
-            return row[0]["last_offset"], State.load(row[0]["state"].encode(), ())
+        found = stored.state_before(self._store, self._run_id, self.topic, partition, offset)
+        if found is not None:
+            return found[0], State.load(found[1], ())
         opened = self._opened[partition]
         return opened.first_offset - 1, State.load(opened.state.encode(), ())
-
-    def _rows(self, sql: str, params: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-        return self._store.rows(sql, {"run": self._run_id, **(params or {})})
 
 
 def _near(offsets: Sequence[int], dropped: int) -> Iterator[list[int]]:

@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
+from journal.judge import canary, stored
 from journal.judge.scope import completed
 from journal.ledger.run import Run, segments
 from journal.refusal import Refusal
@@ -36,31 +37,9 @@ SPAN: Final = 65_536  # offsets that the journal is asked for at a time
 LOOK_S: Final = 5.0  # between looks for a candidate where there was none
 DRAIN_S: Final = 8.0  # at the end of a session, for a candidate that is behind
 QUIET_S: Final = 1.0  # nothing of it for so long: it is gone, or as far as it comes
-TYPES: Final = {
-    "run_id": "LowCardinality(String)",
-    "lane": "LowCardinality(String)",
-    "topic": "LowCardinality(String)",
-    "partition": "UInt32",
-    "log_offset": "Int64",
-    "params_hash": "LowCardinality(String)",
-    "kernel_hash": "LowCardinality(String)",
-    "params": "LowCardinality(String)",
-    "stream": "LowCardinality(String)",
-    "scan_id": "Int64",
-    "ts_ms": "Int64",
-    "actuated": "Bool",
-    "value": "Float64",
-    "candidate": "Nullable(Float64)",
-    "leverage": "Float64",
-    "candidate_leverage": "Nullable(Float64)",
-    "fault": "String",
-}
 _PARTS: Final = {lane.name: lane.components for lane in LANES}
 _SAID: Final = (*NAMES, *dict.fromkeys(part for parts in _PARTS.values() for part in parts))
-_COLUMNS: Final = (
-    "log_offset, segment, posture, capital_usd, leverage, acb_boost * meta_boost * mc_scale AS acb, "
-    + ", ".join(name for name in _SAID if name != "acb")
-)
+_COLUMNS: Final = ("segment", "posture", "capital_usd", "leverage", "actuated", *_SAID)
 
 Row = Mapping[str, Any]
 Speaker = tuple[str, str]  # params hash and kernel hash
@@ -129,7 +108,8 @@ class Comparison:
         client = f"{self._run.name}-canary"
         self._scout = self._scout or KafkaLog(source.bootstrap, canary_topic(self._run.name, NAMES[0]), client)
         for topic in self._scout.filled(topics, partitions):
-            begin = {int(p): at for p, at in self._run.start.items()} | self._done(store, topics[topic])
+            begin = {int(p): at for p, at in self._run.start.items()}
+            begin |= canary.done(store, self._run.run_id, topics[topic])
             tape = KafkaTape(source.bootstrap, topic, client)
             tape.assign({p: start(tape, p, begin[p], source.log or "") for p in partitions})
             waiting: dict[int, list[Reading]] = {p: [] for p in partitions}
@@ -205,7 +185,7 @@ class Comparison:
             columns["candidate_leverage"] = self._leverages(store, lane, read, said, rows)
             places = "|".join(map(str, (said[0].partition, said[0].offset, said[-1].offset, len(said))))
             token = f"{self._run.run_id}|{lane}|{params_hash}|{kernel_hash}|{places}"
-            store.insert("violet_canaries", columns, TYPES, token)
+            canary.write(store, columns, token)
 
     def _leverages(
         self, store: Store, lane: str, params: Mapping[str, Any], said: Sequence[Reading], rows: Sequence[Row]
@@ -236,28 +216,8 @@ class Comparison:
 
     def _journaled(self, store: Store, due: Sequence[Reading]) -> dict[int, dict[str, Any]]:
         """Rows of the scans at these offsets; a scan that was rejected has none."""
-        here = (
-            "run_id = {run:String} AND topic = {topic:String} AND partition = {p:UInt32} "
-            "AND log_offset BETWEEN {first:Int64} AND {last:Int64}"
-        )
-        sql = " UNION ALL ".join(
-            f"SELECT {_COLUMNS}, {actuated} AS actuated FROM {table} FINAL WHERE {here}"
-            for table, actuated in (("violet_decisions", "true"), ("violet_evaluations", "false"))
-        )
-        params = {
-            "run": self._run.run_id, "topic": self._source.topic, "p": due[0].partition, "first": due[0].offset,
-            "last": due[-1].offset,
-        }  # fmt: skip
-        return {row["log_offset"]: row for row in store.rows(sql, params)}
-
-    def _done(self, store: Store, lane: str) -> dict[int, int]:
-        """Offset after the last compared one of each partition."""
-        rows = store.rows(
-            "SELECT partition, max(log_offset) + 1 AS done FROM violet_canaries WHERE run_id = {run:String} "
-            "AND lane = {lane:String} GROUP BY partition",
-            {"run": self._run.run_id, "lane": lane},
-        )
-        return {row["partition"]: row["done"] for row in rows}
+        place = self._run.run_id, self._source.topic, due[0].partition, due[0].offset, due[-1].offset
+        return {row["log_offset"]: row for row in stored.scans(store, *place, _COLUMNS)}
 
     def _profile(self, store: Store, partition: int, segment: int) -> Profile:
         """What decided in a segment."""

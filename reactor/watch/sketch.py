@@ -27,6 +27,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from journal.keep import sketches
 from journal.refusal import Refusal
 from journal.row import Batch, Coded, Rows
 from journal.store import Store
@@ -47,15 +48,6 @@ SAVED_S: Final = 10.0
 WAITING: Final = 64  # samples that may wait for the thread that sketches; beyond, the oldest goes
 WRITE_S: Final = 60.0
 WINDOWS: Final = ("1h", "run")
-TYPES: Final = {
-    "run_id": "String",
-    "place": "UInt8",
-    "slot": "DateTime('UTC')",
-    "lane": "LowCardinality(String)",
-    "asset": "LowCardinality(String)",
-    "samples": "Array(Float64)",
-    "weights": "Array(Float64)",
-}
 
 
 def require() -> None:
@@ -163,12 +155,12 @@ class Sketches:
             _fold(hour, slot)
         whole = {key: Sketch(each.values, each.weights) for key, each in self._folded.items()}
         _fold(whole, hour)
-        for window, sketches in zip(WINDOWS, (hour, whole), strict=True):
-            for (lane, asset), sketch in sketches.items():
+        for window, found in zip(WINDOWS, (hour, whole), strict=True):
+            for (lane, asset), sketch in found.items():
                 if asset:
                     yield (lane, asset), window, sketch
-            for lane in dict.fromkeys(lane for lane, _ in sketches):
-                of = [each for key, each in sketches.items() if key[0] == lane]
+            for lane in dict.fromkeys(lane for lane, _ in found):
+                of = [each for key, each in found.items() if key[0] == lane]
                 values, weights = (np.concatenate([getattr(s, part) for s in of]) for part in ("values", "weights"))
                 order = np.argsort(values, kind="stable")
                 yield (lane, "*"), window, Sketch(values[order], weights[order])
@@ -203,18 +195,14 @@ class Sketches:
         columns["samples"] = [row[-1].values.tolist() for row in rows]
         columns["weights"] = [row[-1].weights.tolist() for row in rows]
         try:
-            store.insert("violet_sketches", columns, TYPES, f"{run_id}|sketches|{self._clock()}")
+            sketches.write(store, columns, f"{run_id}|sketches|{self._clock()}")
         except Refusal:
             self._unwritten |= due
             raise
 
     def load(self, store: Store, run_id: str) -> None:
         """Go on with what the run stored."""
-        rows = store.rows(
-            "SELECT place, toUnixTimestamp(slot) AS slot, lane, asset, samples, weights FROM violet_sketches FINAL "
-            "WHERE run_id = {run:String} ORDER BY place, slot, lane, asset",
-            {"run": run_id},
-        )
+        rows = sketches.read(store, run_id)
         self._folded_to = max((row["slot"] for row in rows if not row["place"]), default=0)
         for row in rows:
             key = row["lane"], row["asset"]

@@ -1,0 +1,33 @@
+"""Sketches of what each lane said, as they are stored: distributions in constant space, beside the outcomes.
+
+Source: SPEC section 2.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from journal.store import Store
+
+SKETCH_TYPES: Final = {
+    "run_id": "String",
+    "place": "UInt8",
+    "slot": "DateTime('UTC')",
+    "lane": "LowCardinality(String)",
+    "asset": "LowCardinality(String)",
+    "samples": "Array(Float64)",
+    "weights": "Array(Float64)",
+}
+
+
+def write(store: Store, columns: Mapping[str, Any], token: str) -> None:
+    """Insert sketches, given as columns by name; the newest of a place, lane and asset counts."""
+    store.insert("violet_sketches", columns, SKETCH_TYPES, token)
+
+
+def read(store: Store, run_id: str) -> list[dict[str, Any]]:
+    """All sketches of a run: place, slot (Unix seconds), lane, asset, samples, weights."""
+    return store.rows(
+        "SELECT place, toUnixTimestamp(slot) AS slot, lane, asset, samples, weights FROM violet_sketches FINAL "
+        "WHERE run_id = {run:String} ORDER BY place, slot, lane, asset",
+        {"run": run_id},
+    )
