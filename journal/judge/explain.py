@@ -6,7 +6,7 @@ Source: SPEC sections 3 and 5, `violet explain`.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from journal.keep.pruned import pruned
+from journal.ledger.pruned import pruned
 from journal.refusal import Refusal
 from journal.store import Store
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from journal.judge.scope import Scope
-from journal.keep.pruned import dropped_sql, pruned
+from journal.ledger.pruned import dropped_sql, pruned
 from journal.ledger.run import UPSTREAM, Run, Segment, segments
 from journal.row import COLUMNS, TABLES, row_hash_sql
 from journal.store import Store

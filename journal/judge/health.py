@@ -17,7 +17,7 @@ from typing import Any, Final
 from journal.judge.day import disk_bytes
 from journal.judge.gate import FAIL, HOLD, MIN_DECISIONS, PASS, Clause, judge, summary, words, worst
 from journal.judge.scope import Scope, completed
-from journal.keep.pruned import utc
+from journal.ledger.pruned import utc
 from journal.ledger.run import Run, find
 from journal.store import Store
 from lanes.code import Incident, Mode

@@ -17,8 +17,8 @@ from journal.blue.look import TRUST as BLUE_TRUST
 from journal.judge.explain import SCANS, aged, at, planes, waterfall
 from journal.judge.gate import TRUST, basis
 from journal.judge.health import health
-from journal.keep.pruned import pruned, utc
 from journal.ledger import run as runs
+from journal.ledger.pruned import pruned, utc
 from journal.ledger.run import UPSTREAM, Run
 from journal.lock import held, soak_lock
 from journal.store import Store

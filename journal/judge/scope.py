@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Self
 
-from journal.keep.pruned import Pruned, dropped_sql, pruned
+from journal.ledger.pruned import Pruned, dropped_sql, pruned
 from journal.store import Store
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from journal.judge.gate import content_hash_sql
 from journal.judge.scope import Scope
-from journal.keep.pruned import dropped_sql, pruned
+from journal.ledger.pruned import dropped_sql, pruned
 from journal.ledger.run import Run
 from journal.row import TABLES, row_hash_sql
 from journal.store import Store

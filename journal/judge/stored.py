@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from journal.judge.scope import Scope
-from journal.keep.pruned import dropped_sql
+from journal.ledger.pruned import dropped_sql
 from journal.row import TABLES, row_hash_sql
 from journal.store import Store
 from lanes.code import Outcome, Reason

@@ -15,7 +15,7 @@ from datetime import datetime
 
 from journal.judge.gate import corrupt_batches
 from journal.judge.scope import Scope
-from journal.keep.pruned import PRUNED_TYPES, Pruned, dropped_sql, pruned, utc
+from journal.ledger.pruned import PRUNED_TYPES, Pruned, dropped_sql, pruned, utc
 from journal.ledger.run import now
 from journal.store import Store
 

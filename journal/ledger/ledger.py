@@ -15,9 +15,9 @@ from typing import Any, Final, TypeVar
 import msgspec
 import numpy as np
 
-from journal.keep.pruned import dropped_sql, pruned
 from journal.ledger import run as runs
 from journal.ledger.incident import Note, RowLimit, note, seen
+from journal.ledger.pruned import dropped_sql, pruned
 from journal.refusal import Refusal
 from journal.row import COLUMNS, RAW_MAX, TABLES, Batch, Coded, Rows, rows, table_columns
 from journal.store import JournalAway, JournalRefused, Store

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from journal.judge.gate import EXIT, TRUST, basis, judge, worst
-from journal.keep.pruned import Pruned
 from journal.ledger import run as runs
+from journal.ledger.pruned import Pruned
 from journal.refusal import Refusal
 from reactor.cli.common import data_option, journal, json_option, out, print_json, print_rows, run_argument
 

@@ -21,8 +21,8 @@ from journal.judge.gate import EXIT, HOLD, summary
 from journal.judge.health import DISK_DEGRADED, DISK_HALT, DISK_TAPS
 from journal.keep import backup
 from journal.keep.migrate import migrate
-from journal.keep.pruned import Pruned
 from journal.ledger.ledger import Ledger
+from journal.ledger.pruned import Pruned
 from journal.lock import Lock
 from journal.refusal import Refusal
 from journal.row import Batch

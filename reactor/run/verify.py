@@ -17,8 +17,8 @@ import msgspec
 from journal.judge import stored
 from journal.judge.gate import FAIL, PASS, content_hash_sql, corrupt_batches, figures
 from journal.judge.scope import Scope
-from journal.keep.pruned import pruned
 from journal.ledger.ledger import identities
+from journal.ledger.pruned import pruned
 from journal.ledger.run import Run, Segment, pick, segments
 from journal.refusal import Refusal
 from journal.row import Batch

@@ -13,7 +13,7 @@ import numpy as np
 from journal.judge import stored
 from journal.judge.readings import Places
 from journal.judge.scope import completed
-from journal.keep.pruned import pruned
+from journal.ledger.pruned import pruned
 from journal.ledger.run import segments
 from journal.row import Rows, Values
 from journal.store import Store

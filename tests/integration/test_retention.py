@@ -9,8 +9,8 @@ import pytest
 
 from journal.judge.gate import figures
 from journal.judge.scope import Scope
-from journal.keep.pruned import pruned
 from journal.keep.retention import prune
+from journal.ledger.pruned import pruned
 from journal.ledger.run import find, now
 from reactor.run.verify import verify
 from tests.integration import records
