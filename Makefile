@@ -7,7 +7,7 @@ PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip
 RUN := .venv/.installed
 DEV := .venv/.installed-dev
 
-.PHONY: help soak test test-slow storm check bench golden dashboards lock clean
+.PHONY: help soak test test-slow storm check bench golden pages dashboards lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make check      format, lint, types, import contracts"
 	@echo "make bench      measurements, as a table"
 	@echo "make golden     rewrite the golden files on purpose; needs a line in CHANGELOG.md"
+	@echo "make pages      write the generated pages of docs/ anew"
 	@echo "make dashboards  write deploy/grafana/dashboards anew"
 	@echo "make lock       resolve the locks from pyproject.toml (ARGS=--upgrade for newer versions)"
 	@echo "make clean      remove .venv, caches and builds; journals (violet-data) stay"
@@ -48,6 +49,9 @@ golden: $(DEV)
 	@$(BIN)/python -m pytest -m golden --rewrite-golden $(ARGS)
 	@git diff --stat -- tests/golden
 	@echo "Each changed file needs a line under 'Decisions change' in CHANGELOG.md."
+
+pages: $(DEV)
+	@$(BIN)/python docs/generate.py
 
 dashboards: $(DEV)
 	@$(BIN)/python deploy/grafana/dashboards.py

@@ -1,14 +1,6 @@
 """Mapping: a TOML file that says how the rows of foreign sources become ours; pure.
 
-Each `[[source]]` names a file or a topic, what it feeds, and in `[source.fields]` for each field of ours the path of
-theirs ("a.b.c"; a text on the way that is itself JSON is read as JSON), or a table with one or more of
-
-    path   theirs; a list of steps where a key holds a dot       const  a value instead of a path
-    unit   of a time: ms (default), s, us, ns, iso; of a symbol: pair ("BTC/USDT:USDT" becomes BTCUSDT)
-    zone   of ISO text without one: "UTC", "+02:00", "Europe/Vienna"    scale  factor of a number
-    values theirs -> ours, of a text                             key    of a map: the path of its one symbol
-    value, score, alignment   of a map: where in an entry (or, with `key`, in the row) the numbers lie
-
+SOURCE_KEYS and FIELD_KEYS say what may stand in a mapping; docs/reference.md is made of them.
 A row that does not fit is a BadRow that says what was found and the fix. Absent, null, empty and, in an optional
 field, NaN are the same: no value. Source: SPEC section 4 (domains).
 """
@@ -148,9 +140,30 @@ def parse(toml: str, targets: Mapping[str, Target] = TARGETS, *, placed: bool = 
     return sources
 
 
-_SOURCE_KEYS: Final = (
-    "name", "file", "topic", "format", "feeds", "stream", "where", "skip_without", "group", "fields",
-)  # fmt: skip
+SOURCE_KEYS: Final[Mapping[str, str]] = {
+    "name": "Name in messages and stamps; without it what the source feeds.",
+    "file": "File of the rows, from the folder of the mapping.",
+    "topic": "Topic of the rows, instead of a file.",
+    "format": "`jsonl`, `csv` or `parquet`; without it by the file's name.",
+    "feeds": "What the rows become: `scan`, a plane by its name, or for BLUE `trade` or `leg`.",
+    "stream": "Stream of the records; without it the mapping's.",
+    "where": 'Only rows that have one of these values at a path: `{ "a.b" = "x" }`; others are passed over.',
+    "skip_without": "Paths; rows without a value at one of them are passed over.",
+    "group": "`true`: the rows of one time become one scan.",
+    "fields": "Our fields, each with the path of theirs.",
+}
+FIELD_KEYS: Final[Mapping[str, str]] = {
+    "path": 'Path of their field: `"a.b.c"`, a list of steps where a key holds a dot. JSON inside a text is read.',
+    "const": "A value instead of a path.",
+    "unit": "Of a time: `ms` (default), `s`, `us`, `ns`, `iso`. Of a symbol: `pair` (BTC/USDT:USDT becomes BTCUSDT).",
+    "zone": 'Of ISO text that has none: `"UTC"`, `"+02:00"`, `"Europe/Vienna"`.',
+    "scale": "Factor of a number.",
+    "values": "Of a text: theirs = ours.",
+    "key": "Of a map with one entry a row (`group`): the path of its symbol.",
+    "value": "Of prices: where in an entry, or with `key` in the row, the price lies.",
+    "score": "Of irp: where the score lies.",
+    "alignment": "Of irp: where the alignment lies.",
+}
 _TOML: Final = {str: "text", dict: "a table", list: "a list", bool: "true or false"}
 _TYPES: Final = {"file": str, "topic": str, "where": dict, "skip_without": list, "group": bool, "fields": dict}
 _SPEC_KEYS: Final = {
@@ -168,7 +181,7 @@ _SPEC_KEYS: Final = {
 def _source(table: Row, rank: int, stream: Any, targets: Mapping[str, Target], placed: bool) -> MappedSource:
     name = str(table.get("name") or table.get("feeds") or f"source{rank + 1}")
     here = f"source {name!r}: "
-    _known(table, _SOURCE_KEYS, here)
+    _known(table, tuple(SOURCE_KEYS), here)
     feeds = table.get("feeds")
     if not isinstance(feeds, str) or feeds not in targets:
         raise Refusal(f"{here}feeds must be one of {', '.join(targets)}, was {feeds!r}{_near(feeds, targets)}")

@@ -157,7 +157,7 @@ def interrupted(data, batches=1, **flags):
 
 def violet(*arguments):
     """A command line in this process."""
-    out, err = io.StringIO(), io.StringIO()
+    out, err = io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True), io.StringIO()
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -165,7 +165,7 @@ def violet(*arguments):
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-    return Said(code, out.getvalue(), err.getvalue())
+    return Said(code, out.buffer.getvalue().decode(), err.getvalue())
 
 
 def fresh(*arguments, env=None):

@@ -1,4 +1,4 @@
-"""From a foreign raw file to the first look beside BLUE: the commands of the README, as they stand there."""
+"""From a foreign raw file to the first look beside BLUE: the commands of docs/blue.md, as they stand there."""
 
 import json
 import shlex
@@ -11,13 +11,13 @@ from tests.integration.soaking import FUNDING, KLINES, ROOT, violet
 from tests.integration.test_real_data import needs_data
 
 pytestmark = pytest.mark.slow
-README = (ROOT / "README.md").read_text("utf-8")
+PAGE = (ROOT / "docs/blue.md").read_text("utf-8")
 HOURS = 12  # of the recorded month
 
 
 def commands(shape):
     """The command lines of a shape."""
-    block = README.partition("From raw file to the first look")[2].split("```")[1]
+    block = PAGE.partition("## From a raw file to the first look")[2].partition("```sh")[2].partition("```")[0]
     (lines,) = (part.splitlines()[1:] for part in block.split("\n# ") if part.startswith(shape))
     return [shlex.split(line, comments=True) for line in lines]
 
@@ -33,14 +33,14 @@ def klines(folder, journal):
 
 
 def signals(folder, _):
-    """A strategy's signals, its trades, and for those the mapping of the README."""
+    """A strategy's signals, its trades, and for those the mapping of the page."""
     shapes.signals(folder)
     trades = [
         shapes.freqtrade(n, f"{datetime.fromtimestamp(shapes.START_S, UTC) + timedelta(minutes=60 + 2 * n)}", pair=pair)
         for n, pair in enumerate([*shapes.PAIRS] * 15)
     ]
     (folder / "trades.json").write_text(json.dumps(trades))
-    mapping = README.partition("For freqtrade's table")[2].partition("```toml\n")[2].partition("```")[0]
+    mapping = PAGE.partition("For freqtrade's table")[2].partition("```toml\n")[2].partition("```")[0]
     (folder / "blue.toml").write_text(mapping)
 
 

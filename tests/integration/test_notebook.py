@@ -1,4 +1,4 @@
-"""Other people's tools on the journal, as the README shows them: its very snippets are run."""
+"""Other people's tools on the journal, as docs/sql.md shows them: its very snippets are run."""
 
 import json
 import os
@@ -16,12 +16,12 @@ import pytest
 from tests.integration import records
 from tests.integration.soaking import ROOT, free_of, soak
 
-README = (ROOT / "README.md").read_text("utf-8")
+PAGE = (ROOT / "docs/sql.md").read_text("utf-8")
 
 
 def snippet(language, mention):
-    """The README's one code block of a language that mentions a text."""
-    (found,) = [block for block in re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL) if mention in block]
+    """The page's one code block of a language that mentions a text."""
+    (found,) = [block for block in re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL) if mention in block]
     return found
 
 
@@ -47,7 +47,7 @@ def test_a_notebook_gets_a_frame(journal, tmp_path):
 
 @pytest.fixture(scope="module")
 def harlequin(tmp_path_factory):
-    """A folder with the copy of a soak that has ended and harlequin in an environment of its own, made by the README's lines."""
+    """A folder with the copy of a soak that has ended and harlequin in an environment of its own, made by the page's lines."""
     home = tmp_path_factory.mktemp("harlequin")
     soak(home / "my-soak", scans=records.write(home / "scans.jsonl", records.mixed(300, long=False)), name="copied")
     free_of(home / "my-soak")

@@ -554,7 +554,7 @@ def test_without_a_run_it_is_the_latest(known):
     assert row["outcomes"] == len(records.plain(30))
 
 
-def test_the_cheat_sheet_of_the_readme_is_the_list():
-    readme = (ROOT / "README.md").read_text("utf-8")
+def test_the_table_of_the_page_is_the_list():
+    page = (ROOT / "docs/sql.md").read_text("utf-8")
     for each in query.saved().values():
-        assert f"| `{each.name}` | {each.question} |" in readme
+        assert f"| `{each.name}` | {each.question} |" in page

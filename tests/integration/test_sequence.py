@@ -55,11 +55,11 @@ def test_a_nested_archive_and_a_store_dump_become_a_soak(journal, nested, tmp_pa
     assert {row["scan_id"] for row in rows} == {n for n, each in by_id.items() if each["vel_div"] < -0.02}
 
 
-def test_the_guide_of_the_readme_works_as_it_stands(journal, nested, tmp_path, monkeypatch):
-    guide = (ROOT / "README.md").read_text().partition("## From your feed to a soak")[2]
+def test_the_guide_of_the_page_works_as_it_stands(journal, nested, tmp_path, monkeypatch):
+    guide = (ROOT / "docs/feeds.md").read_text().partition("## A mapping file")[2]
     nested.write_text(guide.partition("```toml\n")[2].partition("```")[0])
     monkeypatch.chdir(tmp_path)
-    commands = [line.partition("  #")[0] for line in guide.split("```\n")[2].splitlines()]
+    commands = [line.partition("  #")[0] for line in guide.partition("```sh\n")[2].partition("```")[0].splitlines()]
     for words in map(shlex.split, commands[:2]):
         assert words[:2] == ["violet", "sequence"]
         said = violet(*words[1:])

@@ -5,6 +5,7 @@ import pytest
 from journal.keep import dictionary
 from journal.keep.migrate import migrate
 from tests.integration.fixtures import own_journal
+from tests.test_pages import ROOT, generate
 
 journal = own_journal  # its comments are changed
 
@@ -49,3 +50,7 @@ def test_a_comment_that_went_astray_comes_back(journal):
 
 def test_a_quote_in_a_text_is_kept():
     assert dictionary._quoted("it's \\ so") == "'it\\'s \\\\ so'"
+
+
+def test_the_page_of_the_dictionary_is_that_of_the_schema(journal):
+    assert (ROOT / "docs/dictionary.md").read_text("utf-8") == generate.tables(journal.store), "fix: make pages"

@@ -1,0 +1,130 @@
+"""The pages: every command and path in them is real, every block says which test runs it, generated pages are current."""
+
+import importlib
+import re
+import subprocess
+import sys
+
+import click
+import pytest
+
+from reactor.cli.main import COMMANDS
+from reactor.feed import mapping
+from tests.test_house import DOCS, MODULES, ROOT, name
+
+sys.path.insert(0, str(ROOT / "docs"))
+import generate
+
+FENCE = re.compile(
+    r"^(?P<above>[^\n]*)\n(?P<indent> *)```(?P<language>\w*)\n(?P<body>.*?)\n(?P=indent)```$", re.MULTILINE | re.DOTALL
+)
+MARK = re.compile(r"<!-- (?:run|file: [\w.-]+|run by (?P<tests>tests/[\w/.-]+)|not run: (?P<why>.{10,})) -->")
+SHOWN = {"text", "json"}  # pictures, outputs and records: nothing to run
+
+
+def blocks(doc):
+    """The fenced blocks of a page: line above, language, body."""
+    for match in FENCE.finditer(doc.read_text("utf-8")):
+        yield match["above"].strip(), match["language"], match["body"]
+
+
+def anchors(doc):
+    """The anchors of a page's headings, as GitHub forms them."""
+    heads = re.findall(r"^#+ (.+)$", doc.read_text("utf-8"), re.MULTILINE)
+    return {
+        re.sub(r"[^\w -]", "", re.sub(r"\[(.+?)\]\(.+?\)", r"\1", head)).lower().replace(" ", "-") for head in heads
+    }
+
+
+def command(words):
+    """The command that words after `violet` name, or None; what follows of them."""
+    if not words or words[0] not in COMMANDS:
+        return None, words
+    found = importlib.import_module(f"reactor.cli.{words[0]}").command
+    rest = words[1:]
+    while isinstance(found, click.Group) and rest and rest[0] in found.commands:
+        found, rest = found.commands[rest[0]], rest[1:]
+    return found, rest
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 150
+
+
+@pytest.mark.parametrize("doc", DOCS, ids=name)
+def test_every_block_says_which_test_runs_it(doc):
+    text = doc.read_text("utf-8")
+    assert len(re.findall(r"^ *```", text, re.MULTILINE)) == 2 * len(list(blocks(doc)))
+    for above, language, body in blocks(doc):
+        assert language, f"a language must stand behind the fence of {body[:60]!r}"
+        if language in SHOWN:
+            continue
+        mark = MARK.fullmatch(above)
+        assert mark, (
+            f"above the block {body[:60]!r} must stand <!-- run -->, <!-- run by tests/... --> or <!-- not run: why -->"
+        )
+        if mark["tests"]:
+            assert (ROOT / mark["tests"]).is_file(), above
+
+
+@pytest.mark.parametrize("doc", DOCS, ids=name)
+def test_every_option_in_the_pages_exists(doc):
+    text = doc.read_text("utf-8").replace("\\\n", " ")
+    said = [body for _, language, body in blocks(doc) if language in ("sh", "bash")] + re.findall(
+        r"`(violet [^`]+)`", text
+    )
+    lines = [line.strip() for block in said for line in block.replace("\\\n", " ").splitlines()]
+    for line in lines:
+        words = re.sub(r'"[^"]*"|\'[^\']*\'', "TEXT", line.partition("  #")[0]).split()
+        if not words or words[0].rpartition("/")[2] != "violet":
+            continue
+        found, rest = command(words[1:])
+        assert found or words[1:2] in (["COMMAND"], ["--help"]), line
+        known = {o for p in found.params for o in (*p.opts, *p.secondary_opts)} if found else set()
+        options = [word for word in rest if word.startswith("--")]
+        assert [o for o in options if o != "--help" and o.partition("=")[0] not in known] == [], line
+
+
+@pytest.mark.parametrize("doc", DOCS, ids=name)
+def test_every_link_leads_somewhere(doc):
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", doc.read_text("utf-8")):
+        path, _, anchor = target.partition("#")
+        page = (doc.parent / path).resolve() if path else doc
+        assert page.exists(), target
+        assert not anchor or anchor in anchors(page), target
+
+
+def test_every_page_is_reached_from_the_readme():
+    seen, due = set(), [ROOT / "README.md"]
+    while due:
+        page = due.pop()
+        seen.add(page)
+        links = re.findall(r"\]\((?!https?:|#)([^)#]+\.md)", page.read_text("utf-8"))
+        due += [p for link in links if (p := (page.parent / link).resolve()) not in seen]
+    assert set(DOCS) - seen == set()
+
+
+@pytest.mark.parametrize("module", MODULES, ids=name)
+def test_every_page_that_the_code_names_exists(module):
+    named = set(re.findall(r"\bdocs/[\w/-]+\.md\b", module.read_text("utf-8")))
+    assert sorted(page for page in named if not (ROOT / page).is_file()) == []
+
+
+def test_the_reference_is_that_of_the_models():
+    assert (ROOT / "docs/reference.md").read_text("utf-8") == generate.reference(), "fix: make pages"
+
+
+def test_the_mapping_explains_every_key():
+    assert {key for keys in mapping._SPEC_KEYS.values() for key in keys} | {"path", "const"} == set(mapping.FIELD_KEYS)
+
+
+def test_the_list_of_metrics_that_a_page_names_is_there():
+    said = subprocess.run(
+        [sys.executable, "-m", "reactor.watch.metrics"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "violet_lane" in said.stdout
