@@ -81,7 +81,6 @@ class Ledger:
     ) -> None:
         self.store, self._run_id, self._reread = store, run_id, reread
         self._revive, self._seam, self._told = revive, seam, told
-        self.away_since: float | None = None
         self.latency_s = 0.0
         self._limit = RowLimit()
 
@@ -206,19 +205,18 @@ class Ledger:
 
     def insist(self, call: Callable[[Store], T]) -> T:
         """Ask until ClickHouse answers; an insert's token makes it harmless that an answer was lost."""
-        attempt = 0
+        attempt, began = 0, time.monotonic()
         while True:
             try:
                 answer = call(self.store)
             except JournalAway:
-                self.away_since = self.away_since or time.monotonic()
                 time.sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
                 attempt += 1
                 self.store = self._revive() or self.store
             else:
                 break
         if attempt:
-            away_s, self.away_since = time.monotonic() - (self.away_since or 0.0), None
+            away_s = time.monotonic() - began
             self.note(Severity.WARN, Incident.JOURNAL_AWAY, f"ClickHouse did not answer for {away_s:.1f} s")
         return answer
 

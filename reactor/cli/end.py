@@ -8,7 +8,7 @@ import click
 from journal.judge.gate import ENDED_EARLY
 from journal.ledger import run as runs
 from journal.ledger.incident import Note, note
-from journal.lock import Lock
+from journal.lock import Lock, soak_lock
 from journal.refusal import Refusal
 from lanes.code import Incident, Severity
 from reactor.cli.common import data_option, journal, json_option, out, print_json
@@ -20,15 +20,14 @@ from reactor.cli.common import data_option, journal, json_option, out, print_jso
 @json_option
 def command(data: Path, name: str, as_json: bool) -> None:
     """End the latest run of a soak; the next `violet soak` starts a new one."""
-    with journal(data) as store:
-        run = runs.find(store, name=name)
+    with journal(data) as store, Lock.acquire(soak_lock(data, name)):
+        run = runs.find(store, name=name)  # under the lock: a soak that just ended wrote another revision of it
         if run is None:
             raise Refusal(f"--name {name}: no run of that name in {data}; fix: `violet status` lists them")
         if run.state == "ENDED":
             raise Refusal(f"run {run.run_id} is Ended already; fix: nothing to do")
-        with Lock.acquire(data / "locks" / f"soak-{name}.lock"):
-            runs.save(store, replace(run, state="ENDED", reason=ENDED_EARLY))
-            note(store, Note(run.run_id, runs.now(), Severity.INFO, Incident.ENDED, "by violet end"))
+        runs.save(store, replace(run, state="ENDED", reason=ENDED_EARLY))
+        note(store, Note(run.run_id, runs.now(), Severity.INFO, Incident.ENDED, "by violet end"))
     if as_json:
         print_json({"run_id": run.run_id, "state": "ENDED"})
     else:

@@ -283,9 +283,7 @@ def _follow(
                 "all but one, then the same command goes on, or give it a fresh --topic"
             ) from error
         except (LogGap, BrokerFailed) as error:
-            raise Refusal(
-                f"{error}; what is in {topic!r} is whole; fix: mend it, then the same command goes on"
-            ) from error
+            raise Refusal(f"{error}; what is in {topic!r} is whole, and the same command goes on") from error
     tallies = merger.sequencer.tallies
     shown = [{"source": s.name, "late": merger.late[s.name], **asdict(tallies[s.name])} for s in sources]
     if as_json:

@@ -54,15 +54,14 @@ _offset: Final = cast(Callable[[_Read], int], Message.offset)
 _value: Final = cast(Callable[[_Read], bytes | None], Message.value)
 
 
-class LogGap(Exception):
-    """The log no longer has the offsets that the journal wants next."""
+class LogGap(Refusal):
+    """The log no longer has the offsets that its reader wants next."""
 
-    def __init__(self, partition: int, wanted: int) -> None:
-        super().__init__(f"partition {partition} no longer has offset {wanted}")
-        self.partition, self.wanted = partition, wanted
+    def __init__(self, topic: str, partition: int, wanted: int) -> None:
+        super().__init__(f"partition {partition} of {topic!r} no longer has offset {wanted}; fix: restore what it lost")
 
 
-class BrokerFailed(Exception):
+class BrokerFailed(Refusal):
     """The broker refused for good: a topic that went away, a right that was taken."""
 
 
@@ -229,6 +228,10 @@ class KafkaLog:
         (found,) = self._consumer.committed([TopicPartition(self.topic, partition)], timeout=REACH_S)
         return int(found.offset)
 
+    def leave(self, partition: int) -> None:
+        """Fetch no more of a partition."""
+        self._consumer.pause([TopicPartition(self.topic, partition)])
+
     def commit(self, positions: dict[int, int]) -> None:
         """Commit group offsets, without waiting and without minding."""
         offsets = [TopicPartition(self.topic, p, offset) for p, offset in positions.items()]
@@ -287,12 +290,12 @@ class KafkaLog:
             chunk.values.append(message.value())
             self._cuts(chunk, [message])
         elif error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
-            raise LogGap(partition, self._positions[partition])
+            raise LogGap(self.topic, partition, self._positions[partition])
         elif error.code() == KafkaError._PARTITION_EOF:
             self._reached[partition] = _offset(message)
             self._answered()
         elif error.fatal() or error.code() in _HOPELESS:
-            raise BrokerFailed(error.str())
+            raise failed(self.topic, error)
 
     def _cuts(self, chunk: Chunk, messages: Iterable[_Read]) -> None:
         for message in messages:
@@ -302,6 +305,11 @@ class KafkaLog:
                 if LENGTH_HEADER in headers and DIGEST_HEADER in headers:
                     length, digest = (bytes(headers[name] or b"") for name in (LENGTH_HEADER, DIGEST_HEADER))  # type: ignore[arg-type]
                     chunk.cut[_offset(message)] = (int(length), digest.decode())
+
+
+def failed(topic: str, error: KafkaError) -> BrokerFailed:
+    """What a broker refuses for good, for people."""
+    return BrokerFailed(f"the broker fails {topic!r}: {error.str()}; fix: look at the broker and at the topic there")
 
 
 _HOPELESS: Final = (

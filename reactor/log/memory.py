@@ -28,6 +28,7 @@ class MemoryLog:
         """records: of partition 0, from offset 0."""
         self._partitions = [_Partition() for _ in range(partitions)]
         self._positions: dict[int, int] = {}
+        self._left: set[int] = set()
         self._written = threading.Condition()
         self.committed: dict[int, int] = {}
         self.closed = False
@@ -52,7 +53,7 @@ class MemoryLog:
 
     def assign(self, positions: dict[int, int]) -> None:
         """Read these partitions from these offsets on."""
-        self._positions = dict(positions)
+        self._positions, self._left = dict(positions), set()
 
     def poll(self, limit: int, timeout_s: float) -> list[Chunk]:
         """Records that have come, at most `limit`; empty after the time-out."""
@@ -68,6 +69,10 @@ class MemoryLog:
         with self._written:
             read = [(p, position, self._partitions[p]) for p, position in self._positions.items()]
             return {p: at.end for p, position, at in read if not at.offsets or position > at.offsets[-1]}
+
+    def leave(self, partition: int) -> None:
+        """Read no more of a partition."""
+        self._left.add(partition)
 
     def range(self, partition: int, first: int, end: int) -> Iterator[Chunk]:
         """Records of a range of offsets."""
@@ -87,7 +92,8 @@ class MemoryLog:
     def _take(self, limit: int) -> list[Chunk]:
         chunks = []
         for partition, first in self._positions.items():
-            chunk = self._chunk(partition, first, self._partitions[partition].end, limit)
+            end = first if partition in self._left else self._partitions[partition].end
+            chunk = self._chunk(partition, first, end, limit)
             if len(chunk):
                 self._positions[partition] = chunk.offsets[-1] + 1
                 limit -= len(chunk)

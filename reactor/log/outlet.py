@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient
 from journal.refusal import Refusal
 from reactor.evaluate.record import DIGEST_HEADER, LENGTH_HEADER
 from reactor.log.archive import Cut
-from reactor.log.kafka import BrokerFailed, NotAlone, create, reach
+from reactor.log.kafka import BrokerFailed, NotAlone, create, failed, reach
 
 QUEUE_RECORDS: Final = 65_536  # readings that wait in the client
 
@@ -147,7 +147,7 @@ class KafkaWriter:
 
     def _delivered(self, error: KafkaError | None, message: Delivered) -> None:
         if error is not None:
-            self._failed = self._failed or BrokerFailed(error.str())
+            self._failed = self._failed or failed(self.topic, error)
         elif self._next is not None:
             offset = message.offset()
             if (

@@ -20,6 +20,9 @@ class Log(Protocol):
     def reached(self) -> dict[int, int]:
         """Offsets before which, as of now, nothing more will be delivered, by partition."""
 
+    def leave(self, partition: int) -> None:
+        """Read no more of a partition that was assigned: its reader has all that it wants."""
+
     def commit(self, positions: dict[int, int]) -> None:
         """Tell the log how far the journal is. A courtesy: nothing depends on it."""
 

@@ -8,6 +8,7 @@ Source: SPEC section 5.
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -102,27 +103,28 @@ def _recompute(store: Store, run: Run, scope: Scope, bootstrap: str | None, on_b
     opened = segments(store, run.run_id)
     found = records(store, run, bootstrap, whole=any(segment.kernels for segment in opened))
     report = Report(found.words, starts=dict(found.starts))
-    for partition in map(int, run.start):
-        state, decoder = None, Decoder()
-        begin = found.starts.get(partition, 0)
-        for segment, first, last in spans(store, scope, opened, partition):
-            if last < begin:
-                continue
-            rules = _rules(segment)
-            if state is None:
-                state = found.state(segment, run.warm, rules)
-            for chunk in found.ranges(partition, max(first, begin), last + 1):
-                batch = step(
-                    state,
-                    chunk,
-                    rules,
-                    decoder,
-                    topic=segment.topic,
-                    segment=segment.segment,
-                    expected=chunk.offsets[0],
-                )
-                _compare(store, run, batch, report, scope.dropped_ends.get(partition, -1))
-                on_batch(report.recomputed)
+    with closing(found):
+        for partition in map(int, run.start):
+            state, decoder = None, Decoder()
+            begin = found.starts.get(partition, 0)
+            for segment, first, last in spans(store, scope, opened, partition):
+                if last < begin:
+                    continue
+                rules = _rules(segment)
+                if state is None:
+                    state = found.state(segment, run.warm, rules)
+                for chunk in found.ranges(partition, max(first, begin), last + 1):
+                    batch = step(
+                        state,
+                        chunk,
+                        rules,
+                        decoder,
+                        topic=segment.topic,
+                        segment=segment.segment,
+                        expected=chunk.offsets[0],
+                    )
+                    _compare(store, run, batch, report, scope.dropped_ends.get(partition, -1))
+                    on_batch(report.recomputed)
     return report
 
 
@@ -183,15 +185,14 @@ def records(store: Store, run: Run, bootstrap: str | None, *, whole: bool) -> Re
             return Records("archive", archive.ranges(path), {0: 0})
     elif bootstrap is not None:
         broker = BrokerSource(bootstrap, source["topic"], f"{run.name}-verify")
-        if (broker.identity["cluster"], broker.identity["topic_id"]) != (
-            source["cluster"],
-            source["topic_id"],
-        ):
-            raise Refusal(f"--bootstrap-servers {bootstrap}: not the cluster and topic that run {run.run_id} read")
-        lows = broker.lows()
-        if all(lows[int(p)] <= at for p, at in run.start.items()):
-            return Records("log", broker.range, lows, close=broker.close)
-        broker.close()  # it lost the run's first records
+        with ExitStack() as stack:
+            stack.callback(broker.close)
+            if any(broker.identity[name] != source[name] for name in ("cluster", "topic_id")):
+                raise Refusal(f"--bootstrap-servers {bootstrap}: not the cluster and topic that run {run.run_id} read")
+            lows = broker.lows()
+            if all(lows[int(p)] <= at for p, at in run.start.items()):
+                return Records("log", broker.range, lows, close=stack.pop_all().close)
+            # else it lost the run's first records
     if whole:
         raise Refusal("foreign kernels read whole records, from the archive or log alone; fix: bring it back")
     dropped = pruned(store, run.run_id)

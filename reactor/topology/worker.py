@@ -93,6 +93,10 @@ class Place:
         return f"{self.name}-lane-{lanes}" + ("-canary" if self.role == "canary" else "")
 
 
+class LaneFailed(Exception):
+    """A lane ended that had begun, whatever it raised: Faust's threads run, so the process must end by force."""
+
+
 class Stage:
     """One lane in a worker: its voices by partition, and what Faust brings them. silent: others speak for the lane."""
 
@@ -335,7 +339,9 @@ async def _guarded(work: Any, over: "asyncio.Future[bool]") -> None:
             raise
     except Exception as error:
         if not over.done():
-            over.set_exception(error)
+            ended = LaneFailed(str(error))
+            ended.__cause__ = error
+            over.set_exception(ended)
         raise
 
 

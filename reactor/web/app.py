@@ -16,7 +16,7 @@ from journal.judge import page
 from journal.judge.explain import explain
 from journal.ledger import run as runs
 from journal.refusal import Refusal
-from journal.store import JournalAway, JournalRefused, Store
+from journal.store import JournalAway, Store
 from reactor.web.eye import Eye, Viewer, stream
 
 VIEWERS: Final = 8  # browsers at once
@@ -51,7 +51,7 @@ def application(eye: Eye) -> Starlette:
     async def answer(call: Callable[[Store], Any]) -> Response:
         try:
             return _json(await asyncio.to_thread(eye.ask, call))
-        except (Refusal, JournalRefused) as error:
+        except Refusal as error:
             return _json({"error": str(error)[:300]}, 503 if isinstance(error, JournalAway) else 404)
 
     async def listed(_: Request) -> Response:

@@ -19,7 +19,7 @@ from journal.judge import page
 from journal.keep.migrate import require
 from journal.ledger import run as runs
 from journal.refusal import Refusal
-from journal.store import JournalAway, JournalRefused, Store, connect
+from journal.store import JournalAway, Store, connect
 
 T = TypeVar("T")
 Told = tuple[str, Mapping[str, Any]]
@@ -163,7 +163,7 @@ async def stream(eye: Eye, viewer: Viewer) -> AsyncGenerator[Told]:
                     whole_at = time.monotonic() + max(WHOLE_S, WHOLE_REST * (time.monotonic() - whole_began))
                     if (told := done.result()) is not None:
                         yield told
-            except (Refusal, JournalRefused) as error:
+            except Refusal as error:
                 yield "away", {"why": str(error)[:300], "is_away": isinstance(error, JournalAway)}
                 whole_at = 0.0
             took = time.monotonic() - began

@@ -99,6 +99,26 @@ def test_how_many_records_are_scored_at_a_time_shows_nowhere(monkeypatch, part):
     assert ledger.batches[-1].state == whole(lines).state
 
 
+def test_a_partition_that_is_at_its_end_is_fetched_no_more(monkeypatch):
+    monkeypatch.setattr(module, "PART", 10)
+    fetched = {0: 0, 1: 0}
+
+    class Counts(MemoryLog):
+        def poll(self, limit, timeout_s):
+            chunks = super().poll(limit, timeout_s)
+            for chunk in chunks:
+                fetched[chunk.partition] += len(chunk)
+            return chunks
+
+    log = Counts(partitions=2)
+    for at, line in enumerate(scans(900)):
+        log.append(line, at >= 600)
+    ended, ledger = read(log, {0: reader(5), 1: reader(300)})
+    assert ended
+    assert {p: len(offsets) for p, offsets in ledger.offsets.items()} == {0: 5, 1: 300}
+    assert fetched == {0: 10, 1: 300}
+
+
 def test_a_batch_is_no_larger_than_asked_where_more_comes_at_once():
     class Eager(MemoryLog):
         def poll(self, limit, timeout_s):
