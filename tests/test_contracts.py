@@ -35,6 +35,10 @@ PLANTS = {  # contract -> who imports what
         "reactor.feed.alone", "reactor.standin.window"),
     "foreign bytes come in by feed: for commands, BLUE's trades and the stand-ins": (
         "reactor.tap.reading", "reactor.feed.mapping"),
+    "the topology is chosen by commands: the default path never imports it": (
+        "reactor.run.session", "reactor.topology.tape"),
+    "who watches a soak is chosen by commands: the run imports neither": (
+        "reactor.run.position", "reactor.watch.metrics"),
     "where BLUE's trades come from is asked by its command alone": ("reactor.cli.gate", "reactor.blue.places"),
 }  # fmt: skip
 

@@ -14,9 +14,10 @@ from journal.keep.migrate import require
 from journal.ledger import run as runs
 from journal.ledger.ledger import Ledger
 from journal.lock import Lock, soak_lock
-from reactor.cli.common import data_option, json_option, out, print_json, require_journal
-from reactor.cli.soak import Journal, Stop, attend, print_summary
+from reactor.cli.common import data_option, err, json_option, out, print_json, require_journal
+from reactor.cli.terminal import Terminal, print_summary
 from reactor.run import replay as replays
+from reactor.run.attend import Journal, Stop, attend
 from reactor.run.settings import JournalSettings, SoakSettings, of_flags
 from reactor.run.source import reread
 from reactor.watch.events import Events
@@ -70,7 +71,7 @@ def run(run_id: str, data: Path, remote: JournalSettings, asked: Mapping[str, An
     """Replay, print the summary and what differs, return the exit code."""
     require_journal(data)
     with ExitStack() as stack:
-        journal = Journal(data, remote, stack)
+        journal = Journal(data, remote, stack, err.print)
         journal.steady(require)
         original = runs.pick(journal.store, run_id)
         profile = replays.params(journal.store, original, asked["profile"], asked["assignments"])
@@ -91,7 +92,8 @@ def run(run_id: str, data: Path, remote: JournalSettings, asked: Mapping[str, An
                 lambda run_id: Ledger(store, run_id, partial(reread, source), revive=journal.revive),
             )
         )  # fmt: skip
-        result = attend(session, source, Stop(), settings.soak, Observers(settings.soak, Events(None, "")))
+        watcher = Terminal(settings.soak.name, Observers(settings.soak, Events(None, "")))
+        result = attend(session, watcher, Stop(lambda words: err.print(words, style="yellow")))
         result |= {"replay_of": original.run_id, "read_from": source.identity["read_from"]}
         code = {"STOPPED": EXIT[HOLD], "HALTED": EXIT[FAIL]}.get(result["state"], 0)
         if result["state"] == "ENDED":

@@ -8,23 +8,20 @@ Source: SPEC sections 5 and 6.
 
 import gc
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Final
 
 from journal.ledger.ledger import Ledger
 from journal.row import Batch, joined
-from lanes.columns import Heard
 from reactor.evaluate.chunk import Chunk
 from reactor.evaluate.record import Decoder, Scan
 from reactor.evaluate.state import State
 from reactor.evaluate.step import outcomes
 from reactor.evaluate.walk import Rules, Walk
 from reactor.log.port import Log
+from reactor.run.remote import Deciding, RemoteLanes
 
 POLL_S: Final = 0.05
 # Records hold no cycles; to look for some at every few hundred of them is a fifth of the path. Now and then will do.
@@ -51,26 +48,6 @@ class Reader:
     done: bool = False
 
 
-Deciding = tuple[Rules, int]  # what decides, and the number of its segment
-
-
-class Lanes(Protocol):
-    """The lanes' workers."""
-
-    @property
-    def decides(self) -> Mapping[int, Deciding]:
-        """What decides, by partition, where it is not what the loop was given."""
-
-    def hear(self, partition: int, offsets: NDArray[np.int64]) -> Heard:
-        """What they said of the scans at these offsets."""
-
-    def journaled(self, partition: int, offset: int, state: bytes) -> None:
-        """How far is journaled, and the state there."""
-
-    def turn(self, partition: int) -> Callable[[int, State], Deciding] | None:
-        """Where others decide the chunk that was just given: opens their segment at an offset, with the state there."""
-
-
 @dataclass(frozen=True, slots=True)
 class Pace:
     """When rows are journaled: at this many records, or this long after the first of them."""
@@ -95,7 +72,7 @@ class Loop:
         until_ms: int | None = None,
         on_batch: Callable[[Batch], None] = lambda batch: None,
         seen: Sequence[str] = (),
-        lanes: Lanes | None = None,
+        lanes: RemoteLanes | None = None,
         lap: Callable[[str], None] = lambda lane: None,
     ) -> None:
         """on_batch: told of each batch that is journaled. lap: of each lane when its loop over a part is over."""
@@ -119,16 +96,17 @@ class Loop:
         gc.disable()
         try:
             for partition, reader in self._readers.items():
-                self._tell(partition, reader.state.dump())
+                self._journaled(partition, reader.state.dump())
             if live:
                 self._log.assign(live)
             while not stop() and not all(reader.done for reader in readers):
                 for chunk in self._log.poll(limit, self._wait_s()):
-                    self._turn(chunk)
+                    self._switch(chunk)
                     self._take(chunk.partition, chunk)
                 for partition, reached in self._log.reached().items():
                     reader = self._readers[partition]
-                    reader.done = reader.done or (reader.end is not None and reached >= reader.end)
+                    if reader.end is not None and reached >= reader.end:
+                        self._over(partition)
                 self._flush_due()
                 self._collect_due()
             for partition in self._readers:
@@ -145,14 +123,14 @@ class Loop:
             return POLL_S
         return max(0.0, min(POLL_S, min(since) + self._pace.flush_ms / 1e3 - time.monotonic()))
 
-    def _turn(self, chunk: Chunk) -> None:
+    def _switch(self, chunk: Chunk) -> None:
         """Cut the batch before a chunk that others decide."""
         reader = self._readers[chunk.partition]
         past = reader.done or (reader.end is not None and chunk.offsets[0] >= reader.end)
-        if self._lanes is None or past or (turn := self._lanes.turn(chunk.partition)) is None:
+        if self._lanes is None or past or (switch := self._lanes.switch(chunk.partition)) is None:
             return
         self._flush(chunk.partition)
-        self._decides[chunk.partition] = turn(chunk.offsets[0], reader.state)
+        self._decides[chunk.partition] = switch(chunk.offsets[0], reader.state)
 
     def _take(self, partition: int, chunk: Chunk) -> None:
         reader = self._readers[partition]
@@ -165,7 +143,7 @@ class Loop:
                 end = chunk.offsets[reached] if end is None else min(end, chunk.offsets[reached])
         if end is not None and chunk.offsets[-1] >= end - 1:
             chunk, _ = chunk.split(sum(offset < end for offset in chunk.offsets))
-            reader.done = True
+            self._over(partition)
         while len(chunk):
             if not reader.pending:
                 reader.since = time.monotonic()
@@ -177,6 +155,12 @@ class Loop:
                 self._flush(partition)
             elif len(walk) >= PART:
                 self._score(partition)
+
+    def _over(self, partition: int) -> None:
+        """A partition is at its end: a log that goes on behind it is fetched no more."""
+        if not self._readers[partition].done:
+            self._readers[partition].done = True
+            self._log.leave(partition)
 
     def _collect_due(self) -> None:
         """Let garbage go now and then, also while nothing comes: who watches makes some then too."""
@@ -201,7 +185,7 @@ class Loop:
                 segment=self._decides[partition][1],
                 expected=reader.parts[-1].last + 1 if reader.parts else reader.position,
                 seen=self._seen,
-                hear=None if self._lanes is None else partial(self._lanes.hear, partition),
+                hear=None if self._lanes is None else partial(self._lanes.values, partition),
                 lap=self._lap,
             )
             reader.parts.append(part)
@@ -217,10 +201,10 @@ class Loop:
         batch.state = reader.state.dump()
         reader.position, reader.parts, reader.pending = batch.last + 1, [], 0
         self._ledger.append(batch, reader.since, self._log.commit)
-        self._tell(partition, batch.state)
+        self._journaled(partition, batch.state)
         self._on_batch(batch)
 
-    def _tell(self, partition: int, state: bytes) -> None:
+    def _journaled(self, partition: int, state: bytes) -> None:
         if self._lanes is not None:
             self._lanes.journaled(partition, self._readers[partition].position, state)
 

@@ -19,8 +19,10 @@ from reactor.evaluate.walk import Rules
 from reactor.log.port import Log
 from reactor.run.foreign import load
 from reactor.run.loop import Reader
+from reactor.run.remote import RemoteLanes
 from reactor.run.session import Session
 from reactor.run.settings import Settings, assigned
+from reactor.run.source import SourceIncident
 from reactor.run.verify import records, spans
 
 
@@ -46,6 +48,7 @@ class ReplaySource:
 
     finite: bool = True
     bootstrap: str = ""
+    lanes: RemoteLanes | None = None
 
     def __init__(self, store: Store, run: Run, bootstrap: str | None, profile: Profile) -> None:
         """Raises Refusal where the records are not to be had, or not all that this profile reads of them."""
@@ -102,8 +105,8 @@ class ReplaySource:
     def check(self) -> None:
         """Nothing feeds it."""
 
-    def take_outage(self) -> float | None:
-        return None
+    def take_incidents(self) -> list[SourceIncident]:
+        return []
 
     def close(self) -> None:
         self._records.close()
@@ -154,6 +157,9 @@ class _Rerun:
     def reached(self) -> dict[int, int]:
         return dict(self._reached)
 
+    def leave(self, partition: int) -> None:
+        """Its partitions are read one after the other, each to its end."""
+
     def commit(self, positions: dict[int, int]) -> None:
         """The run's own group stays where it was."""
 
@@ -164,14 +170,14 @@ class _Rerun:
 class Replay(Session):
     """A session that begins where the original began, in the state that it had there."""
 
-    _source: ReplaySource
+    source: ReplaySource
 
     def _begin(self) -> tuple[dict[int, Reader], str]:
-        found = {p: Reader(self._state_at(p, at), at, None) for p, at in self._source.start.items()}
-        return found, self._source.warm
+        found = {p: Reader(self._state_at(p, at), at, None) for p, at in self.source.start.items()}
+        return found, self.source.warm
 
     def _state_at(self, partition: int, start: int) -> State:  # the source knows only the run's first offset
-        return self._source.state(partition)
+        return self.source.state(partition)
 
 
 def refuse_taken(store: Store, settings: Settings, run: Run) -> None:

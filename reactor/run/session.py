@@ -7,16 +7,15 @@ that the log lost. Source: SPEC section 5.
 import secrets
 import time
 from collections.abc import Callable, Container, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
-from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from journal.judge.gate import ENDED_EARLY
 from journal.ledger import run as runs
 from journal.ledger.ledger import Ledger, Position, audit, digest, identities, positions
 from journal.ledger.run import Run, Segment
-from journal.refusal import Refusal
+from journal.refusal import Integrity, Refusal
 from journal.row import Batch
 from journal.store import Store
 from lanes.code import Incident, Severity
@@ -36,21 +35,19 @@ from reactor.run.settings import Settings, point, span_s
 from reactor.run.source import Source
 from reactor.tap.reading import tap_topic
 from reactor.tap.writer import Taps
-from reactor.topology.lane_source import LaneSource
-from reactor.topology.turn import Turns, as_said
 
 
-class Integrity(Exception):
-    """The journal and the log contradict each other: the run is HALTED."""
+class Progress(Protocol):
+    """Who watches a session while it reads."""
 
+    def expect(self, total: int | None, behind: int) -> None:
+        """So many records are expected (None: nobody knows), behind so many that were read before."""
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Callbacks for who watches: records expected in all (None: open), each batch, each lane's loop when it is over."""
+    def batch(self, batch: Batch) -> None:
+        """A batch was journaled."""
 
-    expect: Callable[[int | None, int], None]
-    batch: Callable[[Batch], None]
-    lap: Callable[[str], None] = lambda lane: None
+    def lap(self, lane: str) -> None:
+        """A lane's loop over a part is over; without a name the first one begins."""
 
 
 class Session:
@@ -58,11 +55,11 @@ class Session:
 
     def __init__(self, settings: Settings, store: Store, source: Source, ledger: Callable[[str], Ledger]) -> None:
         """ledger: makes the ledger of a run id. Refuses before anything is written."""
-        self._settings, self._store, self._source = settings, store, source
+        self.settings, self._store, self.source = settings, store, source
         if source.topic in (tap_topic(settings.soak.name, lane) for lane in settings.soak.tapped):
             raise Refusal(f"--topic {source.topic} is a tap topic of this soak; fix: another --name")
-        self._lanes = Turns(source) if isinstance(source, LaneSource) else None
-        self.kernels: Kernels = load(settings.profile) if self._lanes is None or self._lanes.managed else Kernels()
+        self._lanes = source.lanes
+        self.kernels: Kernels = load(settings.profile) if settings.soak.decides else Kernels()
         self.rules = Rules(settings.profile, self.kernels.kernels)
         audited = runs.find(store, name=settings.soak.name)
         resumable = audited is not None and audited.state != "ENDED" and not settings.soak.new
@@ -79,7 +76,7 @@ class Session:
 
     def read(self, stop: Callable[[], bool], progress: Progress) -> Run:
         """Read to the end of the run or until told to stop; returns the run as it was left."""
-        soak = self._settings.soak
+        soak = self.settings.soak
         readers = self._readers
         deadline = self.run.started_at.timestamp() + span_s(soak.for_) if soak.for_ else None
 
@@ -89,11 +86,11 @@ class Session:
         todo = [r.end - r.position if r.end is not None else None for r in readers.values()]
         progress.expect(None if None in todo else sum(t for t in todo if t), sum(r.position for r in readers.values()))
         if self._lanes is not None:
-            self._lanes.follow(self.run, self.ledger)
-        log = self._source.open(min(r.position for r in readers.values()))
+            self._lanes.begin(self.run, self.ledger)
+        log = self.source.open(min(r.position for r in readers.values()))
         if self.taps.lanes:
-            writer = TapWriter(self._source.bootstrap, self.taps.topics.values(), f"{soak.name}-taps")
-            self.taps.start(writer, self._source.partitions)
+            writer = TapWriter(self.source.bootstrap, self.taps.topics.values(), f"{soak.name}-taps")
+            self.taps.start(writer, self.source.partitions)
 
         def on_batch(batch: Batch) -> None:
             self.taps.take(batch)
@@ -105,7 +102,7 @@ class Session:
             self.rules,
             readers,
             Pace(soak.batch_size, soak.flush_ms),
-            topic=self._source.topic,
+            topic=self.source.topic,
             segment=self._segment.segment,
             until_ms=self.run.until.get("ts_ms"),
             on_batch=on_batch,
@@ -141,7 +138,7 @@ class Session:
 
     def _start(self) -> Run:
         """A new run: where it begins, how warm it is, and its first segment."""
-        soak, source = self._settings.soak, self._source
+        soak, source = self.settings.soak, self.source
         self._readers, warmth = self._begin()
         until = self._until()
         for partition, reader in self._readers.items():
@@ -151,7 +148,7 @@ class Session:
             run_id=f"{datetime.now().astimezone():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}",
             name=soak.name,
             state="RUNNING",
-            profile=self._settings.profile.name,
+            profile=self.settings.profile.name,
             source=source.identity,
             until=until,
             start={str(p): r.position for p, r in self._readers.items()},
@@ -160,7 +157,7 @@ class Session:
             versions=versions(),
             started_at=runs.now(),
         )
-        self._segment = _segment(self._settings, self.kernels, source.topic, run.run_id, 1)
+        self._segment = _segment(self.settings, self.kernels, source.topic, run.run_id, 1)
         self._open(self._segment, "start", self._readers)
         run = runs.save(self._store, run)  # after its segment: a run that can be found can be resumed
         ledger = self._ledger_of(run.run_id)
@@ -171,7 +168,7 @@ class Session:
 
     def _resume(self, run: Run) -> Run:
         """Go on with a run from the journal's offsets, an in-doubt batch first."""
-        soak = self._settings.soak
+        soak = self.settings.soak
         if run.state == "HALTED" and soak.resume_halted is None:
             raise Refusal(
                 f"run {run.run_id} is HALTED ({run.reason}); fix: look into it, then --resume-halted REASON, or --new"
@@ -180,10 +177,10 @@ class Session:
         audit(self._store, run.run_id)
         opened = runs.segments(self._store, run.run_id)
         newest = max(opened, key=lambda s: s.segment)
-        mine = _segment(self._settings, self.kernels, self._source.topic, run.run_id, newest.segment)
-        if self._lanes is not None and not self._lanes.managed:
-            mine = as_said(mine, newest)
-        differs = _differs(self._settings, mine, newest)
+        mine = _segment(self.settings, self.kernels, self.source.topic, run.run_id, newest.segment)
+        if self._lanes is not None and not soak.decides:
+            mine = self._lanes.adopted(mine, newest)
+        differs = _differs(self.settings, mine, newest)
         known = positions(self._store, run.run_id)
         starts = {int(p): at for p, at in run.start.items()}
         opens = {s.partition: s.first_offset for s in opened}  # the newest's
@@ -212,7 +209,7 @@ class Session:
             self._open(self._segment, cause, self._readers)
             ledger.note(Severity.INFO, Incident.SEGMENT_OPENED, cause)
         elif self._lanes is not None:
-            self._lanes.resume(opened)
+            self._lanes.opened(opened)
         elif behind := self._readers.keys() - {s.partition for s in opened if s.segment == newest.segment}:
             self._open(newest, newest.cause, behind)  # lanes apart turned the others alone
         for partition, reader in self._readers.items():
@@ -228,25 +225,25 @@ class Session:
             state, position = self._state_at(partition, start), start
         else:
             ids = identities(self._store, run.run_id, partition, at.last, IDENTITIES)
-            if start > self._source.lows()[partition]:  # the scans before a late start are in no row
+            if start > self.source.lows()[partition]:  # the scans before a late start are in no row
                 ids = [*self._state_at(partition, start).identities(), *ids]
             state, position = State.load(at.state, ids), at.last + 1
         if at is not None and at.doubt is not None:
             first, last = at.doubt
-            chunk = _join(self._source.range(partition, first, last + 1))
+            chunk = _join(self.source.range(partition, first, last + 1))
             segment = next(s for s in known if s.segment == at.doubt_segment)
             profile = Profile.model_validate_json(segment.params)
-            join = self._lanes.reheard(segment, chunk, start) if self._lanes is not None else None
-            rules = Rules(profile, load(profile).kernels if join is None else {})
+            values = self._lanes.again(segment, chunk, start) if self._lanes is not None else None
+            rules = Rules(profile, load(profile).kernels if values is None else {})
             batch = step(
                 state,
                 chunk,
                 rules,
                 Decoder(),
-                topic=self._source.topic,
+                topic=self.source.topic,
                 segment=segment.segment,
                 expected=position,
-                hear=None if join is None else partial(join.hear, partition),
+                hear=values,
             )
             if digest(batch) != at.doubt_digest:
                 if segment.code_hash != code_hash():
@@ -260,7 +257,7 @@ class Session:
         return Reader(state, position, None)
 
     def _same_log(self, run: Run) -> None:
-        mine, was = dict(self._source.identity), dict(run.source)
+        mine, was = dict(self.source.identity), dict(run.source)
         keys = ("kind", "sha256", "lines", "cluster", "topic", "topic_id", "partitions", "replay_of", "read_from")
         differs = [f"{k} is {mine.get(k)!r}, was {was.get(k)!r}" for k in keys if mine.get(k) != was.get(k)]
         if differs:
@@ -274,7 +271,7 @@ class Session:
 
         opens: first offsets of the newest segment.
         """
-        lows = self._source.lows()
+        lows = self.source.lows()
         gaps = {}
         for partition, opened in opens.items():
             at = known.get(partition)
@@ -285,7 +282,7 @@ class Session:
                 )
             if lows[partition] > max(opened, at.last + 1 if at else 0):
                 gaps[partition] = lows[partition]
-        if gaps and not self._settings.soak.accept_gap:
+        if gaps and not self.settings.soak.accept_gap:
             lost = ", ".join(f"partition {p} begins at {low}" for p, low in gaps.items())
             raise Refusal(
                 f"the log lost offsets that the run wants next ({lost}); fix: restore them, or --accept-gap, or --new"
@@ -296,7 +293,7 @@ class Session:
 
     def _begin(self) -> tuple[dict[int, Reader], str]:
         """Readers of a new run, and EXACT, WARM or COLD."""
-        soak, source = self._settings.soak, self._source
+        soak, source = self.settings.soak, self.source
         partitions = list(range(source.partitions))
         lows = source.lows()
         if soak.from_ == "earliest":
@@ -322,20 +319,20 @@ class Session:
 
     def _until(self) -> dict[str, Any]:
         """The run's end: offsets by partition, or an event time, or nothing."""
-        soak = self._settings.soak
-        if soak.until == "end" or (soak.until is None and self._source.finite):
-            return {"ends": {str(p): end for p, end in self._source.ends().items()}}
+        soak = self.settings.soak
+        if soak.until == "end" or (soak.until is None and self.source.finite):
+            return {"ends": {str(p): end for p, end in self.source.ends().items()}}
         if soak.until is None:
             return {}
         at = point(soak.until, "until")
-        ends = {str(p): end for p, end in self._source.ends().items()} if self._source.finite else {}
+        ends = {str(p): end for p, end in self.source.ends().items()} if self.source.finite else {}
         if isinstance(at, datetime):
             return {"ts_ms": int(at.timestamp() * 1e3), "ends": ends}
-        return {"ends": {str(p): min(at, ends.get(str(p), at)) for p in range(self._source.partitions)}}
+        return {"ends": {str(p): min(at, ends.get(str(p), at)) for p in range(self.source.partitions)}}
 
     def _state_at(self, partition: int, start: int) -> State:
         """The state before the first offset of a run that has no batch yet."""
-        return warm(self._source.range, partition, self._source.lows()[partition], start, self.rules)[0]
+        return warm(self.source.range, partition, self.source.lows()[partition], start, self.rules)[0]
 
     # -- segments ----------------------------------------------------------------------------------------------------
 
@@ -347,10 +344,10 @@ class Session:
         ]
         runs.open_segments(self._store, opened)
         if self._lanes is not None:
-            self._lanes.resume(opened, fresh=True)
+            self._lanes.opened(opened, fresh=True)
 
     def _stands_in(self, lane: str) -> bool:
-        return lane not in self.kernels.hashes and getattr(self._settings.profile, lane).enabled and lane != "base"
+        return lane not in self.kernels.hashes and getattr(self.settings.profile, lane).enabled and lane != "base"
 
 
 def same_code(settings: Settings, store: Store) -> None:

@@ -11,6 +11,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
@@ -61,7 +62,9 @@ class SoakSettings(BaseModel):
     taps: Annotated[
         str | None, Field(description="Write the readings of these lanes to their topics: all, or names as acb,ob.")
     ] = None
-    topology: Annotated[str, Field(description="fused, or faust: every lane a stage of its own.")] = "fused"
+    topology: Annotated[
+        Literal["fused", "faust"], Field(description="fused, or faust: every lane a stage of its own.")
+    ] = "fused"
     lane_workers: Annotated[
         int, Field(ge=0, le=5, description="Processes for the lanes under faust; 0: `violet lane run` starts them.")
     ] = 1
@@ -91,13 +94,6 @@ class SoakSettings(BaseModel):
     @classmethod
     def _speed(cls, value: str) -> str:
         pace(value)
-        return value
-
-    @field_validator("topology")
-    @classmethod
-    def _topology(cls, value: str) -> str:
-        if value not in ("fused", "faust"):
-            raise ValueError("must be fused or faust")
         return value
 
     @field_validator("from_")
@@ -133,6 +129,11 @@ class SoakSettings(BaseModel):
         """Lanes whose readings are written to topics."""
         return tapped(self.taps) if self.taps is not None else ()
 
+    @property
+    def decides(self) -> bool:
+        """Whether the soak's own params and kernels decide, and not those of workers that somebody else starts."""
+        return self.topology == "fused" or self.lane_workers > 0
+
 
 class JournalSettings(BaseModel):
     """The `[journal]` table: a ClickHouse server instead of the embedded engine."""
@@ -149,17 +150,16 @@ class JournalSettings(BaseModel):
         return Address(self.url, self.user, self.password.get_secret_value()) if self.url is not None else None
 
 
-class Settings(BaseModel):
-    """Everything that a soak is told."""
-
-    model_config = ConfigDict(frozen=True)
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that a soak is told, each part validated where it is read."""
 
     soak: SoakSettings
     journal: JournalSettings
     profile: Profile
 
 
-def load(flags: Mapping[str, Any], config: Path | None, environ: Mapping[str, str] | None = None) -> Settings:
+def load(flags: Mapping[str, Any], config: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
     """Settings from flags over file over environment. Raises Refusal naming the key and the fix."""
     tables = _read(config)
     environ = os.environ if environ is None else environ
@@ -195,12 +195,12 @@ def load(flags: Mapping[str, Any], config: Path | None, environ: Mapping[str, st
         chosen = profile(soak.profile, {t: tables[t] for t in LANE_TABLES if t in tables})
     except ValueError as error:
         raise Refusal(f"{config or '--profile'}: {error}") from None
-    return Settings.model_construct(soak=soak, journal=journal, profile=chosen)
+    return Settings(soak, journal, chosen)
 
 
 def of_flags(flags: Mapping[str, Any], journal: JournalSettings, chosen: Profile) -> Settings:
     """Settings from these flags alone, whatever the environment says. Raises Refusal likewise."""
-    return Settings.model_construct(soak=_valid(SoakSettings, flags, "reactor"), journal=journal, profile=chosen)
+    return Settings(_valid(SoakSettings, flags, "reactor"), journal, chosen)
 
 
 def tapped(text: str) -> tuple[str, ...]:

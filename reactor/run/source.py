@@ -7,18 +7,21 @@ Source: SPEC section 5.
 import math
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, Protocol
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, Protocol
 
 from journal.engine.owner import environment
 from journal.refusal import Refusal
+from lanes.code import Incident, Severity
 from reactor.evaluate.chunk import Chunk
 from reactor.log import archive
 from reactor.log.kafka import KafkaLog, create_all
 from reactor.log.port import Log
 from reactor.log.tansu import Tansu, die_with_parent
+from reactor.run.remote import RemoteLanes
 from reactor.run.settings import pace
 
 _MARKS: Final = {
@@ -26,6 +29,15 @@ _MARKS: Final = {
     "standin_enrichment": b'"enriched":"stand-in"',  # and of every scan that reactor.standin.enrich added to
 }
 _PEEK: Final = 256  # records looked at for them
+
+
+class SourceIncident(NamedTuple):
+    """An incident of the run that reads a source. lanes: those that it is about, each with what is known of why."""
+
+    severity: Severity
+    code: Incident
+    detail: str
+    lanes: Mapping[str, str] = MappingProxyType({})
 
 
 class Source(Protocol):
@@ -36,6 +48,10 @@ class Source(Protocol):
     finite: bool
     identity: dict[str, Any]
     bootstrap: str  # of the broker that holds it, once it is open; empty where none does
+
+    @property
+    def lanes(self) -> RemoteLanes | None:
+        """Who evaluates the lanes; None where the run does."""
 
     def lows(self) -> dict[int, int]:
         """First offset that each partition still has."""
@@ -55,8 +71,8 @@ class Source(Protocol):
     def check(self) -> None:
         """Raise where what feeds the log has failed."""
 
-    def take_outage(self) -> float | None:
-        """Seconds that the broker was away, told once and when it is back; None where it was not."""
+    def take_incidents(self) -> list[SourceIncident]:
+        """What happened since the last call, such as an outage of the broker that is over."""
 
     def close(self) -> None:
         """End what `open` started; returns when it is gone."""
@@ -67,6 +83,7 @@ class ArchiveSource:
 
     partitions: int = 1
     finite: bool = True
+    lanes: RemoteLanes | None = None
 
     def __init__(self, path: Path, name: str, speed: str, work: Path, *, seeded: bool = False) -> None:
         """work: folder for the broker's messages. Reads the archive once, for its identity."""
@@ -128,8 +145,8 @@ class ArchiveSource:
         if self._feeder is not None and self._feeder.poll():
             raise Refusal(f"the archive could not be published: {self._words('feeder') or self._feeder.returncode}")
 
-    def take_outage(self) -> float | None:
-        return None  # a child that is away is dead
+    def take_incidents(self) -> list[SourceIncident]:
+        return []  # a child that is away is dead
 
     def close(self) -> None:
         if self._feeder is not None:
@@ -148,6 +165,7 @@ class BrokerSource:
     """A topic that exists. It is read, never written."""
 
     finite: bool = False
+    lanes: RemoteLanes | None = None
 
     def __init__(self, bootstrap: str, topic: str, name: str) -> None:
         """Raises Refusal where the broker or the topic does not answer."""
@@ -187,8 +205,10 @@ class BrokerSource:
     def check(self) -> None:
         """Nothing of ours feeds it."""
 
-    def take_outage(self) -> float | None:
-        return self._log.take_outage()
+    def take_incidents(self) -> list[SourceIncident]:
+        if (outage_s := self._log.take_outage()) is None:
+            return []
+        return [SourceIncident(Severity.WARN, Incident.BROKER_AWAY, f"the broker was away for {outage_s:.1f} s")]
 
     def close(self) -> None:
         self._log.close()

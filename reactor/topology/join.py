@@ -14,6 +14,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from journal.refusal import Integrity
 from lanes.columns import Heard, Said
 from lanes.lane import LANES
 from lanes.params import LaneParams, Profile
@@ -30,7 +31,7 @@ Speaker = tuple[str, str]  # params hash and kernel hash of a lane
 Voices = tuple[Speaker, ...]  # of the lanes, in the order of LANES
 
 
-class Contradiction(Exception):
+class Contradiction(Integrity):
     """The lanes' topics contradict themselves or the log."""
 
 

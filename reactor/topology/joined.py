@@ -58,6 +58,10 @@ class JoinedLog:
     def reached(self) -> dict[int, int]:
         return {p: offset for p, offset in self._log.reached().items() if not len(self._held.get(p, ()))}
 
+    def leave(self, partition: int) -> None:
+        self._log.leave(partition)
+        self._held.pop(partition, None)
+
     def commit(self, positions: dict[int, int]) -> None:
         self._log.commit(positions)
 

@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,8 +24,9 @@ from reactor.log.port import Log
 from reactor.log.tansu import die_with_parent
 from reactor.run.foreign import Kernels, load
 from reactor.run.provenance import code_hash
+from reactor.run.remote import RemoteLanes
 from reactor.run.settings import Settings
-from reactor.run.source import ArchiveSource, BrokerSource
+from reactor.run.source import ArchiveSource, BrokerSource, SourceIncident
 from reactor.tap.reading import tap_topic
 from reactor.topology.canary import canary_topic
 from reactor.topology.join import NAMES, Join, Voices
@@ -47,7 +48,13 @@ class _Worker:
 class LaneSource:
     """A source with its lanes' workers. Its log's identity is the source's: the topology is no part of a run."""
 
-    def __init__(self, source: ArchiveSource | BrokerSource, settings: Settings) -> None:
+    def __init__(
+        self,
+        source: ArchiveSource | BrokerSource,
+        settings: Settings,
+        lanes: Callable[["LaneSource"], RemoteLanes],
+    ) -> None:
+        """lanes: makes the run's view of the lanes that speak here."""
         self._source, self._settings = source, settings
         soak = settings.soak
         self.topic, self.partitions, self.finite, self.identity = (
@@ -61,13 +68,14 @@ class LaneSource:
         self._noted: dict[str, str] = {}
         self._starts: dict[int, int] = {}
         self._places: dict[int, tuple[int, str]] = {}
+        self.lanes = lanes(self)
 
     @property
     def log(self) -> str | None:
         """Cluster and topic id of the scans' topic, as lanes' marks name it; None before it is open."""
         return None if self._join is None else self._join.log
 
-    def follow(self, starts: Mapping[int, int]) -> None:
+    def begins_at(self, starts: Mapping[int, int]) -> None:
         """The run that reads it begins at these offsets."""
         self._starts = dict(starts)
 
@@ -106,11 +114,11 @@ class LaneSource:
                 if time.monotonic() - worker.died >= AGAIN_S:
                     self._start(worker)
 
-    def take_outage(self) -> float | None:
-        return self._source.take_outage()
+    def take_incidents(self) -> list[SourceIncident]:
+        return [*self._source.take_incidents(), *self._lane_incidents()]
 
-    def take_notes(self) -> list[tuple[Severity, Incident, str, dict[str, str]]]:
-        """Incidents of the lanes since the last call: severity, code, detail, and the missing lanes with their why."""
+    def _lane_incidents(self) -> list[SourceIncident]:
+        """Which lanes are missing or back since the last call."""
         log, now = self._log, time.monotonic()
         missing = {lane: at for lane, at in log.missing.items() if now - at >= MISSING_S} if log is not None else {}
         why = {lane: log.why[lane] for lane in sorted(missing)} if log is not None else {}
@@ -118,9 +126,9 @@ class LaneSource:
             return []
         self._noted = why
         if not why:
-            return [(Severity.INFO, Incident.LANE_BACK, "readings of every lane come", {})]
+            return [SourceIncident(Severity.INFO, Incident.LANE_BACK, "readings of every lane come")]
         words = f"no reading of {in_words(why)} for {now - min(missing.values()):.0f} s"
-        return [(Severity.WARN, Incident.LANE_MISSING, words, why)]
+        return [SourceIncident(Severity.WARN, Incident.LANE_MISSING, words, why)]
 
     def close(self) -> None:
         for worker in self._workers:

@@ -1,4 +1,4 @@
-"""Observers: whoever watches a soak. Metrics, sketches and events, each off unless asked for, and lanes' candidates.
+"""Observers: whoever watches a soak. Metrics, sketches and events, each off unless asked for, and what is put beside.
 
 They are told of what is journaled already, and none may end the soak, slow it for long or change it: what fails is
 dropped, once, with its words. What asks the journal does so on a thread and a connection of its own.
@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from math import inf
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 from journal.refusal import Refusal
 from journal.row import Batch
@@ -17,9 +17,6 @@ from journal.store import Store
 from lanes.code import Mode
 from reactor.run.session import Session
 from reactor.run.settings import SoakSettings
-from reactor.run.source import Source
-from reactor.topology.compare import Comparison
-from reactor.topology.lane_source import LaneSource
 from reactor.watch.events import Events
 from reactor.watch.measure import Measures, ask
 from reactor.watch.metrics import Endpoint, Metrics
@@ -27,10 +24,22 @@ from reactor.watch.sketch import WRITE_S, Sketches
 
 ASK_S: Final = 10.0
 SKETCH_S: Final = 1.0
-COMPARE_S: Final = 1.0
 IDLE: Final = 19  # times as long as its work a thread rests: it takes a twentieth of a core at most
 AGAIN_S: Final = 60.0  # the longest rest after a fault: whoever waited for an answer did not work
 LEAVE_S: Final = 2.0  # a query that still runs at the end is left alone
+
+
+class Beside(Protocol):
+    """Works beside a soak, on a thread and a connection of its own."""
+
+    def __call__(self, store: Store) -> None:
+        """Do what is due."""
+
+    def finish(self, store: Store) -> None:
+        """Do the rest: nothing more is read. Called by the soak, once its thread ended."""
+
+    def close(self) -> None:
+        """Let go of connections."""
 
 
 class Observers:
@@ -46,11 +55,11 @@ class Observers:
         self._measures: Measures | None = None
         self._batch: list[Callable[[Batch], None]] = []
         self._threads: dict[str, _Every] = {}
+        self._beside: dict[str, Beside] = {}
         self._segment = 0
-        self._comparison: Comparison | None = None
         self._session: Session | None = None
 
-    def begin(self, session: Session, source: Source, connect: Callable[[], Store]) -> None:
+    def begin(self, session: Session, connect: Callable[[], Store]) -> None:
         """Watch this session. connect: a connection of one's own to the journal."""
         run, segment = session.run, session.segment
         self.events.bind(run.run_id, segment.segment)
@@ -58,7 +67,8 @@ class Observers:
             self._batch.append(self.events.batch)
         if self._metrics is not None:
             metrics = self._metrics
-            self._measures = Measures(metrics, run, lambda: session.ledger.latency_s, source.known_ends, session.taps)
+            ends = session.source.known_ends
+            self._measures = Measures(metrics, run, lambda: session.ledger.latency_s, ends, session.taps)
             self._batch.append(self._measures.batch)
             self._every("health", lambda store: ask(metrics, store, run, self._data), ASK_S, connect)
         if self._sketches is not None:
@@ -67,14 +77,15 @@ class Observers:
                 session.ledger.insist(lambda store: sketches.load(store, run.run_id))
             except Refusal as error:
                 self._failed("sketches", error)
-                self._sketches = None
             else:
                 self._batch.append(sketches.batch)
-                self._every("sketches", _Sketching(sketches, self._metrics, run.run_id), SKETCH_S, connect)
-        if isinstance(source, LaneSource):
-            self._comparison = Comparison(source, run)
-            self._every("canary", self._comparison, COMPARE_S, connect)
+                self.beside("sketches", _Sketching(sketches, self._metrics, run.run_id), SKETCH_S, connect)
         self._session = session
+
+    def beside(self, name: str, work: Beside, every_s: float, connect: Callable[[], Store]) -> None:
+        """Let something work beside the soak, every so many seconds."""
+        self._beside[name] = work
+        self._every(name, work, every_s, connect)
 
     def batch(self, batch: Batch) -> None:
         """A batch was journaled."""
@@ -109,24 +120,21 @@ class Observers:
         self.events.say("mode", "info" if mode is Mode.RUN else "warning", mode=mode.name)
 
     def rest(self) -> None:
-        """Stop asking; what the sketches hold is stored."""
+        """Stop asking; what works beside finishes."""
         for thread in self._threads.values():
             thread.close()
-        session, sketches, comparison = self._session, self._sketches, self._comparison
-        if session is not None and sketches is not None and not self._threads["sketches"].is_alive():
+        session, self._session = self._session, None
+        if session is None:
+            return
+        for name, work in self._beside.items():
+            if self._threads[name].is_alive():
+                continue  # it is in a query that may last, and what it holds is its own
             try:
-                sketches.work()
-                sketches.write(session.ledger.store, session.run.run_id)
-            except Exception as error:  # noqa: BLE001 - it is a sample
-                self._failed("sketches", error)
-        if session is not None and comparison is not None and not self._threads["canary"].is_alive():
-            try:
-                comparison.finish(session.ledger.store)
-            except Exception as error:  # noqa: BLE001 - it decides nothing
-                self._failed("canary", error)
+                work.finish(session.ledger.store)
+            except Exception as error:  # noqa: BLE001 - an observer's fault is its own
+                self._failed(name, error)
             finally:
-                comparison.close()
-        self._session = None
+                work.close()
 
     def __enter__(self) -> Self:
         return self
@@ -164,6 +172,13 @@ class _Sketching:
         if at - self._written_at >= WRITE_S:
             self._written_at = at
             self._sketches.write(store, self._run_id)
+
+    def finish(self, store: Store) -> None:
+        self._sketches.work()
+        self._sketches.write(store, self._run_id)
+
+    def close(self) -> None:
+        """It holds none."""
 
 
 class _Every(threading.Thread):

@@ -14,7 +14,7 @@ from journal.engine.address import WRITER, read
 from journal.keep.migrate import migrate
 from journal.lock import engine_lock, held
 from journal.refusal import Refusal
-from reactor.cli import soak as soaks
+from reactor.run import attend
 from tests.fault.crash import whole
 from tests.fault.proxy import Proxy
 from tests.integration import records
@@ -184,7 +184,7 @@ def test_an_engine_killed_while_a_run_is_opened_is_started_again(topic, calm, tm
             until(lambda: held(engine_lock(data)) is None)
         return migrate(store, backup)
 
-    monkeypatch.setattr(soaks, "migrate", kill)
+    monkeypatch.setattr(attend, "migrate", kill)
     soaked = soak(data, **topic.source)
     assert (soaked.hash, soaked.counts, len(killed)) == (calm.hash, calm.counts, 1)
     free_of(data)

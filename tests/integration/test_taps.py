@@ -271,7 +271,7 @@ def test_a_slow_broker_costs_readings_alone(journal, topic, calm, monkeypatch, l
 
 
 def test_a_short_disk_drops_taps_before_it_degrades(journal, topic, calm, monkeypatch):
-    monkeypatch.setattr("reactor.cli.soak.DISK_TAPS", 0.0)
+    monkeypatch.setattr("reactor.run.attend.DISK_TAPS", 0.0)
     counts = short(journal, journal.soak(**topic.source, taps="ob,esof"), calm, reactor.tap.writer.DISK)
     assert [each["sent"] for each in counts.values()] == [0, 0]
 

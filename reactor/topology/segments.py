@@ -1,6 +1,6 @@
-"""Turns: where a lane's worker is replaced by another version, a segment begins, at the first offset it decides.
+"""Segments of remote lanes: where another version of a worker takes over, one begins, at the first offset it decides.
 
-Each partition turns at an offset of its own; partitions that come to be decided alike share a segment's number.
+Each partition changes over at an offset of its own; partitions that come to be decided alike share a segment's number.
 Source: SPEC section 5 (segments).
 """
 
@@ -20,14 +20,14 @@ from lanes.params import Profile
 from reactor.evaluate.chunk import Chunk
 from reactor.evaluate.state import State
 from reactor.evaluate.walk import Rules
-from reactor.run.loop import Deciding
-from reactor.topology.join import Join, Voices
+from reactor.run.remote import Deciding, Values
+from reactor.topology.join import Voices
 from reactor.topology.lane_source import LaneSource
 from reactor.topology.mark import overlaid
 
 
-class Turns:
-    """Which segment each partition is in, and the lanes that say so."""
+class LaneSegments:
+    """Which segment each partition is in, by whose readings come: a run's RemoteLanes."""
 
     _ledger: Ledger
 
@@ -37,34 +37,39 @@ class Turns:
         self._fresh: list[Segment] = []
         self._voices: dict[int, Voices] = {}
         self.decides: dict[int, Deciding] = {}
-        self.managed = source.managed
 
-    def resume(self, opened: Sequence[Segment], *, fresh: bool = False) -> None:
+    def opened(self, segments: Sequence[Segment], *, fresh: bool = False) -> None:
         """These segments are open, in their order. fresh: just now, so that nothing was decided by them yet."""
-        self._segments += opened
-        self._fresh = list(opened) if fresh else []
+        self._segments += segments
+        self._fresh = list(segments) if fresh else []
         for segment in self._segments:
             rules = Rules(Profile.model_validate_json(segment.params))
             self.decides[segment.partition] = rules, segment.segment
 
-    def follow(self, run: Run, ledger: Ledger) -> None:
+    def begin(self, run: Run, ledger: Ledger) -> None:
         """The lanes are a run's, whose ledger is told of every segment opened."""
         self._ledger = ledger
-        self._source.follow({int(partition): at for partition, at in run.start.items()})
+        self._source.begins_at({int(partition): at for partition, at in run.start.items()})
+
+    def adopted(self, mine: Segment, newest: Segment) -> Segment:
+        """What decides where the lanes choose their own params: `mine`, with theirs out of the newest segment."""
+        profile = overlaid(Profile.model_validate_json(mine.params), Profile.model_validate_json(newest.params))
+        return replace(mine, params=profile.model_dump_json(), params_hash=profile.hash, kernels=newest.kernels)
 
     def journaled(self, partition: int, offset: int, state: bytes) -> None:
         """How far is journaled, and the state there."""
         self._source.journaled(partition, offset, state)
 
-    def hear(self, partition: int, offsets: NDArray[np.int64]) -> Heard:
+    def values(self, partition: int, offsets: NDArray[np.int64]) -> Heard:
         self._fresh = []
         return self._source.hear(partition, offsets)
 
-    def reheard(self, segment: Segment, chunk: Chunk, began: int) -> Join | None:
-        """What the lanes said of a batch in doubt; None where this process's own lanes say the same."""
-        return self._source.reheard(segment, chunk, began)
+    def again(self, segment: Segment, chunk: Chunk, began: int) -> Values | None:
+        """Values for a batch in doubt; None where this process's own kernels give the same."""
+        join = self._source.reheard(segment, chunk, began)
+        return None if join is None else partial(join.hear, chunk.partition)
 
-    def turn(self, partition: int) -> Callable[[int, State], Deciding] | None:
+    def switch(self, partition: int) -> Callable[[int, State], Deciding] | None:
         voices = self._source.voices(partition)
         if voices is None or voices == self._voices.get(partition):
             return None
@@ -93,16 +98,10 @@ class Turns:
 
     def _add(self, opened: Sequence[Segment]) -> None:
         self._ledger.insist(lambda store: runs.open_segments(store, opened))
-        self.resume(opened)
+        self.opened(opened)
 
     def _number(self, then: Segment) -> int:
         """A later segment's that is decided alike and has not come to this partition; else the next."""
         mine = {s.segment for s in self._segments if s.partition == then.partition}
         alike = [s.segment for s in self._segments if s.segment > max(mine) and not then.differs(s)]
         return min(alike, default=max(s.segment for s in self._segments) + 1)
-
-
-def as_said(mine: Segment, newest: Segment) -> Segment:
-    """What a soak decides of a segment whose lanes speak for themselves: all but what is theirs to choose."""
-    profile = overlaid(Profile.model_validate_json(mine.params), Profile.model_validate_json(newest.params))
-    return replace(mine, params=profile.model_dump_json(), params_hash=profile.hash, kernels=newest.kernels)

@@ -1,0 +1,321 @@
+"""Attend: a soak from its settings to its summary, for a command, a notebook or a program of one's own.
+
+    from reactor.run.attend import soak
+    from reactor.run.settings import load
+
+    summary = soak(load({"scans": "scans.jsonl", "data": "violet-data"}))
+    print(summary["verdict"], summary["content_hash"])
+
+It starts the engine and the broker that it needs and ends them before it returns, prints nothing, and takes no signal.
+A `Watcher` is called while it runs. Source: SPEC sections 5 and 6.
+"""
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final, TypeVar
+
+from journal.engine.owner import Address, ensure
+from journal.judge.day import Day
+from journal.judge.gate import EXIT, HOLD, summary
+from journal.judge.health import DISK_DEGRADED, DISK_HALT, DISK_TAPS
+from journal.keep import backup
+from journal.keep.migrate import migrate
+from journal.ledger.incident import Note
+from journal.ledger.ledger import Ledger
+from journal.lock import Lock, soak_lock
+from journal.refusal import Integrity, Refusal
+from journal.row import Batch
+from journal.store import JournalAway, JournalRefused, Store, connect
+from lanes.code import Incident, Mode, Severity
+from reactor.log.kafka import LogGap
+from reactor.run import foreign
+from reactor.run.session import Session, same_code
+from reactor.run.settings import JournalSettings, Settings, span_s
+from reactor.run.source import ArchiveSource, BrokerSource, Source, reread
+from reactor.run.upkeep import Upkeep
+
+T = TypeVar("T")
+LOOK_S: Final = 5.0  # between looks at children, disk, taps and upkeep
+MIGRATE_S: Final = 60.0  # waited for another soak's migration
+OPENINGS: Final = 3  # times that an engine may end while a run is opened: killed, or with the soak that began it
+
+
+class Watcher:
+    """What a soak calls while it runs, all of it in the thread that reads; override what is wanted.
+
+    What a method raises ends the soak, and the run can be resumed.
+    """
+
+    def begin(self, session: Session, connect: Callable[[], Store], stack: ExitStack) -> None:
+        """The run is open and nothing of it is read yet.
+
+        Args:
+            session: the run, its segment, source, ledger and taps.
+            connect: gives another connection to the journal, for a thread of one's own.
+            stack: is closed at the end of the soak, before the journal's engine ends.
+        """
+
+    def say(self, words: str) -> None:
+        """A line for people."""
+
+    def expect(self, total: int | None, behind: int) -> None:
+        """So many records are expected (None: nobody knows), behind so many that were read before."""
+
+    def batch(self, batch: Batch) -> None:
+        """A batch was journaled."""
+
+    def lap(self, lane: str) -> None:
+        """A lane's loop over a part of a batch is over; without a name the first one begins."""
+
+    def look(self) -> None:
+        """Between two polls, every LOOK_S at most."""
+
+    def incident(self, note: Note) -> None:
+        """An incident became a row of the journal."""
+
+    def upkeep(self, what: Day | str) -> None:
+        """A day was closed, or inputs were dropped by age."""
+
+    def mode(self, mode: Mode, why: str) -> None:
+        """The soak is in another mode."""
+
+    def rest(self) -> None:
+        """Nothing more is read; the summary comes next."""
+
+
+def soak(
+    settings: Settings,
+    watcher: Watcher | None = None,
+    *,
+    source: Callable[[], Source] | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    seam: Callable[[str], None] = lambda name: None,
+) -> dict[str, Any]:
+    """Run a soak to its end, or until it is told to stop; a Stopped or interrupted run of its name is resumed.
+
+    Args:
+        settings: all that a soak is told, from `reactor.run.settings.load`.
+        watcher: called while it runs.
+        source: makes the log to read, once the data directory is this soak's; by default `log_of(settings)`.
+        stop: asked between two polls; where it is true the run is left Stopped.
+        seam: called with the name of every step of the ledger, for tests of crashes.
+
+    Returns:
+        The summary, as `violet soak --json` prints it: run_id, state, verdict, counts, content_hash, segments and more.
+
+    Raises:
+        Refusal: nothing can be read or journaled as asked; its text names the rule and the fix.
+    """
+    watcher = watcher or Watcher()
+    with ExitStack() as stack:
+        if source is None:
+            named = log_of(settings)
+            if named is None:
+                raise Refusal("a soak reads an archive or a topic; fix: give scans, or bootstrap_servers and topic")
+            stack.callback(named.close)
+            source = lambda: named  # noqa: E731 - one name for what is made now and what is made later
+        data = settings.soak.data
+        stack.enter_context(Lock.acquire(soak_lock(data, settings.soak.name)))
+        journal = Journal(data, settings.journal, stack, watcher.say)
+        journal.migrate(partial(same_code, settings))
+        log = source()
+        session = journal.steady(
+            lambda store: Session(
+                settings, store, log,
+                lambda run_id: Ledger(
+                    store, run_id, partial(reread, log), revive=journal.revive, seam=seam, told=watcher.incident
+                ),
+            )
+        )  # fmt: skip
+        watcher.begin(session, journal.beside, stack)
+        return attend(session, watcher, stop)
+
+
+def log_of(settings: Settings) -> ArchiveSource | BrokerSource | None:
+    """The archive or topic that settings name, read or reached, before anything on disk is touched; None: neither.
+
+    Raises:
+        Refusal: it is not there, or a kernel of the profile is not, or the data directory is a file.
+    """
+    soak = settings.soak
+    if soak.data.exists() and not soak.data.is_dir():
+        raise Refusal(f"--data {soak.data}: is a file; fix: name a directory")
+    if soak.decides:
+        foreign.load(settings.profile)
+    if soak.scans is not None:
+        return ArchiveSource(soak.scans, soak.name, soak.speed, soak.data)
+    if soak.bootstrap_servers is None:
+        return None
+    return BrokerSource(soak.bootstrap_servers, soak.topic or "", soak.name)
+
+
+def attend(session: Session, watcher: Watcher, stop: Callable[[], bool]) -> dict[str, Any]:
+    """Read a session to its end or until told to stop, and close its source; the run's summary.
+
+    Raises:
+        Refusal: the log or what feeds it failed; the run is left Stopped.
+    """
+    ledger, taps, soak = session.ledger, session.taps, session.settings.soak
+    keep_s = span_s(soak.keep_inputs) if soak.keep_inputs else None
+    between = _Between(session, Upkeep(ledger, session.run, keep_s, watcher.upkeep), watcher, stop)
+    try:
+        session.read(between, watcher)
+    except (Integrity, JournalRefused, _DiskFull) as error:
+        session.halt(str(error))
+        watcher.mode(Mode.HALTED, str(error))
+    except Refusal as refusal:
+        session.stop(str(refusal))
+        gap = " (--accept-gap goes on behind the gap)" if isinstance(refusal, LogGap) else ""
+        raise Refusal(f"{refusal}; the run is Stopped, and the same command resumes it{gap}") from None
+    finally:
+        taps.close()
+        watcher.rest()
+        session.source.close()
+    result = ledger.insist(lambda store: summary(store, session.run))
+    told = {lane: {"sent": taps.sent[lane], "dropped": taps.dropped[lane]} for lane in taps.lanes}
+    return result | {"taps": told} if told else result
+
+
+class Journal:
+    """The journal's address: the directory's engine, started where none runs and again where it died, or a server."""
+
+    def __init__(self, data: Path, remote: JournalSettings, stack: ExitStack, say: Callable[[str], None]) -> None:
+        """stack: ends the engine that was started here. say: takes a line for people."""
+        self._data, self._stack, self._remote, self._say = data, stack, remote, say
+        self.store = self._connect()
+
+    def migrate(self, check: Callable[[Store], None] = lambda store: None) -> None:
+        """Bring the tables up to this version, a backup first. check: refuses before them what would be after them.
+
+        One soak at a time: a view that is replaced is away for an instant.
+        """
+
+        def current(store: Store) -> None:
+            def backup_first(name: str) -> None:
+                check(store)
+                self._backup(name)
+
+            migrate(store, backup_first)
+
+        with Lock.acquire(self._data / "locks" / "migrate.lock", MIGRATE_S):
+            self.steady(current)
+
+    def steady(self, call: Callable[[Store], T]) -> T:
+        """A call before there is a ledger to insist: again where the directory's engine ended under it."""
+        for _ in range(OPENINGS):
+            try:
+                return call(self.store)
+            except JournalAway:
+                if self._remote.url is not None:
+                    raise
+                self.store = self._connect()
+        return call(self.store)
+
+    def revive(self) -> Store | None:
+        """A store on an engine that answers, or None while there is none."""
+        try:
+            return self._connect()
+        except Refusal:
+            return None
+
+    def _backup(self, name: str) -> None:
+        """Keep the journal as it is before migrations change it."""
+        if self._remote.url is not None:
+            backup.remote(self.store, name)
+        else:
+            backup.alone(self._data)
+            self._say(f"the journal is migrated; as it was it stays in {backup.link(self._data, name)}")
+
+    def beside(self) -> Store:
+        """Another connection to where this one goes, for another thread."""
+        return connect(self._address)
+
+    def _connect(self) -> Store:
+        self._address = self._ensure()
+        return connect(self._address)
+
+    def _ensure(self) -> Address:
+        """The server's address, or that of the directory's engine, which is started where none runs."""
+        if (server := self._remote.address) is not None:
+            return server
+        address, engine = ensure(self._data)
+        if engine is not None:
+            self._stack.callback(engine.close)
+        return address
+
+
+class Stop:
+    """Ctrl-C and SIGTERM of this process: the first asks for the end, the second ends it and its children at once."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        """say: takes a line for people. From here on the signals are handled."""
+        self._asked, self._say = False, say
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on)
+
+    def __call__(self) -> bool:
+        return self._asked
+
+    def _on(self, number: int, frame: FrameType | None) -> None:
+        if self._asked:
+            os._exit(EXIT[HOLD])  # the broker and the feeder die with us; the engine sees that it is alone
+        self._asked = True
+        self._say("stopping: journaling what was read; once more stops at once")
+
+
+class _DiskFull(Exception):
+    """The disk is so full that an outcome could be lost."""
+
+
+class _Between:
+    """Asked between polls: whether to stop. Sees to feeder, broker, disk and upkeep; notes a change of mode."""
+
+    def __init__(self, session: Session, upkeep: Upkeep, watcher: Watcher, stop: Callable[[], bool]) -> None:
+        self._source, self._ledger, self._taps = session.source, session.ledger, session.taps
+        self._soak, self._upkeep, self._watcher, self._stop = session.settings.soak, upkeep, watcher, stop
+        self._next = 0.0
+        self._degraded = False
+
+    def __call__(self) -> bool:
+        if (now := time.monotonic()) >= self._next:
+            if not self._next:
+                self._introduce()
+            self._next = now + LOOK_S
+            self._source.check()
+            self._disk()
+            self._taps.tell(self._ledger.note)
+            self._upkeep()
+            self._watcher.look()
+        for each in self._source.take_incidents():
+            self._ledger.note(each.severity, each.code, each.detail, lanes=each.lanes)
+        return self._stop()
+
+    def _introduce(self) -> None:
+        source, say = self._source, self._watcher.say
+        if self._taps.lanes:
+            say(f"taps on {source.bootstrap}: {', '.join(self._taps.topics.values())}")
+        if source.lanes is not None:
+            say(f"lanes on {source.bootstrap}, topic {source.topic}")
+        if self._soak.speed != "max" and self._soak.scans is None and self._soak.topic is not None:
+            say(f"--speed {self._soak.speed} paces an archive; topic {source.topic} comes as fast as it is written")
+
+    def _disk(self) -> None:
+        data = self._soak.data
+        usage = shutil.disk_usage(data)
+        used = usage.used / usage.total
+        if used >= DISK_HALT:
+            raise _DiskFull(f"the disk of {data} is {used:.0%} full; from {DISK_HALT:.0%} on nothing is journaled")
+        self._taps.paused = used >= DISK_TAPS
+        if (used >= DISK_DEGRADED) is not self._degraded:
+            self._degraded = not self._degraded
+            mode = Mode.DEGRADED if self._degraded else Mode.RUN
+            words = f"{'DEGRADED' if self._degraded else 'RUN again'}: the disk is {used:.0%} full"
+            self._ledger.note(Severity.WARN, Incident.DISK_SHORT, words, mode=mode)
+            self._watcher.mode(mode, words)
