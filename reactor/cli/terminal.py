@@ -8,8 +8,8 @@ from typing import Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from journal.judge.day import Day
-from journal.ledger.pruned import Pruned
 from journal.ledger.incident import Note
+from journal.ledger.pruned import Pruned
 from journal.row import Batch
 from journal.store import Store
 from lanes.code import Mode, Outcome
