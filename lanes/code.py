@@ -5,6 +5,11 @@ Source: SPEC sections 3, 4 and 6.
 """
 
 from enum import IntEnum
+from typing import Final
+
+# Event times of records, milliseconds since 1970: from 2009-01-01 on, before 2100-01-01. Others are a unit mistaken.
+FIRST_MS: Final = 1_230_768_000_000
+END_MS: Final = 4_102_444_800_000
 
 
 class Reject(IntEnum):

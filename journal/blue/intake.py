@@ -19,12 +19,11 @@ import msgspec
 from journal.ledger.run import now
 from journal.refusal import Refusal
 from journal.store import Store
+from lanes.code import END_MS, FIRST_MS
 
 REAL: Final = "REAL"
 STANDIN: Final = "STAND-IN"
 LABELS: Final = (REAL, STANDIN)
-FIRST_MS: Final = 1_230_768_000_000  # 2009-01-01, as for every record
-END_MS: Final = 4_102_444_800_000  # 2100-01-01, excluded
 BLOCK_ROWS: Final = 50_000
 
 IMPORT: Final = {
@@ -52,7 +51,7 @@ _DEFAULTS: Final = {"side": "SHORT", "scan_stream": "", "exit_reason": ""}
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class BlueRow:
     """One source row: its number from 1, our fields, and the row as it came, as JSON."""
 
     number: int
@@ -74,8 +73,8 @@ class Intake:
     source: str
     mapping: str
     clock_offset_ms: int
-    trades: Sequence[Row]
-    legs: Sequence[Row]
+    trades: Sequence[BlueRow]
+    legs: Sequence[BlueRow]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +91,7 @@ class Brought:
     legs_there: int
 
 
-def trade(number: int, row: Mapping[str, Any], raw: bytes, clock_offset_ms: int = 0) -> Row:
+def trade(number: int, row: Mapping[str, Any], raw: bytes, clock_offset_ms: int = 0) -> BlueRow:
     """A trade of a mapped row. Raises ValueError with what must be otherwise."""
     fields = _fields(row, TRADE, clock_offset_ms)
     if fields["side"] not in ("SHORT", "LONG"):
@@ -103,12 +102,12 @@ def trade(number: int, row: Mapping[str, Any], raw: bytes, clock_offset_ms: int 
         )
     if fields["leverage"] is not None and fields["leverage"] <= 0.0:
         raise ValueError(f"leverage must be above 0, was {fields['leverage']!r}")
-    return Row(number, _id(row), fields, raw)
+    return BlueRow(number, _id(row), fields, raw)
 
 
-def leg(number: int, row: Mapping[str, Any], raw: bytes, clock_offset_ms: int = 0) -> Row:
+def leg(number: int, row: Mapping[str, Any], raw: bytes, clock_offset_ms: int = 0) -> BlueRow:
     """A leg of a mapped row. Raises ValueError with what must be otherwise."""
-    return Row(number, _id(row), _fields(row, LEG, clock_offset_ms), raw)
+    return BlueRow(number, _id(row), _fields(row, LEG, clock_offset_ms), raw)
 
 
 def bring(store: Store, intake: Intake) -> Brought:
@@ -192,7 +191,7 @@ def _known_legs(store: Store, label: str) -> set[tuple[str, str]]:
     return {(row["trade_id"], row["content_hash"]) for row in rows}
 
 
-def _one_entry(rows: Iterable[Row], known: Iterable[tuple[str, str, dict[str, Any]]]) -> None:
+def _one_entry(rows: Iterable[BlueRow], known: Iterable[tuple[str, str, dict[str, Any]]]) -> None:
     """Refuse a trade_id that stands for two trades."""
     entries = {trade_id: (entry, "the journal") for trade_id, _, entry in known}
     for row in rows:
@@ -207,11 +206,11 @@ def _one_entry(rows: Iterable[Row], known: Iterable[tuple[str, str, dict[str, An
             )
 
 
-def _new(rows: Sequence[Row], known: set[tuple[str, str]]) -> list[Row]:
+def _new(rows: Sequence[BlueRow], known: set[tuple[str, str]]) -> list[BlueRow]:
     return [row for row in rows if (row.trade_id, row.hash) not in known]
 
 
-def _insert(store: Store, table: str, types: Mapping[str, str], import_id: str, rows: Sequence[Row]) -> None:
+def _insert(store: Store, table: str, types: Mapping[str, str], import_id: str, rows: Sequence[BlueRow]) -> None:
     every = {**_HEAD, **types, "raw": "String"}
     for first in range(0, len(rows), BLOCK_ROWS):
         block = rows[first : first + BLOCK_ROWS]
@@ -235,7 +234,7 @@ def _save(store: Store, manifest: Mapping[str, Any]) -> None:
     store.insert("violet_blue_imports", {name: [row[name]] for name in IMPORT}, IMPORT, token)
 
 
-def label_of(rows: Iterable[Row]) -> str:
+def label_of(rows: Iterable[BlueRow]) -> str:
     """The label of an intake: what the stand-in made is STAND-IN, by its ids, and never mixed with others."""
     made = {row.trade_id.startswith(STANDIN) for row in rows}
     if len(made) > 1:

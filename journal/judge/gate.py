@@ -15,7 +15,7 @@ from journal.ledger.pruned import dropped_sql, pruned
 from journal.ledger.run import UPSTREAM, Run, Segment, segments
 from journal.row import COLUMNS, TABLES, row_hash_sql
 from journal.store import Store
-from lanes.code import Outcome
+from lanes.code import END_MS, FIRST_MS, Outcome
 from lanes.params import Profile
 
 PASS: Final = "PASS"  # noqa: S105 - a verdict
@@ -30,7 +30,7 @@ TRUST: Final = "HOLD (no kernels of BLUE and no trades of BLUE to compare with)"
 _SOUND: Final = " AND ".join(
     [f"isFinite({c.name})" for c in COLUMNS[Outcome.DECISION] if c.word == "float" and c.name != "w750"]
     + [f"{name} >= 0" for name in ("dc", "acb_boost", "meta_boost", "mc_scale", "ob", "esof")]
-    + ["capital_usd > 0", "ts_ms >= 1230768000000", "ts_ms < 4102444800000", "scan_id >= 0", "notEmpty(stream)"]
+    + ["capital_usd > 0", f"ts_ms >= {FIRST_MS}", f"ts_ms < {END_MS}", "scan_id >= 0", "notEmpty(stream)"]
 )
 _SCANS: Final = "(SELECT * FROM violet_decisions UNION ALL SELECT * FROM violet_evaluations)"
 

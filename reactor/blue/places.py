@@ -17,8 +17,7 @@ from journal.refusal import Refusal
 from reactor.feed import table
 from reactor.feed.convert import BadRow
 from reactor.feed.mapping import Field, MappedSource, Target, parse
-from reactor.feed.table import Blocks
-from reactor.feed.table import Row as Found
+from reactor.feed.table import Blocks, Row
 from reactor.log.kafka import KafkaLog
 
 SHOWN: Final = 3  # bad rows named in a refusal
@@ -60,13 +59,13 @@ def mappings(toml: str) -> dict[str, MappedSource]:
 
 
 def mapped(
-    found: Iterable[Found], source: MappedSource, where: str, clock_offset_ms: int, *, strict: bool
-) -> list[intake.Row]:
+    found: Iterable[Row], source: MappedSource, where: str, clock_offset_ms: int, *, strict: bool
+) -> list[intake.BlueRow]:
     """All rows of a place as ours, or a Refusal that names the first that do not fit.
 
     strict: a mapped field that no row has is refused; without it, as where columns bear our names, it is absent.
     """
-    rows: list[intake.Row] = []
+    rows: list[intake.BlueRow] = []
     bad: list[str] = []
     count = 0
     make = _MAKE[source.feeds]
@@ -97,7 +96,7 @@ def mapped(
     return rows
 
 
-def file_rows(path: Path, blocks: Callable[[], Blocks]) -> Iterator[Found]:
+def file_rows(path: Path, blocks: Callable[[], Blocks]) -> Iterator[Row]:
     """The rows of a file. blocks: makes the engine that reads Parquet, where it is wanted."""
     kind = path.name.removesuffix(".zst").rpartition(".")[2]
     if kind == "json" and path.is_file() and path.read_bytes()[:1] == b"[":
@@ -108,7 +107,7 @@ def file_rows(path: Path, blocks: Callable[[], Blocks]) -> Iterator[Found]:
     return table.rows(path, kinds[kind], blocks() if kind == "parquet" else None)
 
 
-def table_rows(name: str, blocks: Blocks) -> Iterator[Found]:
+def table_rows(name: str, blocks: Blocks) -> Iterator[Row]:
     """The rows of a ClickHouse table, read and never written."""
     if not _TABLE.fullmatch(name):
         raise Refusal(f"a table must be NAME or DB.NAME, was {name!r}; fix: table:dolphin.trade_events")
@@ -119,7 +118,7 @@ def table_rows(name: str, blocks: Blocks) -> Iterator[Found]:
             yield table.object_row(count, text.encode())
 
 
-def topic_rows(log: KafkaLog) -> Iterator[Found]:
+def topic_rows(log: KafkaLog) -> Iterator[Row]:
     """The records of a topic up to its end as of now, one JSON object each."""
     partitions = range(log.describe().partitions)
     lows, ends = log.lows(partitions), log.ends(partitions)
@@ -131,7 +130,7 @@ def topic_rows(log: KafkaLog) -> Iterator[Found]:
                 yield table.object_row(count, value or b"")
 
 
-def _array(path: Path) -> Iterator[Found]:
+def _array(path: Path) -> Iterator[Row]:
     try:
         items = msgspec.json.decode(path.read_bytes(), type=list[msgspec.Raw])
     except (msgspec.DecodeError, RecursionError) as error:

@@ -58,14 +58,14 @@ def import_(
     *, trades: str | None, legs: str | None, mapping: Path | None, clock_offset_ms: int, any_clock: bool, data: Path,
     as_json: bool, **server: Any,
 ) -> None:  # fmt: skip
-    r"""Bring trade rows in as they came, whole or not at all; rows that are there already are not added again.
+    """Bring trade rows in as they came, whole or not at all; rows that are there already are not added again.
 
     Nothing is cleaned away: the views blue_trades and blue_dropped say which rows count, and why the others do not.
 
     \b
     violet blue import --trades trades.csv --legs legs.csv --data my-soak
     violet blue import --trades table:dolphin.trade_events --clickhouse http://10.0.0.5:8123 --map blue.toml
-    """
+    """  # noqa: D301 - click's mark for lines that are not to be filled
     if trades is None and legs is None:
         raise Refusal("nothing to import; fix: --trades PLACE, or --legs PLACE, or both")
     toml = _text(mapping) if mapping else trade_source.plain()
@@ -184,7 +184,7 @@ def simulate(
 def _mapped(
     kind: str, place: str | None, sources: dict[str, Any], offset_ms: int, strict: bool, server: dict[str, Any],
     stack: ExitStack,
-) -> list[intake.Row]:  # fmt: skip
+) -> list[intake.BlueRow]:  # fmt: skip
     """All rows of a place as ours, before anything is touched."""
     if place is None:
         return []

@@ -1,7 +1,6 @@
 """`violet gate`: the verdict of a run on demand, from SQL alone."""
 
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -11,6 +10,7 @@ from journal.ledger import run as runs
 from journal.ledger.pruned import Pruned
 from journal.refusal import Refusal
 from reactor.cli.common import data_option, journal, json_option, out, print_json, print_rows, run_argument
+from reactor.run.settings import instant
 
 
 @click.command("gate")
@@ -24,10 +24,9 @@ def command(run_id: str | None, data: Path, since: str | None, as_json: bool) ->
     Exit code: 0 PASS, 1 FAIL, 2 HOLD.
     """
     try:
-        at = datetime.fromisoformat(since) if since else None
+        since_ms = int(instant(since).timestamp() * 1e3) if since else None
     except ValueError:
         raise Refusal(f"--since must be a time such as 2025-05-04T15:33Z, was {since!r}") from None
-    since_ms = int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1e3) if at else None
     with journal(data) as store:
         run = runs.pick(store, run_id)
         judged = judge(store, run, since_ms)

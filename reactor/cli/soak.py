@@ -31,14 +31,20 @@ COMPARE_S: Final = 1.0  # between looks at what lanes' candidates gave
 
 def _options(command: Callable[..., Any]) -> Callable[..., Any]:
     """One click option for every field of SoakSettings, so that flags and file cannot drift apart."""
+    path = click.Path(path_type=Path)
+    kinds: dict[Any, Any] = {Path: path, Path | None: path, int: int, bool: bool}
     for name, field in reversed(SoakSettings.model_fields.items()):
-        flag = "--" + (field.alias or name).replace("_", "-")
-        kind: Any = Path if field.annotation in (Path, Path | None) else int if field.annotation is int else str
+        flag, kind = "--" + (field.alias or name).replace("_", "-"), kinds.get(field.annotation, str)
+        names = f"{flag}/--no-{flag[2:]}" if kind is bool else flag  # it wins over the file, either way
         default = "" if field.default in (None, False) else f" [default: {field.default}]"
         command = click.option(
-            flag, field.alias or name, type=click.Path(path_type=Path) if kind is Path else kind, default=None,
-            is_flag=field.annotation is bool, help=f"{field.description}{default}",
-        )(command)  # fmt: skip
+            names,
+            field.alias or name,
+            type=kind,
+            default=None,
+            is_flag=kind is bool,
+            help=f"{field.description}{default}",
+        )(command)
     return command
 
 
@@ -54,7 +60,7 @@ def command(config: Path | None, as_json: bool, **flags: Any) -> None:
     that. Ctrl-C leaves the run Stopped; the same command resumes it. Exit code: 0 PASS, 1 FAIL, 2 HOLD or stopped,
     3 refused.
     """
-    given = {name: value for name, value in flags.items() if value is not None and value is not False}
+    given = {name: value for name, value in flags.items() if value is not None}
     raise SystemExit(run(load(given, config), as_json))
 
 

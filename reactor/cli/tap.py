@@ -21,7 +21,7 @@ from lanes.lane import LANES
 from reactor.cli.common import data_option, err, journal
 from reactor.evaluate.chunk import Chunk
 from reactor.log.kafka import KafkaLog
-from reactor.run.settings import span_s
+from reactor.run.settings import instant, span_s
 from reactor.tap.history import History
 from reactor.tap.reading import Reading, decode, encode
 
@@ -51,8 +51,7 @@ class Point:
         with suppress(ValueError):
             if text.startswith("-"):
                 return cls(text, back_ms=int(span_s(text[1:]) * 1e3))
-            at = datetime.fromisoformat(text)
-            return cls(text, ts_ms=int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1e3))
+            return cls(text, ts_ms=int(instant(text).timestamp() * 1e3))
         raise Refusal(
             f"{text!r}: must be a span back such as -5m, an offset such as @5678, a scan id such as 1234, "
             "or an event time such as 2025-05-04T15:33Z"

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, ValidationError
 
-from lanes.code import PlaneForm, Reject
+from lanes.code import END_MS, FIRST_MS, PlaneForm, Reject
 
 MAX_BYTES: Final = 900_000  # a broker's default message limit, 1 MB, less room for headers
 CUT_BYTES: Final = 16_384  # what a publisher leaves of a longer line
@@ -29,7 +29,7 @@ STREAM_PATTERN: Final = r"^[A-Za-z0-9._-]{1,64}$"
 SYMBOL_PATTERN: Final = r"^[A-Z0-9._-]{1,32}$"
 
 Id = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-TsMs = Annotated[int, Meta(ge=1_230_768_000_000, lt=4_102_444_800_000)]  # 2009-01-01 to 2100-01-01
+TsMs = Annotated[int, Meta(ge=FIRST_MS, lt=END_MS)]
 Multiplier = Annotated[float, Meta(ge=0.0)]
 Stream = Annotated[str, Meta(extra_json_schema={"pattern": STREAM_PATTERN})]
 Symbol = Annotated[str, Meta(extra_json_schema={"pattern": SYMBOL_PATTERN})]

@@ -14,12 +14,11 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from journal.refusal import Refusal
+from lanes.code import END_MS, FIRST_MS
 
 Row = dict[str, Any]
 Read = Callable[[Any], Any]
 
-FIRST_MS: Final = 1_230_768_000_000  # 2009-01-01, as for every record
-LAST_MS: Final = 4_102_444_800_000  # 2100-01-01, excluded
 PER_MS: Final = {"s": Decimal(1000), "ms": Decimal(1), "us": Decimal("0.001"), "ns": Decimal("0.000001")}
 UNIT_NAMES: Final = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 DIGITS_MAX: Final = 40  # of a time or a whole number; 1e999999999 must not be written out
@@ -67,7 +66,7 @@ def _time(spec: Row, here: str) -> Read:
     per_ms = PER_MS[unit]
 
     def read(value: Any) -> int:
-        if type(value) is int and unit == "ms" and FIRST_MS <= value < LAST_MS:
+        if type(value) is int and unit == "ms" and FIRST_MS <= value < END_MS:
             return value
         number = _decimal(value)
         if number is None:
@@ -75,7 +74,7 @@ def _time(spec: Row, here: str) -> Read:
             what = "looks like ISO text; fix: unit = " if fix == '"iso"' else "is no number; fix: give "
             raise BadRow(f"{_show(value)} {what}{fix}")
         ms = _ms(number, per_ms)
-        if FIRST_MS <= ms < LAST_MS:
+        if FIRST_MS <= ms < END_MS:
             return ms
         raise BadRow(f"{_show(value)} {unit} is not a time of 2009 to 2099; {_guess(number)}")
 
@@ -89,7 +88,7 @@ def _ms(number: Decimal, per_ms: Decimal) -> int:
 
 def _guess(number: Decimal) -> str:
     for unit, per_ms in PER_MS.items():
-        if FIRST_MS <= _ms(number, per_ms) < LAST_MS:
+        if FIRST_MS <= _ms(number, per_ms) < END_MS:
             return f'looks like {UNIT_NAMES[unit]}; fix: unit = "{unit}"'
     return "fix: give the path of the event time, and its unit"
 
@@ -108,7 +107,7 @@ def _iso(value: Any, zone: tzinfo | None) -> int:
                 f"{_show(value)} is there twice or never in {zone}, where clocks change; fix: times with an offset"
             )
     ms = (stamp - _EPOCH) // timedelta(milliseconds=1)
-    if not FIRST_MS <= ms < LAST_MS:
+    if not FIRST_MS <= ms < END_MS:
         raise BadRow(f"{_show(value)} is not a time of 2009 to 2099; fix: give the path of the event time")
     return ms
 

@@ -248,10 +248,15 @@ def point(text: str, flag: str) -> int | datetime:
     if text.isdecimal():
         return int(text)
     try:
-        at = datetime.fromisoformat(text)
+        return instant(text)
     except ValueError:
         words = "earliest, latest, " if flag == "from" else "end, "
         raise Refusal(f"--{flag} must be {words}an offset or a time such as 2025-05-04T15:33Z, was {text!r}") from None
+
+
+def instant(text: str) -> datetime:
+    """A time of a flag: ISO 8601, UTC where no zone is given. Raises ValueError."""
+    at = datetime.fromisoformat(text)
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 

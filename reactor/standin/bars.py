@@ -16,13 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from journal.refusal import Refusal
+from lanes.code import END_MS, FIRST_MS
 from reactor.evaluate.record import SYMBOL_PATTERN
 from reactor.feed import table
 from reactor.feed.table import Block, Blocks
 
 MINUTE_MS: Final = 60_000
-FIRST_MS: Final = 1_230_768_000_000  # 2009-01-01, as for every record
-LAST_MS: Final = 4_102_444_800_000  # 2100-01-01, excluded
 
 Floats = NDArray[np.float64]
 KLINES: Final = {"symbol": "String", "open_time_ms": "Int64"} | dict.fromkeys(
@@ -102,7 +101,7 @@ def from_blocks(blocks: Iterable[Block]) -> Iterator[Minute]:
 def _rates(blocks: Iterable[Block]) -> Iterator[Funding]:
     for block in blocks:
         for symbol, ts_ms, rate in zip(*(block[name] for name in FUNDING), strict=True):
-            if not (FIRST_MS <= ts_ms < LAST_MS and np.isfinite(rate)):
+            if not (FIRST_MS <= ts_ms < END_MS and np.isfinite(rate)):
                 raise Refusal(
                     "a funding rate must be finite and its time UTC milliseconds, "
                     f"was {rate} for {symbol} at {ts_ms}; fix: repair or drop that row"
@@ -122,7 +121,7 @@ def _check(columns: list[Any], known: set[str]) -> None:
     rules = (
         (
             "open_time_ms must be UTC milliseconds on the minute",
-            (ts < FIRST_MS) | (ts >= LAST_MS) | (ts % MINUTE_MS != 0),
+            (ts < FIRST_MS) | (ts >= END_MS) | (ts % MINUTE_MS != 0),
         ),
         (
             "close, high and low must be finite and above 0",

@@ -119,3 +119,23 @@ def test_examples_in_the_help_of_a_command_stand_on_lines_of_their_own(name):
     said = CliRunner().invoke(main.violet, [name, "--help"]).output
     assert said.startswith("Usage: ")
     assert "\\b" not in said
+
+
+def commands(group, names):
+    """Every command, and every command of a group, with the words that call it."""
+    for name in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), name)
+        yield pytest.param(command, id=" ".join([*names, name]))
+        if isinstance(command, click.Group):
+            yield from commands(command, [*names, name])
+
+
+@pytest.mark.parametrize("command", [*commands(main.violet, ["violet"])])
+def test_help_shows_its_examples_line_by_line_and_no_mark_of_its_source(command, request):
+    words = request.node.callspec.id
+    asked = CliRunner().invoke(command, ["--help"], prog_name=words)
+    assert asked.exit_code == 0
+    assert "\\" not in asked.output
+    examples = [line.strip() for line in (command.help or "").splitlines() if line.strip().startswith("violet ")]
+    shown = [line.strip() for line in asked.output.splitlines()]
+    assert [line for line in examples if line not in shown] == []
