@@ -7,7 +7,7 @@ PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip
 RUN := .venv/.installed
 DEV := .venv/.installed-dev
 
-.PHONY: help soak test test-slow storm check bench golden pages dashboards lock clean
+.PHONY: help soak test test-slow storm check bench size golden pages dashboards lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo "make storm      dozens of kills of soaks and engines, at random moments and at every step"
 	@echo "make check      format, lint, types, import contracts"
 	@echo "make bench      measurements, as a table"
+	@echo "make size       lines of code of each package, without docstrings, comments and blank lines (ARGS=\"CHECKOUT...\")"
 	@echo "make golden     rewrite the golden files on purpose; needs a line in CHANGELOG.md"
 	@echo "make pages      write the generated pages of docs/ anew"
 	@echo "make dashboards  write deploy/grafana/dashboards anew"
@@ -44,6 +45,9 @@ check: $(DEV)
 
 bench: $(DEV)
 	@$(BIN)/python -m pytest -m bench --capture=no $(ARGS)
+
+size: $(DEV)
+	@$(BIN)/python -m tests.size $(ARGS)
 
 golden: $(DEV)
 	@$(BIN)/python -m pytest -m golden --rewrite-golden $(ARGS)

@@ -72,6 +72,7 @@ def _board(uid: str, title: str, says: str, panels: Sequence[Panel], *more: Any)
     return board.build()
 
 
+# Long since it is a list of panels, each with its query.
 def _overview() -> models.Dashboard:
     runs = rows(
         "Runs",
@@ -251,6 +252,7 @@ def _inputs(name: str, planes: tuple[str, ...]) -> Iterator[Panel]:
         )
 
 
+# Long since it is a list of panels, each with its query.
 def _journal() -> models.Dashboard:
     written = "run_id = '${run}' AND $__timeFilter(written_at)"
     return _board(
@@ -331,6 +333,7 @@ def _journal() -> models.Dashboard:
     )
 
 
+# Long since it is a list of panels, each with its query.
 def _blue() -> models.Dashboard:
     mine = "run_id = '${run}' AND label = '${label}'"
     inside = f"{mine} AND is_colocated AND recorded IS NOT NULL"

@@ -7,6 +7,7 @@ from contextlib import ExitStack, closing
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
+from threading import Event
 from typing import Any, Final
 
 import click
@@ -252,15 +253,10 @@ def _follow(
             )
     writer = KafkaWriter(bootstrap, topic, "violet-sequence")
     writer.create(1)
-    stopped = False
-
-    def stop(*_: Any) -> None:
-        nonlocal stopped
-        stopped = True
-
+    stopped = Event()
     with ExitStack() as stack:
         for number in (signal.SIGINT, signal.SIGTERM):
-            stack.callback(signal.signal, number, signal.signal(number, stop))
+            stack.callback(signal.signal, number, signal.signal(number, lambda *_: stopped.set()))
         stack.enter_context(alone(bootstrap, topic))
         feeds, resumed = _feeds(sources, bootstrap, topic, enricher, stack)
         writer.expect(resumed.next)
@@ -274,7 +270,7 @@ def _follow(
                 merger,
                 lambda each: writer.write(each.line, each.key, 0, {live.STAMP_HEADER: each.stamp}),
                 lambda: time.time_ns() // 1_000_000,
-                lambda: stopped,
+                stopped.is_set,
             )
             writer.flush()
         except NotAlone as error:

@@ -126,6 +126,7 @@ class Walk:
                 records.append(self.decoder.decode(values[len(records)]))
         return records
 
+    # Long since it is one loop over every record: a call for each record would be a large part of its time.
     def _gather(self, records: list[Any], first: int) -> None:
         """Move the state past records, and keep what the step needs of each. One loop: a call a record would show.
 

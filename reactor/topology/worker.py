@@ -218,6 +218,7 @@ def _chunk(partition: int, events: Sequence[Event]) -> Chunk:
     return chunk
 
 
+# Long since what it starts must be stopped in this order, whatever ends it.
 async def work(place: Place, names: Sequence[str], profile: Profile) -> bool:
     """Speak for some lanes until a signal comes or others do; whether a candidate is to be the lane's worker now.
 

@@ -35,6 +35,7 @@ PAGES: Final = ("/", "/lane/{lane}", "/scan/{scan}", "/run/{run}", "/run/{run}/l
 _EXACT: Final = 1 << 53  # beyond it a browser's numbers have holes
 
 
+# Long since it is the table of routes and what answers each, over one shared reader.
 def application(eye: Eye) -> Starlette:
     """The page over one journal."""
     folder = files("reactor.web") / "static"
