@@ -19,6 +19,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 MARK: Final = "STAND-IN"
+REMEMBERED: Final = 4_096  # scans of a stream among which a scan is a repeat (SPEC section 4)
 HOLD_BARS: Final = (1, 20)  # not BLUE's: short, so that a month of minutes holds the 2,193 trades of the record
 PARTIAL_SHARE: Final = 0.25  # of trades held over two bars or more: half goes out one bar after the entry
 _FORMS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
@@ -78,12 +79,12 @@ def trades(lines: Iterable[bytes], engine: Engine) -> Iterator[Trade]:
     """The trades that one slot makes of an archive's lines, in order of entry. What is not a record is passed over."""
     dice = random.Random(engine.seed)  # noqa: S311 - paper exits, the same for a seed
     planes: dict[str, tuple[Mapping[str, Any], int]] = {}
-    seen: set[tuple[int, int]] = set()
-    stream, decide, scans, count = engine.stream, 1, 0, 0
+    seen: dict[tuple[int, int], int] = {}  # of the last scans which was which, the oldest first
+    stream, decide, met, scans, count = engine.stream, 1, 0, 0, 0
     slot: _Slot | None = None
     for line in lines:
         record = _record(line)
-        if record is None or (record["kind"] == "scan" and (record["scan_id"], record["ts_ms"]) in seen):
+        if record is None:
             continue
         if stream is None and record["kind"] == "scan":
             stream = record["stream"]
@@ -94,7 +95,13 @@ def trades(lines: Iterable[bytes], engine: Engine) -> Iterator[Trade]:
             if record["name"] == "cadence":
                 decide, scans = record["value"]["decide"], 0
             continue
-        seen.add((record["scan_id"], record["ts_ms"]))
+        met += 1
+        again = met - seen.pop((record["scan_id"], record["ts_ms"]), -REMEMBERED) <= REMEMBERED
+        seen[record["scan_id"], record["ts_ms"]] = met
+        if met - seen[oldest := next(iter(seen))] > REMEMBERED:
+            del seen[oldest]
+        if again:
+            continue
         scans += 1
         if slot is not None:
             if slot.bar(record):

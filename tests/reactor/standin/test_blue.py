@@ -15,7 +15,7 @@ from reactor.evaluate.state import State
 from reactor.evaluate.step import step
 from reactor.evaluate.walk import Rules
 from reactor.standin import blue as standin
-from reactor.standin.blue import Engine, trades
+from reactor.standin.blue import REMEMBERED, Engine, trades
 from reactor.standin.seeded import lines as seeded
 from tests.integration import records
 
@@ -105,3 +105,14 @@ def test_a_stream_of_its_own_and_a_cadence_are_followed():
     for stream, times in ids.items():
         decided = {ts_ms for name, ts_ms in decisions(lines) if name == stream}
         assert times <= decided
+
+
+@pytest.mark.parametrize(("behind", "sizes"), [(REMEMBERED - 1, 1), (REMEMBERED, 2)])
+def test_a_scan_is_a_repeat_among_as_many_as_the_shadow_remembers(behind, sizes):
+    """One scan that signals, others that do not, and the first again: from further back it is sized again by both."""
+    lines = [records.scan(0), *(records.scan(n, vel_div=0.0) for n in range(1, behind + 1)), records.scan(0)]
+    lines += [records.scan(n, vel_div=0.0) for n in range(9_000, 9_020)]  # so that every trade is over
+    assert len(list(trades(lines, Engine()))) == sizes
+    batch = step(State(), Chunk(0, list(range(len(lines))), lines), Rules(PROFILES["blue_8b"]), Decoder(),
+                 topic="t", segment=1, expected=0)  # fmt: skip
+    assert len(batch.rows[Outcome.DECISION]) == sizes
