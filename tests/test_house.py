@@ -22,6 +22,21 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 DOCS = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LINES = 400
 
+# SQL text, but for a command line that a help text or a message shows.
+SQL = re.compile(
+    r"\b(SELECT\b.*\bFROM\b|INSERT\s+INTO\b|(CREATE|ALTER|DROP)\s+(OR\s+REPLACE\s+)?(TABLE|VIEW)\b|DESCRIBE\s+(TABLE\b|\{))",
+    re.DOTALL,
+)
+SHOWN = re.compile(r"""(violet sql|--data-binary) (?P<quote>["']).*?(?P=quote)""")
+# Questions to an engine of the command's own about a file of the user's: no table of the product is in them.
+SQL_OF_FILES = {"reactor/feed/table.py", "reactor/standin/bars.py"}
+# One noun that two rooms have a part of. (A module of reactor/cli bears the name of its command, whoever does the work.)
+SHARED_NAMES = {
+    "canary": "a lane's candidate: topics and orders of it, and what is stored of its readings",
+    "process": "the program of a child process",
+    "server": "what answers HTTP in that room",
+}
+
 STANDARD = sys.stdlib_module_names | {"compression"}  # the latter from Python 3.14 on
 # Import names of distributions whose two names differ.
 IMPORTED_AS = {
@@ -86,6 +101,17 @@ def identifiers(module):
                 yield value
 
 
+def texts(module):
+    """Every string constant; of an f-string the whole, {} in the place of what is filled in."""
+    inside = set()
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.JoinedStr):
+            inside |= {id(part) for part in node.values}
+            yield "".join(part.value if isinstance(part, ast.Constant) else "{}" for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in inside:
+            yield node.value
+
+
 def locked(file):
     return dict(re.findall(r"^([a-z0-9.-]+)==(\S+)", (ROOT / file).read_text("utf-8"), re.MULTILINE))
 
@@ -142,6 +168,29 @@ def test_one_module_reads_the_environment():
     passed_on = {"journal/engine/owner.py"}  # to the engine, its child
     set_for_itself = {"journal/engine/process.py"}  # the engine's time zone
     assert handlers - passed_on - set_for_itself <= {"reactor/run/settings.py"}
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if name(m).startswith(("reactor", "lanes"))], ids=name)
+def test_sql_stands_in_the_journal_alone(module):
+    found = [text for text in texts(module) if SQL.search(SHOWN.sub("", text))]
+    assert name(module) in SQL_OF_FILES or found == []
+
+
+@pytest.mark.parametrize("text", [
+    'store.rows(f"SELECT {columns} FROM {view} WHERE true")', 'x = "INSERT INTO t VALUES (1)"',
+    'x = """WITH a AS b\nSELECT a\nFROM b"""', 'x = ("SELECT a " f"FROM {b}")', 'x = "CREATE OR REPLACE VIEW v"',
+])  # fmt: skip
+def test_the_search_for_sql_would_find_it(text, tmp_path):
+    (tmp_path / "module.py").write_text(text, "utf-8")
+    assert [each for each in texts(tmp_path / "module.py") if SQL.search(SHOWN.sub("", each))]
+
+
+def test_no_file_name_means_two_things():
+    rooms = {}
+    for module in MODULES:
+        if module.parent != ROOT / "reactor/cli" and module.stem != "__init__":
+            rooms.setdefault(module.stem, []).append(name(module))
+    assert {stem: found for stem, found in rooms.items() if len(found) > 1 and stem not in SHARED_NAMES} == {}
 
 
 def test_third_party_imports_are_declared():

@@ -10,7 +10,7 @@ duplicates do), never the entry. Source: SPEC section 8; V-041 to V-043.
 import hashlib
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -25,6 +25,10 @@ REAL: Final = "REAL"
 STANDIN: Final = "STAND-IN"
 LABELS: Final = (REAL, STANDIN)
 BLOCK_ROWS: Final = 50_000
+_AS_JSON: Final = (
+    "output_format_json_quote_64bit_integers = 0, output_format_json_quote_decimals = 0, "
+    "date_time_output_format = 'iso'"
+)
 
 IMPORT: Final = {
     "import_id": "String", "revision": "UInt64", "state": "Enum8('COMPLETE' = 0, 'FORGOTTEN' = 1)",
@@ -145,6 +149,18 @@ def forget(store: Store, import_id: str, reason: str) -> None:
         known = ", ".join(row["import_id"] for row in rows) or "(none)"
         raise Refusal(f"no import {import_id!r}; fix: name one of: {known}")
     _save(store, {**found[0], "state": "FORGOTTEN", "reason": reason})
+
+
+def of_table(blocks: Callable[[str], Iterator[Mapping[str, Any]]], name: str) -> Iterator[bytes]:
+    """The rows of a ClickHouse table, one JSON object each; it is read and never written.
+
+    Args:
+        blocks: asks the table's server a question, and gives the answer in blocks: column name to values.
+        name: NAME or DB.NAME, checked by the caller.
+    """
+    for block in blocks(f"SELECT formatRowNoNewline('JSONEachRow', *) AS r FROM {name} SETTINGS {_AS_JSON}"):
+        for text in block["r"]:
+            yield text.encode()
 
 
 def _id(row: Mapping[str, Any]) -> str:

@@ -36,10 +36,6 @@ LEG: Final = Target({
 TARGETS: Final[Mapping[str, Target]] = {"trade": TRADE, "leg": LEG}
 _MAKE: Final = {"trade": intake.trade, "leg": intake.leg}
 _TABLE: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)?")
-_OPTIONS: Final = (
-    "output_format_json_quote_64bit_integers = 0, output_format_json_quote_decimals = 0, "
-    "date_time_output_format = 'iso'"
-)
 
 
 def plain() -> str:
@@ -111,11 +107,8 @@ def table_rows(name: str, blocks: Blocks) -> Iterator[Row]:
     """The rows of a ClickHouse table, read and never written."""
     if not _TABLE.fullmatch(name):
         raise Refusal(f"a table must be NAME or DB.NAME, was {name!r}; fix: table:dolphin.trade_events")
-    count = 0
-    for block in blocks(f"SELECT formatRowNoNewline('JSONEachRow', *) AS r FROM {name} SETTINGS {_OPTIONS}"):
-        for text in block["r"]:
-            count += 1
-            yield table.object_row(count, text.encode())
+    for number, raw in enumerate(intake.of_table(blocks, name), 1):
+        yield table.object_row(number, raw)
 
 
 def topic_rows(log: KafkaLog) -> Iterator[Row]:
