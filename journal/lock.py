@@ -1,7 +1,7 @@
 """Locks: one holder for each soak name and for the engine of a data directory, by flock; the file says who.
 
 The kernel drops a lock with its process, so the file of a dead process is no obstacle. Files are never
-unlinked, which would let two processes lock two files of one name. Source: SPEC section 5, "SQL"; section 6.
+unlinked, which would let two processes lock two files of one name. See docs/design/records.md.
 """
 
 import fcntl

@@ -1,7 +1,7 @@
 """Saved queries: what people ask of a journal, as files in sql/queries whose heads say what they answer.
 
 A head is comments: the question, then `Columns:` (each name, and its meaning or unit in brackets), then `Source:`.
-Source: SPEC section 1 (querying the decision journal in SQL).
+See docs/design/watching.md.
 """
 
 import difflib

@@ -7,7 +7,7 @@ Decisions and evaluations share one set of columns. A row's hash folds its words
 where intHash64 is ClickHouse's (a murmur finalizer), a float is its 64 bits, an integer itself, and a string the
 first eight bytes, little endian, of its SHA-256. The content hash is the wrapping sum of row hashes, so it does not
 depend on order, batches, partitions or restarts, and `row_hash_sql` computes it inside ClickHouse from what is stored.
-Source: SPEC sections 4 and 6.
+See docs/design/exactly-once.md.
 """
 
 import hashlib

@@ -2,7 +2,7 @@
 
 Inserts are columns in Native, one block each, and always carry a deduplication token: the driver sends an
 insert again by itself when a connection breaks, which only the token makes harmless.
-Source: SPEC sections 2 and 6; reliability section 3 (recipe) and section 4 (traps T1 to T5, T11).
+See docs/design/exactly-once.md.
 """
 
 from collections.abc import Generator, Iterator, Mapping

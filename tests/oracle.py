@@ -1,6 +1,6 @@
 """The contract once more, a record at a time in plain Python: what the columns are compared with, bit for bit.
 
-Written from SPEC sections 3 and 4 alone; shares no code with the product but the names of its enums.
+Written from the formulas of docs/design/lanes.md alone; shares no code with the product but the names of its enums.
 """
 
 import json

@@ -2,7 +2,7 @@
 
 Live figures come from Prometheus, everything about outcomes from the journal in ClickHouse; a panel about the whole run is
 a saved query of sql/queries. Panels over time follow event time, that of the scans, but for the journal's own.
-Source: SPEC section 1 (tap any single lane in a dashboard); the plugins' documented query models and macros.
+Source: the plugins' documented query models and macros. See docs/design/watching.md.
 """
 
 import json

@@ -2,7 +2,7 @@
 
 A trade matches where its asset was decided on within 5 minutes. Trades written in another time zone match hardly, and
 nearly all of them once shifted by the hours (or quarters) between the zones.
-Source: seed 004 section 9 (co-location).
+Source: findings 9 (co-location).
 """
 
 from bisect import bisect_left

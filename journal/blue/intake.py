@@ -3,8 +3,8 @@
 Rows are stored as they came, duplicates and all; cleaning is SQL (the views blue_cleaning, blue_trades, blue_dropped).
 Rows go in first and count only once the import's manifest row is there, so a crash leaves nothing half imported. The id
 of an import is a hash of what it adds: the same again is a no-op.
-A trade is told apart by its entry: rows of one trade_id may tell the exit differently (V-041: 1.7 % of the recorded
-duplicates do), never the entry. Source: SPEC section 8; V-041 to V-043.
+A trade is told apart by its entry: rows of one trade_id may tell the exit differently (1.7 % of the recorded
+duplicates do), never the entry. Source: findings 4.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """First look: a run beside BLUE's trades, from the views alone. Every figure comes with its N; none is a verdict.
 
-Source: seed 004 section 9 (universe, co-location), 8 (recovery, tail), 3 (median curve); SPEC section 8.
+Source: findings 9 (universe, co-location), 8 (recovery, tail), 3 (median curve).
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,7 @@
 """Where the engine of a data directory listens, and the keys to it: DIR/sql.json (reader), DIR/writer.json.
 
 Both files are 0600 and stay between runs, so that port and tokens stay the same for a directory; whether an
-engine runs is what its lock and /ping say. Source: SPEC section 5, "SQL".
+engine runs is what its lock and /ping say. See docs/design/records.md.
 """
 
 import json

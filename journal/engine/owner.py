@@ -1,7 +1,7 @@
 """Starting, finding and ending the engine of a data directory.
 
 The engine belongs to the directory: it ends with the command that started it, unless a soak of the directory
-still runs, and then with that soak. Its words go to DIR/engine.log. Source: SPEC sections 2 and 5.
+still runs, and then with that soak. Its words go to DIR/engine.log. See docs/design/records.md.
 """
 
 import os

@@ -2,7 +2,7 @@
 
 python -m journal.engine.process --data DIR [--until-orphaned PID]
 It takes DIR/locks/engine.lock first. With --until-orphaned it ends once PID is no longer its parent and no
-soak of the directory runs. Source: SPEC sections 2 and 5.
+soak of the directory runs. See docs/design/records.md.
 """
 
 import argparse

@@ -5,7 +5,7 @@ and unbalanced brackets, and drops comments. Only that canonical output runs, in
 OUTFILE, FORMAT and PARALLEL WITH do not parse, in a session whose last SET was readonly = 1, which refuses
 writes, files and networks, also from subqueries. What readonly = 1 lets through, FORBIDDEN stops by name: the
 scalar function file() reads any file of the machine, so also the writer's token.
-Source: SPEC section 5, "SQL"; research of the engine, T14 to T16.
+Source: trials with the engine (docs/design/sources.md).
 """
 
 import re

@@ -3,7 +3,7 @@
 /ping; / with `query` as parameter, form field or body, `param_*`, `database`, `default_format`, a trailing
 FORMAT, and INSERT ... FORMAT X with its data, also chunked or compressed. The writer may do everything; the
 reader passes the gate. A request is one session of the engine, so requests share nothing.
-Source: SPEC sections 2 and 5; the protocol as clickhouse-connect and curl use it.
+See docs/design/records.md.
 """
 
 import base64

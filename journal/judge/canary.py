@@ -1,6 +1,6 @@
 """The comparison of a lane's candidate with the lane, as it is stored: a row for each scan that the candidate read.
 
-Source: SPEC section 2.
+See docs/design/running.md.
 """
 
 from collections.abc import Mapping

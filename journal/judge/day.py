@@ -5,7 +5,7 @@ needed, and an archive at full speed does not stop for a line a day of the archi
 has exactly one, also one on which nothing came or the soak was away; each is the gate's judgment of the batches
 completed on it, so its cost is that day's and the lines add up to the run. A silence over midnight is in the line of
 the day in which it ended, from the stream's last scan on. The day that runs has none yet.
-Source: SPEC section 9.
+See docs/design/running.md.
 """
 
 from collections.abc import Mapping

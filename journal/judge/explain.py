@@ -1,6 +1,6 @@
 """Explain: one outcome from the journal: of a scan the parts that multiply, left to right, to raw bit for bit.
 
-Source: SPEC sections 3 and 5, `violet explain`.
+See docs/design/running.md.
 """
 
 from collections.abc import Mapping, Sequence

@@ -2,7 +2,7 @@
 
 Each clause prints its formula, figure and bound, and says where a figure holds by construction. Workflow health is the
 verdict; trust is apart and never enters it. A ratio over zero is null and makes its clause HOLD.
-Source: SPEC sections 5 and 9; seed 004 section 9.
+Source: findings 9; see docs/design/running.md.
 """
 
 import math

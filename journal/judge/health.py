@@ -4,7 +4,7 @@ Health is about the process and what it journals, so a verdict that only waits f
 a young soak sick; a verdict of FAIL does. While a soak goes on, what was judged in the lines of past days is not judged
 again: its figures are of those lines and of what came since, so a look costs a day at most, whatever the soak's age. A
 day that was HOLD stays in the verdict, but the soak may be healthy again. A run that is over shows the gate's judgment.
-Source: SPEC section 5.
+See docs/design/running.md.
 """
 
 import shutil

@@ -2,7 +2,7 @@
 
 A window is the last so many offsets of each partition, up to the last completed batch: its cost does not grow with the
 run. It is cut into PLACES equal pieces, of which each gives lowest, mean and highest value, so what is sent is bounded.
-Source: SPEC sections 1 (tap any single lane) and 5 (views, definitions).
+See docs/design/watching.md.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,6 +1,6 @@
 """Readings: where a lane's readings are that meet a condition, and figures of each lane, over the view lane_readings.
 
-Source: SPEC sections 1 (what a lane said at bar N) and 4 (lane_readings).
+See docs/design/running.md.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,6 +1,6 @@
 """Rejects of a run: how many of each code, and the records themselves.
 
-Source: SPEC section 4.
+See docs/design/running.md.
 """
 
 from typing import Any

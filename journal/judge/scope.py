@@ -1,6 +1,6 @@
 """Scope: which rows of a run a judgment is about.
 
-Source: SPEC section 5, "Definitions".
+See docs/design/running.md.
 """
 
 from collections.abc import Mapping

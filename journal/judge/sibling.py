@@ -1,7 +1,7 @@
 """A replay beside its original: which rows are the same, and in which columns the others differ.
 
 Rows are the same where kind and row hash are, offset by offset, over what the replay covers; the hash holds every value
-column and the params. In which columns rows differ, the view `replays` says. Source: SPEC sections 4 and 10.
+column and the params. In which columns rows differ, the view `replays` says. See docs/design/running.md.
 """
 
 from collections.abc import Iterator, Sequence

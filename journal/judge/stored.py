@@ -1,6 +1,6 @@
 """Stored: what a run left in the journal, row by row, for who computes it again or reads it on.
 
-Every function asks for one partition of a run and a range of offsets, both ends included. Source: SPEC sections 5, 6.
+Every function asks for one partition of a run and a range of offsets, both ends included. See docs/design/running.md.
 """
 
 from collections.abc import Mapping, Sequence

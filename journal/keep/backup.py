@@ -4,7 +4,7 @@ Of a directory: DIR/backups/NAME is DIR/engine again, its parts as hard links, f
 is there. So a backup costs no time and no space until merges replace what it holds. The last KEPT stay. The way back:
 with nothing running in DIR, move DIR/engine away and DIR/backups/NAME to DIR/engine, and use the version that wrote it.
 It guards against a migration, not against a lost disk. Of a server: its own BACKUP, which its operator has to allow.
-Source: SPEC section 6.
+See docs/design/weeks.md.
 """
 
 import os

@@ -1,7 +1,7 @@
 """Migrations: numbered SQL files, applied in order, checksummed, never edited once applied.
 
 Views are replaced whole whenever their text differs. A journal that is ahead of this code is refused. Before migrations
-change tables that are there, a backup of them is made: see backup.py. Source: SPEC section 6.
+change tables that are there, a backup of them is made: see backup.py. See docs/design/weeks.md.
 """
 
 import hashlib

@@ -7,7 +7,7 @@ read in an hour, from a topic or an archive at full speed, can be looked into as
 Only whole, completed batches go, and only after their rows gave the counts and hashes that their completion holds; what
 does not is kept as evidence. Nothing that a resume needs is touched: state stands with each batch, identities in the
 rows of decisions, evaluations and rejects, a batch in doubt is later than every completed one.
-Source: SPEC section 6.
+See docs/design/weeks.md.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """Sketches of what each lane said, as they are stored: distributions in constant space, beside the outcomes.
 
-Source: SPEC section 2.
+See docs/design/weeks.md.
 """
 
 from collections.abc import Mapping

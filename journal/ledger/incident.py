@@ -3,7 +3,7 @@
 An outage that comes and goes for weeks must not fill the journal with itself. Of each code the first FULL of a UTC day
 are a row each; from there on a row stands for all since the row before, and one is written when their number has
 doubled, and at the end of a session or day: at most FULL and some tens of rows a code and day. `count` says how many a
-row stands for, so sum(count) is how often it happened. Source: SPEC section 5.
+row stands for, so sum(count) is how often it happened. See docs/design/exactly-once.md.
 """
 
 from collections.abc import Mapping

@@ -3,7 +3,7 @@
 Per batch: an intent row; one synchronous insert for each kind of outcome in it, with a token that names the run, the
 range and the block's digest; a completion row with counts, hashes, skipped ranges and the state. A crash between any
 two of these leaves a batch in doubt, which is read, computed and inserted again: the tokens and the row keys make the
-second time a no-op. Source: SPEC section 6; reliability sections 3 and 4.
+second time a no-op. See docs/design/exactly-once.md.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """What retention dropped of a run: its stored inputs up to an offset of each partition.
 
 Every count of planes and every hash over a reject's bytes asks here first, so that what was dropped on purpose is not
-taken for lost. Source: SPEC section 6.
+taken for lost. See docs/design/exactly-once.md.
 """
 
 from collections.abc import Mapping

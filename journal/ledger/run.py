@@ -1,7 +1,7 @@
 """Runs and segments: what a soak reads, with which code and params, and where it stands.
 
 A run is RUNNING, STOPPED (the same command resumes it), ENDED or HALTED. Each change is a row of its own; the newest
-revision counts. Source: SPEC section 5.
+revision counts. See docs/design/running.md.
 """
 
 from collections.abc import Mapping, Sequence

@@ -2,7 +2,7 @@
 
 A place is the path of a file (.csv, .jsonl, each also .zst; .parquet; .json with one array), `table:DB.NAME` on a
 ClickHouse server, or `topic:NAME` on a broker, read to its end as of now. Without a mapping the columns must bear our
-names. Source: SPEC section 8.
+names. See docs/design/blue.md.
 """
 
 import re

@@ -152,7 +152,7 @@ def simulate(
     *, scans: Path, target: Path, legs_out: Path | None, dc_boost: float, esof_stale: bool, dirty: bool,
     stream: str | None, seed: int, force: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Make the trades of a STAND-IN: seed 004 section 8b written a second time, with one slot. It is not BLUE."""
+    """Make the trades of a STAND-IN for BLUE, to try the comparison with. It is not BLUE."""
     for path in filter(None, (target, legs_out)):
         archive_writer.check_target(path, force=force, suffixes=(".csv",))
     engine = standin.Engine(dc_boost=dc_boost, esof_stale=esof_stale, stream=stream, seed=seed)

@@ -1,7 +1,7 @@
 """The `violet` command: the table of its commands, loaded when they are asked for.
 
 Exit codes: 0 PASS or done, 1 FAIL, 2 HOLD, 3 error, refusal, wrong usage. Only a command that judges exits 1
-or 2, so click's own 2 for wrong usage becomes 3 here, as does every exception. Source: SPEC section 5.
+or 2, so click's own 2 for wrong usage becomes 3 here, as does every exception. See docs/reference.md.
 """
 
 import difflib

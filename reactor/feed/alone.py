@@ -1,7 +1,7 @@
 """Alone: one sequencer an output topic on one machine; one elsewhere shows in the offsets that the broker gives.
 
 A name of the kernel's (an abstract socket) is held while the process lives: no file, nothing to clear after a crash.
-Source: SPEC section 2 (one ordered log).
+See docs/design/feeds.md.
 """
 
 import errno

@@ -1,7 +1,7 @@
 """Archive writer: one record a line into `.jsonl` or `.jsonl.zst`, whole or not at all.
 
 Lines go to a temporary file beside the target, which takes its name once everything is on disk.
-Source: SPEC section 4 (scan archives).
+See docs/design/feeds.md.
 """
 
 import os

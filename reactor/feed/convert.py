@@ -1,7 +1,7 @@
 """Conversions: a value of a foreign row becomes one of ours, or a BadRow that names it and the fix; pure.
 
 Each maker takes the field's table of the mapping and where it stands, and gives the conversion; a table that cannot be
-right is a Refusal. Source: SPEC section 4 (domains).
+right is a Refusal. See docs/design/feeds.md.
 """
 
 import json

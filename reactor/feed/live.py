@@ -7,7 +7,7 @@ one whose broker is away is behind.
 Each record is stamped with where it came from, when it arrived, and the lowest offset of its feed that is not settled:
 a restart reads the stamps and goes on there, and writes nothing twice and leaves nothing out.
 A row that does not map goes into the log as {"v":0,"said":...,"raw":...}, which the reactor rejects by name.
-Source: SPEC section 2 (one ordered log).
+See docs/design/feeds.md.
 """
 
 import heapq

@@ -2,7 +2,7 @@
 
 SOURCE_KEYS and FIELD_KEYS say what may stand in a mapping; docs/reference.md is made of them.
 A row that does not fit is a BadRow that says what was found and the fix. Absent, null, empty and, in an optional
-field, NaN are the same: no value. Source: SPEC section 4 (domains).
+field, NaN are the same: no value. See docs/design/feeds.md.
 """
 
 import difflib

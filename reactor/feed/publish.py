@@ -2,7 +2,7 @@
 
 Line n of an archive published to a fresh one-partition topic is offset n. A topic that already holds records is gone
 on with where they equal the archive's first lines. With several partitions the stream, as the key, picks one.
-Source: SPEC sections 4 and 5.
+See docs/design/feeds.md.
 """
 
 import hashlib

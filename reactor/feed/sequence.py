@@ -5,7 +5,7 @@ It is a total order, so the log is the same bytes whatever is read first and how
 Every source is read once into sorted runs on disk (a sorted source is one run), and the runs are merged: memory is
 bounded by BUFFER_BYTES, disk by the records' own size. Every record is decoded as the reactor will; a row that does not
 map, or whose record the reactor would reject, is refused with its line, or set aside with its line and text.
-Source: SPEC sections 2 (one ordered log) and 4.
+See docs/design/feeds.md.
 """
 
 import heapq

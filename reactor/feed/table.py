@@ -3,7 +3,7 @@
 Parquet goes through ClickHouse's engine, which hands every row over as JSON, in the file's order; a time stored without
 a zone comes as ISO text without one, so that the mapping has to say which. Memory is bounded by a row, or a block.
 A file that cannot be right is refused; a row that cannot be read is handed on with its fault, and never left out.
-Source: SPEC sections 2 and 8.
+See docs/design/feeds.md.
 """
 
 import csv

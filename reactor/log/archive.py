@@ -1,7 +1,7 @@
 """Scan archives: one record a line, `.jsonl`, optionally `.zst`.
 
 Lines come as they are, empty and malformed ones too; a line over MAX_BYTES comes cut, with its length and digest.
-Memory is bounded whatever the line. Source: SPEC sections 4 and 5.
+Memory is bounded whatever the line. See docs/design/records.md.
 """
 
 import hashlib

@@ -1,8 +1,7 @@
 """A Kafka-compatible broker as the log. Beside outlet.py the only module that speaks to one.
 
 Partitions are assigned from the journal's offsets, never from a group; group offsets are committed afterwards, for lag
-tools. A lost range of offsets raises LogGap, never a silent jump. Source: SPEC sections 4, 5 and 7; reliability
-section 3.
+tools. A lost range of offsets raises LogGap, never a silent jump. See docs/design/records.md.
 """
 
 import time

@@ -1,6 +1,6 @@
 """Producers: the one that fills a topic, never part of a reactor, and the reactor's only one, for its tap topics.
 
-Source: SPEC sections 4 and 7.
+See docs/design/records.md.
 """
 
 from collections import Counter

@@ -1,6 +1,6 @@
 """The embedded broker: Tansu, in memory, on loopback, a child that dies with its parent.
 
-It keeps what it is given in RAM and forgets it when it ends: it serves archives. Source: SPEC section 11; parts.
+It keeps what it is given in RAM and forgets it when it ends: it serves archives. See docs/design/records.md.
 """
 
 import ctypes

@@ -7,7 +7,7 @@
     print(summary["verdict"], summary["content_hash"])
 
 It starts the engine and the broker that it needs and ends them before it returns, prints nothing, and takes no signal.
-A `Watcher` is called while it runs. Source: SPEC sections 5 and 6.
+A `Watcher` is called while it runs. See docs/design/running.md.
 """
 
 import os

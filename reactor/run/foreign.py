@@ -1,7 +1,8 @@
 """Foreign kernels: `[acb] kernel = "package.module:factory"` puts somebody else's function in a lane's place.
 
 factory(params) gives kernel(scan, planes) -> float, called once a scan; its column takes the place of the default's.
-Its hash covers every file of its package, so that a change of it is a change of the segment. Source: SPEC section 3.
+Its hash covers every file of its package, so that a change of it is a change of the segment.
+See docs/design/running.md.
 """
 
 import hashlib

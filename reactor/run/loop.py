@@ -3,7 +3,7 @@
 Records gather by partition. They are scored some thousands at a time, while they are warm and before their bytes fill
 memory, and journaled when a batch is full, when the oldest has waited `flush_ms`, or at the end. One thread does it
 all: the broker's client fetches ahead on its own, bounded, while a batch is inserted or ClickHouse is away.
-Source: SPEC sections 5 and 6.
+See docs/design/running.md.
 """
 
 import gc

@@ -1,7 +1,7 @@
 """Where a run begins: the state before an offset, and the offset of an event time.
 
 State is a function of the records before it. A run that starts late reads back, bounded, until every plane of every
-stream is known; where that fails the run is COLD. Source: SPEC section 5.
+stream is known; where that fails the run is COLD. See docs/design/running.md.
 """
 
 from collections.abc import Callable, Iterator

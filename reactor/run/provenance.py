@@ -1,6 +1,6 @@
 """Provenance: which code decided, and with which interpreter and libraries.
 
-Source: SPEC sections 3 and 5.
+See docs/design/running.md.
 """
 
 import hashlib

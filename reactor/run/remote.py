@@ -2,7 +2,7 @@
 
 A run with remote lanes reads their values instead of calling its own kernels. Who evaluates may change while it runs:
 then a segment begins, at the first offset that the new lanes decide. `reactor.topology` implements it, and the default
-path never imports that. Source: SPEC section 2.
+path never imports that. See docs/design/running.md.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -3,7 +3,7 @@
 The records are the run's own, from its archive, its log or the journal's stored inputs, and only those that it
 journaled. They go through a soak's session, loop and ledger; nothing is published, and the rows keep topic, partition,
 offset, stream and scan_id, by which SQL lays them beside the original's (view `replays`).
-Source: SPEC sections 2, 5 and 10.
+See docs/design/running.md.
 """
 
 from collections.abc import Iterator, Sequence

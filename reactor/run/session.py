@@ -1,7 +1,7 @@
 """A session: one process's part of a run. Opens or resumes the run, reads the log, leaves it Stopped or Ended.
 
 What a resume may go on with is decided here: the log's identity, the segment's code, params and kernels, and offsets
-that the log lost. Source: SPEC section 5.
+that the log lost. See docs/design/running.md.
 """
 
 import secrets

@@ -2,7 +2,7 @@
 
 Flags win over the file, the file over the environment (VIOLET_DATA, VIOLET_BATCH_SIZE, ... and
 VIOLET_JOURNAL_PASSWORD), that over the defaults. An unknown key is refused by its full dotted name.
-Source: SPEC section 5.
+See docs/design/running.md.
 """
 
 import difflib

@@ -1,7 +1,7 @@
 """Where a run's records come from: an archive through the embedded broker, or a topic of a broker that exists.
 
 Both give the log's identity, its first and last offsets, any range of its records, and the live log.
-Source: SPEC section 5.
+See docs/design/running.md.
 """
 
 import math

@@ -1,7 +1,7 @@
 """Upkeep: what a soak of weeks does now and then, between two polls: close the day, drop aged inputs.
 
 It never decides and is never in a row of an outcome, so it may look at the wall clock.
-Source: SPEC sections 1 (weeks, unattended) and 6.
+See docs/design/weeks.md.
 """
 
 from collections.abc import Callable

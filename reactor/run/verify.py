@@ -3,7 +3,7 @@
 The records come from the archive or the broker's log where either is there, else from the journal's own stored inputs
 (planes, and of each scan its vel_div, w750, dc_status, asset): then lanes and fan-in alone are proved, and it says so.
 Where retention dropped stored inputs, it begins behind them, from the state of the batch that ends there.
-Source: SPEC section 5.
+See docs/design/running.md.
 """
 
 import math

@@ -2,7 +2,7 @@
 
 The engine reads and sorts the file (Parquet, or CSV with a header); here its blocks become whole minutes.
 A file that cannot be right is refused by rule and fix; nothing is repaired.
-Source: requirements 9.4 and 9.6 (what the scanner needs of a bar); SPEC section 4 (domains).
+Source: default dc and default asset say what the scanner needs of a bar (docs/design/sources.md).
 """
 
 import re

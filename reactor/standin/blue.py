@@ -1,4 +1,4 @@
-"""Stand-in BLUE: seed 004 section 8b once more, in plain Python, with one slot. It is not BLUE.
+"""Stand-in BLUE: the composition of findings 8b once more, in plain Python, with one slot. It is not BLUE.
 
 raw      = base * dc * acb * ob * esof                 base 0.5 + strength ** 3.0 * (8.0 - 0.5)
 cap      = min(8.0 * acb * ob * esof, 9.0)             STALKER: at most 2.0
@@ -7,7 +7,7 @@ leverage = max(0.5, min(raw, cap))                     notional = capital * 0.20
 Written from the documents alone and shares no code with the lanes or the reactor, so that two readings of the same text
 are compared, not one with itself. It trades on paper: at most one open trade, out again after some bars. Every trade id
 begins with STAND-IN.
-Source: seed 004 sections 2, 4, 7 and 8b; SPEC section 3 for what the seeds leave open.
+Source: findings 2, 4, 7 and 8b; the defaults of our own for what they leave open (docs/design/sources.md).
 """
 
 import json

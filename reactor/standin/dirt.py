@@ -5,7 +5,7 @@ HIBERNATE_HALT and bars_held = 0 leave 2,121. With more trades than that the fir
 count shrinks in proportion.
 Not recorded, so chosen here: how many trades have several rows (601), how the 72 divide (48 HIBERNATE_HALT, 23
 bars_held = 0, 1 both), that 22 trades lost their legs, and that rows come up to 200 places late.
-Source: seed 004 section 4; V-041 to V-043.
+Source: findings 4.
 """
 
 import random

@@ -2,7 +2,7 @@
 
 A scan is a bar of its stream's window. What a scan brings stays as it is; what it lacks is computed as the stand-in
 scanner computes it, dc_status on the asset that selection would choose. A repeat of the scan before it adds no bar.
-Source: requirements 9.4 and 9.6; SPEC section 3 (both are computed upstream).
+Source: default dc, default asset (docs/design/sources.md).
 """
 
 import math

@@ -9,7 +9,7 @@ that the lanes expect. Every scan says so (`context.scanner`); whoever runs on i
 
 Causal: the scan of a minute uses the bars up to it and bears its close time. A window that is not yet full
 uses the bars there are. Returns are counted in whole units of 1e-8, so the rolling sums are exact.
-Source: SPEC section 4 (records); requirements 9.4 (dc_status) and 9.6 (irp).
+Source: default dc (dc_status), default asset (irp).
 """
 
 import math

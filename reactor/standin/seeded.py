@@ -5,7 +5,7 @@
 The bars go through the same stand-in scanner as recorded ones. The feed then does what feeds do: postures
 change, planes fall silent or come in their other form, scans repeat or come late, some lines are broken. Bits
 depend on the seed alone: of numpy's generator only `random` on PCG64 is used, whose stream is fixed.
-Source: SPEC sections 4, 9 and 11.
+See docs/design/feeds.md.
 """
 
 from collections import Counter

@@ -5,7 +5,7 @@ Both are computed upstream of BLUE by what no source states. The scanner compute
 
     score = 0.5 log1p(mfe / mae) + 0.35 alignment - 150 noise, over the last RANK_BARS prices, SHORT side
     dc    = CONFIRM where the asset fell by DC_BPS or more over its last DC_BARS prices, CONTRADICT where it rose
-Source: requirements 9.4 (dc_status) and 9.6 (irp).
+Source: default dc (dc_status), default asset (irp).
 """
 
 import math
@@ -21,8 +21,8 @@ from reactor.standin.bars import Floats
 Record = dict[str, Any]
 Ints = NDArray[np.int64]
 
-RANK_BARS: Final = 50  # requirements 9.6
-DC_BARS: Final = 8  # requirements 9.4
+RANK_BARS: Final = 50  # default asset
+DC_BARS: Final = 8  # default dc
 DC_BPS: Final = 0.75
 PEGGED: Final = frozenset(PROFILES["blue_8b"].select.excluded)
 
@@ -86,7 +86,7 @@ class Window:
 
 @njit(cache=True, fastmath=False)
 def _rank(ring: Floats, bars: int, slots: Ints) -> tuple[Floats, Floats]:
-    """Score and alignment of the irp, SHORT side, over the whole ring of prices (requirements 9.6)."""
+    """Score and alignment of the irp, SHORT side, over the whole ring of prices (default asset)."""
     size = ring.shape[0]
     scores, alignments = np.empty(slots.shape[0]), np.empty(slots.shape[0])
     for k in range(slots.shape[0]):

@@ -1,7 +1,7 @@
 """Readings out of the journal: what a lane said of any scan of a run, decided or not, as its tap topic has it.
 
 A row holds what the lane said. What it read of its planes follows from the state that was stored before the row's batch
-and the planes since, as a resume has it. Source: SPEC sections 1 and 5.
+and the planes since, as a resume has it. See docs/design/watching.md.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -2,7 +2,7 @@
 
 It is made of a batch's columns, or of the journal's, by one function, so that a tap topic, a lane's worker and the
 journal say the same, bit for bit. The planes that a scan saw are no columns of its row: `step.outcomes` carries those
-of `seen_by` where it is asked to, under the names of `state.seen_columns`. Pure. Source: SPEC sections 2 and 5.
+of `seen_by` where it is asked to, under the names of `state.seen_columns`. Pure. See docs/design/watching.md.
 """
 
 from collections.abc import Callable, Iterable, Mapping

@@ -3,7 +3,7 @@
 They are harmless by construction. The reactor's thread hands a journaled batch over and goes on; a thread of their own
 makes readings of it, a part at a time, rests in between so that it takes at most SHARE of a core, and gives them to the
 broker's client, whose queue is bounded. What does not fit is dropped and counted: the journal has it. A reading comes
-after its row is journaled, so a topic never says what the journal does not. Source: SPEC sections 5 to 7.
+after its row is journaled, so a topic never says what the journal does not. See docs/design/watching.md.
 """
 
 import queue

@@ -3,7 +3,7 @@
 A candidate writes to a topic of its own, which nothing is decided by. Promotion is a hand-over between processes that
 know nothing of one another: `promote` asks for the candidate, `take` is its word to whoever speaks for the lane now,
 and their answer is `left`, at which the candidate becomes the lane's worker, or `refused`, where the soak would not
-hear it. Nobody is silent before a candidate is there, and the other lanes go on. Pure. Source: SPEC section 2.
+hear it. Nobody is silent before a candidate is there, and the other lanes go on. Pure. See docs/design/stages.md.
 """
 
 from collections.abc import Iterable

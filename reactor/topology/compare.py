@@ -3,7 +3,7 @@
 A row has both values, the journaled leverage and the one that the candidate would have made of it: the same fan-in,
 with its column in the lane's place. It is made of what is journaled, after it; rows are keyed by scan and candidate, so
 that a reading that is read twice leaves one, and whatever fails begins again from what is written. Nothing is decided
-by it. Source: SPEC section 2.
+by it. See docs/design/stages.md.
 """
 
 import time

@@ -2,7 +2,7 @@
 
 A scan is complete when all five spoke of it; of two readings of one scan the first counts, and a later one of the same
 params and kernel must be equal. Whose readings are missing is told by name, and nothing is made up. Pure: records go
-in, columns come out. Source: SPEC section 2.
+in, columns come out. See docs/design/stages.md.
 """
 
 from collections.abc import Callable, Iterable, Mapping

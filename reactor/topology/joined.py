@@ -1,7 +1,7 @@
 """A log that gives a record only when all lanes spoke of it: the scans' topic, held back by the five lanes' topics.
 
 What is held is bounded: with so many records waiting the scans' topic is not read on, and a lane that is far ahead is
-not either. Source: SPEC section 2.
+not either. See docs/design/stages.md.
 """
 
 import time

@@ -1,7 +1,7 @@
 """The modular source: a source whose records come only when the five lanes' workers spoke of them.
 
 It starts the workers where the soak is told to, ends them with the soak, starts a dead one again, and knows which lane
-is waited for. Source: SPEC sections 2, 5 and 11.
+is waited for. See docs/design/stages.md.
 """
 
 import json

@@ -5,7 +5,7 @@ again has exactly the state it would have had, and the journal's process learns 
 
 A lane may be hot-swapped in what it alone reads. What others read too (the signal's threshold and the fan-in's bounds
 are the base lane's; where the haircut applies is the fan-in's) is the soak's: a worker that differs there is not heard.
-Source: SPEC sections 2 and 5.
+See docs/design/stages.md.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """Segments of remote lanes: where another version of a worker takes over, one begins, at the first offset it decides.
 
 Each partition changes over at an offset of its own; partitions that come to be decided alike share a segment's number.
-Source: SPEC section 5 (segments).
+See docs/design/stages.md.
 """
 
 from collections.abc import Callable, Sequence

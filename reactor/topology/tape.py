@@ -1,6 +1,6 @@
 """A lane's topic: readings in the order in which its workers wrote them, some of them with a mark.
 
-Source: SPEC section 5.
+See docs/design/stages.md.
 """
 
 import time

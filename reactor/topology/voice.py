@@ -1,7 +1,7 @@
 """A voice: one lane in one partition, from the scans' records to its readings. Pure but for the state that it advances.
 
 It is what a lane's worker runs: the reactor's own walk and state, its lane's own column function, and nothing of the
-others. Source: SPEC section 2.
+others. See docs/design/stages.md.
 """
 
 from collections.abc import Callable, Iterable

@@ -4,8 +4,7 @@ A worker is a process with one lane or several; each lane has a consumer group o
 Faust delivers is a hint of what to say next, never the truth about it: the state and the next offset come from the
 lane's own topic, an offset that comes twice is passed over, and one that did not come is read from the log itself. A
 record is acknowledged once its readings are stored. A worker in doubt ends, and whoever starts it again has its exact
-state. A canary is a worker whose readings go to a topic of their own. Source: SPEC sections 2 and 5; reliability
-section 5.
+state. A canary is a worker whose readings go to a topic of their own. See docs/design/stages.md.
 
 python -m reactor.topology.worker BOOTSTRAP TOPIC NAME LANES PROFILE.json BEGINS.json
 """

@@ -3,7 +3,7 @@
 Every line has at, level, event, name, run_id and segment; where one record is meant also its partition, offset, stream
 and scan_id. Their number is bounded: incidents are as the journal holds them, rejects some a minute. In the text format
 nothing is told here, since people read the console.
-Source: SPEC section 5.
+See docs/design/watching.md.
 """
 
 import time

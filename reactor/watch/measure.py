@@ -3,7 +3,7 @@
 Counting is over columns, after the append, so it is in no outcome and before none. The figures that cost a query come
 on a thread of their own, at most a twentieth of its time. A lane's CPU time is the thread's between two laps, read
 seven times a part of 4,096 records: that of the default kernels; a foreign one runs scan by scan in the walk.
-Source: SPEC section 5.
+See docs/design/watching.md.
 """
 
 import time

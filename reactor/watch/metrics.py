@@ -3,7 +3,7 @@
 Counts are this process's and begin at 0, as Prometheus expects of a counter; what the journal knows of the whole run is
 a gauge. Every label comes from a closed list, or is bounded. `python -m reactor.watch.metrics` prints what a soak that
 has read nothing yet would answer. The only module that imports prometheus_client.
-Source: SPEC sections 2 and 5.
+See docs/design/watching.md.
 """
 
 import math

@@ -2,7 +2,7 @@
 
 They are told of what is journaled already, and none may end the soak, slow it for long or change it: what fails is
 dropped, once, with its words. What asks the journal does so on a thread and a connection of its own.
-Source: SPEC section 5.
+See docs/design/watching.md.
 """
 
 import threading

@@ -13,7 +13,7 @@ adds a random error of 0.5 / sqrt(k) in rank. Exact quantiles of everything are 
 The hour is that of arrival, as Prometheus' own, in twelve slots of five minutes, so that no record's date can empty or
 freeze it; a slot that leaves it is folded into the run's. All slots are in `violet_sketches` a minute later at most and
 come back on a resume; what a crash took of the last minute is missing from the sample, from no outcome.
-The only module that imports tdigest. Source: SPEC section 2.
+The only module that imports tdigest. See docs/design/watching.md.
 """
 
 import importlib.util

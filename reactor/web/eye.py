@@ -2,7 +2,7 @@
 
 One query at a time, whoever asks; between looks it rests for several times as long as the look took, so that however
 large a run is, the engine is the soak's. While nobody looks, nothing is asked. A journal that is away is tried again.
-Source: SPEC section 2 (ClickHouse over HTTP, by the reader's login; of a server, by that of its config).
+See docs/design/watching.md.
 """
 
 import asyncio

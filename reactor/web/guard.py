@@ -2,7 +2,7 @@
 
 Only GET; only by a loopback name with our port, so that no foreign name may be pointed at us; never from another
 site's page; only with the cookie that the one-time token of the printed address is exchanged for.
-Source: SPEC section 11 (a live page on loopback).
+See docs/design/watching.md.
 """
 
 import hmac

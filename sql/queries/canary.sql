@@ -3,7 +3,7 @@
 --   value than the lane's), diff_max (largest distance of the values), decisions, unsized (those to which it gives no leverage:
 --   nothing finite, or other bounds than the fan-in has), moved (those with another leverage), ratio_min, ratio_p50, ratio_max
 --   (its leverage over the journaled one, of decisions above 0).
--- Source: SPEC section 2.
+-- Source: docs/design/stages.md.
 SELECT lane, params_hash, kernel_hash, min(ts) AS since, max(ts) AS until, count() AS n, countIf(candidate != value) AS differs,
     max(abs(candidate - value)) AS diff_max, countIf(actuated) AS decisions,
     countIf(actuated AND isNull(candidate_leverage)) AS unsized, countIf(actuated AND candidate_leverage != leverage) AS moved,

@@ -1,7 +1,7 @@
 -- For how many scans on end does a signal stick to one asset?
 -- Columns: asset, episodes (unbroken rows of scans of a stream that all decided on it), n (decisions), length_avg, length_max
 --   (decisions an episode), longest_from_ts (event time at which the longest begins).
--- Source: V-121; seed 004 section 9.
+-- Source: findings 9.
 SELECT asset, count() AS episodes, sum(length) AS n, n / episodes AS length_avg, max(length) AS length_max,
     argMax(from_ts, (length, -toUnixTimestamp64Milli(from_ts))) AS longest_from_ts
 FROM (

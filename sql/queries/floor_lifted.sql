@@ -1,7 +1,7 @@
 -- Which part was zero where the floor lifted a size of nothing to the least leverage?
 -- Columns: zero (the part; product where none of them is), n (decisions), notional_usd (sum of what is sized all the same),
 --   first_ts, last_ts (event time).
--- Source: C-13; SPEC section 3.
+-- Source: docs/design/lanes.md.
 SELECT arrayJoin(if(empty(zeros), ['product'], zeros)) AS zero, count() AS n, sum(notional_usd) AS notional_usd,
     min(ts) AS first_ts, max(ts) AS last_ts
 FROM (

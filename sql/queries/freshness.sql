@@ -2,7 +2,7 @@
 -- Columns: batches, outcomes (rows of all kinds), last_written (UTC, wall clock), latency_p50_ms, latency_p99_ms, latency_max_ms
 --   (from the poll to the completion of a batch), drift_s (wall clock minus event time of the last batch that had a scan;
 --   NULL where none had).
--- Source: SPEC section 1 (a row is visible within 2 s).
+-- Source: docs/design/records.md.
 SELECT * EXCEPT q FROM (
     SELECT count() AS batches, sum(decisions + evaluations + planes + rejects) AS outcomes, max(written_at) AS last_written,
         q[1] AS latency_p50_ms, q[2] AS latency_p99_ms, max(latency_ms) AS latency_max_ms,

@@ -1,7 +1,7 @@
 -- Which haircuts did EsoF give, and how often was it the fallback of a stale plane?
 -- Columns: haircut (within 0.01 of a plateau, or between), n (decisions), share (of all), fallback (0.4 because the plane was
 --   missing or stale), leverage_avg (dimensionless).
--- Source: V-070, V-074; seed 004 section 8.
+-- Source: findings 8.
 SELECT if(empty(near), 'between', toString(near[1])) AS haircut, count() AS n, n / sum(n) OVER () AS share,
     countIf(hasAny(reasons, ['PLANE_MISSING_ESOF', 'PLANE_STALE_ESOF'])) AS fallback, avg(leverage) AS leverage_avg
 FROM (

@@ -1,7 +1,7 @@
 -- How often did each plane come, and how old was its last value at the last scan?
 -- Columns: stream, plane (names), n (records that are stored: what `--keep-inputs` dropped or came before a late start is
 --   in no figure), step_median_s (seconds between event times, in log order), longest_gap_s (seconds), age_s (seconds of event time from the last record in the log to the newest scan; negative: it is from later).
--- Source: V-075, P-10.
+-- Source: docs/design/lanes.md (a doubt is a reason).
 SELECT p.stream AS stream, name AS plane, count() AS n,
     quantileExactInclusiveOrNullIf(0.5)(step_ms, nth > 1) / 1000 AS step_median_s,
     maxOrNullIf(step_ms, nth > 1) / 1000 AS longest_gap_s, (any(newest_ms) - argMax(ts_ms, nth)) / 1000 AS age_s

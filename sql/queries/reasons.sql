@@ -1,6 +1,6 @@
 -- Which doubts do rows carry, and why did scans not decide?
 -- Columns: reason, decisions, evaluations (rows that carry it), first_ts, last_ts (event time).
--- Source: SPEC section 3.
+-- Source: docs/design/lanes.md.
 SELECT arrayJoin(reasons) AS reason, countIf(actuated) AS decisions, countIf(NOT actuated) AS evaluations,
     min(ts) AS first_ts, max(ts) AS last_ts
 FROM scans

@@ -1,7 +1,7 @@
 -- When did no scan come for more than twice the usual step?
 -- Columns: stream, from_ts, to_ts (event time of the scans around it), gap_s (seconds), steps_missed (usual steps without a
 --   scan), usual_step_s (seconds, the stream's median).
--- Source: SPEC section 5 (time_coverage); the gaps are those that the gate counts.
+-- Source: docs/design/running.md (time_coverage); the gaps are those that the gate counts.
 WITH steps AS (
     SELECT stream, ts, ts_ms, lagInFrame(ts) OVER w AS before, ts_ms - lagInFrame(ts_ms) OVER w AS gap_ms, row_number() OVER w AS nth
     FROM (SELECT DISTINCT stream, ts, ts_ms FROM scans WHERE run_id = {run:String})

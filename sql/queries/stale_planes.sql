@@ -1,7 +1,7 @@
 -- On how many scans was a plane missing, or older than its alert age?
 -- Columns: plane (its name), scans (all), missing (never seen), stale (older than the alert age), share (of scans: either),
 --   decisions (either, that decided), last_ts (event time of the last such scan; NULL: none).
--- Source: SPEC section 3 (a doubt is a reason); V-075.
+-- Source: docs/design/lanes.md (a doubt is a reason).
 SELECT plane, count() AS scans, countIf(has(marks, concat('PLANE_MISSING_', upper(plane)))) AS missing,
     countIf(has(marks, concat('PLANE_STALE_', upper(plane)))) AS stale, (missing + stale) / scans AS share,
     countIf(actuated AND marked) AS decisions, maxOrNullIf(ts, marked) AS last_ts

@@ -1,6 +1,6 @@
 -- Recorded against journaled leverage of co-located trades, by bucket of the decision's vel_div and by dc_status.
 -- 'all' stands for every one. A bucket begins at its first bound, that included: from -0.05 on the cubic is saturated.
--- Source: V-076, C-9 (buckets), V-032 (pearson, largest error).
+-- Source: findings 8 (buckets), 3 (pearson, largest error).
 CREATE OR REPLACE VIEW blue_buckets AS
 SELECT run_id, label,
     if(grouping(bucket) = 1, 'all', bucket) AS vel_div,

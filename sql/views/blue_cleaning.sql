@@ -1,6 +1,6 @@
 -- Every row of BLUE's trades that was brought in, and why it is dropped; an empty reason keeps it.
 -- One row of a trade stays: of equal rows the first, of rows that tell the exit differently the latest exit.
--- Source: V-041 (duplicates), V-042 (HIBERNATE_HALT and bars_held = 0).
+-- Source: findings 4.
 CREATE OR REPLACE VIEW blue_cleaning AS
 SELECT *, multiIf(
         nth > 1 AND content_hash = kept_hash, 'DUPLICATE',

@@ -1,7 +1,7 @@
 -- Each kept trade of BLUE beside the nearest decision on its asset, for every run whose scans surround it.
 -- Nearest by time; of two as near the earlier, of two at one instant the first in the log. A trade that names its
 -- stream is paired within it. gap_ms: decision minus entry, NULL where the run never decided on the asset, or not SHORT.
--- Source: seed 004 section 9 (same asset, within 5 minutes); V-020.
+-- Source: findings 9 (same asset, within 5 minutes).
 CREATE OR REPLACE VIEW blue_pairs AS
 WITH
     spans AS (

@@ -1,6 +1,6 @@
 -- Multipliers recovered from the sizes: which share lies within 0.01 of a haircut that is known, on either side.
--- to_base: leverage over the base lane (V-074). to_esof: over base, dc, acb and ob, which leaves the haircut where no
--- bound held. Bands of seed 004 section 8: 0.3, 0.65, 0.8, 0.9, 1; 0.4 is the stale fallback.
+-- to_base: leverage over the base lane (findings 8). to_esof: over base, dc, acb and ob, which leaves the haircut where no
+-- bound held. Bands of findings 8: 0.3, 0.65, 0.8, 0.9, 1; 0.4 is the stale fallback.
 CREATE OR REPLACE VIEW blue_recovery AS
 SELECT run_id, label, band,
     countIf(what = 'recorded' AND over = 'base') AS recorded_to_base,
