@@ -16,6 +16,7 @@ CONTRACTS = {contract["name"]: contract for contract in LINTER["contracts"]}
 PLANTS = {  # contract -> who imports what
     "imports point one way: reactor -> journal -> lanes": ("lanes.params", "journal.refusal"),
     "the rooms of the journal stand one above the other": ("journal.ledger.incident", "journal.judge.scope"),
+    "the rooms of the reactor stand one above the other": ("reactor.log.archive", "reactor.run.settings"),
     "a lane never imports a lane": ("lanes.ob", "lanes.acb"),
     "lanes touch no clock, dice, disk, socket, process or log": ("lanes.kernel", "random"),
     "bytes to outcomes is pure: no clock, dice, disk or socket": ("reactor.evaluate.chunk", "socket"),

@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+from journal.lock import Lock, soak_lock
 from journal.refusal import Refusal
 from tests.integration import records
 from tests.integration.soaking import Soaked, ended, interrupted, until, violet
@@ -64,6 +65,20 @@ def test_signals_drain_and_the_same_command_goes_on(journal, archive, undisturbe
     codes = journal.rows("SELECT code FROM incidents WHERE run_id = {run:String} ORDER BY at", run=again.run_id)
     assert [row["code"] for row in codes][:3] == ["STARTED", "STOPPED", "RESUMED"]
     assert [row["code"] for row in codes][-2:] == ["RESUMED", "ENDED"]
+
+
+def test_end_reads_the_run_under_its_lock(journal):
+    with Lock.acquire(soak_lock(journal.data, "nobody")):
+        said = journal.violet("end", "--name", "nobody")
+    assert (said.code, "is locked by pid" in said.err) == (3, True)  # before it looks for the run
+    assert "no run of that name" in journal.violet("end", "--name", "nobody").err
+
+
+def test_a_pace_with_a_topic_is_said_to_do_nothing(journal, topic, undisturbed):
+    soaked = journal.soak(**topic.source, speed="60x")
+    assert soaked.hash == undisturbed.hash
+    assert f"--speed 60x paces an archive; topic {topic.name} comes as fast as it is written" in soaked.err
+    assert "paces an archive" not in undisturbed.err
 
 
 def test_end_and_new(journal, topic, undisturbed):

@@ -1,0 +1,83 @@
+"""Upkeep: when a day is closed and when inputs are dropped, by a clock that the test sets."""
+
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from lanes.code import Incident, Severity
+from reactor.run import upkeep as module
+from reactor.run.upkeep import DAY_S, SHARES, Upkeep
+
+BEGIN = datetime(2026, 3, 1, 22, tzinfo=UTC)
+RUN = SimpleNamespace(run_id="r", name="n")
+
+
+class Ledger:
+    """Asks at once, and keeps what it is told."""
+
+    def __init__(self):
+        self.notes = []
+
+    def insist(self, call):
+        return call("store")
+
+    def note(self, severity, code, detail):
+        self.notes.append((severity, code, detail))
+
+
+@pytest.fixture
+def world(monkeypatch):
+    """What the journal was asked to do, and the clock."""
+    found = SimpleNamespace(at=BEGIN, closed=[], pruned=[], said=[], damaged=[], ledger=Ledger())
+
+    def close(store, run, at):
+        found.closed.append(at)
+        return [f"day {at.date()}"]
+
+    def prune(store, run_id, before):
+        found.pruned.append((run_id, before))
+        return SimpleNamespace(dropped=["up to 9"], damaged=list(found.damaged))
+
+    monkeypatch.setattr(module, "close", close)
+    monkeypatch.setattr(module, "prune", prune)
+    monkeypatch.setattr(module, "ids", lambda store, name: ["older", "r"])
+    return found
+
+
+def upkeep(world, keep_s=None):
+    return Upkeep(world.ledger, RUN, keep_s, world.said.append, clock=lambda: world.at)
+
+
+def test_a_day_is_closed_once_and_the_next_one_when_it_begins(world):
+    due = upkeep(world)
+    for hours in (0, 1, 1, 3, 4):
+        world.at = BEGIN + timedelta(hours=hours)
+        due()
+    assert [at.day for at in world.closed] == [1, 2]
+    assert world.said == ["day 2026-03-01", "day 2026-03-02"]
+    assert world.pruned == []
+
+
+@pytest.mark.parametrize("keep_s", [3_600.0, 90 * DAY_S])
+def test_inputs_of_every_run_of_the_name_are_dropped_by_age_now_and_then(world, keep_s):
+    due, every = upkeep(world, keep_s), timedelta(seconds=min(DAY_S, keep_s / SHARES))
+    for at in (BEGIN, BEGIN + every / 2, BEGIN + every):
+        world.at = at
+        due()
+    span = timedelta(seconds=keep_s)
+    assert world.pruned == [(r, at - span) for at in (BEGIN, BEGIN + every) for r in ("older", "r")]
+    assert "dropped by age: up to 9" in world.said
+
+
+def test_a_damaged_batch_is_an_error_once(world):
+    due = upkeep(world, 3_600.0)
+    world.damaged = ["t/0 0-9"]
+    due()
+    world.at += timedelta(hours=1)
+    world.damaged = ["t/0 0-9", "t/0 10-19"]
+    due()
+    kept = "inputs kept, their rows do not give the hash of batch "
+    assert world.ledger.notes == [
+        (Severity.ERROR, Incident.INTEGRITY, kept + each) for each in ("t/0 0-9", "t/0 10-19")
+    ]
