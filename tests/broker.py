@@ -11,6 +11,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -21,7 +22,8 @@ from typing import Final, Protocol
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from reactor.log.tansu import Tansu, die_with_parent, free_port
+from journal import tied
+from reactor.log.tansu import Tansu, free_port
 
 ROOT: Final = Path(__file__).parents[1]
 POM: Final = ROOT / "tests/kafka/pom.xml"
@@ -138,11 +140,10 @@ class KafkaBroker(Topics):
         """Start and wait until it answers."""
         with (self._home / "out.txt").open("ab") as out:
             self._process = subprocess.Popen(
-                [*self._java, "kafka.Kafka", str(self._config)],
+                [sys.executable, tied.__file__, str(os.getpid()), *self._java, "kafka.Kafka", str(self._config)],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
-                preexec_fn=die_with_parent,
             )
         try:
             self.wait_ready()

@@ -165,7 +165,7 @@ def test_a_lane_depends_on_its_inputs_alone(module):
 
 def test_one_module_reads_the_environment():
     handlers = {name(m) for m in MODULES if {"environ", "getenv", "environb"} & set(identifiers(m))}
-    passed_on = {"journal/engine/owner.py"}  # to the engine, its child
+    passed_on = {"journal/child.py"}  # to a child
     set_for_itself = {"journal/engine/process.py"}  # the engine's time zone
     assert handlers - passed_on - set_for_itself <= {"reactor/run/settings.py"}
 

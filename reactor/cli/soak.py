@@ -132,8 +132,8 @@ class _Soaking(Terminal):
             stack.callback(pages.start(soak.data, session.run, self._settings.journal.address, _page))
 
 
-def _page(address: str) -> None:
-    err.print(f"its page, for one browser: {address}", soft_wrap=True)
+def _page(words: str) -> None:
+    err.print(words, soft_wrap=True)
 
 
 def _market(settings: Settings) -> ArchiveSource:

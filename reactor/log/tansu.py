@@ -3,20 +3,16 @@
 It keeps what it is given in RAM and forgets it when it ends: it serves archives. See docs/design/records.md.
 """
 
-import ctypes
-import signal
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from journal import child
 from journal.refusal import Refusal
 
 START_S: Final = 15.0
-_PR_SET_PDEATHSIG: Final = 1
 
 
 class Tansu:
@@ -37,16 +33,8 @@ class Tansu:
             "--advertised-listener-url",
             url,
         ]
-        with log.open("wb") as out:
-            self._process = subprocess.Popen(
-                [*command, "--storage-engine", "memory://violet/"],
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                start_new_session=True,  # a Ctrl-C is the soak's to handle: it drains from this broker
-                preexec_fn=die_with_parent,
-            )
-        self._wait(log)
+        self._process = child.program([*command, "--storage-engine", "memory://violet/"], log)
+        self._wait()
 
     def __enter__(self) -> Self:
         return self
@@ -56,17 +44,20 @@ class Tansu:
 
     def alive(self) -> bool:
         """Whether the broker runs."""
-        return self._process.poll() is None
+        return self._process.code is None
 
     def close(self) -> None:
         """End the broker; it would take seconds over a polite signal while clients are connected."""
         self._process.kill()
-        self._process.wait()
 
-    def _wait(self, log: Path) -> None:
+    def words(self) -> str:
+        """The end of what it wrote."""
+        return self._process.words()
+
+    def _wait(self) -> None:
         deadline = time.monotonic() + START_S
         while time.monotonic() < deadline:
-            if self._process.poll() is not None:
+            if not self.alive():
                 break
             with socket.socket() as probe:
                 probe.settimeout(0.2)
@@ -74,8 +65,7 @@ class Tansu:
                     return
             time.sleep(0.02)
         self.close()
-        tail = log.read_text(errors="replace")[-500:]
-        raise Refusal(f"the embedded broker did not start within {START_S:.0f} s: {tail or 'it said nothing'}")
+        raise Refusal(f"the embedded broker did not start within {START_S:.0f} s: {self._process.failure()}")
 
 
 def free_port() -> int:
@@ -84,9 +74,3 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def die_with_parent() -> None:
-    """Run in a child before exec: the kernel kills it when its parent dies. Linux; elsewhere a no-op."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -5,22 +5,20 @@ See docs/design/running.md.
 """
 
 import math
-import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Protocol
 
-from journal.engine.owner import environment
+from journal import child
 from journal.refusal import Refusal
 from lanes.code import Incident, Severity
 from reactor.evaluate.chunk import Chunk
 from reactor.log import archive
 from reactor.log.kafka import KafkaLog, create_all
 from reactor.log.port import Log
-from reactor.log.tansu import Tansu, die_with_parent
+from reactor.log.tansu import Tansu
 from reactor.run.remote import RemoteLanes
 from reactor.run.settings import pace
 
@@ -103,7 +101,7 @@ class ArchiveSource:
             **standins(islice(archive.chunks(path, _PEEK), 1)),
         }
         self._broker: Tansu | None = None
-        self._feeder: subprocess.Popen[bytes] | None = None
+        self._feeder: child.Child | None = None
         self._log: KafkaLog | None = None
 
     def lows(self) -> dict[int, int]:
@@ -122,43 +120,32 @@ class ArchiveSource:
         self._broker = Tansu(self._work / f"broker-{self._client}.log")
         self.bootstrap = self._broker.bootstrap
         create_all(self._broker.bootstrap, [self.topic], 1)
-        command = [
-            sys.executable,
-            "-P",  # what lies in the caller's folder is not to be imported
-            "-m",
-            "reactor.feed.feeder",
-            str(self._path),
-            self._broker.bootstrap,
-            self.topic,
-        ]
-        with (self._work / f"feeder-{self._client}.log").open("wb") as words:
-            self._feeder = subprocess.Popen(
-                [*command, str(self._pace), str(paced_from)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                stderr=words, env=environment(), start_new_session=True, preexec_fn=die_with_parent,
-            )  # fmt: skip
+        self._feeder = child.module(
+            "reactor.feed.feeder", str(self._path), self._broker.bootstrap, self.topic, str(self._pace),
+            str(paced_from), words=self._work / f"feeder-{self._client}.log",
+        )  # fmt: skip
         self._log = KafkaLog(self._broker.bootstrap, self.topic, self._client)
         return self._log
 
     def check(self) -> None:
         if self._broker is not None and not self._broker.alive():
-            raise Refusal(f"the embedded broker ended ({self._words('broker')}); fix: the same command resumes")
-        if self._feeder is not None and self._feeder.poll():
-            raise Refusal(f"the archive could not be published: {self._words('feeder') or self._feeder.returncode}")
+            raise Refusal(f"the embedded broker ended ({self._broker.words()}); fix: the same command resumes")
+        if self._feeder is not None and self._feeder.code:
+            raise Refusal(f"the archive could not be published: {self._feeder.failure()}")
 
     def take_incidents(self) -> list[SourceIncident]:
         return []  # a child that is away is dead
 
+    def away(self) -> bool:
+        return False
+
     def close(self) -> None:
         if self._feeder is not None:
             self._feeder.kill()
-            self._feeder.wait()
         if self._log is not None:
             self._log.close()
         if self._broker is not None:
             self._broker.close()
-
-    def _words(self, who: str) -> str:
-        return (self._work / f"{who}-{self._client}.log").read_text(errors="replace")[-800:].strip()
 
 
 class BrokerSource:
@@ -209,6 +196,10 @@ class BrokerSource:
         if (outage_s := self._log.take_outage()) is None:
             return []
         return [SourceIncident(Severity.WARN, Incident.BROKER_AWAY, f"the broker was away for {outage_s:.1f} s")]
+
+    def away(self) -> bool:
+        """Whether the broker does not answer now."""
+        return self._log.away()
 
     def close(self) -> None:
         self._log.close()

@@ -5,14 +5,13 @@ is waited for. See docs/design/stages.md.
 """
 
 import json
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
-from journal.engine.owner import environment
+from journal import child
+from journal.child import Child, Kept
 from journal.ledger.run import Segment
 from journal.refusal import Refusal
 from lanes.code import Incident, Severity
@@ -21,7 +20,6 @@ from lanes.params import Profile
 from reactor.evaluate.chunk import Chunk
 from reactor.log.kafka import REACH_S, KafkaLog, create_all
 from reactor.log.port import Log
-from reactor.log.tansu import die_with_parent
 from reactor.run.foreign import Kernels, load
 from reactor.run.provenance import code_hash
 from reactor.run.remote import RemoteLanes
@@ -35,14 +33,6 @@ from reactor.topology.tape import KafkaTape
 from reactor.topology.voice import speaker
 
 MISSING_S: Final = 10.0  # a lane that is waited for as long is told of
-AGAIN_S: Final = 1.0  # from a worker's death to its next start
-
-
-@dataclass(slots=True)
-class _Worker:
-    lanes: tuple[str, ...]
-    process: subprocess.Popen[bytes] | None = None
-    died: float = 0.0
 
 
 class LaneSource:
@@ -62,7 +52,11 @@ class LaneSource:
         )  # fmt: skip
         self.bootstrap = source.bootstrap
         self.managed = soak.lane_workers > 0
-        self._workers = [_Worker(NAMES[at :: soak.lane_workers]) for at in range(soak.lane_workers)]
+        shares = [NAMES[at :: soak.lane_workers] for at in range(soak.lane_workers)]
+        self._workers = [
+            Kept(f"the worker of lanes {', '.join(lanes)}", partial(self._start, at, lanes))
+            for at, lanes in enumerate(shares)
+        ]
         self._log: JoinedLog | None = None
         self._join: Join | None = None
         self._noted: dict[str, str] = {}
@@ -109,10 +103,7 @@ class LaneSource:
     def check(self) -> None:
         self._source.check()
         for worker in self._workers:
-            if worker.process is not None and worker.process.poll() is not None:
-                worker.died = worker.died or time.monotonic()
-                if time.monotonic() - worker.died >= AGAIN_S:
-                    self._start(worker)
+            worker.look(excused=self._source.away())
 
     def take_incidents(self) -> list[SourceIncident]:
         return [*self._source.take_incidents(), *self._lane_incidents()]
@@ -132,9 +123,7 @@ class LaneSource:
 
     def close(self) -> None:
         for worker in self._workers:
-            if worker.process is not None:
-                worker.process.kill()
-                worker.process.wait()
+            worker.close()
         if self._log is not None:
             self._log.close()
         self._source.close()
@@ -201,22 +190,18 @@ class LaneSource:
 
     def _begin(self) -> None:
         for worker in self._workers:
-            self._start(worker)
+            worker.start()
 
-    def _start(self, worker: _Worker) -> None:
-        soak, at = self._settings.soak, self._workers.index(worker)
+    def _start(self, at: int, lanes: Sequence[str]) -> Child:
+        soak = self._settings.soak
         params = soak.data / f"lanes-{soak.name}.json"
         params.write_text(self._settings.profile.model_dump_json(), "utf-8")
         begins = soak.data / f"lanes-{soak.name}-{at}.begins.json"
         begins.write_text(json.dumps(self._places), "utf-8")
-        command = [sys.executable, "-P", "-m", "reactor.topology.worker", self._source.bootstrap, self.topic, soak.name]
-        with (soak.data / f"lanes-{soak.name}-{at}.log").open("ab") as words:
-            worker.process = subprocess.Popen(
-                [*command, ",".join(worker.lanes), str(params), str(begins)],
-                stdin=subprocess.DEVNULL, stdout=words, stderr=words, env=environment(),
-                start_new_session=True, preexec_fn=die_with_parent,
-            )  # fmt: skip
-        worker.died = 0.0
+        return child.module(
+            "reactor.topology.worker", self._source.bootstrap, self.topic, soak.name, ",".join(lanes), str(params),
+            str(begins), words=soak.data / f"lanes-{soak.name}-{at}.log",
+        )  # fmt: skip
 
 
 def in_words(lanes: Mapping[str, str]) -> str:

@@ -7,54 +7,51 @@ Its address is the one line that it prints. The soak neither waits for it nor as
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from threading import Thread
-from typing import IO, Final
+from typing import Final
 
+from journal import child
 from journal.engine.address import Address
-from journal.engine.owner import environment
 from journal.ledger.run import Run
-from reactor.log.tansu import die_with_parent
 
 NICE: Final = 10  # a tenth of the soak's share where both want the CPU
 
 
 def start(data: Path, run: Run, server: Address | None, tell: Callable[[str], None]) -> Callable[[], None]:
-    """Start it; tell: called once with its address, in a thread of its own. Returns what ends it."""
-    with (data / f"web-{run.name}.log").open("wb") as words:
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "reactor.web.process"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=words, env=environment(), text=True, start_new_session=True, preexec_fn=die_with_parent,
-        )  # fmt: skip
-    with _whole(process.stdin) as given:
+    """Start it, once: a soak goes on without its page. Returns what ends it.
+
+    tell: called in a thread of its own with a sentence for people: its address, and why it ended where it did.
+    """
+    page = child.module("reactor.web.process", words=data / f"web-{run.name}.log", piped=True)
+    given, answers = page.pipes
+    with suppress(BrokenPipeError), given:  # where it died at once, its words are told
         login = server and [server.url, server.user, server.token]
-        json.dump({"data": str(data), "run": run.run_id, "server": login}, given)
-    said = _whole(process.stdout)
+        given.write(json.dumps({"data": str(data), "run": run.run_id, "server": login}).encode())
+    is_over = False
 
     def listen() -> None:
-        if address := said.readline().strip():
-            tell(address)
+        with answers:
+            if address := answers.readline().decode().strip():
+                tell(f"its page, for one browser: {address}")
+            answers.read()  # until it ends
+        if not is_over:
+            tell(f"its page ended: {page.failure()}")
 
     listener = Thread(target=listen, daemon=True)
     listener.start()
 
     def end() -> None:
-        process.kill()  # it owns nothing: the engine is the soak's
-        process.wait()
+        nonlocal is_over
+        is_over = True
+        page.kill()  # it owns nothing: the engine is the soak's
         listener.join()
-        said.close()
 
     return end
-
-
-def _whole(pipe: IO[str] | None) -> IO[str]:
-    if pipe is None:
-        raise AssertionError("must be a pipe, as it was asked for")
-    return pipe
 
 
 def main() -> None:

@@ -19,20 +19,20 @@ import reactor.cli.publish
 import reactor.cli.replay
 import reactor.cli.soak
 import reactor.cli.verify  # noqa: F401 what the commands import is imported once, here
+from journal.tied import tie
 from lanes.params import PROFILES
 from reactor.cli.main import run
 from reactor.evaluate.chunk import Chunk
 from reactor.evaluate.record import Decoder
 from reactor.evaluate.state import State
 from reactor.evaluate.step import Rules, step
-from reactor.log.tansu import die_with_parent
 from tests.fault.soak_until import soak_until
 from tests.integration import records
 
 
 def child(request):
     os.setsid()
-    die_with_parent()
+    tie(os.getppid())
     for number, mode, path in (
         (0, os.O_RDONLY, "/dev/null"),
         (1, os.O_WRONLY, request["out"]),
