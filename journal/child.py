@@ -55,7 +55,7 @@ class Child:
 
     def failure(self) -> str:
         """How it ended, for people: its last words, else its exit code. Waits for its end."""
-        return self.words() or f"it ended with {self._process.wait()} and wrote nothing"
+        return self.words() or f"exit code {self._process.wait()}, and no word of why"
 
     def kill(self) -> None:
         """End it at once; returns when it is gone."""

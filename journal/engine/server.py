@@ -20,7 +20,7 @@ import uuid
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
-from http.server import ThreadingHTTPServer
+from socketserver import ThreadingTCPServer
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qsl
 
@@ -91,9 +91,10 @@ class Engine(Protocol):
         """A session in which these settings hold, set in their order."""
 
 
-class Server(ThreadingHTTPServer):
+class Server(ThreadingTCPServer):
     """The listening socket, the keys, and the count of inserts that run."""
 
+    allow_reuse_address = True  # the directory's port is the same for every engine of it
     daemon_threads = True
     request_queue_size = 128
 
@@ -138,11 +139,11 @@ class Handler(Wire):
     server: Server
 
     def serve(self) -> None:
-        host = self.headers.get("Host", "")
+        host = self.headers.get("host", "")
         if re.sub(r":\d+\Z", "", host).lower() not in LOOPBACK:
             self.fail(403, "this engine answers to loopback names only")
             return
-        path, _, query_string = self.path.partition("?")
+        path, _, query_string = self.target.partition("?")
         if path == "/ping":
             self.reply(b"Ok.\n")
         elif path != "/":
@@ -161,9 +162,9 @@ class Handler(Wire):
 
     def _login(self, params: Mapping[str, str]) -> str:
         user, token = params.get("user", ""), params.get("password", "")
-        if "X-ClickHouse-User" in self.headers:
-            user, token = self.headers["X-ClickHouse-User"], self.headers.get("X-ClickHouse-Key", "")
-        kind, _, basic = self.headers.get("Authorization", "").partition(" ")
+        if "x-clickhouse-user" in self.headers:
+            user, token = self.headers["x-clickhouse-user"], self.headers.get("x-clickhouse-key", "")
+        kind, _, basic = self.headers.get("authorization", "").partition(" ")
         if kind.lower() == "basic":
             try:
                 user, _, token = base64.b64decode(basic, validate=True).decode().partition(":")
@@ -182,10 +183,11 @@ class Handler(Wire):
     def _request(self, user: str, params: dict[str, str]) -> tuple[bytes, Iterator[bytes]]:
         """The `query` parameter and what comes after it, as pieces."""
         body = self.body(MAX_BODY[user])
-        if coding := self.headers.get("Content-Encoding", ""):
+        if coding := self.headers.get("content-encoding", ""):
             body = self._decoded(coding.lower(), body, user)
-        if self.headers.get_content_type() == "multipart/form-data":
-            params.update(form(self.headers["Content-Type"], b"".join(body)))
+        kind = self.headers.get("content-type", "")
+        if kind.partition(";")[0].strip().lower() == "multipart/form-data":
+            params.update(form(kind, b"".join(body)))
             body = iter(())
         query = params.get("query", "").encode()
         return query + b"\n" if query and not query.endswith(b"\n") else query, body
@@ -290,10 +292,7 @@ class Handler(Wire):
         """Chunks as they come. An error after the first goes the way ClickHouse tells it in mid-stream."""
         first = next(blocks, b"")
         tag = secrets.token_hex(8)
-        self.head(
-            200,
-            self._headers("Native", params) | {"X-ClickHouse-Exception-Tag": tag, "Transfer-Encoding": "chunked"},
-        )
+        self.begin(self._headers("Native", params) | {"X-ClickHouse-Exception-Tag": tag})
         try:
             self.chunk(first)
             for block in blocks:
@@ -302,7 +301,7 @@ class Handler(Wire):
             text = error.text.encode()
             frame = b"\r\n__exception__\r\n%b\r\n%b\n%d %b\r\n__exception__\r\n"
             self.chunk(frame % (tag.encode(), text, len(text), tag.encode()))
-        self.wfile.write(b"0\r\n\r\n")
+        self.end()
 
 
 def _text(raw: bytes) -> str:

@@ -1,127 +1,146 @@
 """One HTTP/1.1 connection: bodies in, replies out, whatever comes over the wire. No SQL here.
 
-A bad request ends at most its own connection. Source: RFC 9112, as far as ClickHouse's clients use it.
+h11 reads and writes the protocol; here are its limits, and what becomes of an error. A bad request ends at most its own
+connection. The only module that imports h11. Source: RFC 9112, as far as ClickHouse's clients use it.
 """
 
 import os
-import re
+import socket
+import time
 import traceback
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from email import policy
 from email.parser import BytesParser
-from http.server import BaseHTTPRequestHandler
-from typing import Any, Final
+from email.utils import formatdate
+from http import HTTPStatus
+from socketserver import BaseRequestHandler
+from typing import Final
+
+import h11
 
 from journal.engine.reader import SYNTAX_ERROR, QueryError
 
 MIB: Final = 1 << 20
-IDLE_S: Final = 3_600  # a kept connection without a request
+IDLE_S: Final = 3_600  # a kept connection without a request, or a body of which nothing comes
+HEAD_BYTES: Final = 64 * 1024  # a request line with its headers; a query may stand in the line
+PIECE_BYTES: Final = 256 * 1024  # read of a socket at once
+DRAIN_S: Final = 0.2
 STD_EXCEPTION: Final = 1001  # ClickHouse's code for what has no other
 FORBIDDEN_CODES: Final = (497, 516)  # HTTP 403: not for this login
 
 
-class Wire(BaseHTTPRequestHandler):
+class Wire(BaseRequestHandler):
     """A connection. `serve` answers one request; what it raises becomes the reply."""
 
-    protocol_version = "HTTP/1.1"
-    server_version = "ClickHouse-violet"
-    disable_nagle_algorithm = True
-    wbufsize = 64 * 1024
-    timeout = IDLE_S
+    request: socket.socket
+    method: str
+    target: str
+    headers: dict[str, str]  # by their names in lower case
 
-    def do_GET(self) -> None:
-        self._whole = self.command == "GET" and "Content-Length" not in self.headers
-        self._started = False
-        try:
-            self.serve()
-        except QueryError as error:
-            self.fail(403 if error.code in FORBIDDEN_CODES else 500, error.text, error.code)
-        except (ConnectionError, TimeoutError):
-            self.close_connection = True
-        except Exception as error:  # noqa: BLE001 - a bad request never ends the process
-            traceback.print_exc()
-            self.fail(500, QueryError.of(STD_EXCEPTION, "STD_EXCEPTION", repr(error)).text, STD_EXCEPTION)
+    def setup(self) -> None:
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES)
+        self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.request.settimeout(IDLE_S)
 
-    def do_POST(self) -> None:
-        self.do_GET()
+    def handle(self) -> None:
+        with suppress(ConnectionError, TimeoutError):
+            while self._answer_one():
+                self._http.start_next_cycle()
 
     def serve(self) -> None:
-        """Answer the request by `reply`, `head` and `chunk`, or `fail`."""
+        """Answer the request by `reply`; `begin`, `chunk` and `end`; or `fail`."""
         raise NotImplementedError
 
     def body(self, most: int) -> Iterator[bytes]:
         """The body in pieces. Raises QueryError beyond `most` bytes."""
-        chunked = self.headers.get("Transfer-Encoding", "").lower() == "chunked"
-        yield from bounded(self._chunks() if chunked else self._plain(), most, "request")
-        self._whole = True
-
-    def _plain(self) -> Iterator[bytes]:
-        length = self.headers.get("Content-Length", "0")
-        if not re.fullmatch(r"[0-9]{1,15}", length):
-            raise QueryError.of(SYNTAX_ERROR, "SYNTAX_ERROR", "Content-Length must be a number")
-        yield from self._take(int(length))
-
-    def _take(self, left: int) -> Iterator[bytes]:
-        while left:
-            piece = self.rfile.read(min(left, MIB))
-            if not piece:
-                raise ConnectionError("the body ended early")
-            left -= len(piece)
-            yield piece
-
-    def _chunks(self) -> Iterator[bytes]:
-        while True:
-            size = self.rfile.readline(1_024).split(b";")[0].strip()
-            if not re.fullmatch(rb"[0-9A-Fa-f]{1,8}", size):
-                raise ConnectionError("the body ended early")
-            if not int(size, 16):
-                while self.rfile.readline(65_536).strip():
-                    pass  # trailers
-                return
-            yield from self._take(int(size, 16))
-            self.rfile.readline(8)
-
-    def chunk(self, block: bytes) -> None:
-        if block:
-            self.wfile.write(b"%x\r\n%b\r\n" % (len(block), block))
+        yield from bounded(self._pieces(), most, "request")
 
     def reply(self, body: bytes, headers: Mapping[str, str] | None = None, status: int = 200) -> None:
+        """Answer with a whole body."""
         kind = {"Content-Type": "text/plain; charset=UTF-8"}
-        self.head(status, kind | dict(headers or {}) | {"Content-Length": str(len(body))})
-        self.wfile.write(body)
+        head = self._head(status, kind | dict(headers or {}) | {"Content-Length": str(len(body))})
+        self._send(head, h11.Data(data=body), h11.EndOfMessage())
 
-    def head(self, status: int, headers: Mapping[str, str]) -> None:
-        self._started = True
-        self.send_response(status)
-        if not self._whole:  # what is left of a body would be taken for the next request
-            self.close_connection = True
-            self.send_header("Connection", "close")
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
+    def begin(self, headers: Mapping[str, str]) -> None:
+        """Begin an answer in chunks, that `end` ends."""
+        self._send(self._head(200, dict(headers) | {"Transfer-Encoding": "chunked"}))
+
+    def chunk(self, block: bytes) -> None:
+        self._send(h11.Data(data=block))
+
+    def end(self) -> None:
+        self._send(h11.EndOfMessage())
 
     def fail(self, status: int, text: str, code: int = 0) -> None:
-        if self._started:
-            self.close_connection = True
+        """Answer with an error, where no answer has begun."""
+        if self._http.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             return
-        if not self._whole:
-            self._drain()
+        self._drain()
         headers = {"X-ClickHouse-Exception-Code": str(code)} if code else {}
         self.reply(text.encode() + b"\n", headers, status)
 
+    def _answer_one(self) -> bool:
+        """Whether there was a request, and there may be another."""
+        try:
+            event = self._event()
+            if not isinstance(event, h11.Request):
+                return False
+            self.method, self.target = event.method.decode(), event.target.decode()
+            self.headers = {name.decode(): value.decode("latin-1") for name, value in event.headers}
+            if self.method in ("GET", "POST"):
+                self.serve()
+            else:
+                self.fail(501, "there is GET and POST")
+        except QueryError as error:
+            self.fail(403 if error.code in FORBIDDEN_CODES else 500, error.text, error.code)
+        except h11.RemoteProtocolError as error:
+            self.fail(error.error_status_hint, str(error))
+        except (ConnectionError, TimeoutError):
+            raise
+        except Exception as error:  # noqa: BLE001 - a bad request never ends the process
+            traceback.print_exc()
+            self.fail(500, QueryError.of(STD_EXCEPTION, "STD_EXCEPTION", repr(error)).text, STD_EXCEPTION)
+        return self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
+
+    def _event(self) -> h11.Event:
+        while (event := self._http.next_event()) is h11.NEED_DATA:
+            if self._http.they_are_waiting_for_100_continue:
+                self._send(h11.InformationalResponse(status_code=100, headers=[]))
+            self._http.receive_data(self.request.recv(PIECE_BYTES))
+        if not isinstance(event, h11.Event):
+            raise ConnectionError("a request was sent before the answer to the last")
+        return event
+
+    def _pieces(self) -> Iterator[bytes]:
+        while isinstance(event := self._event(), h11.Data):
+            yield event.data
+
+    def _head(self, status: int, headers: Mapping[str, str]) -> h11.Response:
+        if self._http.their_state is h11.SEND_BODY:
+            with suppress(h11.RemoteProtocolError):
+                self._http.next_event()  # where the body is empty the request ends here
+        ours = {"Server": "ClickHouse-violet", "Date": formatdate(usegmt=True)}
+        if self._http.their_state is not h11.DONE:  # what is left of a body would be taken for the next request
+            ours["Connection"] = "close"
+        fields = list((ours | dict(headers)).items())
+        return h11.Response(status_code=status, headers=fields, reason=HTTPStatus(status).phrase.encode())
+
+    def _send(self, *events: h11.Event) -> None:
+        pieces = [piece for event in events for piece in self._http.send_with_data_passthrough(event) or ()]
+        self.request.sendall(b"".join(pieces))
+
     def _drain(self) -> None:
         """Take what is left of a small body, since a client that still writes would not read the answer."""
-        length = self.headers.get("Content-Length", "")
-        self.connection.settimeout(0.2)
-        try:
-            if length.isdigit() and int(length) <= MIB:
-                self.rfile.read(int(length))
-        except OSError:
-            pass
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name it has above
-        """Nothing: the log is for what goes wrong."""
+        if self._http.they_are_waiting_for_100_continue:
+            return
+        deadline, left = time.monotonic() + DRAIN_S, MIB
+        with suppress(OSError, h11.RemoteProtocolError):
+            while self._http.their_state is h11.SEND_BODY and left > 0 and time.monotonic() < deadline:
+                self.request.settimeout(DRAIN_S)
+                event = self._event()
+                left -= len(event.data) if isinstance(event, h11.Data) else 0
+        self.request.settimeout(IDLE_S)
 
 
 def form(content_type: str, body: bytes) -> dict[str, str]:

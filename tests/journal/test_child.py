@@ -158,10 +158,10 @@ def test_words_are_of_this_start_private_and_begun_anew_when_they_are_many(modul
 
 def test_a_silent_death_is_named_by_its_code(modules, words):
     started = child.module(modules("falls", "raise SystemExit(7)"), words=words)
-    assert started.failure() == "it ended with 7 and wrote nothing"
+    assert started.failure() == "exit code 7, and no word of why"
     sleeping = child.program(["sleep", "60"], words)
     sleeping.kill()
-    assert sleeping.failure() == "it ended with -9 and wrote nothing"
+    assert sleeping.failure() == "exit code -9, and no word of why"
 
 
 def test_an_end_is_asked_for_before_it_is_forced(modules, words):
