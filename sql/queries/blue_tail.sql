@@ -5,10 +5,8 @@
 SELECT label, if(grouping(bucket) = 1, 'all', bucket) AS vel_div, count() AS n, countIf(ratio > 1.05) AS above,
     above / n AS share_above, quantileExactInclusive(0.5)(ratio) AS ratio_median
 FROM (
-    SELECT label, recorded / base AS ratio, multiIf(
-            p.vel_div > -0.03, '-0.02 to -0.03', p.vel_div > -0.04, '-0.03 to -0.04', p.vel_div > -0.05, '-0.04 to -0.05',
-            p.vel_div > -0.06, '-0.05 to -0.06', '-0.06 and below'
-        ) AS bucket
+    SELECT label, recorded / base AS ratio,
+        arrayFirst(each -> assumeNotNull(p.vel_div) > each.1, (SELECT buckets FROM vel_div_buckets)).2 AS bucket
     FROM blue_pairs AS p
     WHERE run_id = {run:String} AND is_colocated AND recorded IS NOT NULL
 )

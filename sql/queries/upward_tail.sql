@@ -6,10 +6,8 @@ SELECT if(grouping(bucket) = 1, 'all', bucket) AS vel_div, count() AS n, countIf
     above / n AS share_above, countIf(ratio < 0.95) AS below, quantileExactInclusive(0.5)(ratio) AS ratio_median,
     max(ratio) AS ratio_max
 FROM (
-    SELECT leverage / base AS ratio, multiIf(
-            d.vel_div > -0.03, '-0.02 to -0.03', d.vel_div > -0.04, '-0.03 to -0.04', d.vel_div > -0.05, '-0.04 to -0.05',
-            d.vel_div > -0.06, '-0.05 to -0.06', '-0.06 and below'
-        ) AS bucket
+    SELECT leverage / base AS ratio,
+        arrayFirst(each -> d.vel_div > each.1, (SELECT buckets FROM vel_div_buckets)).2 AS bucket
     FROM decisions AS d
     WHERE run_id = {run:String}
 )

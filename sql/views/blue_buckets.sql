@@ -17,10 +17,8 @@ SELECT run_id, label,
     countIf(ratio > 1.05) / n AS share_above,
     countIf(ratio < 0.95) / n AS share_below
 FROM (
-    SELECT *, toString(dc_status) AS status, multiIf(
-            vel_div > -0.03, '-0.02 to -0.03', vel_div > -0.04, '-0.03 to -0.04', vel_div > -0.05, '-0.04 to -0.05',
-            vel_div > -0.06, '-0.05 to -0.06', '-0.06 and below'
-        ) AS bucket
+    SELECT *, toString(dc_status) AS status,
+        arrayFirst(each -> assumeNotNull(vel_div) > each.1, (SELECT buckets FROM vel_div_buckets)).2 AS bucket
     FROM blue_pairs
     WHERE is_colocated AND recorded IS NOT NULL
 )
