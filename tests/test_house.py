@@ -33,8 +33,6 @@ SQL_OF_FILES = {"reactor/feed/table.py", "reactor/standin/bars.py"}
 # One noun that two rooms have a part of. (A module of reactor/cli bears the name of its command, whoever does the work.)
 SHARED_NAMES = {
     "canary": "a lane's candidate: topics and orders of it, and what is stored of its readings",
-    "process": "the program of a child process",
-    "server": "what answers HTTP in that room",
 }
 
 STANDARD = sys.stdlib_module_names | {"compression"}  # the latter from Python 3.14 on

@@ -8,8 +8,8 @@ from functools import partial
 from http.client import HTTPConnection
 from urllib.parse import urlencode
 
-from reactor.web.eye import Eye, reader
-from reactor.web.server import Page
+from reactor.web.host import Page
+from reactor.web.poller import Poller, reader
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -17,7 +17,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 @contextmanager
 def page(data, opened=None):
     """A page of a directory, answering until the end of the block."""
-    made = Page(Eye(data, opened or partial(reader, data, None)))
+    made = Page(Poller(data, opened or partial(reader, data, None)))
     thread = threading.Thread(target=made.serve)
     thread.start()
     try:

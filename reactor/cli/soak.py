@@ -20,7 +20,7 @@ from reactor.run.source import ArchiveSource, BrokerSource, Source
 from reactor.standin.seeded import write_market
 from reactor.watch.events import Events
 from reactor.watch.observe import Beside, Observers
-from reactor.web import process as pages
+from reactor.web import beside
 
 MARKET: Final = "market.jsonl.zst"
 MARKET_SEED: Final = 20260614
@@ -129,7 +129,7 @@ class _Soaking(Terminal):
             self.observers.beside("canary", self._compare(session), COMPARE_S, connect)
         if self._settings.soak.web:
             soak = self._settings.soak
-            stack.callback(pages.start(soak.data, session.run, self._settings.journal.address, _page))
+            stack.callback(beside.start(soak.data, session.run, self._settings.journal.address, _page))
 
 
 def _page(words: str) -> None:

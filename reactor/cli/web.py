@@ -7,8 +7,8 @@ import click
 
 from journal.ledger import run as runs
 from reactor.cli.common import data_option, json_option, out, print_json, require_journal
-from reactor.web.eye import Eye, reader
-from reactor.web.server import Page, hear_the_end
+from reactor.web.host import Page, end_on_signal
+from reactor.web.poller import Poller, reader
 
 
 @click.command("web")
@@ -27,17 +27,17 @@ def command(context: click.Context, data: Path, port: int, run_id: str | None, a
     server = context.obj.journal.address if context.obj is not None else None
     if server is None:
         require_journal(data)
-    eye = Eye(data, partial(reader, data, server))
+    poller = Poller(data, partial(reader, data, server))
     try:
         if run_id is not None:
-            eye.ask(partial(runs.pick, run_id=run_id))
-        page = Page(eye, port)
+            poller.ask(partial(runs.pick, run_id=run_id))
+        page = Page(poller, port)
         url = page.url(f"/run/{run_id}" if run_id else "/")
         if as_json:
             print_json({"url": url, "port": page.port})
         else:
             out.print(f"the page of {data}, for one browser, until Ctrl-C:\n  {url}")
-        hear_the_end()
+        end_on_signal()
         page.serve()
     finally:
-        eye.close()
+        poller.close()

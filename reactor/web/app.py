@@ -17,7 +17,7 @@ from journal.judge.explain import explain
 from journal.ledger import run as runs
 from journal.refusal import Refusal
 from journal.store import JournalAway, Store
-from reactor.web.eye import Eye, Viewer, stream
+from reactor.web.poller import Poller, Viewer, stream
 
 VIEWERS: Final = 8  # browsers at once
 FILES: Final = {
@@ -36,7 +36,7 @@ _EXACT: Final = 1 << 53  # beyond it a browser's numbers have holes
 
 
 # Long since it is the table of routes and what answers each, over one shared reader.
-def application(eye: Eye) -> Starlette:
+def application(poller: Poller) -> Starlette:
     """The page over one journal."""
     folder = files("reactor.web") / "static"
     static = {name: ((folder / name).read_bytes(), kind) for name, kind in FILES.items()}
@@ -51,7 +51,7 @@ def application(eye: Eye) -> Starlette:
 
     async def answer(call: Callable[[Store], Any]) -> Response:
         try:
-            return _json(await asyncio.to_thread(eye.ask, call))
+            return _json(await asyncio.to_thread(poller.ask, call))
         except Refusal as error:
             return _json({"error": str(error)[:300]}, 503 if isinstance(error, JournalAway) else 404)
 
@@ -79,14 +79,14 @@ def application(eye: Eye) -> Starlette:
         if viewers >= VIEWERS:
             return _json({"error": f"{VIEWERS} browsers look already"}, 503)
         records = int(last) if last in map(str, page.WINDOWS) else page.WINDOWS[1]
-        viewer = Viewer(eye.data, request.query_params.get("run") or None, records)
+        viewer = Viewer(poller.data, request.query_params.get("run") or None, records)
         return EventSourceResponse(events(viewer), send_timeout=30)
 
     async def events(viewer: Viewer) -> AsyncGenerator[dict[str, str]]:
         nonlocal viewers
         viewers += 1
         try:
-            async for name, told in stream(eye, viewer):
+            async for name, told in stream(poller, viewer):
                 wide = {part: each if part == "series" else _wide(each) for part, each in told.items()}
                 yield {"event": name, "data": _encode(wide).decode()}
         finally:

@@ -74,7 +74,7 @@ class Browser(threading.Thread):
             )  # fmt: skip
             while not self._over.wait(0.5):
                 self.page_cpu_s = max(
-                    self.page_cpu_s, sum(_cpu(lambda s, c: s[1] == os.getpid() and "web.process" in c))
+                    self.page_cpu_s, sum(_cpu(lambda s, c: s[1] == os.getpid() and "web.beside" in c))
                 )
                 self.browser_cpu_s = max(self.browser_cpu_s, sum(_cpu(lambda s, c: s[2] == chromium.pid)))
             os.killpg(chromium.pid, signal.SIGKILL)

@@ -10,10 +10,11 @@ from urllib.parse import urlsplit
 import pytest
 
 from journal.engine.address import WRITER, read
+from journal.judge import page as sql_page
 from journal.keep.retention import prune
 from journal.store import JournalAway, connect
 from lanes.lane import LANES
-from reactor.web import eye, look
+from reactor.web import poller
 from tests.integration import fixtures, records
 from tests.integration.soaking import Journal, ended, free_of, fresh, interrupted, processes, soak, until, violet
 from tests.webpage import Client, page
@@ -80,7 +81,7 @@ def test_the_lanes_figures_are_those_of_lane_readings(told, journal, soaked):
         assert shown["quantiles"] == list(row["quantiles"])
         assert sum(shown["counts"]) == row["n"]
         assert told["window"]["latest"][lane] == row["last"]
-        width = (row["high"] - row["low"]) / look.BINS
+        width = (row["high"] - row["low"]) / sql_page.BINS
         first = journal.value(
             "SELECT count() FROM lane_readings WHERE run_id = {run:String} AND lane = {lane:String} AND value < {to:Float64}",
             run=soaked.run_id, lane=lane, to=row["low"] + width,
@@ -92,7 +93,7 @@ def test_the_lines_hold_every_scan_in_its_place(told, journal, soaked):
     series = told["window"]["series"]
     scans = soaked.summary["decisions"] + soaked.summary["evaluations"]
     assert (sum(series["scans"]), sum(series["decisions"])) == (scans, soaked.summary["decisions"])
-    assert len(series["ts_ms"]) <= look.PLACES
+    assert len(series["ts_ms"]) <= sql_page.PLACES
     assert series["ts_ms"] == sorted(series["ts_ms"])
     for lane in EACH:
         low, mean, high = series["lines"][lane]
@@ -107,10 +108,10 @@ def test_the_lines_hold_every_scan_in_its_place(told, journal, soaked):
 
 
 def test_a_window_is_its_records_and_no_more(reading, journal, soaked):
-    run, progress = journal.run(soaked.summary["name"]), look.Progress()
+    run, progress = journal.run(soaked.summary["name"]), sql_page.Progress()
     progress.read(reading, run.run_id)
     assert progress.ends == {0: 599}
-    window = look.Window.of(run, progress.ends, 100)
+    window = sql_page.Window.of(run, progress.ends, 100)
     for name, kind in (
         ("scans", "(SELECT * FROM decisions UNION ALL SELECT * FROM evaluations)"),
         ("decisions", "decisions"),
@@ -118,17 +119,17 @@ def test_a_window_is_its_records_and_no_more(reading, journal, soaked):
         n = journal.value(
             f"SELECT count() FROM {kind} WHERE run_id = {{run:String}} AND log_offset >= 500", run=run.run_id
         )
-        assert sum(look.series(reading, window)[name]) == n
-    assert sum(look.bounds(reading, window).values()) == n
-    feed = look.feed(reading, window, {0: 550})
+        assert sum(sql_page.series(reading, window)[name]) == n
+    assert sum(sql_page.bounds(reading, window).values()) == n
+    feed = sql_page.feed(reading, window, {0: 550})
     assert [row["log_offset"] for row in feed] == [
         row["log_offset"] for row in journal.rows(
             "SELECT log_offset FROM decisions WHERE run_id = {run:String} AND log_offset > 550 ORDER BY ts_ms DESC, log_offset DESC",
             run=run.run_id,
         )
     ]  # fmt: skip
-    assert look.Latest()(reading, look.Window.of(run, {}, 100)) is None
-    assert look.distribution(reading, look.Window.of(run, {}, 100)) == {}
+    assert sql_page.Latest()(reading, sql_page.Window.of(run, {}, 100)) is None
+    assert sql_page.distribution(reading, sql_page.Window.of(run, {}, 100)) == {}
 
 
 def test_the_last_scan_is_explained_with_its_planes_as_of_it(told, journal, soaked):
@@ -144,7 +145,9 @@ def test_what_is_not_stored_of_planes_lies_before_an_offset(reading, journal, tm
     archive = records.write(tmp_path / "a.jsonl", lines)
 
     def latest(soaked):
-        return look.Latest()(reading, look.Window.of(journal.run(soaked.summary["name"]), {0: len(lines) - 1}, 2_000))
+        return sql_page.Latest()(
+            reading, sql_page.Window.of(journal.run(soaked.summary["name"]), {0: len(lines) - 1}, 2_000)
+        )
 
     whole, late = (journal.soak(scans=archive, batch_size=50, from_=start) for start in ("earliest", "20"))
     assert (latest(whole)["planes_from"], len(latest(whole)["planes"])) == (0, 7)
@@ -155,20 +158,20 @@ def test_what_is_not_stored_of_planes_lies_before_an_offset(reading, journal, tm
 
 
 def test_partitions_share_a_window(reading, journal, both):
-    run, progress = journal.run(both.summary["name"]), look.Progress()
+    run, progress = journal.run(both.summary["name"]), sql_page.Progress()
     progress.read(reading, run.run_id)
     assert set(progress.ends) == {0, 1}
-    window = look.Window.of(run, progress.ends, 2_000)
-    shown, scans = look.series(reading, window), both.summary["decisions"] + both.summary["evaluations"]
+    window = sql_page.Window.of(run, progress.ends, 2_000)
+    shown, scans = sql_page.series(reading, window), both.summary["decisions"] + both.summary["evaluations"]
     assert (sum(shown["scans"]), sum(shown["decisions"])) == (scans, both.summary["decisions"])
-    latest = look.Latest()
+    latest = sql_page.Latest()
     assert latest(reading, window) == latest(reading, window)
 
 
-@pytest.mark.parametrize("wider", [eye.WIDER, 250], ids=["all of it is looked through", "its end is"])
+@pytest.mark.parametrize("wider", [poller.WIDER, 250], ids=["all of it is looked through", "its end is"])
 def test_the_list_of_decisions_has_no_hole_however_much_came(reading, journal, soaked, monkeypatch, wider):
-    monkeypatch.setattr(eye, "WIDER", wider)
-    viewer = eye.Viewer(journal.data, soaked.run_id, 20)
+    monkeypatch.setattr(poller, "WIDER", wider)
+    viewer = poller.Viewer(journal.data, soaked.run_id, 20)
     viewer.pulse(reading)
     for end in (99, 110, 300, 301, 599):
         viewer._progress.ends = {0: end}
@@ -178,39 +181,39 @@ def test_the_list_of_decisions_has_no_hole_however_much_came(reading, journal, s
             "ORDER BY ts_ms DESC, log_offset DESC LIMIT 60", run=soaked.run_id, end=end,
         )  # fmt: skip
         assert [row["log_offset"] for row in feed] == [row["log_offset"] for row in latest], end
-    assert len(feed) == look.FEED
+    assert len(feed) == sql_page.FEED
 
 
 def test_a_look_that_fails_lists_no_decision_twice(reading, journal, soaked, monkeypatch):
     def away(*_):
         raise JournalAway("it went with its soak")
 
-    viewer = eye.Viewer(journal.data, soaked.run_id, 20)
+    viewer = poller.Viewer(journal.data, soaked.run_id, 20)
     viewer.pulse(reading)
     with monkeypatch.context() as patch:
-        patch.setattr(look, "series", away)
+        patch.setattr(sql_page, "series", away)
         with pytest.raises(JournalAway):
             viewer.window(reading)
     offsets = [row["log_offset"] for row in viewer.window(reading)[1]["feed"]]
-    assert len(set(offsets)) == len(offsets) == look.FEED
+    assert len(set(offsets)) == len(offsets) == sql_page.FEED
 
 
 def test_what_is_read_on_is_what_a_fresh_look_finds(reading, journal, tmp_path):
     archive = records.write(tmp_path / "a.jsonl", records.mixed(600, long=False))
     interrupted(journal.data, 2, name="read-on", batch_size=60, scans=archive)
-    run, on, latest = journal.run("read-on"), look.Progress(), look.Latest()
+    run, on, latest = journal.run("read-on"), sql_page.Progress(), sql_page.Latest()
     on.read(reading, run.run_id)
     assert 0 < sum(on.ends.values()) < 599
-    latest(reading, look.Window.of(run, on.ends, 100))
+    latest(reading, sql_page.Window.of(run, on.ends, 100))
     soak(journal.data, name="read-on", batch_size=60, scans=archive)
-    run, fresh = journal.run("read-on"), look.Progress()
+    run, fresh = journal.run("read-on"), sql_page.Progress()
     on.read(reading, run.run_id)
     on.read(reading, run.run_id)  # nothing came: nothing is counted again
     fresh.read(reading, run.run_id)
     at = run.started_at
     assert on.told(run, at) == fresh.told(run, at)
-    window = look.Window.of(run, on.ends, 100)
-    assert latest(reading, window) == look.Latest()(reading, window)
+    window = sql_page.Window.of(run, on.ends, 100)
+    assert latest(reading, window) == sql_page.Latest()(reading, window)
 
 
 @pytest.mark.parametrize("outcome", ["decision", "evaluation", "plane", "reject"])

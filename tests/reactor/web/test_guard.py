@@ -10,8 +10,8 @@ import pytest
 from journal.refusal import Refusal
 from journal.store import JournalAway
 from reactor.web import app
-from reactor.web.eye import Eye
-from reactor.web.server import Page
+from reactor.web.host import Page
+from reactor.web.poller import Poller
 from tests.webpage import Client, ask, page
 
 STATIC = Path(app.__file__).parent / "static"
@@ -171,7 +171,7 @@ def test_the_files_that_are_served_are_those_that_are_there(client):
 def test_it_listens_on_loopback_alone_and_says_which_port_is_taken(made, tmp_path):
     assert made._socket.getsockname()[0] == "127.0.0.1"
     with pytest.raises(Refusal, match=r"--port \d+: .*; fix: name a free one"):
-        Page(Eye(tmp_path, away), made.port)
+        Page(Poller(tmp_path, away), made.port)
 
 
 def test_while_the_journal_is_away_the_page_says_so(client):

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from journal import child
-from reactor.web import process
+from reactor.web import beside
 from tests.integration.soaking import until
 
 RUN = SimpleNamespace(name="violet", run_id="0" * 32)
@@ -31,7 +31,7 @@ def started(tmp_path, monkeypatch):
 
 def test_its_address_is_told_and_so_is_a_death_that_nobody_asked_for(tmp_path, started):
     told = []
-    end = process.start(tmp_path, RUN, None, told.append)
+    end = beside.start(tmp_path, RUN, None, told.append)
     until(lambda: told)
     assert told[0].startswith("its page, for one browser: http://127.0.0.1:")
     assert f"/run/{RUN.run_id}?" in told[0]
@@ -44,7 +44,7 @@ def test_its_address_is_told_and_so_is_a_death_that_nobody_asked_for(tmp_path, s
 
 def test_its_end_is_no_news_where_the_soak_ended_it(tmp_path, started):
     told = []
-    end = process.start(tmp_path, RUN, None, told.append)
+    end = beside.start(tmp_path, RUN, None, told.append)
     until(lambda: told)
     end()
     assert len(told) == 1
@@ -57,7 +57,7 @@ def test_a_page_that_cannot_start_is_named_with_its_last_words_and_started_once(
     (broken / "uvicorn.py").write_text("raise SystemExit('this uvicorn is broken')")
     monkeypatch.setenv("PYTHONPATH", str(broken))
     told = []
-    end = process.start(tmp_path, RUN, None, told.append)
+    end = beside.start(tmp_path, RUN, None, told.append)
     until(lambda: told)
     end()
     assert told == ["its page ended: this uvicorn is broken"]

@@ -1,7 +1,8 @@
-"""The eye: the page's one way to the journal, and what a viewer is told as it goes on.
+"""The poller: the page's one way to the journal, and what it sends to a browser while the run goes on.
 
-One query at a time, whoever asks; between looks it rests for several times as long as the look took, so that however
-large a run is, the engine is the soak's. While nobody looks, nothing is asked. A journal that is away is tried again.
+It asks one query at a time. Between two rounds it waits several times as long as the last round took: the engine is
+there for the soak first, however large the run is. Without a browser it asks nothing. It tries again when the journal
+did not answer.
 See docs/design/watching.md.
 """
 
@@ -22,7 +23,7 @@ from journal.refusal import Refusal
 from journal.store import JournalAway, Store, connect
 
 T = TypeVar("T")
-Told = tuple[str, Mapping[str, Any]]
+Message = tuple[str, Mapping[str, Any]]
 TICK_S: Final = 1.0
 REST: Final = 4.0  # after a window it rests so many times what that took: a short one runs a fifth of the time at most
 REST_S: Final = 5.0  # but no longer: what a window costs is bounded, and a machine that is busy makes it seem more
@@ -39,23 +40,23 @@ def reader(data: Path, server: Address | None) -> Iterator[Store]:
         yield store
 
 
-class _Turns(Store):
+class _OneAtATime(Store):
     """A store that takes one query at a time."""
 
-    def __init__(self, store: Store, turn: Lock) -> None:
-        self._store, self._turn = store, turn
+    def __init__(self, store: Store, busy: Lock) -> None:
+        self._store, self._busy = store, busy
 
     def rows(self, sql: str, params: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-        with self._turn:
+        with self._busy:
             return self._store.rows(sql, params)
 
 
-class Eye:
-    """Looks at one journal for all viewers; opens it when first asked, and again after it was away."""
+class Poller:
+    """Asks one journal for all browsers. It opens the journal at the first question, and again after it was away."""
 
     def __init__(self, data: Path, opened: Callable[[], AbstractContextManager[Store]]) -> None:
         self.data, self._opened = data, opened
-        self._lock, self._turn = Lock(), Lock()
+        self._lock, self._busy = Lock(), Lock()
         self._stack = ExitStack()
         self._store: Store | None = None
 
@@ -78,7 +79,7 @@ class Eye:
             if self._store is not None:
                 return self._store
             with ExitStack() as stack:
-                store = _Turns(stack.enter_context(self._opened()), self._turn)
+                store = _OneAtATime(stack.enter_context(self._opened()), self._busy)
                 self._stack, self._store = stack.pop_all(), store
                 return store
 
@@ -90,7 +91,7 @@ class Eye:
 
 
 class Viewer:
-    """What one browser is told: a run, or the newest; the window that it chose."""
+    """What one browser is sent: of a run, or of the newest, over the window that it chose."""
 
     def __init__(self, data: Path, run_id: str | None, records: int) -> None:
         self._data, self._asked, self._records = data, run_id, records
@@ -103,8 +104,8 @@ class Viewer:
         self._feed: list[dict[str, Any]] = []
         self._seen: dict[int, int] = {}
 
-    def pulse(self, store: Store) -> Told:
-        """Which run it is, its counts and its silence, from the batches since the last look."""
+    def pulse(self, store: Store) -> Message:
+        """Which run it is, its counts and its silence, from the batches since the last question."""
         run = runs.pick(store, self._asked)
         if self._run is None or run.run_id != self._run.run_id:
             self._begin()
@@ -112,14 +113,14 @@ class Viewer:
         self._progress.read(store, run.run_id)
         return "pulse", self._progress.told(run, runs.now())
 
-    def window(self, store: Store) -> Told | None:
-        """Lanes, fan-in and decisions of the latest records; None where nothing came since the last look."""
+    def window(self, store: Store) -> Message | None:
+        """Lanes, fan-in and decisions of the latest records; None where nothing came since then."""
         run, ends = self._run, dict(self._progress.ends)
         if run is None or ends == self._seen or not ends:
             return None
         window = page.Window.of(run, ends, self._records)
         feed = self._listed(store, page.Window.of(run, ends, WIDER))
-        told = {
+        found = {
             "run_id": run.run_id,
             "records": sum(last - first + 1 for first, last in window.spans.values()),
             "series": page.series(store, window),
@@ -129,7 +130,7 @@ class Viewer:
             "feed": feed,
         }
         self._feed, self._seen = feed, ends
-        return "window", told
+        return "window", found
 
     def _listed(self, store: Store, window: page.Window) -> list[dict[str, Any]]:
         """The latest decisions, the newest first; those listed before only where no record between was passed over."""
@@ -138,31 +139,31 @@ class Viewer:
         newest = sorted((*new, *known), key=lambda row: (row["ts_ms"], row["log_offset"]), reverse=True)
         return newest[: page.FEED]
 
-    def whole(self, store: Store) -> Told | None:
+    def whole(self, store: Store) -> Message | None:
         """Figures of the whole run."""
         run = self._run
         return None if run is None else ("whole", page.whole(store, run, self._data, runs.now()))
 
 
-async def stream(eye: Eye, viewer: Viewer) -> AsyncGenerator[Told]:
-    """What a viewer is told, for as long as it listens."""
-    whole: asyncio.Task[Told | None] | None = None  # goes on beside the windows, its queries between theirs
+async def stream(poller: Poller, viewer: Viewer) -> AsyncGenerator[Message]:
+    """Messages for a browser, each a name and its content, for as long as it listens."""
+    whole: asyncio.Task[Message | None] | None = None  # goes on beside the windows, its queries between theirs
     whole_at = whole_began = 0.0
     try:
         while True:
             began = time.monotonic()
             try:
                 for part in (viewer.pulse, viewer.window):
-                    if (told := await asyncio.to_thread(eye.ask, part)) is not None:
-                        yield told
+                    if (found := await asyncio.to_thread(poller.ask, part)) is not None:
+                        yield found
                 if whole is None and time.monotonic() >= whole_at:
                     whole_began = time.monotonic()
-                    whole = asyncio.create_task(asyncio.to_thread(eye.ask, viewer.whole))
+                    whole = asyncio.create_task(asyncio.to_thread(poller.ask, viewer.whole))
                 elif whole is not None and whole.done():
                     done, whole = whole, None
                     whole_at = time.monotonic() + max(WHOLE_S, WHOLE_REST * (time.monotonic() - whole_began))
-                    if (told := done.result()) is not None:
-                        yield told
+                    if (found := done.result()) is not None:
+                        yield found
             except Refusal as error:
                 yield "away", {"why": str(error)[:300], "is_away": isinstance(error, JournalAway)}
                 whole_at = 0.0

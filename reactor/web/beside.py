@@ -1,6 +1,6 @@
 """The page beside a soak: a process of its own, of low priority, that dies with the soak.
 
-python -m reactor.web.process < {"data": DIRECTORY, "run": RUN, "server": null or [url, user, password]}
+python -m reactor.web.beside < {"data": DIRECTORY, "run": RUN, "server": null or [url, user, password]}
 
 Its address is the one line that it prints. The soak neither waits for it nor asks it anything.
 """
@@ -27,7 +27,7 @@ def start(data: Path, run: Run, server: Address | None, tell: Callable[[str], No
 
     tell: called in a thread of its own with a sentence for people: its address, and why it ended where it did.
     """
-    page = child.module("reactor.web.process", words=data / f"web-{run.name}.log", piped=True)
+    page = child.module("reactor.web.beside", words=data / f"web-{run.name}.log", piped=True)
     given, answers = page.pipes
     with suppress(BrokenPipeError), given:  # where it died at once, its words are told
         login = server and [server.url, server.user, server.token]
@@ -56,15 +56,15 @@ def start(data: Path, run: Run, server: Address | None, tell: Callable[[str], No
 
 def main() -> None:
     """Serve until the soak ends it."""
-    from reactor.web.eye import Eye, reader
-    from reactor.web.server import Page, hear_the_end
+    from reactor.web.host import Page, end_on_signal
+    from reactor.web.poller import Poller, reader
 
     os.nice(NICE)
     given = json.load(sys.stdin)
     data = Path(given["data"])
-    page = Page(Eye(data, partial(reader, data, given["server"] and Address(*given["server"]))))
+    page = Page(Poller(data, partial(reader, data, given["server"] and Address(*given["server"]))))
     print(page.url(f"/run/{given['run']}"), flush=True)
-    hear_the_end()
+    end_on_signal()
     page.serve()
 
 

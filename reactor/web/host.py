@@ -1,4 +1,4 @@
-"""The page's server: a loopback socket, its address with a one-time token, and the end on a signal."""
+"""The page's host: it listens on loopback, has an address with a one-time token, and ends on a signal."""
 
 import signal
 import socket
@@ -8,8 +8,8 @@ import uvicorn
 
 from journal.refusal import Refusal
 from reactor.web.app import application
-from reactor.web.eye import Eye
 from reactor.web.guard import TOKEN, Guard
+from reactor.web.poller import Poller
 
 HOST: Final = "127.0.0.1"
 LINGER_S: Final = 1  # what a stream that is open gets at the end
@@ -18,8 +18,8 @@ LINGER_S: Final = 1  # what a stream that is open gets at the end
 class Page:
     """A page that listens; it answers from `serve` on."""
 
-    def __init__(self, eye: Eye, port: int = 0) -> None:
-        self._eye, self._socket = eye, socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    def __init__(self, poller: Poller, port: int = 0) -> None:
+        self._poller, self._socket = poller, socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             self._socket.bind((HOST, port))
@@ -28,7 +28,7 @@ class Page:
             raise Refusal(f"--port {port}: {error.strerror}; fix: name a free one, or 0 for any") from None
         self._socket.listen()
         self.port: int = self._socket.getsockname()[1]
-        self._guard = Guard(application(eye), self.port)
+        self._guard = Guard(application(poller), self.port)
         config = uvicorn.Config(
             self._guard, log_config=None, access_log=False, lifespan="off", ws="none", http="h11", loop="asyncio",
             interface="asgi3", proxy_headers=False, server_header=False, timeout_graceful_shutdown=LINGER_S,
@@ -45,14 +45,14 @@ class Page:
             self._server.run(sockets=[self._socket])
         finally:
             self._socket.close()
-            self._eye.close()
+            self._poller.close()
 
     def end(self) -> None:
         """Have `serve` return."""
         self._server.should_exit = True
 
 
-def hear_the_end() -> None:
-    """SIGINT and SIGTERM end the server, which then raises them again: here nothing more comes of them."""
+def end_on_signal() -> None:
+    """Let SIGINT and SIGTERM end the server alone: it raises them again afterwards, and that is ignored."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
