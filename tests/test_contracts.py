@@ -10,11 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from lanes.lane import LANES
+
 ROOT = Path(__file__).parents[1]
 LINTER = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]
 CONTRACTS = {contract["name"]: contract for contract in LINTER["contracts"]}
 PLANTS = {  # contract -> who imports what
     "imports point one way: reactor -> journal -> lanes": ("lanes.params", "journal.refusal"),
+    "the rooms of the reactor stand one above the other": ("reactor.log.memory", "reactor.run.position"),
     "the rooms of the journal stand one above the other": ("journal.ledger.incident", "journal.judge.scope"),
     "the rooms of the reactor stand one above the other": ("reactor.log.archive", "reactor.run.settings"),
     "a lane never imports a lane": ("lanes.ob", "lanes.acb"),
@@ -72,3 +75,7 @@ def report(tmp_path_factory):
 def test_a_planted_import_breaks_its_contract(report, contract, plant):
     importer, imported = plant
     assert re.search(rf"\b{re.escape(importer)} -> {re.escape(imported)}\b", report[contract]), report[contract]
+
+
+def test_every_lane_stands_in_the_contract_that_keeps_lanes_apart():
+    assert set(CONTRACTS["a lane never imports a lane"]["modules"]) == {f"lanes.{lane.name}" for lane in LANES}
