@@ -17,7 +17,6 @@ LINTER = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["im
 CONTRACTS = {contract["name"]: contract for contract in LINTER["contracts"]}
 PLANTS = {  # contract -> who imports what
     "imports point one way: reactor -> journal -> lanes": ("lanes.params", "journal.refusal"),
-    "the rooms of the reactor stand one above the other": ("reactor.log.memory", "reactor.run.position"),
     "the rooms of the journal stand one above the other": ("journal.ledger.incident", "journal.judge.scope"),
     "the rooms of the reactor stand one above the other": ("reactor.log.archive", "reactor.run.settings"),
     "a lane never imports a lane": ("lanes.ob", "lanes.acb"),
@@ -30,6 +29,7 @@ PLANTS = {  # contract -> who imports what
     "confluent_kafka only in reactor.log.kafka and reactor.log.outlet": ("reactor.log.memory", "confluent_kafka"),
     "faust only in reactor.topology.worker": ("reactor.topology.voice", "faust"),
     "chdb only in journal.engine.process": ("journal.engine.native", "chdb"),
+    "h11 only in journal.engine.wire": ("journal.engine.reader", "h11"),
     "clickhouse_connect only in journal.store": ("journal.query", "clickhouse_connect"),
     "prometheus_client only in reactor.watch.metrics": ("reactor.watch.measure", "prometheus_client"),
     "tdigest only in reactor.watch.sketch": ("reactor.watch.events", "tdigest"),
