@@ -97,6 +97,27 @@ def broker(request):
     return request.getfixturevalue(request.param)
 
 
+@pytest.fixture(scope="session")
+def journal(tmp_path_factory):
+    """A data directory whose engine runs: one for all tests, each of which names its runs by itself."""
+    from tests.integration.fixtures import opened  # imports the whole product
+
+    yield from opened(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def store(request):
+    """A connection to a migrated journal: that of `journal`, or what `make mutants` lends to all of its children."""
+    lent = [each.lent for each in request.config.pluginmanager.get_plugins() if hasattr(each, "lent")]
+    if not lent:
+        yield request.getfixturevalue("journal").store
+        return
+    from journal.store import connect
+
+    with connect(*lent) as opened:
+        yield opened
+
+
 @pytest.fixture
 def violet():
     """violet("sql", "SELECT 1", timeout=30, cwd=...) runs to its end -> CompletedProcess of text."""

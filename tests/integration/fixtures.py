@@ -15,9 +15,8 @@ def opened(tmp_path_factory):
     journal.close()
 
 
-# Every run has a name of its own, so that most tests share one journal; what looks at all of its runs has its own.
-journal = pytest.fixture(scope="session")(opened)
-own_journal = pytest.fixture(scope="module")(opened)  # a module says `journal = own_journal`
+# Most tests share the journal of tests/conftest.py; a module that looks at all runs says `journal = own_journal`.
+own_journal = pytest.fixture(scope="module")(opened)
 
 
 @pytest.fixture(scope="session")

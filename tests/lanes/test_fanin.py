@@ -60,6 +60,7 @@ def test_the_bound_names_the_term_that_the_leverage_equals(lanes, stalker):
         ((8.0, 1.15, 1.125, 1.0, 1.0), False, Bound.ABS),  # the product inside equals abs_max: ABS before CAP
         ((8.0, 1.0, 1.6, 1.0, 1.0), True, Bound.STALKER),
         ((8.0, 1.15, 0.25, 1.0, 1.0), True, Bound.STALKER),  # the product inside equals the STALKER cap
+        ((8.0, 1.15, 0.25, 1.0, 1.0), False, Bound.CAP),  # the same without STALKER: 2.0 alone is no posture
         ((8.0, 1.15, 0.125, 1.0, 1.0), True, Bound.CAP),
         ((0.5, 1.0, 1.0, 1.0, 0.3), False, Bound.FLOOR),
         ((0.5, 1.0, 1.0, 1.0, 1.0), False, Bound.PRODUCT),  # at the floor, not lifted by it
@@ -110,6 +111,13 @@ def test_sc_cuts_and_rounds_as_python_does(leverage, usd, mult):
         assert (cut, cut_usd) == (leverage, usd)
     else:
         assert (cut, cut_usd) == (round(leverage * clamped, 6), round(usd * clamped, 12))
+
+
+def test_exactly_as_near_to_one_as_the_bound_is_not_near():
+    third = 1.0 / 3.0
+    assert sc_post(third, third, 0.75, 0.25)[:2] == (0.25, round(third * 0.75, 12))
+    cut, usd = sc_column(np.array([third]), np.array([third]), np.array([0.75]), 0.25)
+    assert (cut.tolist(), usd.tolist()) == ([0.25], [round(third * 0.75, 12)])
 
 
 def test_sc_over_a_column_is_sc_of_every_row_and_changes_no_input():

@@ -8,7 +8,7 @@ import pytest
 
 from lanes.acb import acb
 from lanes.base import base
-from lanes.code import PlaneForm
+from lanes.code import Bound, PlaneForm
 from lanes.esof import esof
 from lanes.fanin import compose, notional, sc_post
 from lanes.ob import ob
@@ -64,6 +64,17 @@ def haircut(score, age_ms=0):
     return esof(INPUTS, score, age_ms, p.splits, p.plateaus, p.edge, p.stale, p.max_age_ms)
 
 
+def bound(raw, cap, posture):
+    """What fixed the leverage, of the reference's raw and cap alone: SPEC section 3, the order of the bounds."""
+    if min(raw, cap) < BLUE.base.min_lev:
+        return Bound.FLOOR
+    if raw <= cap:
+        return Bound.PRODUCT
+    stalker = [(BLUE.fanin.stalker_cap, Bound.STALKER)] if posture == "STALKER" else []
+    terms = [*stalker, (BLUE.fanin.abs_max, Bound.ABS)]
+    return next((name for value, name in terms if value == cap), Bound.CAP)
+
+
 def test_the_kept_vectors_are_the_reference_file():
     file = vectors.SHARED / "vectors.txt"
     if not file.exists():
@@ -92,6 +103,7 @@ def test_compose(case):
     exactly((cubic(vel_div, BLUE)[1], b8))
     got = fan_in(b8, dc, regime_, ob_, esof_, posture)
     exactly((got[0], raw), (got[1], cap), (got[4], lev))
+    assert got[3] == bound(raw, cap, posture)
     exactly((notional(1.0, 0.2, got[4]), fraction), (notional(25_000.0, BLUE.fanin.fraction, got[4]), usd))
 
 
@@ -159,6 +171,7 @@ def test_the_independent_generator_agrees_on_random_points():
         raw, cap, leverage = reference.compose(b8, *factors, posture)
         got = fan_in(b8, *factors, posture)
         exactly((got[0], raw), (got[1], cap), (got[4], leverage))
+        assert got[3] == bound(raw, cap, posture)
         usd, mult = uniform(0.0, 60_000.0), uniform(-0.1, 1.1)
         exactly(*zip(sc_post(leverage, usd, mult, 1e-9), reference.sc(leverage, usd, mult), strict=True))
         signals, beta, mc = uniform(0.0, 4.0), draw.choice((0.2, 0.8)), uniform(0.0, 1.0)

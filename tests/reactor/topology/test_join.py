@@ -15,7 +15,7 @@ from reactor.evaluate.state import State
 from reactor.evaluate.step import advance, step
 from reactor.evaluate.walk import Rules
 from reactor.run.foreign import Kernels
-from reactor.tap.reading import decode
+from reactor.tap.reading import decode, encode, readings, seen_by
 from reactor.topology import mark as marks
 from reactor.topology import voice as voices
 from reactor.topology.join import Contradiction, Join
@@ -99,6 +99,26 @@ def test_lanes_apart_give_the_rows_and_rejects_of_lanes_together(name, kernels):
     join = joined(tapes(profile, kernels), profile)
     assert join.ready(chunk(), None)[0] == COUNT
     equal(outcomes(Rules(profile), partial(join.hear, 0)), outcomes(Rules(profile, kernels.kernels)))
+
+
+@pytest.mark.parametrize(
+    "profile", [PROFILE, override(PROFILE, {"esof": {"application": "sc_post"}})], ids=["fan_in", "sc_post"]
+)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_lane_s_worker_and_the_journal_say_the_same_in_every_field(name, profile):
+    """The records themselves are compared, so the factor inside the cap and the one after it cannot change places."""
+    rules = Rules(profile)
+    batch = step(State(), chunk(), rules, Decoder(), topic=TOPIC, segment=1, expected=0, seen=seen_by([name]))
+    speaker = lane(name, profile)
+    journaled = {r.offset: r for r in readings(batch, name, speaker.kernel_hash)}
+    tape = Tape()
+    tape.say(tape.worker(speaker), 0, COUNT)
+    told = [decode(record.value) for record in tape]
+    rejected = {each.offset for each in told} - journaled.keys()
+    assert len(rejected) < len(told) / 10  # what is not finite somewhere is said by the workers alone
+    for each in told:
+        if each.offset not in rejected:
+            assert encode(each) == encode(msgspec.structs.replace(journaled[each.offset], params_hash=each.params_hash))
 
 
 def test_a_worker_that_starts_again_repeats_and_goes_on_with_the_state_it_would_have_had(monkeypatch):
