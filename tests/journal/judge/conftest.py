@@ -5,11 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from journal.engine import owner
-from journal.keep.migrate import migrate
 from journal.ledger.ledger import Ledger
 from journal.ledger.run import Run, Segment, now, open_segments, save
-from journal.store import connect
 from lanes.params import PROFILES
 from reactor.evaluate.chunk import Chunk
 from reactor.evaluate.record import Decoder
@@ -32,17 +29,6 @@ class Written:
 @pytest.fixture(scope="session")
 def data(tmp_path_factory):
     return tmp_path_factory.mktemp("judged")
-
-
-@pytest.fixture(scope="session")
-def store(data):
-    engine = owner.start(data)
-    try:
-        with connect(engine.address) as opened:
-            migrate(opened, lambda name: None)
-            yield opened
-    finally:
-        engine.close()
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-
 from journal.keep.pruned import Pruned
+
 from journal.keep.retention import _record
 from journal.ledger import ledger as module
 from journal.ledger.incident import FULL
