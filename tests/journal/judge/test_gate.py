@@ -4,12 +4,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from journal.keep.pruned import Pruned
 
 from journal.judge import gate
 from journal.judge.gate import FAIL, HOLD, PASS, TRUST, basis, corrupt_batches, figures, judge, summary, worst
 from journal.judge.scope import Scope
 from journal.keep.retention import _record
+from journal.ledger.pruned import Pruned
 from journal.ledger.run import Segment, now, open_segments
 from lanes.code import Incident, Severity
 from tests.strategies import START_MS, encode, plane, planes, scan

@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from journal.keep.pruned import Pruned
 
 from journal.keep.retention import _record
 from journal.ledger import ledger as module
 from journal.ledger.incident import FULL
 from journal.ledger.ledger import Ledger, Position, audit, digest, identities, positions
+from journal.ledger.pruned import Pruned
 from journal.ledger.run import now
 from journal.refusal import Refusal
 from journal.row import TABLES
