@@ -81,7 +81,7 @@ def _table(head: tuple[str, ...], rows: Iterable[Iterable[Any]]) -> Iterator[str
 def _keys(model: type[BaseModel]) -> Iterator[tuple[str, str, str]]:
     for name, field in model.model_fields.items():
         value = field.default
-        shown = "" if value in (None, PydanticUndefined, False) or str(value) == "**********" else f"`{value}`"
+        shown = "" if value in (None, PydanticUndefined, False) or not str(value) else f"`{value}`"
         yield f"`{field.alias or name}`", shown, field.description or ""
 
 

@@ -8,7 +8,7 @@ import sys
 import click
 import pytest
 
-from reactor.cli.main import COMMANDS
+from reactor.cli.main import COMMANDS, violet
 from reactor.feed import mapping
 from tests.test_house import DOCS, MODULES, ROOT, name
 
@@ -69,22 +69,40 @@ def test_every_block_says_which_test_runs_it(doc):
             assert name(doc) in (ROOT / mark["tests"]).read_text("utf-8"), f"{mark['tests']} does not read {name(doc)}"
 
 
+def unknown(line):
+    """What a command line names that its command does not have."""
+    words = re.sub(r'"[^"]*"|\'[^\']*\'', "TEXT", line.partition("  #")[0].partition(" | ")[0]).split()
+    if not words or words[0].rpartition("/")[2] != "violet":
+        return []
+    found, rest = command(words[1:])
+    if found is None:
+        return [] if words[1:2] in (["COMMAND"], ["--help"]) else words[1:2]
+    known = {"--help", *(o for p in found.params for o in (*p.opts, *p.secondary_opts))}
+    return [word for word in rest if word.startswith("--") and word not in known]
+
+
 @pytest.mark.parametrize("doc", DOCS, ids=name)
 def test_every_option_in_the_pages_exists(doc):
-    text = doc.read_text("utf-8").replace("\\\n", " ")
-    said = [body for _, language, body in blocks(doc) if language in ("sh", "bash")] + re.findall(
-        r"`(violet [^`]+)`", text
-    )
-    lines = [line.strip() for block in said for line in block.replace("\\\n", " ").splitlines()]
-    for line in lines:
-        words = re.sub(r'"[^"]*"|\'[^\']*\'', "TEXT", line.partition("  #")[0]).split()
-        if not words or words[0].rpartition("/")[2] != "violet":
-            continue
-        found, rest = command(words[1:])
-        assert found or words[1:2] in (["COMMAND"], ["--help"]), line
-        known = {o for p in found.params for o in (*p.opts, *p.secondary_opts)} if found else set()
-        options = [word for word in rest if word.startswith("--")]
-        assert [o for o in options if o != "--help" and o.partition("=")[0] not in known] == [], line
+    said = [body for _, language, body in blocks(doc) if language in ("sh", "bash")]
+    said += re.findall(r"`(violet [^`]+)`", doc.read_text("utf-8"))
+    for line in (line.strip() for block in said for line in block.replace("\\\n", " ").splitlines()):
+        assert unknown(line) == [], line
+
+
+def commands(group, path=()):
+    """Every command that runs, with the words that call it."""
+    for word in group.list_commands(None):
+        found = group.get_command(None, word)
+        yield from commands(found, (*path, word)) if isinstance(found, click.Group) else [((*path, word), found)]
+
+
+@pytest.mark.parametrize(
+    ("words", "found"), list(commands(violet)), ids=lambda each: " ".join(each) if isinstance(each, tuple) else ""
+)
+def test_every_command_has_an_example_in_its_help_that_is_right(words, found):
+    examples = re.findall(r"^ *(violet .+)$", found.help, re.MULTILINE)
+    assert any(line.startswith(f"violet {' '.join(words)}") for line in examples)
+    assert [line for line in examples if unknown(line)] == []
 
 
 @pytest.mark.parametrize("doc", DOCS, ids=name)

@@ -36,7 +36,7 @@ LEG_COLUMNS: Final = ("trade_id", *(f.name for f in fields(standin.Leg)), "label
 
 @click.group("blue")
 def command() -> None:
-    """BLUE's trades beside the journal: import them, clean them in SQL, have a first look.
+    """Import BLUE's trades, clean them in SQL, and have a first look at them beside a run.
 
     It judges nothing: trust is HOLD until there are BLUE's kernels, its trades and a comparison contract.
     """
@@ -44,13 +44,25 @@ def command() -> None:
 
 @command.command("import")
 @click.option("--trades", metavar="PLACE", help="Trade rows: a file, table:DB.NAME or topic:NAME.")
-@click.option("--legs", metavar="PLACE", help="Exit legs, likewise.")
-@click.option("--map", "mapping", type=click.Path(path_type=Path), help="TOML mapping; else columns bear our names.")
+@click.option("--legs", metavar="PLACE", help="Exit legs: a file, table:DB.NAME or topic:NAME.")
+@click.option(
+    "--map",
+    "mapping",
+    type=click.Path(path_type=Path),
+    help="TOML mapping; without it the columns must have our names.",
+)
 @click.option("--clickhouse", metavar="URL", help="HTTP address of the server that holds table:...")
-@click.option("--user", default="default", show_default=True, help="Its user.")
-@click.option("--password", default="", envvar="VIOLET_BLUE_PASSWORD", help="Its password; or $VIOLET_BLUE_PASSWORD.")
+@click.option("--user", default="default", show_default=True, help="User of that server.")
+@click.option(
+    "--password", default="", envvar="VIOLET_BLUE_PASSWORD", help="Password of that user; or $VIOLET_BLUE_PASSWORD."
+)
 @click.option("--bootstrap-servers", metavar="HOST:PORT", help="Broker that holds topic:...")
-@click.option("--clock-offset-ms", type=int, default=0, help="How far the trades' clock is ahead; taken off the times.")
+@click.option(
+    "--clock-offset-ms",
+    type=int,
+    default=0,
+    help="How far the trades' clock is ahead, in ms; it is taken off their times.",
+)
 @click.option("--any-clock", is_flag=True, help="Import although the times look like another time zone's.")
 @data_option
 @json_option
@@ -58,7 +70,7 @@ def import_(
     *, trades: str | None, legs: str | None, mapping: Path | None, clock_offset_ms: int, any_clock: bool, data: Path,
     as_json: bool, **server: Any,
 ) -> None:  # fmt: skip
-    """Bring trade rows in as they came, whole or not at all; rows that are there already are not added again.
+    """Import trade rows as they are, all or none. Rows that are there already are not added again.
 
     Nothing is cleaned away: the views blue_trades and blue_dropped say which rows count, and why the others do not.
 
@@ -108,10 +120,14 @@ def import_(
 
 @command.command("forget")
 @click.argument("import_id")
-@click.option("--reason", required=True, help="Why; stands in blue_imports.")
+@click.option("--reason", required=True, help="Why; it is kept in blue_imports.")
 @data_option
 def forget(import_id: str, reason: str, data: Path) -> None:
-    """Let the rows of an import count no longer, e.g. of a wrong mapping. They stay in the tables."""
+    """Take an import back. Its rows stay in the tables and count no longer.
+
+    \b
+    violet blue forget IMPORT_ID --reason "wrong mapping" --data my-soak
+    """  # noqa: D301 - click's mark for lines that are not to be filled
     with journal(data) as store:
         _ready(store)
         intake.forget(store, import_id, reason)
@@ -127,10 +143,15 @@ def forget(import_id: str, reason: str, data: Path) -> None:
 @data_option
 @json_option
 def look_(run_id: str | None, label: str | None, data: Path, as_json: bool) -> None:
-    """See a run beside BLUE's trades: universe, co-location, sizes by vel_div.
+    """Show a run beside BLUE's trades. Without RUN: the latest run.
 
-    No verdict and no trust: it says HOLD, and why. Exit code: 0, whatever there is to see.
-    """
+    It shows universe, co-location and sizes by vel_div.
+
+    It gives figures and no verdict; trust is HOLD, and it says why. Exit code: 0, whatever there is to see.
+
+    \b
+    violet blue look --data my-soak
+    """  # noqa: D301 - click's mark for lines that are not to be filled
     with journal(data) as store:
         _ready(store)
         seen = look(store, runs.pick(store, run_id), label)
@@ -141,18 +162,24 @@ def look_(run_id: str | None, label: str | None, data: Path, as_json: bool) -> N
 @click.option("--scans", type=click.Path(path_type=Path), required=True, help="Scan archive, .jsonl or .jsonl.zst.")
 @click.option("--out", "target", type=click.Path(path_type=Path), required=True, help="Trades, .csv.")
 @click.option("--legs-out", type=click.Path(path_type=Path), help="Exit legs, .csv.")
-@click.option("--dc-boost", type=float, default=standin.Engine().dc_boost, show_default=True, help="Its DC boost.")
-@click.option("--esof-stale", is_flag=True, help="Its EsoF plane never arrives: 0.4 throughout.")
-@click.option("--dirt", "dirty", is_flag=True, help="With the recorded defects, at the recorded counts.")
+@click.option(
+    "--dc-boost", type=float, default=standin.Engine().dc_boost, show_default=True, help="DC boost of the stand-in."
+)
+@click.option("--esof-stale", is_flag=True, help="No EsoF plane ever comes: 0.4 throughout.")
+@click.option("--dirt", "dirty", is_flag=True, help="Add the defects of the recorded trades, as many as were recorded.")
 @click.option("--stream", help="Stream that it trades.  [default: the first scan's]")
-@click.option("--seed", type=int, default=standin.Engine().seed, show_default=True, help="Of exits and of the dirt.")
+@click.option("--seed", type=int, default=standin.Engine().seed, show_default=True, help="Seed of exits and defects.")
 @click.option("--force", is_flag=True, help="Replace files that exist.")
 @json_option
 def simulate(
     *, scans: Path, target: Path, legs_out: Path | None, dc_boost: float, esof_stale: bool, dirty: bool,
     stream: str | None, seed: int, force: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Make the trades of a STAND-IN for BLUE, to try the comparison with. It is not BLUE."""
+    """Make the trades of a STAND-IN for BLUE. They are to try the comparison with; it is not BLUE.
+
+    \b
+    violet blue simulate --scans scans.jsonl.zst --out trades.csv --legs-out legs.csv
+    """  # noqa: D301 - click's mark for lines that are not to be filled
     for path in filter(None, (target, legs_out)):
         archive_writer.check_target(path, force=force, suffixes=(".csv",))
     engine = standin.Engine(dc_boost=dc_boost, esof_stale=esof_stale, stream=stream, seed=seed)

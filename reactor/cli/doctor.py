@@ -23,13 +23,17 @@ from reactor.run.source import BrokerSource
 @click.command("doctor")
 @data_option
 @click.option("--bootstrap-servers", help="Also check this broker.")
-@click.option("--topic", help="And this topic of it.")
+@click.option("--topic", help="Also check this topic of that broker.")
 @json_option
 def command(data: Path, bootstrap_servers: str | None, topic: str | None, as_json: bool) -> None:
-    """Check machine, embedded broker, journal and, where given, a broker.
+    """Check this machine, the embedded broker and the journal; and a broker of yours, where one is given.
 
-    Exit code: 0 where all is well, 1 where not.
-    """
+    Exit code: 0 all is well, 1 something is not.
+
+    \b
+    violet doctor --data my-soak
+    violet doctor --bootstrap-servers 127.0.0.1:9092 --topic scans
+    """  # noqa: D301 - click's mark for lines that are not to be filled
     checks: list[tuple[str, Callable[[], str]]] = [
         ("python", _python),
         ("libraries", lambda: ", ".join(f"{k} {v}" for k, v in versions().items())),

@@ -19,7 +19,11 @@ from reactor.cli.common import data_option, journal, json_option, out, print_jso
 @click.option("--name", default="violet", show_default=True, help="Name of the soak.")
 @json_option
 def command(data: Path, name: str, as_json: bool) -> None:
-    """End the latest run of a soak; the next `violet soak` starts a new one."""
+    """End the latest run of a soak for good. The next `violet soak` starts a new run.
+
+    \b
+    violet end --data my-soak
+    """  # noqa: D301 - click's mark for lines that are not to be filled
     with journal(data) as store, Lock.acquire(soak_lock(data, name)):
         run = runs.find(store, name=name)  # under the lock: a soak that just ended wrote another revision of it
         if run is None:

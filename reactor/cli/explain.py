@@ -13,18 +13,22 @@ from reactor.cli.common import data_option, journal, json_option, out, print_jso
 @click.command("explain")
 @click.argument("what", metavar="SCAN_ID|@OFFSET")
 @data_option
-@click.option("--stream", help="Stream, where a scan id is in several.")
-@click.option("--run", "run_id", help="Run; the latest where none is given.")
-@click.option("--partition", type=int, help="Partition of an @OFFSET; each where none is given.")
+@click.option("--stream", help="Stream; needed where several streams have the scan id.")
+@click.option("--run", "run_id", help="Run.  [default: the latest run]")
+@click.option("--partition", type=int, help="Partition of an @OFFSET.  [default: every partition]")
 @json_option
 def command(
     what: str, data: Path, stream: str | None, run_id: str | None, partition: int | None, as_json: bool
 ) -> None:
-    """Explain one outcome.
+    """Show how one scan came to its outcome.
 
-    Of a decision: the parts that multiply, left to right, to raw; then cap, the bound, leverage, sc_mult, notional. Of
-    an evaluation: what every lane said, and why it did not decide. Of a plane or a reject: what it was.
-    """
+    For a decision: the factors, left to right, and their product raw; then cap, the bound, leverage, sc_mult, notional.
+    For an evaluation: every lane's reading, and why the scan did not decide. For a plane or a reject: what it was.
+
+    \b
+    violet explain 17 --data my-soak
+    violet explain @6672 --stream ng7
+    """  # noqa: D301 - click's mark for lines that are not to be filled
     with journal(data) as store:
         run = runs.pick(store, run_id)
         results = explain(store, run.run_id, what, stream, partition)

@@ -19,10 +19,14 @@ from reactor.run.settings import instant
 @click.option("--since", help="Judge scans from this event time on, e.g. 2025-05-04T15:33Z.")
 @json_option
 def command(run_id: str | None, data: Path, since: str | None, as_json: bool) -> None:
-    """Judge a run: every clause with its formula, figure and bound, a segment at a time.
+    """Judge a run: every clause with its formula, figure and bound, for each segment. Without RUN: the latest run.
 
-    Exit code: 0 PASS, 1 FAIL, 2 HOLD.
-    """
+    Exit code: 0 PASS, 1 FAIL, 2 HOLD (not sure).
+
+    \b
+    violet gate --data my-soak
+    violet gate --since 2025-05-04T15:33Z --json
+    """  # noqa: D301 - click's mark for lines that are not to be filled
     try:
         since_ms = int(instant(since).timestamp() * 1e3) if since else None
     except ValueError:

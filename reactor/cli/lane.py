@@ -27,13 +27,17 @@ HAND_OVER_S: Final = 30.0
 _WHERE: Final = (
     click.option("--bootstrap-servers", help="The broker, HOST:PORT."),
     click.option("--topic", help="The scans' topic."),
-    click.option("--name", help="Name of the soak that the lane speaks for. [default: violet]"),
+    click.option("--name", help="Name of the soak that uses the lane.  [default: violet]"),
     click.option("--config", type=click.Path(path_type=Path), help="TOML file of the soak; flags win over it."),
 )
 _HOW: Final = (
     click.option("--profile", help="Profile: blue_8b or v3_base9. [default: blue_8b]"),
     click.option(
-        "--set", "assignments", metavar="LANE.KEY=VALUE", multiple=True, help="A param of the lane, otherwise."
+        "--set",
+        "assignments",
+        metavar="LANE.KEY=VALUE",
+        multiple=True,
+        help="Set a param of the lane, e.g. acb.signals_gain=0.75; may be repeated.",
     ),
 )
 _lane = click.argument("lane", type=click.Choice(NAMES))
@@ -48,18 +52,22 @@ def _options(*options: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.group("lane")
 def command() -> None:
-    """Run the worker of one lane, for `violet soak --topology faust --lane-workers 0`, or a candidate beside it."""
+    """Run a lane as a worker of its own, for `violet soak --topology faust --lane-workers 0`, or a candidate."""
 
 
 @command.command("run")
 @click.argument("lanes", metavar="LANE...", nargs=-1, required=True)
 @_options(*_WHERE, *_HOW)
 def run(lanes: tuple[str, ...], config: Path | None, assignments: tuple[str, ...], **flags: str | None) -> None:
-    """Speak for a lane, several, or `all`, until Ctrl-C or SIGTERM.
+    """Run the worker of one lane, several, or `all`. It ends by Ctrl-C or SIGTERM.
 
-    Reads the scans' topic and writes one reading a scan to violet.NAME.lanes.LANE. A worker that starts again, here or
-    elsewhere, goes on with exactly the state that it would have had.
-    """
+    It reads the scans' topic and writes one reading a scan to violet.NAME.lanes.LANE. A worker that starts again, here
+    or on another machine, goes on with exactly the state that it would have had.
+
+    \b
+    violet lane run acb --bootstrap-servers 127.0.0.1:9092 --topic scans
+    violet lane run acb --set acb.signals_gain=0.75 --bootstrap-servers 127.0.0.1:9092 --topic scans
+    """  # noqa: D301 - click's mark for lines that are not to be filled
     chosen = NAMES if lanes == ("all",) else tuple(dict.fromkeys(lanes))
     if unknown := [lane for lane in chosen if lane not in NAMES]:
         raise Refusal(f"no lane {unknown[0]!r}; fix: some of {', '.join(NAMES)}, or all alone")
@@ -70,12 +78,16 @@ def run(lanes: tuple[str, ...], config: Path | None, assignments: tuple[str, ...
 @_lane
 @_options(*_WHERE, *_HOW)
 def canary(lane: str, config: Path | None, assignments: tuple[str, ...], **flags: str | None) -> None:
-    """Speak for a lane's candidate, beside its worker, until Ctrl-C or `violet lane promote`.
+    """Run a candidate beside a lane's worker. It ends by Ctrl-C or `violet lane promote`.
 
-    It decides nothing: its readings go to violet.NAME.lanes.LANE.canary, and the soak journals each beside what the
-    lane said and the leverage that it would have come to: `violet sql --saved canary`. A new one begins where the lane
-    stands; one that was here before goes on. Ctrl-C drops it. Promoted, it becomes the lane's worker.
-    """
+    A candidate is another version of the lane. It decides nothing. Its readings go to violet.NAME.lanes.LANE.canary,
+    and the soak journals each beside the lane's own reading and the leverage that it would give: `violet sql --saved
+    canary`. A new candidate begins where the lane stands. Ctrl-C drops it. When it is promoted it becomes the lane's
+    worker.
+
+    \b
+    violet lane canary acb --set acb.signals_gain=0.75 --bootstrap-servers 127.0.0.1:9092 --topic scans
+    """  # noqa: D301 - click's mark for lines that are not to be filled
     _speak("canary", (lane,), flags, config, assignments)
     given = [
         text for name, value in flags.items() if value is not None for text in (f"--{name.replace('_', '-')}", value)
@@ -92,11 +104,14 @@ def canary(lane: str, config: Path | None, assignments: tuple[str, ...], **flags
 @_lane
 @_options(*_WHERE)
 def promote(lane: str, config: Path | None, **flags: str | None) -> None:
-    """Let a lane's candidate take its worker's place.
+    """Put a candidate in its lane's place.
 
-    The worker hands over, the candidate goes on with exactly the state that it would have had, and where it first
-    decides the journal opens a segment. The other lanes go on.
-    """
+    The worker hands over, and the candidate goes on with exactly the state that the worker had. The journal opens a
+    segment at the first offset that the candidate decides. The other lanes go on.
+
+    \b
+    violet lane promote acb --bootstrap-servers 127.0.0.1:9092 --topic scans
+    """  # noqa: D301 - click's mark for lines that are not to be filled
     bootstrap, _, settings = _where(flags, config)
     name = settings.soak.name
     topic = orders_topic(name)

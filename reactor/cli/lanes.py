@@ -21,14 +21,18 @@ _SHOWN: Final = ("n", "last", "rate_per_s", "low", "q05", "q50", "q95", "q99", "
 @click.command("lanes")
 @run_argument
 @data_option
-@click.option("--drift", is_flag=True, help="Print the drift register: defaults that the sources leave open.")
+@click.option("--drift", is_flag=True, help="List the defaults of our own, where the sources give none.")
 @json_option
 def command(run_id: str | None, data: Path, drift: bool, as_json: bool) -> None:
-    """List the five lanes; with a journal there, what they said in a run.
+    """List the lanes: formula, params, kernel; where there is a journal, also the figures of a run.
 
-    Of each: how many readings, the value at the latest event time, the rate (readings a second over the last five
-    minutes of event time, or since the first scan where that is less), the lowest, exact quantiles, the highest.
-    """
+    The figures: number of readings, last value, rate (readings a second over the last five minutes of event time, or
+    since the first scan), lowest value, exact quantiles, highest value. Without RUN: the latest run.
+
+    \b
+    violet lanes --data my-soak
+    violet lanes --drift
+    """  # noqa: D301 - click's mark for lines that are not to be filled
     if drift:
         show([asdict(entry) for entry in REGISTER], as_json, "drift register")
         return

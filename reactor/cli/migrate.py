@@ -16,11 +16,15 @@ from reactor.cli.common import data_option, journal, json_option, out, print_jso
 @click.option("--without-backup", is_flag=True, help="Make no backup first: you have one.")
 @json_option
 def command(data: Path, dry_run: bool, without_backup: bool, as_json: bool) -> None:
-    """Apply the migrations that a journal lacks, in order, each checked against its checksum.
+    """Bring a journal's tables, views and comments up to this version. A soak does so too when it starts.
 
-    Where they change tables that are there, DIR/engine is kept in DIR/backups first, the last three times; a server is
-    told to BACKUP. A soak does the same when it starts.
-    """
+    Where a migration changes tables that are there, the journal is kept first: DIR/engine in DIR/backups, the last
+    three times; a server by its own BACKUP.
+
+    \b
+    violet migrate --data my-soak --dry-run
+    violet migrate --data my-soak
+    """  # noqa: D301 - click's mark for lines that are not to be filled
     made: list[str] = []
     server = getattr(click.get_current_context().obj, "journal", None)
 

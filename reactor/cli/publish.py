@@ -21,14 +21,17 @@ from reactor.run.settings import pace
 @click.option(
     "--partitions", type=click.IntRange(1, 1024), default=1, show_default=True, help="Of a new topic, by key."
 )
-@click.option("--speed", default="max", show_default=True, help="Pace in event time: max, or 60x.")
+@click.option("--speed", default="max", show_default=True, help="Pace in event time: max, or a factor such as 60x.")
 @json_option
 def command(scans: Path, bootstrap_servers: str, topic: str, partitions: int, speed: str, as_json: bool) -> None:
     """Fill a topic with an archive's lines, as they are.
 
-    Line n of a fresh one-partition topic is offset n. A topic that holds the archive's first lines is gone on with; any
-    other content is refused.
-    """
+    Line n of a fresh topic with one partition is offset n. Where the topic holds the archive's first lines already, the
+    command goes on behind them. A topic with other content is refused.
+
+    \b
+    violet publish --scans scans.jsonl.zst --bootstrap-servers 127.0.0.1:9092 --topic scans
+    """  # noqa: D301 - click's mark for lines that are not to be filled
     if not scans.is_file():
         raise Refusal(f"--scans {scans}: no such file; fix: name a scan archive, .jsonl or .jsonl.zst")
     try:

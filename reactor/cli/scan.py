@@ -25,7 +25,9 @@ THRESHOLD: Final = PROFILES["blue_8b"].base.thr
 @click.option("--funding", type=click.Path(path_type=Path), help="Funding rates, for the acb plane.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Archive: .jsonl or .jsonl.zst.")
 @click.option("--stream", default=scanner.ScannerParams().stream, show_default=True, help="Stream of the records.")
-@click.option("--posture", default=scanner.ScannerParams().posture, show_default=True, help="Posture of every day.")
+@click.option(
+    "--posture", default=scanner.ScannerParams().posture, show_default=True, help="Posture plane of every day."
+)
 @click.option("--capital", default=scanner.ScannerParams().capital_usd, show_default=True, help="Capital in USD.")
 @click.option("--force", is_flag=True, help="Replace an archive that exists.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")

@@ -31,9 +31,22 @@ SHOWN: Final = 3  # records and bad rows of a source that it prints
 @click.command("sequence")
 @click.option("--config", required=True, type=click.Path(path_type=Path), help="Mapping file, TOML.")
 @click.option("--out", "target", type=click.Path(path_type=Path), help="Archive: .jsonl or .jsonl.zst.")
-@click.option("--enrich", default="", metavar="irp,dc", help="Compute from prices what scans lack; a stand-in.")
-@click.option("--dry-run", is_flag=True, help="Print the first records of each source, and what is unmapped.")
-@click.option("--set-aside", type=click.Path(path_type=Path), help="JSONL of the rows that do not fit; else refused.")
+@click.option(
+    "--enrich",
+    default="",
+    metavar="irp,dc",
+    help="Compute from the prices what the scans lack: irp, dc or both. A stand-in.",
+)
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Write nothing; print the first records of each source, and which of its fields are unmapped.",
+)
+@click.option(
+    "--set-aside",
+    type=click.Path(path_type=Path),
+    help="Keep rows that do not fit in this JSONL file; without it they are refused.",
+)
 @click.option("--bootstrap-servers", help="Broker, HOST:PORT, where the sources are topics.")
 @click.option("--topic", help="Topic that becomes the log; created where it is missing.")
 @click.option(

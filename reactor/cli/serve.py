@@ -25,9 +25,12 @@ WAIT_S: Final = 10.0
 def command(*, data: Path | None, config: Path | None, as_json: bool) -> int:
     """Serve the journal on loopback until Ctrl-C, for any client that speaks to ClickHouse over HTTP.
 
-    The login printed here, and kept in DIR/sql.json, may only read. While a soak of the directory runs, its
-    engine is that server already: `violet sql` and DIR/sql.json find it.
-    """
+    The login that is printed here, and kept in DIR/sql.json, may only read. While a soak of the directory runs, its
+    engine is that server already: use the address in DIR/sql.json.
+
+    \b
+    violet serve --data my-soak
+    """  # noqa: D301 - click's mark for lines that are not to be filled
     folder = settings.load({"data": data} if data else {}, config).soak.data
     if not (folder / "engine").is_dir():
         raise Refusal(

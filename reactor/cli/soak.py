@@ -56,10 +56,15 @@ def command(config: Path | None, as_json: bool, **flags: Any) -> None:
     """Run a dark shadow soak.
 
     With --scans FILE it publishes an archive into the embedded broker and soaks it to its end. With
-    --bootstrap-servers and --topic it follows a topic. Alone it makes a seeded market in the data directory and soaks
-    that. Ctrl-C leaves the run Stopped; the same command resumes it. Exit code: 0 PASS, 1 FAIL, 2 HOLD or stopped,
-    3 refused.
-    """
+    --bootstrap-servers and --topic it follows a topic. With neither it makes a synthetic market in the data directory
+    and soaks that. Ctrl-C leaves the run STOPPED; the same command resumes it. Exit code: 0 PASS, 1 FAIL, 2 HOLD or
+    stopped, 3 refused.
+
+    \b
+    violet soak
+    violet soak --scans scans.jsonl.zst --data my-soak
+    violet soak --bootstrap-servers 127.0.0.1:9092 --topic scans --keep-inputs 30d
+    """  # noqa: D301 - click's mark for lines that are not to be filled
     given = {name: value for name, value in flags.items() if value is not None}
     raise SystemExit(run(load(given, config), as_json))
 

@@ -29,12 +29,17 @@ _STYLE: Final = {HEALTHY: "bold green", FAILING: "bold red"}
 @click.option("--watch", is_flag=True, help=f"Look again every {EVERY_S:.0f} s, until Ctrl-C.")
 @json_option
 def command(run_id: str | None, data: Path, name: str | None, watch: bool, as_json: bool) -> None:
-    """Where the newest run of each soak stands, the newest first, or one RUN.
+    """Show where the newest run of each soak stands, the newest first, or one RUN.
 
-    Exit code, of the worst that did not end, else of the newest that is no replay: 0 healthy, 1 failing (HALTED, an
-    incident of level error, lost, doubled or corrupt rows, verdict FAIL, disk over 92 %), 2 not sure (stopped,
-    interrupted, DEGRADED, silent, a share of the gate below its bound, nothing there), 3 no answer.
-    """
+    Exit code: 0 healthy, 1 failing (HALTED, an incident of level ERROR, lost, doubled or corrupt rows, verdict FAIL,
+    disk over 92 %), 2 not sure (stopped, interrupted, DEGRADED, silent, a share of the gate below its bound, nothing
+    there), 3 no answer. It is that of the worst run that did not end. Where all ended, it is that of the newest run
+    that is no replay.
+
+    \b
+    violet status --data my-soak
+    violet status --watch
+    """  # noqa: D301 - click's mark for lines that are not to be filled
     rows: list[dict[str, Any]] = []
     if not watch:
         with journal(data) as store:

@@ -74,22 +74,30 @@ class Point:
 @click.argument("lane", type=click.Choice([lane.name for lane in LANES]), metavar="LANE")
 @data_option
 @click.option(
-    "--from", "from_", metavar="POINT", help=f"Begin there: -5m, @OFFSET, SCAN_ID or TIME.  [default: the last {LAST}]"
+    "--from",
+    "from_",
+    metavar="POINT",
+    help=f"Where to begin: -5m, @OFFSET, SCAN_ID or TIME.  [default: the last {LAST}]",
 )
-@click.option("--at", metavar="SCAN_ID|@OFFSET", help="Only this scan, a decision or not.")
-@click.option("--where", metavar="SQL", help="Only readings that meet this, of the columns of lane_readings.")
-@click.option("--stream", help="Only this stream; needed where a scan id is in several.")
+@click.option("--at", metavar="SCAN_ID|@OFFSET", help="Only this scan, whether it decided or not.")
+@click.option("--where", metavar="SQL", help="Only readings that meet this condition on columns of lane_readings.")
+@click.option("--stream", help="Only this stream; needed where several streams have the scan id.")
 @click.option("--follow", is_flag=True, help="Go on as readings come, until the run ends or Ctrl-C.")
-@click.option("--limit", type=click.IntRange(1), help="So many: from there on, or else the last of each partition.")
-@click.option("--run", "run_id", help="Run; the latest where none is given.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    help="Show at most so many readings: the first behind --from, else the last of each partition.",
+)
+@click.option("--run", "run_id", help="Run.  [default: the latest run]")
 @click.option("--topic", help="Read this tap topic instead of the journal.")
 @click.option("--bootstrap-servers", help="Broker of --topic, HOST:PORT.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line: the record of the tap topic.")
 def command(**asked: Any) -> None:
-    """Watch one lane: its value, what explains it and what it read, at every scan.
+    """Watch one lane: its value at every scan, its components, and what it had read.
 
-    From the journal it answers for any scan of any run, while it runs and after. Times are event time; -5m is five
-    minutes before the latest scan. An offset is that of the scan in its topic. Ctrl-C ends it with exit code 0.
+    It reads the journal, so it answers for any scan of any run, while the run goes on and after. Times are event time;
+    -5m is five minutes before the latest scan. An offset is that of the scan in its topic. Ctrl-C ends it with exit
+    code 0.
 
     \b
     violet tap acb --at 1234

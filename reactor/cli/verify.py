@@ -17,10 +17,15 @@ from reactor.run.verify import verify
 @click.option("--bootstrap-servers", help="Broker that holds the run's topic; else archive or stored inputs are used.")
 @json_option
 def command(run_id: str | None, data: Path, bootstrap_servers: str | None, as_json: bool) -> None:
-    """Recompute a run from its archive, its log or its stored inputs, and say which.
+    """Compute every outcome of a run again and compare it with the journal. Without RUN: the latest run.
 
-    Exit code: 0 identical and whole, 1 not.
-    """
+    The records come from the run's archive, from its topic (--bootstrap-servers), or from the inputs that the journal
+    stored; the answer says from which. Exit code: 0 identical and whole, 1 not.
+
+    \b
+    violet verify --data my-soak
+    violet verify --bootstrap-servers 127.0.0.1:9092
+    """  # noqa: D301 - click's mark for lines that are not to be filled
     with journal(data) as store, Progress(console=err, disable=not err.is_terminal) as bar:
         run = runs.pick(store, run_id)
         task = bar.add_task("recomputing", total=None)

@@ -14,16 +14,18 @@ from reactor.web.poller import Poller, reader
 @click.command("web")
 @data_option
 @click.option("--port", type=click.IntRange(0, 65_535), default=0, show_default=True, help="Port; 0 for any free one.")
-@click.option("--run", "run_id", help="Run to open; the newest where none is given.")
+@click.option("--run", "run_id", help="Run to open.  [default: the latest run]")
 @json_option
 @click.pass_context
 def command(context: click.Context, data: Path, port: int, run_id: str | None, as_json: bool) -> None:
     """Show a soak in a browser, while it runs and after.
 
-    Prints an address with a token that is good for one browser, once; another start prints another. It listens on
-    loopback, reads with the reader's login (of a [journal] url: with its user), and starts the journal's engine where
-    none runs, for as long as it runs.
-    """
+    Prints an address with a token that is good once, for one browser; start the command again for another browser. It
+    listens on loopback and can only read. Where no engine of the journal runs, it starts one for as long as it runs.
+
+    \b
+    violet web --data my-soak
+    """  # noqa: D301 - click's mark for lines that are not to be filled
     server = context.obj.journal.address if context.obj is not None else None
     if server is None:
         require_journal(data)

@@ -36,52 +36,62 @@ class SoakSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     data: Annotated[Path, Field(description="Data directory: journal, engine, locks.")] = Path("violet-data")
-    name: Annotated[str, Field(description="Name of the soak: on rows, client id, group id and locks.")] = "violet"
+    name: Annotated[
+        str, Field(description="Name of the soak; it stands on its runs, client id, group id and locks.")
+    ] = "violet"
     profile: Annotated[str, Field(description="Profile: blue_8b or v3_base9.")] = "blue_8b"
-    scans: Annotated[Path | None, Field(description="Scan archive (.jsonl or .jsonl.zst) for the embedded broker.")] = (
-        None
-    )
-    bootstrap_servers: Annotated[str | None, Field(description="Follow a topic of this broker, HOST:PORT.")] = None
+    scans: Annotated[
+        Path | None, Field(description="Soak this archive (.jsonl or .jsonl.zst), through the embedded broker.")
+    ] = None
+    bootstrap_servers: Annotated[
+        str | None, Field(description="Follow a topic of this broker, HOST:PORT; with --topic.")
+    ] = None
     topic: Annotated[str | None, Field(description="Topic to follow.")] = None
     from_: Annotated[
         str,
-        Field(alias="from", description="Where a new run starts: earliest, latest, OFFSET or event TIME."),
+        Field(alias="from", description="Where a new run starts: earliest, latest, an offset, or an event time."),
     ] = "earliest"
     until: Annotated[
-        str | None, Field(description="Where the run ends: end (as of its start), OFFSET or event TIME.")
+        str | None,
+        Field(description="Where the run ends: end (the log's end at the start), an offset, or an event time."),
     ] = None
     for_: Annotated[str | None, Field(alias="for", description="End the run this long after its start, e.g. 14d.")] = (
         None
     )
-    speed: Annotated[str, Field(description="Pace of the archive in event time: max, or 60x.")] = "max"
-    batch_size: Annotated[int, Field(ge=1, le=1_000_000, description="Records journaled together at most.")] = 131_072
+    speed: Annotated[str, Field(description="Pace of the archive in event time: max, or a factor such as 60x.")] = "max"
+    batch_size: Annotated[int, Field(ge=1, le=1_000_000, description="Journal at most so many records together.")] = (
+        131_072
+    )
     flush_ms: Annotated[int, Field(ge=1, le=60_000, description="Journal after this many ms at the latest.")] = 1_000
     keep_inputs: Annotated[
-        str | None, Field(description="Drop stored planes and reject bytes journaled longer ago, e.g. 30d; else none.")
+        str | None,
+        Field(description="Drop stored planes and bytes of rejects that were journaled longer ago, e.g. 30d."),
     ] = None
     taps: Annotated[
-        str | None, Field(description="Write the readings of these lanes to their topics: all, or names as acb,ob.")
+        str | None, Field(description="Write readings to a topic a lane: all, or names such as acb,ob.")
     ] = None
     topology: Annotated[
-        Literal["fused", "faust"], Field(description="fused, or faust: every lane a stage of its own.")
+        Literal["fused", "faust"],
+        Field(description="fused: all lanes in this process; faust: each lane a worker of its own."),
     ] = "fused"
     lane_workers: Annotated[
-        int, Field(ge=0, le=5, description="Processes for the lanes under faust; 0: `violet lane run` starts them.")
+        int, Field(ge=0, le=5, description="Worker processes under faust; 0: you start them with `violet lane run`.")
     ] = 1
     metrics_port: Annotated[
-        int, Field(ge=0, le=65_535, description="Answer Prometheus at 127.0.0.1:PORT/metrics; 0: nowhere.")
+        int, Field(ge=0, le=65_535, description="Serve metrics to Prometheus at 127.0.0.1:PORT/metrics; 0: do not.")
     ] = 0
-    sketches: Annotated[bool, Field(description="Keep quantiles of every lane while it runs (extra tdigest).")] = False
+    sketches: Annotated[bool, Field(description="Keep live quantiles of every lane (needs the extra tdigest).")] = False
     log_format: Annotated[
-        Literal["text", "json"], Field(description="On standard error: text for people, or a JSON object a line.")
+        Literal["text", "json"],
+        Field(description="Form of messages on standard error: text for people, or one JSON object a line."),
     ] = "text"
-    web: Annotated[bool, Field(description="Show the soak in a browser: prints the address of its page.")] = False
+    web: Annotated[bool, Field(description="Show the soak in a browser; the address of its page is printed.")] = False
     new: Annotated[bool, Field(description="Start another run instead of resuming.")] = False
     new_segment: Annotated[bool, Field(description="Go on with other code, params or kernels as a new segment.")] = (
         False
     )
     accept_gap: Annotated[bool, Field(description="Go on although the log lost offsets; the gap is recorded.")] = False
-    resume_halted: Annotated[str | None, Field(description="Resume a HALTED run; the text says why.")] = None
+    resume_halted: Annotated[str | None, Field(description="Resume a HALTED run; give the reason as the text.")] = None
 
     @field_validator("name")
     @classmethod
@@ -140,9 +150,13 @@ class JournalSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    url: Annotated[str | None, Field(description="HTTP address of a ClickHouse server.")] = None
-    user: str = "default"
-    password: SecretStr = SecretStr("")
+    url: Annotated[
+        str | None, Field(description="HTTP address of a ClickHouse server; without it the embedded engine is used.")
+    ] = None
+    user: Annotated[str, Field(description="Its user.")] = "default"
+    password: Annotated[
+        SecretStr, Field(description="The user's password; better as the variable VIOLET_JOURNAL_PASSWORD.")
+    ] = SecretStr("")
 
     @property
     def address(self) -> Address | None:
