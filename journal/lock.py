@@ -37,7 +37,15 @@ class Lock:
 
     @classmethod
     def acquire(cls, path: Path, wait_s: float = 0.0) -> Self:
-        """Take the lock, waiting up to wait_s. Raises Refusal naming who holds it."""
+        """Take the lock.
+
+        Args:
+            path: its file; made where it is missing, never removed.
+            wait_s: how long to wait for a holder to let go.
+
+        Raises:
+            Refusal: another process holds it; it is named.
+        """
         path.parent.mkdir(parents=True, exist_ok=True)
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         deadline = time.monotonic() + max(wait_s, PATIENCE_S)

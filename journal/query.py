@@ -27,7 +27,14 @@ class Query:
 
 
 def saved() -> dict[str, Query]:
-    """Every saved query by its name. Raises ValueError where a file lacks its head."""
+    """Every saved query by its name.
+
+    Raises:
+        ValueError: a file of sql/queries lacks its head.
+
+    >>> saved()["clamps"].question
+    'Which bound fixed the leverage, how often, and at which values?'
+    """
     entries = sorted((resources.files("sql") / "queries").iterdir(), key=lambda entry: entry.name)
     return {
         entry.name[:-4]: _query(entry.name[:-4], entry.read_text("utf-8"))
@@ -37,7 +44,15 @@ def saved() -> dict[str, Query]:
 
 
 def find(name: str) -> Query:
-    """The saved query of a name. Raises Refusal where there is none."""
+    """The saved query of a name.
+
+    Raises:
+        Refusal: there is none of that name; it says which is near.
+
+    >>> find("clmps")
+    Traceback (most recent call last):
+    journal.refusal.Refusal: no saved query 'clmps'; fix: did you mean 'clamps'?
+    """
     known = saved()
     if name not in known:
         near = difflib.get_close_matches(name, known, 1)

@@ -127,7 +127,11 @@ TABLES: Final[dict[Outcome, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Coded:
-    """A string column as positions in a short list of names."""
+    """A string column as positions in a short list of names.
+
+    >>> Coded(np.array([1, 0, 1], dtype=np.int32), ["BTCUSDT", "ETHUSDT"]).strings()
+    ['ETHUSDT', 'BTCUSDT', 'ETHUSDT']
+    """
 
     codes: NDArray[np.int32]
     names: Sequence[str]
@@ -205,7 +209,11 @@ class Batch:
 
 
 def joined(parts: Sequence[Batch]) -> Batch:
-    """One batch of parts that follow one another; the state is the last one's."""
+    """One batch of parts that follow one another; its state is that of the last part.
+
+    Args:
+        parts: at least one, of one topic, partition and segment, in offset order.
+    """
     head, tail = parts[0], parts[-1]
     unknown: Counter[str] = Counter()
     for part in parts:
@@ -245,13 +253,27 @@ def _joined_values(parts: Sequence[Any]) -> Values:
 
 
 def rows(kind: Outcome, offsets: NDArray[np.int64], columns: dict[str, Values]) -> Rows:
-    """Rows of a kind with their hashes computed."""
+    """Rows of a kind, with their hashes.
+
+    Args:
+        kind: which table they are for.
+        offsets: (n,) offsets of the rows, ascending.
+        columns: name -> n values, for every column of COLUMNS[kind].
+    """
     words = [_words(columns[c.name], len(offsets)) for c in COLUMNS[kind] if c.word]
     return Rows(offsets, columns, fold(words, len(offsets)))
 
 
 def fold(words: Iterable[Words], n: int) -> Words:
-    """Row hashes of n rows from their words, one array a column."""
+    """Row hashes of n rows.
+
+    Args:
+        words: for each column in the order of the hash, (n,) 64-bit words.
+        n: number of rows; columns may be none.
+
+    >>> hex(int(fold([], 1)[0]))  # nothing is folded: the seed
+    '0x56494f4c45540001'
+    """
     hashes = np.full(n, SEED, dtype=np.uint64)
     for column in words:
         _fold_column(hashes, column)
@@ -273,12 +295,20 @@ def row_hash_sql(kind: Outcome) -> str:
 
 
 def reasons_mask(reasons: Iterable[Reason]) -> int:
-    """The mask that stores these reasons."""
+    """The mask that stores these reasons.
+
+    >>> reasons_mask([Reason.NO_SIGNAL, Reason.OUT_OF_ORDER])
+    18
+    """
     return sum(1 << reason for reason in set(reasons))
 
 
 def reason_names(mask: int) -> list[str]:
-    """Names of the reasons in a mask, lowest bit first."""
+    """Names of the reasons in a mask, lowest bit first.
+
+    >>> reason_names(18)
+    ['NO_SIGNAL', 'OUT_OF_ORDER']
+    """
     return [reason.name for reason in Reason if mask >> reason & 1]
 
 

@@ -66,7 +66,16 @@ class Store:
         self._client = client
 
     def rows(self, sql: str, params: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-        """The rows of a query; params bind {name:Type}, on the server."""
+        """The rows of a query, each as column name -> value.
+
+        Args:
+            sql: one statement.
+            params: values of {name:Type} in it; the server binds them.
+
+        Raises:
+            JournalAway: ClickHouse does not answer now; the same call may be made again.
+            JournalRefused: it says no; the same call gives the same answer.
+        """
         with _errors():
             return list(self._client.query(sql, parameters=dict(params or {})).named_results())
 
@@ -83,7 +92,18 @@ class Store:
             return self._client.command(sql, parameters=dict(params or {}))
 
     def insert(self, table: str, columns: Mapping[str, Any], types: Mapping[str, str], token: str) -> None:
-        """Insert columns as one block. The types come along, so nobody asks the server for them."""
+        """Insert columns as one block.
+
+        Args:
+            table: its name.
+            columns: column name -> values, all of one length.
+            types: column name -> ClickHouse type; so nobody asks the server for them.
+            token: the same insert with the same token is a no-op.
+
+        Raises:
+            JournalAway: ClickHouse does not answer now; the same call may be made again.
+            JournalRefused: it says no, for example because a row breaks a constraint.
+        """
         if not token:
             raise ValueError("must have a deduplication token")
         count = len(next(iter(columns.values())))

@@ -60,7 +60,13 @@ def at(
 
 
 def planes(store: Store, row: Mapping[str, Any], behind: int = -1) -> list[dict[str, Any]]:
-    """Planes as of a scan's offset, with their ages in event time; behind: only those after this offset."""
+    """Planes as of a scan's offset, with their ages in event time.
+
+    Args:
+        store: the journal.
+        row: a row of decisions or evaluations.
+        behind: only planes after this offset.
+    """
     rows = store.rows(
         "SELECT name, argMax(value, log_offset) AS value, argMax(seq, log_offset) AS seq, "
         "max(log_offset) AS at_offset, argMax(ts_ms, log_offset) AS ts_ms FROM planes WHERE run_id = {run:String} "
@@ -78,7 +84,14 @@ def aged(plane: Mapping[str, Any], ts_ms: int) -> dict[str, Any]:
 
 
 def waterfall(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The row with the running product after each part. Refuses where the parts do not give raw."""
+    """The row with the running product after each part.
+
+    Args:
+        row: a row of decisions or evaluations.
+
+    Raises:
+        Refusal: the parts do not give raw, bit for bit.
+    """
     steps: list[dict[str, Any]] = []
     product = 1.0
     for name in _PARTS:

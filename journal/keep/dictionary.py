@@ -34,7 +34,11 @@ def about() -> dict[str, str]:
 
 
 def text(table: str, column: str) -> str:
-    """What a column of a table or view holds; empty where nothing is written of it."""
+    """What a column of a table or view holds; empty where nothing is written of it.
+
+    >>> text("decisions", "leverage_fanin")
+    'Conviction: max(min_lev, min(raw, cap)).'
+    """
     texts = _texts()
     own = texts["columns"]
     for place in (own.get(table, {}), own.get(table.removeprefix("violet_"), {}), texts["shared"]):

@@ -63,10 +63,17 @@ class Position:
 
 
 class Ledger:
-    """Appends batches to a run. `seam` is called with the name of every step, before and after every effect.
+    """Appends batches to a run, each exactly once.
 
-    reread: a partition's records at some offsets, from the log, for rows that ClickHouse refuses. told: hears of every
-    incident that became a row. latency_s: of the batch that was journaled last.
+    Args:
+        store: the journal.
+        run_id: the run.
+        reread: gives a partition's records at some offsets, from the log: for rows that ClickHouse refuses.
+        revive: gives another store where this one no longer answers, or None.
+        seam: called with the name of every step, before and after every effect; tests crash there.
+        told: called with every incident that became a row.
+
+    `latency_s` is that of the batch that was journaled last.
     """
 
     def __init__(
@@ -87,7 +94,13 @@ class Ledger:
     def append(self, batch: Batch, polled_at: float, commit: Callable[[dict[int, int]], None]) -> None:
         """Journal a batch; returns when its completion is stored. Waits while ClickHouse is away.
 
-        polled_at: monotonic seconds when its first record came. commit: tells the log, which nothing depends on.
+        Args:
+            batch: the outcomes of a range of offsets of one partition.
+            polled_at: monotonic seconds when its first record came.
+            commit: called with partition -> next offset at the end; nothing depends on it.
+
+        Raises:
+            JournalRefused: ClickHouse refuses it for a reason that is no row's own.
         """
         self._seam("before_intent")
         self._insert_batch(batch, "INTENT", 0.0)
@@ -287,7 +300,15 @@ def positions(store: Store, run_id: str) -> dict[int, Position]:
 
 
 def identities(store: Store, run_id: str, partition: int, last: int, limit: int) -> list[tuple[str, int, int]]:
-    """The last `limit` scans of each stream up to an offset, (stream, scan_id, ts_ms), in offset order."""
+    """The last scans of each stream up to an offset, (stream, scan_id, ts_ms), in offset order.
+
+    Args:
+        store: the journal.
+        run_id: the run.
+        partition: of its topic.
+        last: offset up to which, that included.
+        limit: how many of each stream, at most.
+    """
     scans = " UNION ALL ".join(
         f"SELECT stream, scan_id, ts_ms, log_offset FROM {table} "
         "WHERE run_id = {run:String} AND partition = {partition:UInt32} AND log_offset <= {last:Int64}" + extra
@@ -306,7 +327,11 @@ def identities(store: Store, run_id: str, partition: int, last: int, limit: int)
 
 
 def audit(store: Store, run_id: str) -> None:
-    """Refuse to go on where the engine lost a part, or a completed batch's rows are not all there."""
+    """Check on open that all of a run is there.
+
+    Raises:
+        Refusal: the engine set a part aside, or a completed batch's rows are not all there.
+    """
     detached = store.rows("SELECT table, name, reason FROM system.detached_parts WHERE table LIKE 'violet_%'")
     if detached:
         names = ", ".join(f"{row['table']}/{row['name']} ({row['reason']})" for row in detached[:5])

@@ -168,7 +168,15 @@ def newest(store: Store) -> list[Run]:
 
 
 def pick(store: Store, run_id: str | None) -> Run:
-    """The run that a command is about; refuses where there is none."""
+    """The run that a command is about.
+
+    Args:
+        store: the journal.
+        run_id: its id; None for the latest run.
+
+    Raises:
+        Refusal: there is none; it names those that are there.
+    """
     run = find(store, run_id=run_id)
     if run is None:
         known = [r["run_id"] for r in store.rows("SELECT run_id FROM runs ORDER BY started_at DESC LIMIT 5")]

@@ -22,7 +22,16 @@ encode: Final[Callable[[Any], bytes]] = msgspec.json.Encoder().encode
 
 
 def check_target(path: Path, *, force: bool = False, suffixes: tuple[str, ...] = SUFFIXES) -> None:
-    """Refuse a target that cannot be written or would be overwritten without `force`."""
+    """Check the place of an output before any work.
+
+    Args:
+        path: of the file.
+        force: whether a file that exists may be replaced.
+        suffixes: of which its name must have one.
+
+    Raises:
+        Refusal: it cannot be written there, or exists.
+    """
     if not path.name.endswith(suffixes):
         raise Refusal(f"the output must end in {' or '.join(suffixes)}, was {path}; fix: rename the output")
     if not path.parent.is_dir():

@@ -30,7 +30,11 @@ class BadRow(ValueError):
 
 
 def walk(row: Any, path: tuple[str, ...]) -> Any:
-    """What lies at a path, or None. JSON in a text on the way is parsed, in place."""
+    """What lies at a path, or None. JSON in a text on the way is parsed, in place.
+
+    >>> walk({"value": '{"boost": 1.2}'}, ("value", "boost"))
+    1.2
+    """
     node = row
     for at, step in enumerate(path):
         if isinstance(node, str):
@@ -47,7 +51,14 @@ def walk(row: Any, path: tuple[str, ...]) -> Any:
 
 
 def steps(path: Any) -> tuple[str, ...]:
-    """The steps of a path as a mapping writes it."""
+    """The steps of a path as a mapping writes it.
+
+    >>> steps("windows.750.velocity")
+    ('windows', '750', 'velocity')
+
+    Raises:
+        Refusal: it is neither text nor a list of steps.
+    """
     found = path.split(".") if isinstance(path, str) else path
     if not isinstance(found, list) or not found or not all(isinstance(s, str) and s for s in found):
         raise Refusal(f'a path must be text like "a.b" or a list of steps, was {path!r}; fix: name their field')

@@ -95,7 +95,11 @@ class MappedSource:
         return not any(is_empty(walk(row, path)) for path in self.skip_without)
 
     def __call__(self, row: Row) -> Row:
-        """Ours -> value, for the fields that the row has. Raises BadRow."""
+        """Ours -> value, for the fields that the row has.
+
+        Raises:
+            BadRow: a required field is absent, or a value does not fit.
+        """
         out: Row = {}
         for name, paths, required, read in self.getters:
             try:
@@ -121,9 +125,27 @@ class MappedSource:
 
 
 def parse(toml: str, targets: Mapping[str, Target] = TARGETS, *, placed: bool = True) -> list[MappedSource]:
-    """The sources of a mapping file, in order of rank. Raises Refusal, naming the key and the fix.
+    """The sources of a mapping file, in order of rank.
 
-    placed: whether each names its file or topic; else the caller says where the rows are.
+    Args:
+        toml: the text of the file.
+        targets: what a source may feed, by name.
+        placed: whether each source names its file or topic; else the caller says where the rows are.
+
+    Raises:
+        Refusal: a key is unknown or does not fit; it is named, with the fix.
+
+    >>> (source,) = parse('''
+    ... stream = "ng7"
+    ... [[source]]
+    ... feeds = "acb"
+    ... file = "acb.csv"
+    ... [source.fields]
+    ... ts_ms = { path = "at", unit = "s" }
+    ... boost = "boost"
+    ... ''')
+    >>> source({"at": 1746372700, "boost": 1.35})
+    {'ts_ms': 1746372700000, 'boost': 1.35, 'stream': 'ng7'}
     """
     try:
         table = tomllib.loads(toml)

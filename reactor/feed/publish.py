@@ -33,8 +33,16 @@ def publish(
 ) -> tuple[int, int]:
     """Publish what the topic lacks; returns (lines, of which were there already).
 
-    pace: seconds of event time a second, None for at once.
-    Raises Refusal where the topic holds something else than the archive's first lines.
+    Args:
+        path: the archive.
+        writer: of the topic.
+        log: the topic's records, to compare.
+        partitions: how many it has.
+        pace: seconds of event time a second, None for at once.
+        on_line: called with the number of lines now and then.
+
+    Raises:
+        Refusal: the topic holds something else than the archive's first lines.
     """
     there = _records(log, partitions)
     _compare(path, there, partitions)
@@ -50,7 +58,16 @@ def fill(
     paced_from: int = 0,
     on_line: Callable[[int], None] = lambda n: None,
 ) -> tuple[int, int]:
-    """Publish the lines that follow those in `there`, digests by partition. Lines before paced_from never wait."""
+    """Publish the lines that follow those in `there`; returns (lines, of which were there already).
+
+    Args:
+        path: the archive.
+        writer: of the topic.
+        there: for each partition the digests of the records that it holds.
+        pace: seconds of event time a second, None for at once.
+        paced_from: lines before this one never wait.
+        on_line: called with the number of lines now and then.
+    """
     partitions = len(there)
     counts = [0] * partitions
     total, skipped, wait = 0, 0, _Pace(pace)

@@ -150,7 +150,12 @@ class Sequencer:
 
 
 def record(source: MappedSource, found: dict[str, Any]) -> dict[str, Any]:
-    """Mapped fields as a record. A scan without an id has its time as id, a plane without a seq likewise."""
+    """Mapped fields as a record. A scan without an id has its time as id, a plane without a seq likewise.
+
+    Args:
+        source: whose fields they are.
+        found: ours -> value; it is used up.
+    """
     ts_ms = found.pop("ts_ms")
     out: dict[str, Any] = {"v": 1, "kind": "scan", "stream": found.pop("stream")}
     if source.feeds != "scan":
@@ -170,7 +175,19 @@ def log(
     *,
     buffer_bytes: int = BUFFER_BYTES,
 ) -> Iterator[bytes]:
-    """The lines of the log. Sources are read in the order given; only their ranks decide. folder: for sorted runs."""
+    """The lines of the log, by event time, then rank of the source, then place in it.
+
+    Args:
+        sources: read in this order; only their ranks decide.
+        rows: gives a source's rows.
+        sequencer: maps them, and counts.
+        folder: for the sorted runs; their files have no names there.
+        enricher: computes what scans lack, or None.
+        buffer_bytes: of one run in memory.
+
+    Raises:
+        Refusal: a source cannot be right.
+    """
     with ExitStack() as stack:
         merged = []
         for source in sources:

@@ -38,7 +38,16 @@ class Row(NamedTuple):
 
 
 def rows(path: Path, kind: str, blocks: Blocks | None = None) -> Iterator[Row]:
-    """The rows of a file; kind: jsonl, csv or parquet. Raises Refusal where the file cannot be right."""
+    """The rows of a file.
+
+    Args:
+        path: the file.
+        kind: jsonl, csv or parquet.
+        blocks: runs a SELECT in the engine; needed for Parquet.
+
+    Raises:
+        Refusal: the file is not there, is empty, or is not of this kind.
+    """
     if kind == "parquet":
         if blocks is None:
             raise ValueError("must have the engine's blocks to read Parquet, was None")

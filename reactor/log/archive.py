@@ -41,7 +41,11 @@ class Identity:
 
 
 def lines(path: Path) -> Iterator[bytes | Cut]:
-    """The lines of an archive in order, without their line feeds. Raises Refusal where it cannot be read."""
+    """The lines of an archive in order, without their line feeds; a line over MAX_BYTES as a Cut.
+
+    Raises:
+        Refusal: the file cannot be read, or is no whole .zst file.
+    """
     try:
         with _open(path) as stream:
             yield from _split(stream)
@@ -60,7 +64,20 @@ def identity(path: Path) -> Identity:
 
 
 def chunks(path: Path, size: int, first: int = 0) -> Iterator[Chunk]:
-    """An archive as the log that it becomes: line n is offset n of partition 0."""
+    """An archive as the log that it becomes: line n is offset n of partition 0.
+
+    Args:
+        path: the archive.
+        size: records of a chunk, at most.
+        first: offset to begin at.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "scans.jsonl")
+    ...     _ = path.write_bytes(b"{}" + bytes([10]) + b"[]" + bytes([10]))
+    ...     [(chunk.offsets, chunk.values) for chunk in chunks(path, size=16)]
+    [([0, 1], [b'{}', b'[]'])]
+    """
     chunk = Chunk(0, [], [])
     for offset, line in enumerate(lines(path)):
         if offset < first:

@@ -22,10 +22,23 @@ class _Partition:
 
 
 class MemoryLog:
-    """Records of some partitions. It may be written while it is read."""
+    """Records of some partitions. It may be written while it is read.
+
+    >>> log = MemoryLog([b"first", b"second"])
+    >>> log.assign({0: 1})
+    >>> log.append(b"third")
+    2
+    >>> [(chunk.offsets, chunk.values) for chunk in log.poll(limit=10, timeout_s=0.0)]
+    [([1, 2], [b'second', b'third'])]
+    """
 
     def __init__(self, records: Iterable[bytes | Cut | None] = (), partitions: int = 1) -> None:
-        """records: of partition 0, from offset 0."""
+        """A log with these records.
+
+        Args:
+            records: of partition 0, from offset 0; None is a tombstone.
+            partitions: how many there are.
+        """
         self._partitions = [_Partition() for _ in range(partitions)]
         self._positions: dict[int, int] = {}
         self._left: set[int] = set()

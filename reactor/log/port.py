@@ -12,10 +12,15 @@ class Log(Protocol):
     """A log of records by partition and offset."""
 
     def assign(self, positions: dict[int, int]) -> None:
-        """Read these partitions from these offsets on."""
+        """Read these partitions from these offsets on; partition -> offset."""
 
     def poll(self, limit: int, timeout_s: float) -> list[Chunk]:
-        """Records that have come, at most `limit`; empty after the time-out."""
+        """Records that have come, at most one chunk a partition; none after the time-out.
+
+        Args:
+            limit: records of all chunks together, at most.
+            timeout_s: how long to wait where there is none.
+        """
 
     def reached(self) -> dict[int, int]:
         """Offsets before which, as of now, nothing more will be delivered, by partition."""

@@ -242,7 +242,14 @@ def assigned(chosen: Profile, assignments: Sequence[str]) -> Profile:
 
 
 def pace(text: str) -> float | None:
-    """Seconds of event time a second, or None for as fast as it goes."""
+    """Seconds of event time a second, or None for as fast as it goes.
+
+    >>> pace("60x")
+    60.0
+
+    Raises:
+        ValueError: it is neither `max` nor a positive factor.
+    """
     if text == "max":
         return None
     if not re.fullmatch(r"\d+(\.\d+)?x", text) or float(text[:-1]) <= 0.0:
@@ -251,7 +258,14 @@ def pace(text: str) -> float | None:
 
 
 def span_s(text: str) -> float:
-    """Seconds in a span such as 90s, 12h or 14d."""
+    """Seconds in a span such as 90s, 12h or 14d.
+
+    >>> span_s("1.5h")
+    5400.0
+
+    Raises:
+        ValueError: it is no number with a unit.
+    """
     if not (match := _SPAN.fullmatch(text)):
         raise ValueError("must be a number and one of ms, s, m, h, d, w, such as 14d")
     return float(match[1]) * _UNIT_S[match[2]]
