@@ -8,7 +8,7 @@ names. See docs/design/blue.md.
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -17,7 +17,8 @@ from journal.refusal import Refusal
 from reactor.feed import table
 from reactor.feed.convert import BadRow
 from reactor.feed.mapping import Field, MappedSource, Target, parse
-from reactor.feed.table import Blocks, Row
+from reactor.feed.table import Row
+from reactor.log import archive
 from reactor.log.kafka import KafkaLog
 
 SHOWN: Final = 3  # bad rows named in a refusal
@@ -92,18 +93,18 @@ def mapped(
     return rows
 
 
-def file_rows(path: Path, blocks: Callable[[], Blocks]) -> Iterator[Row]:
-    """The rows of a file. blocks: makes the engine that reads Parquet, where it is wanted."""
+def file_rows(path: Path) -> Iterator[Row]:
+    """The rows of a file."""
     kind = path.name.removesuffix(".zst").rpartition(".")[2]
-    if kind == "json" and path.is_file() and path.read_bytes()[:1] == b"[":
+    if kind == "json" and path.is_file() and _is_array(path):
         return _array(path)
     kinds = {"csv": "csv", "jsonl": "jsonl", "ndjson": "jsonl", "json": "jsonl", "parquet": "parquet"}
     if kind not in kinds:
         raise Refusal(f"{path} must end in .csv, .jsonl, .json or .parquet (.zst of text); fix: rename the file")
-    return table.rows(path, kinds[kind], blocks() if kind == "parquet" else None)
+    return table.rows(path, kinds[kind])
 
 
-def table_rows(name: str, blocks: Blocks) -> Iterator[Row]:
+def table_rows(name: str, blocks: Callable[[str], Iterator[dict[str, Any]]]) -> Iterator[Row]:
     """The rows of a ClickHouse table, read and never written."""
     if not _TABLE.fullmatch(name):
         raise Refusal(f"a table must be NAME or DB.NAME, was {name!r}; fix: table:dolphin.trade_events")
@@ -123,9 +124,19 @@ def topic_rows(log: KafkaLog) -> Iterator[Row]:
                 yield table.object_row(count, value or b"")
 
 
+def _is_array(path: Path) -> bool:
+    for line in archive.lines(path):
+        text = line.head if isinstance(line, archive.Cut) else line
+        if text := text.lstrip():
+            return text.startswith(b"[")
+    return False
+
+
 def _array(path: Path) -> Iterator[Row]:
+    with archive.reading(path) as stream:
+        text = stream.read()
     try:
-        items = msgspec.json.decode(path.read_bytes(), type=list[msgspec.Raw])
+        items = msgspec.json.decode(text, type=list[msgspec.Raw])
     except (msgspec.DecodeError, RecursionError) as error:
         raise Refusal(f"{path} must be one JSON array of objects: {error}; fix: give a whole file") from None
     for line, raw in enumerate(items, 1):

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, fields
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import click
@@ -15,7 +14,6 @@ import click
 from journal.blue import clock, intake
 from journal.blue.look import look
 from journal.engine.address import Address
-from journal.engine.owner import running
 from journal.keep.migrate import pending
 from journal.ledger import run as runs
 from journal.lock import Lock
@@ -24,7 +22,7 @@ from journal.store import JournalAway, Store, connect
 from reactor.blue import places as trade_source
 from reactor.cli.common import data_option, journal, json_option, out, print_json, print_rows, run_argument
 from reactor.feed import archive_writer
-from reactor.feed.table import Blocks, Row
+from reactor.feed.table import Row
 from reactor.log import archive
 from reactor.log.kafka import KafkaLog
 from reactor.standin import blue as standin
@@ -234,12 +232,7 @@ def _rows(place: str, server: dict[str, Any], stack: ExitStack) -> Iterator[Row]
         log = KafkaLog(server["bootstrap_servers"], name, "violet-blue")
         stack.callback(log.close)
         return trade_source.topic_rows(log)
-
-    def blocks() -> Blocks:
-        folder = stack.enter_context(TemporaryDirectory(prefix="violet-blue-"))
-        return stack.enter_context(connect(stack.enter_context(running(Path(folder))))).blocks
-
-    return trade_source.file_rows(Path(place), blocks)
+    return trade_source.file_rows(Path(place))
 
 
 def _text(path: Path) -> str:

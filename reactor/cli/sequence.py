@@ -14,7 +14,7 @@ import click
 import msgspec
 
 from journal.refusal import Refusal
-from reactor.cli.common import engine, err, json_option, out, print_json
+from reactor.cli.common import err, json_option, out, print_json
 from reactor.evaluate.record import MAX_BYTES
 from reactor.feed import archive_writer, live, mapping, sequence, table
 from reactor.feed.alone import alone
@@ -95,7 +95,7 @@ def command(
     if bootstrap_servers or topic:
         raise Refusal("files become an archive; fix: --out, then `violet publish` fills a topic with it")
     with ExitStack() as stack:
-        rows = _rows(config.parent, sources, stack)
+        rows = _rows(config.parent, sources)
         if dry_run:
             code = _dry_run(sources, rows, as_json)
             click.get_current_context().exit(code)
@@ -129,14 +129,13 @@ def _sources(config: Path) -> list[mapping.MappedSource]:
         raise Refusal(f"--config {config} cannot be read ({error}); fix: name a mapping file") from None
 
 
-def _rows(folder: Path, sources: Sequence[mapping.MappedSource], stack: ExitStack) -> sequence.Rows:
+def _rows(folder: Path, sources: Sequence[mapping.MappedSource]) -> sequence.Rows:
     """What reads a source's file, each checked for being there before any is read."""
     paths = {source.name: folder / str(source.file) for source in sources}
     for name, path in paths.items():
         if not path.is_file():
             raise Refusal(f"source {name!r}: {path} is no file; fix: check the path")
-    blocks = stack.enter_context(engine()) if any(source.format == "parquet" for source in sources) else None
-    return lambda source: table.rows(paths[source.name], source.format, blocks)
+    return lambda source: table.rows(paths[source.name], source.format)
 
 
 def _refuse(bad: sequence.Bad) -> None:

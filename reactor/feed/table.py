@@ -1,13 +1,12 @@
 """Table: the rows of a foreign file as they come, each with its line; JSONL, CSV (both also .zst) and Parquet.
 
-Parquet goes through ClickHouse's engine, which hands every row over as JSON, in the file's order; a time stored without
-a zone comes as ISO text without one, so that the mapping has to say which. Memory is bounded by a row, or a block.
+Memory is bounded by a row, of Parquet by some thousand.
 A file that cannot be right is refused; a row that cannot be read is handed on with its fault, and never left out.
 See docs/design/feeds.md.
 """
 
 import csv
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -16,16 +15,8 @@ import msgspec
 from journal.refusal import Refusal
 from reactor.log import archive
 
-MAGIC: Final = b"PAR1"  # at both ends of a Parquet file that was written to its end
-Block = dict[str, Any]
-Blocks = Callable[[str], Iterator[Block]]
-"""Runs a SELECT and yields its blocks: column name -> array or list."""
-
 _decode: Final = msgspec.json.Decoder().decode
-_READ: Final = (
-    "max_threads = 1, input_format_parquet_preserve_order = 1, output_format_json_quote_64bit_integers = 0, "
-    "output_format_json_quote_decimals = 0, date_time_output_format = 'iso'"
-)
+_encode: Final = msgspec.json.Encoder().encode
 
 
 class Row(NamedTuple):
@@ -37,60 +28,24 @@ class Row(NamedTuple):
     raw: bytes
 
 
-def rows(path: Path, kind: str, blocks: Blocks | None = None) -> Iterator[Row]:
+def rows(path: Path, kind: str) -> Iterator[Row]:
     """The rows of a file.
 
     Args:
         path: the file.
         kind: jsonl, csv or parquet.
-        blocks: runs a SELECT in the engine; needed for Parquet.
 
     Raises:
         Refusal: the file is not there, is empty, or is not of this kind.
     """
-    if kind == "parquet":
-        if blocks is None:
-            raise ValueError("must have the engine's blocks to read Parquet, was None")
-        found = _parquet(path, blocks)
-    else:
-        if not path.is_file():
-            raise Refusal(f"{path} must be a file, was not found; fix: check the path")
-        found = _jsonl(path) if kind == "jsonl" else _csv(path)
+    if not path.is_file():
+        raise Refusal(f"{path} must be a file, was not found; fix: check the path")
+    found = {"jsonl": _jsonl, "csv": _csv, "parquet": _parquet}[kind](path)
     count = 0
     for count, row in enumerate(found, 1):  # noqa: B007 - the count is read after the loop
         yield row
     if not count:
         raise Refusal(f"{path} must hold at least one row, was empty; fix: give a file with data")
-
-
-def source(path: Path) -> str:
-    """The engine's table function for a whole Parquet file, or a CSV file with a header."""
-    if not path.is_file():
-        raise Refusal(f"{path} must be a file, was not found; fix: check the path")
-    if set(str(path)) & set("*?{}"):  # the engine would take them for a pattern over several files
-        raise Refusal(f"{path} must not contain any of * ? {{ }}; fix: rename the file")
-    quoted = str(path.resolve()).replace("\\", "\\\\").replace("'", "\\'")
-    if path.suffix == ".csv":
-        if not path.stat().st_size:
-            raise Refusal(f"{path} must hold a header and rows, was empty; fix: give a file with data")
-        return f"file('{quoted}', CSVWithNames)"
-    with path.open("rb") as file:
-        head = file.read(len(MAGIC))
-        file.seek(max(0, path.stat().st_size - len(MAGIC)))
-        tail = file.read()
-    if head != MAGIC or tail != MAGIC:
-        what = "empty, not Parquet" if not head else "cut off or half written" if head == MAGIC else "not Parquet"
-        raise Refusal(f"{path} must be a whole Parquet file or end in .csv, was {what}; fix: fetch it again")
-    return f"file('{quoted}', Parquet)"
-
-
-def read(path: Path, blocks: Blocks, sql: str) -> Iterator[Block]:
-    """Blocks that hold rows; whatever the engine says against the file is a refusal."""
-    try:
-        yield from (block for block in blocks(sql) if any(map(len, block.values())))
-    except Exception as error:
-        said = str(error).partition("\n")[0][:300]
-        raise Refusal(f"{path} must be readable, the engine said: {said}; fix: give a whole file") from error
 
 
 def _jsonl(path: Path) -> Iterator[Row]:
@@ -113,7 +68,8 @@ def object_row(line: int, raw: bytes) -> Row:
 
 
 def _csv(path: Path) -> Iterator[Row]:
-    reader = csv.reader(_texts(path), strict=True)
+    taken: list[bytes] = []  # the lines of the row that is read
+    reader = csv.reader(_texts(path, taken), strict=True)
     try:
         header = next(reader, None)
         if header is None:
@@ -129,11 +85,13 @@ def _csv(path: Path) -> Iterator[Row]:
                 "fix: name the columns"
             )
         before = reader.line_num
+        taken.clear()
         for cells in reader:
             line, before = before + 1, reader.line_num
+            raw = b"\n".join(taken).removesuffix(b"\r")
+            taken.clear()
             if not cells:
                 continue
-            raw = ",".join(cells).encode()
             if len(cells) != len(header):
                 yield Row(line, {}, f"the row has {len(cells)} cells, the header {len(header)}", raw)
             else:
@@ -142,25 +100,19 @@ def _csv(path: Path) -> Iterator[Row]:
         raise Refusal(f"{path} line {reader.line_num} must be CSV in UTF-8: {error}; fix: repair the file") from None
 
 
-def _texts(path: Path) -> Iterable[str]:
+def _texts(path: Path, taken: list[bytes]) -> Iterable[str]:
     for raw in archive.lines(path):
         if isinstance(raw, archive.Cut):
             raise Refusal(f"{path} must be CSV, has a line of {raw.length} bytes; fix: give a CSV file")
+        taken.append(raw)
         yield raw.decode() + "\n"
 
 
-def _parquet(path: Path, blocks: Blocks) -> Iterator[Row]:
-    place = source(path)
-    described = f"DESCRIBE {place} SETTINGS input_format_parquet_local_time_as_utc = 0"
-    columns = [pair for b in read(path, blocks, described) for pair in zip(b["name"], b["type"], strict=True)]
-    naive = [name.replace("`", "\\`") for name, kind in columns if "DateTime64" in kind and "'" not in kind]
-    # At the top level only: a zoneless time inside a struct reads as UTC.
-    replaced = ", ".join(f"toString(`{name}`) AS `{name}`" for name in naive)
-    inner = f"SELECT * REPLACE ({replaced}) FROM {place}" if naive else f"SELECT * FROM {place}"
-    line = 0
-    for block in read(
-        path, blocks, f"SELECT formatRowNoNewline('JSONEachRow', *) AS r FROM ({inner}) SETTINGS {_READ}"
-    ):
-        for text in block["r"]:
-            line += 1
-            yield object_row(line, text.encode())
+def _parquet(path: Path) -> Iterator[Row]:
+    from reactor.feed import parquet  # pyarrow: 30 MB, for this format alone
+
+    for number, found in enumerate(parquet.rows(path), 1):
+        if isinstance(found, str):
+            yield Row(number, {}, f"the row cannot be read: {found}", b"")
+        else:
+            yield Row(number, found, "", _encode(found))

@@ -7,6 +7,7 @@ Memory is bounded whatever the line. See docs/design/records.md.
 import hashlib
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, cast
@@ -46,9 +47,20 @@ def lines(path: Path) -> Iterator[bytes | Cut]:
     Raises:
         Refusal: the file cannot be read, or is no whole .zst file.
     """
+    with reading(path) as stream:
+        yield from _split(stream)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[BinaryIO]:
+    """The content of a file, unpacked where it ends in .zst.
+
+    Raises:
+        Refusal: the file cannot be read, or is no whole .zst file.
+    """
     try:
         with _open(path) as stream:
-            yield from _split(stream)
+            yield stream
     except (OSError, zstd.ZstdError, EOFError) as error:
         raise Refusal(f"archive {path} cannot be read ({error}); fix: name a whole .jsonl or .jsonl.zst file") from None
 

@@ -6,7 +6,7 @@ Source: default dc and default asset say what the scanner needs of a bar (docs/d
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from journal.refusal import Refusal
 from lanes.code import END_MS, FIRST_MS
 from reactor.evaluate.record import SYMBOL_PATTERN
-from reactor.feed import table
-from reactor.feed.table import Block, Blocks
 
 MINUTE_MS: Final = 60_000
 
 Floats = NDArray[np.float64]
+Block = dict[str, Any]
+Blocks = Callable[[str], Iterator[Block]]
+"""Runs a SELECT and yields its blocks: column name -> array or list."""
 KLINES: Final = {"symbol": "String", "open_time_ms": "Int64"} | dict.fromkeys(
     ("open", "high", "low", "close", "volume"), "Float64"
 )
@@ -64,7 +65,7 @@ def minutes_in(path: Path, blocks: Blocks) -> int:
     """How many minutes a kline file holds."""
     return sum(
         int(n)
-        for block in table.read(path, blocks, f"SELECT uniqExact(open_time_ms) AS n FROM {table.source(path)}")
+        for block in _read(path, blocks, f"SELECT uniqExact(open_time_ms) AS n FROM {_source(path)}")
         for n in block["n"]
     )
 
@@ -150,8 +151,8 @@ def _positive(values: Floats) -> NDArray[np.bool_]:
 
 def _rows(path: Path, columns: dict[str, str], time: str, blocks: Blocks) -> Iterator[Block]:
     """The file's blocks with exactly `columns`, sorted by time and symbol; at least one row."""
-    source = table.source(path)
-    probe = list(table.read(path, blocks, f"SELECT * FROM {source} LIMIT 1"))
+    place = _source(path)
+    probe = list(_read(path, blocks, f"SELECT * FROM {place} LIMIT 1"))
     if not probe:
         raise Refusal(f"{path} must hold at least one row, was empty; fix: give a file with data")
     if missing := [name for name in columns if name not in probe[0]]:
@@ -162,7 +163,33 @@ def _rows(path: Path, columns: dict[str, str], time: str, blocks: Blocks) -> Ite
     fields = ", ".join(
         f"ifNull(accurateCastOrNull({name}, '{kind}'), {_ABSENT[kind]}) AS {name}" for name, kind in columns.items()
     )
-    return table.read(path, blocks, f"SELECT {fields} FROM {source} ORDER BY {time}, symbol")
+    return _read(path, blocks, f"SELECT {fields} FROM {place} ORDER BY {time}, symbol")
+
+
+def _source(path: Path) -> str:
+    """The engine's table function for a whole Parquet file, or a CSV file with a header."""
+    if not path.is_file():
+        raise Refusal(f"{path} must be a file, was not found; fix: check the path")
+    if set(str(path)) & set("*?{}"):  # the engine would take them for a pattern over several files
+        raise Refusal(f"{path} must not contain any of * ? {{ }}; fix: rename the file")
+    quoted = str(path.resolve()).replace("\\", "\\\\").replace("'", "\\'")
+    if path.suffix == ".csv":
+        if not path.stat().st_size:
+            raise Refusal(f"{path} must hold a header and rows, was empty; fix: give a file with data")
+        return f"file('{quoted}', CSVWithNames)"
+    from reactor.feed import parquet  # a soak of the seeded market reads no file
+
+    parquet.check(path)
+    return f"file('{quoted}', Parquet)"
+
+
+def _read(path: Path, blocks: Blocks, sql: str) -> Iterator[Block]:
+    """Blocks that hold rows; whatever the engine says against the file is a refusal."""
+    try:
+        yield from (block for block in blocks(sql) if any(map(len, block.values())))
+    except Exception as error:
+        said = str(error).partition("\n")[0][:300]
+        raise Refusal(f"{path} must be readable, the engine said: {said}; fix: give a whole file") from error
 
 
 def utc(ts_ms: int) -> str:

@@ -8,6 +8,7 @@ from journal.blue import intake
 from journal.refusal import Refusal
 from reactor.blue import places as trade_source
 from reactor.feed.table import object_row
+from reactor.log.archive import zstd
 from tests import shapes
 
 TRADE = shapes.freqtrade(7, "2025-05-04 16:33:00+00:00")
@@ -17,7 +18,7 @@ def rows_of(text, name, tmp_path, mapping=None, **options):
     path = tmp_path / name
     path.write_text(text)
     sources = trade_source.mappings(mapping or trade_source.plain())
-    found = trade_source.file_rows(path, lambda: lambda sql: iter(()))
+    found = trade_source.file_rows(path)
     return trade_source.mapped(found, sources["trade"], name, options.get("offset_ms", 0), strict=mapping is not None)
 
 
@@ -142,3 +143,22 @@ def test_a_number_is_the_same_content_whatever_it_was_written_as():
     source = trade_source.mappings(trade_source.plain())["trade"]
     one, two = trade_source.mapped(rows, source, "here", 0, strict=False)
     assert one.hash == two.hash
+
+
+@pytest.mark.parametrize("before", ["", "\n \n"])
+def test_an_array_may_be_packed_and_have_lines_before_it(tmp_path, before):
+    text = (before + json.dumps([PLAIN, PLAIN | {"trade_id": "b"}])).encode()
+    (tmp_path / "t.json").write_bytes(text)
+    (tmp_path / "t.json.zst").write_bytes(zstd.compress(text))
+    (tmp_path / "lines.json.zst").write_bytes(zstd.compress(b"\n".join(json.dumps(PLAIN).encode() for _ in range(2))))
+    plain, packed = (list(trade_source.file_rows(tmp_path / name)) for name in ("t.json", "t.json.zst"))
+    assert plain == packed
+    assert [(row.line, row.fields["trade_id"]) for row in plain] == [(1, "a"), (2, "b")]
+    assert [row.fields for row in trade_source.file_rows(tmp_path / "lines.json.zst")] == [PLAIN, PLAIN]
+
+
+def test_a_packed_array_that_is_cut_is_refused(tmp_path):
+    path = tmp_path / "t.json.zst"
+    path.write_bytes(zstd.compress(json.dumps([PLAIN] * 99).encode())[:-9])
+    with pytest.raises(Refusal, match="cannot be read"):
+        list(trade_source.file_rows(path))
