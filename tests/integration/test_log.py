@@ -3,6 +3,7 @@
 import json
 import signal
 import time
+from collections import Counter
 from datetime import UTC, datetime
 
 import pytest
@@ -10,6 +11,7 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import NewPartitions
 
 from journal.refusal import Refusal
+from reactor.log.kafka import KafkaLog
 from tests.broker import NotOurs
 from tests.integration import records
 from tests.integration.records import MINUTE_MS, START_MS
@@ -266,10 +268,31 @@ def test_offsets_lost_while_it_reads_stop_the_run(journal, kafka, spawn, lines):
     process.send_signal(signal.SIGCONT)
     said = ended(process, 20)
     assert said.code == 3
-    assert "no longer has offset 100; the run is Stopped" in said.err.replace("\n", " ")
+    said_of_it = " ".join(said.err.split())
+    assert "no longer has offset 100; fix: restore what it lost; the run is Stopped" in said_of_it
+    assert "--accept-gap goes on behind the gap" in said_of_it
     assert journal.run("eaten").state == "STOPPED"
     again = soak(journal.data, **made.source | {"until": "600"}, name="eaten", accept_gap=True)
     assert (again.summary["records"], again.summary["lost"], again.summary["state"]) == (400, 0, "ENDED")
+
+
+def test_a_partition_that_was_left_is_fetched_no_more_and_the_others_are(session_tansu):
+    topic = session_tansu.create_topic(partitions=2)
+    for partition in (0, 1):
+        produce(session_tansu.bootstrap, topic, records.plain(400), partition)
+    log = KafkaLog(session_tansu.bootstrap, topic, "leaves")
+    try:
+        log.assign({0: 0, 1: 0})
+        until(lambda: any(chunk.partition == 0 for chunk in log.poll(10, 1.0)))
+        log.leave(0)
+        given, deadline = Counter(), time.monotonic() + 20.0
+        while given[1] < 380 and time.monotonic() < deadline:
+            for chunk in log.poll(10, 1.0):
+                given[chunk.partition] += len(chunk)
+        assert given[1] >= 380
+        assert given[0] == 0
+    finally:
+        log.close()
 
 
 def test_a_topic_made_anew_is_another_log(journal, kafka, lines):

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from journal.refusal import Refusal
 from reactor.cli import main
+from reactor.log.kafka import BrokerFailed, LogGap
 
 ROOT = Path(__file__).parents[3]
 
@@ -50,6 +51,14 @@ def test_a_verdict_is_the_exit_code_whichever_way_it_comes(command, code):
 def test_a_refusal_is_one_line_and_exit_3(command, capsys):
     assert command(raising(Refusal("--data: no journal there; fix: name another"))) == 3
     assert capsys.readouterr() == ("", "violet: --data: no journal there; fix: name another\n")
+
+
+@pytest.mark.parametrize("fault", [LogGap("scans", 0, 17), BrokerFailed("the topic went away; fix: look there")])
+def test_a_fault_of_the_broker_is_a_line_too_and_says_the_fix(command, capsys, fault):
+    assert command(raising(fault)) == 3
+    said = capsys.readouterr().err
+    assert said == f"violet: {fault}\n"
+    assert "; fix: " in said
 
 
 def test_an_accident_shows_its_traceback_and_is_no_verdict(command, capsys):
