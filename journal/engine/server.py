@@ -72,7 +72,7 @@ class Answer:
     elapsed_ns: int = 0
 
 
-class Session(Protocol):
+class EngineSession(Protocol):
     """A connection to the engine with settings of its own."""
 
     def run(self, sql: str, form: str, params: Mapping[str, str]) -> Answer:
@@ -87,7 +87,7 @@ class Engine(Protocol):
 
     memory_bytes: int
 
-    def session(self, settings: Mapping[str, str], database: str = "") -> AbstractContextManager[Session]:
+    def session(self, settings: Mapping[str, str], database: str = "") -> AbstractContextManager[EngineSession]:
         """A session in which these settings hold, set in their order."""
 
 
@@ -333,7 +333,7 @@ def _default_format(params: Mapping[str, str]) -> str:
     return name
 
 
-def _latest_run(session: Session) -> str:
+def _latest_run(session: EngineSession) -> str:
     try:
         sql = "SELECT run_id FROM violet_runs ORDER BY started_at DESC, run_id DESC LIMIT 1"
         found = session.run(sql, "RawBLOB", {}).body.decode()

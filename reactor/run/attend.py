@@ -1,11 +1,5 @@
 """Attend: a soak from its settings to its summary, for a command, a notebook or a program of one's own.
 
-    from reactor.run.attend import soak
-    from reactor.run.settings import load
-
-    summary = soak(load({"scans": "scans.jsonl", "data": "violet-data"}))
-    print(summary["verdict"], summary["content_hash"])
-
 It starts the engine and the broker that it needs and ends them before it returns, prints nothing, and takes no signal.
 A `Watcher` is called while it runs. See docs/design/running.md.
 """

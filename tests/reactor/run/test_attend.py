@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import pytest
@@ -107,12 +106,11 @@ def test_two_soaks_in_one_process_need_no_command_no_topology_and_no_observer(ar
     free_of(data)
 
 
-def test_the_example_of_the_module_runs(archive, tmp_path, monkeypatch, capsys):
+def test_the_example_of_the_page_runs(archive, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "scans.jsonl").symlink_to(archive)
-    exec(
-        textwrap.dedent(re.search(r"(?m)(?:^    .*\n|^\n)+", attend.__doc__[attend.__doc__.index("    from") :])[0]), {}
-    )
+    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/soak.md").read_text("utf-8"), re.DOTALL)
+    exec(example, {})
     assert capsys.readouterr().out.split()[1:] == [content_hash()]
 
 
