@@ -5,13 +5,11 @@ scanner computes it, dc_status on the asset that selection would choose. A repea
 Source: default dc, default asset (docs/design/sources.md).
 """
 
-import math
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
-from reactor.standin.window import PEGGED, Record, Window
+from reactor.standin.window import Record, Window, chosen
 
 PARTS: Final = ("irp", "dc")
 MARK: Final = {"enriched": "stand-in"}  # in the context of every scan, so that the first ones of a log tell
@@ -36,20 +34,9 @@ class Enricher:
             self._last[stream] = identity
         more: Record = {}
         if self._irp and scan.get("irp") is None:
-            more["irp"] = window.irp()[0]
+            more["irp"] = window.irp()
             self.counts["irp"] += 1
         if self._dc and scan.get("dc_status") is None:
-            asset = _chosen(scan.get("irp") or more.get("irp") or {}, prices)
-            more["dc_status"] = window.dc_status(-1 if asset is None else window.slots[asset])
+            more["dc_status"] = window.dc_status(chosen(scan.get("irp") or more.get("irp") or {}, prices))
             self.counts["dc"] += 1
         return scan | more | {"context": scan.get("context", {}) | MARK}
-
-
-def _chosen(irp: Mapping[str, Any], prices: Mapping[str, float]) -> str | None:
-    """The asset that `evaluate.asset` would choose by default; its rule, over records that are not decoded yet."""
-    chosen, best = None, -math.inf
-    for symbol in sorted(irp.keys() & prices.keys() - PEGGED):
-        rank = irp[symbol]
-        if rank["alignment"] >= 0.0 and rank["score"] > best:
-            chosen, best = symbol, rank["score"]
-    return chosen

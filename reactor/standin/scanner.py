@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from reactor.evaluate.record import STREAM_PATTERN
 from reactor.standin.bars import MINUTE_MS, Floats, Funding, Minute
-from reactor.standin.window import RANK_BARS, Ints, Record, Window
+from reactor.standin.window import RANK_BARS, Ints, Record, Window, chosen
 
 WINDOWS: Final = (50, 150, 300, 750)  # bars; the first is the short one, the last the long one
 RING: Final = WINDOWS[-1]
@@ -75,7 +75,7 @@ def scans(
         scan_id += 1
         ts_ms = minute.ts_ms + MINUTE_MS
         yield from desk.planes(ts_ms, panel)
-        irp, chosen = panel.window.irp()
+        irp = panel.window.irp()
         velocity = panel.velocity
         scan: Record = {"v": 1, "kind": "scan", "stream": params.stream, "scan_id": scan_id, "ts_ms": ts_ms}
         scan["vel_div"] = velocity[0] - velocity[-1]
@@ -83,7 +83,7 @@ def scans(
             scan["w750"] = velocity[-1]
         scan["prices"] = dict(zip(minute.symbols, minute.close.tolist(), strict=True))
         scan["irp"] = irp
-        scan["dc_status"] = panel.window.dc_status(chosen)
+        scan["dc_status"] = panel.window.dc_status(chosen(irp, scan["prices"]))
         scan["context"] = {"composite_hash": desk.regime(ts_ms, panel), "scanner": "stand-in"}
         yield scan
 

@@ -9,6 +9,7 @@ Source: default dc (dc_status), default asset (irp).
 """
 
 import math
+from collections.abc import Container, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -52,23 +53,17 @@ class Window:
         self.bars += 1
         return prices, last
 
-    def irp(self) -> tuple[Record, int]:
-        """Rank of each symbol here with RANK_BARS prices, and the slot that selection would choose, or -1."""
+    def irp(self) -> Record:
+        """Rank of each symbol of the last bar that has RANK_BARS prices."""
         ready = self.seen[self.at] >= RANK_BARS
         symbols, slots = [s for s, ok in zip(self.now, ready, strict=True) if ok], self.at[ready]
         ranks = zip(*(column.tolist() for column in _rank(self.prices, self.bars, slots)), strict=True)
-        out: Record = {}
-        chosen, best = -1, -math.inf
-        for symbol, slot, (score, alignment) in zip(symbols, slots.tolist(), ranks, strict=True):
-            out[symbol] = {"score": score, "alignment": alignment}
-            # Symbols ascend, so a tie keeps the smaller one.
-            if score > best and alignment >= 0.0 and symbol not in PEGGED:
-                chosen, best = slot, score
-        return out, chosen
+        rows = zip(symbols, ranks, strict=True)
+        return {symbol: {"score": score, "alignment": alignment} for symbol, (score, alignment) in rows}
 
-    def dc_status(self, slot: int) -> str:
-        """Direction-confirm of a SHORT on one symbol over its last DC_BARS prices."""
-        if slot < 0 or self.seen[slot] < DC_BARS:
+    def dc_status(self, symbol: str | None) -> str:
+        """Direction-confirm of a SHORT on one symbol over its last DC_BARS prices; NEUTRAL of none."""
+        if symbol is None or self.seen[slot := self.slots[symbol]] < DC_BARS:
             return "NEUTRAL"
         now, then = (self.prices[(self.bars - back) % RANK_BARS, slot] for back in (1, DC_BARS))
         bps = (now - then) / then * 1e4
@@ -82,6 +77,21 @@ class Window:
             self.seen = np.pad(self.seen, (0, more))
             self.prices = np.pad(self.prices, ((0, 0), (0, more)))
         self.now, self.at = symbols, np.array([self.slots[s] for s in symbols], np.int64)
+
+
+def chosen(irp: Mapping[str, Any], prices: Container[str]) -> str | None:
+    """The asset that `evaluate.asset` would choose by default; its rule, over records that are not decoded.
+
+    Args:
+        irp: score and alignment by symbol.
+        prices: the symbols whose price is above 0.
+    """
+    found, best = None, -math.inf
+    for symbol in sorted(irp):  # they ascend, so a tie keeps the smaller one
+        score, alignment = irp[symbol]["score"], irp[symbol]["alignment"]
+        if score > best and alignment >= 0.0 and symbol not in PEGGED and symbol in prices:
+            found, best = symbol, score
+    return found
 
 
 @njit(cache=True, fastmath=False)

@@ -141,10 +141,12 @@ def test_dc_status_looks_at_the_symbol_that_selection_would_choose():
     for at in range(60):
         steady, falling, steep = 1.0 + at / 1e3, 2.0 - at / 1e3, 3.0 - at / 1e2
         panel.push(minute(at, {"A": steady, "B": falling, "C": falling, "USDCUSDT": steep}))
-    ranks, chosen = panel.window.irp()
+    ranks = panel.window.irp()
     assert ranks["USDCUSDT"]["score"] > ranks["B"]["score"] == ranks["C"]["score"] > ranks["A"]["score"]
-    assert chosen == 1  # not the pegged one; the smaller of two equal ones
-    assert [panel.window.dc_status(slot) for slot in (-1, 0, 1)] == ["NEUTRAL", "CONTRADICT", "CONFIRM"]
+    assert window.chosen(ranks, panel.window.slots) == "B"  # not the pegged one; the smaller of two equal ones
+    assert window.chosen(ranks, {"A"}) == "A"
+    assert window.chosen({}, {"A"}) is None
+    assert [panel.window.dc_status(symbol) for symbol in (None, "A", "B")] == ["NEUTRAL", "CONTRADICT", "CONFIRM"]
 
 
 def test_w750_appears_with_the_750th_return(market):
