@@ -353,9 +353,14 @@ class Session:
 def same_code(settings: Settings, store: Store) -> None:
     """Refuse what a resume would refuse for its code, params or kernels: asked before a journal is migrated for it."""
     run = runs.find(store, name=settings.soak.name)
-    if run is not None and run.state != "ENDED" and not settings.soak.new:
-        newest = max(runs.segments(store, run.run_id), key=lambda s: s.segment)
-        _differs(settings, _segment(settings, load(settings.profile), "", run.run_id, newest.segment), newest)
+    if run is None or run.state == "ENDED" or settings.soak.new:
+        return
+    newest = max(runs.segments(store, run.run_id), key=lambda s: s.segment)
+    if settings.soak.decides:
+        mine = _segment(settings, load(settings.profile), "", run.run_id, newest.segment)
+    else:
+        mine = replace(newest, code_hash=code_hash())  # params and kernels are its workers' to choose
+    _differs(settings, mine, newest)
 
 
 def _differs(settings: Settings, mine: Segment, newest: Segment) -> list[str]:

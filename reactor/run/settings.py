@@ -174,7 +174,16 @@ class Settings:
 
 
 def load(flags: Mapping[str, Any], config: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
-    """Settings from flags over file over environment. Raises Refusal naming the key and the fix."""
+    """Settings from flags over file over environment.
+
+    Args:
+        flags: the long flags of `violet soak` that are given, without dashes and with `_` for `-`.
+        config: TOML file of the soak.
+        environ: variables that are looked at; by default those of this process.
+
+    Raises:
+        Refusal: a key is unknown or its value is not allowed; it names the key and the fix.
+    """
     tables = _read(config)
     environ = os.environ if environ is None else environ
     keys = _keys(SoakSettings)

@@ -1,35 +1,32 @@
-"""`violet soak`: its flags, and which of flag and file wins."""
+"""`violet soak` on the default path."""
 
-import pytest
-from click.testing import CliRunner
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
-from reactor.cli import soak
-from reactor.run.settings import SoakSettings
+from tests.integration import records
+from tests.integration.soaking import free_of
 
-BOOLEANS = [field.alias or name for name, field in SoakSettings.model_fields.items() if field.annotation is bool]
+ROOT = Path(__file__).parents[3]
+FUSED = """
+import json, sys
+from reactor.cli import main
 
-
-@pytest.fixture
-def asked(monkeypatch, tmp_path):
-    """asked(FLAGS..., file=TOML) -> the settings of a soak that is not run."""
-    seen = []
-    monkeypatch.setattr(soak, "run", lambda settings, as_json: seen.append(settings) or 0)
-
-    def ask(*flags, file=""):
-        (tmp_path / "violet.toml").write_text(file, "utf-8")
-        done = CliRunner().invoke(soak.command, [*flags, "--config", str(tmp_path / "violet.toml")])
-        assert done.exit_code == 0, done.output
-        return seen.pop().soak
-
-    return ask
+code = main.run(["soak", "--scans", sys.argv[1], "--data", sys.argv[2], "--taps", "acb", "--log-format", "json", "--json"])
+topology = ("reactor.topology", "faust", "aiokafka", "mode")
+print(json.dumps([code, [name for name in sys.modules if name.startswith(topology)]]))
+"""
 
 
-@pytest.mark.parametrize("name", BOOLEANS)
-@pytest.mark.parametrize(("flag", "file", "wanted"), [
-    ("", "", False), ("", "true", True), ("--", "", True), ("--", "false", True), ("--no-", "true", False),
-    ("--no-", "", False),
-])  # fmt: skip
-def test_a_boolean_flag_wins_over_the_file_either_way(asked, name, flag, file, wanted):
-    flags = [flag + name.replace("_", "-")] if flag else []
-    found = asked(*flags, file=f"[reactor]\n{name} = {file}\n" if file else "")
-    assert getattr(found, name) is wanted
+def test_a_fused_soak_loads_neither_faust_nor_the_topology(tmp_path):
+    scans, data = records.write(tmp_path / "a.jsonl", records.plain(50)), tmp_path / "data"
+    done = subprocess.run(
+        [sys.executable, "-c", FUSED, scans, data], env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True,
+        text=True, check=False, timeout=100,
+    )  # fmt: skip
+    summary, ends = map(json.loads, done.stdout.splitlines())
+    assert (summary["state"], summary["records"]) == ("ENDED", 55)
+    assert ends == [2, []]  # HOLD: so few decisions say nothing
+    free_of(data)

@@ -171,6 +171,17 @@ def test_a_journal_is_not_migrated_for_a_resume_that_would_be_refused(monkeypatc
         same_code(settings, None)
 
 
+def test_params_that_remote_lanes_chose_are_no_difference_and_other_code_is(monkeypatch):
+    settings = load({"topology": "faust", "lane_workers": 0, "bootstrap_servers": "h:1", "topic": "t"}, environ={})
+    chosen = segment("v3_base9", kernels={"acb": "of a worker"})
+    monkeypatch.setattr(module.runs, "find", lambda store, name: RUN)
+    monkeypatch.setattr(module.runs, "segments", lambda store, run_id: [chosen])
+    same_code(settings, None)
+    monkeypatch.setattr(module.runs, "segments", lambda store, run_id: [replace(chosen, code_hash="else")])
+    with pytest.raises(Refusal, match="another code"):
+        same_code(settings, None)
+
+
 def test_a_tap_topic_of_its_own_is_no_log():
     source = SimpleNamespace(topic="violet.violet.lanes.acb", lanes=None)
     with pytest.raises(Refusal, match="is a tap topic of this soak; fix: another --name"):
