@@ -7,7 +7,7 @@ PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip
 RUN := .venv/.installed
 DEV := .venv/.installed-dev
 
-.PHONY: help soak test test-slow storm check bench size golden pages dashboards lock clean
+.PHONY: help soak test test-slow storm mutants check bench size golden pages dashboards lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo "make test       the tests, without the slow ones (ARGS=\"tests/lanes -k acb\" and other flags of pytest)"
 	@echo "make test-slow  long soaks, the built wheel, a month of recorded bars"
 	@echo "make storm      dozens of kills of soaks and engines, at random moments and at every step"
+	@echo "make mutants    small changes of lanes, evaluation and ledger, each of which a test must notice (ARGS=\"--within 120\", ARGS=lanes/ob.py)"
 	@echo "make check      format, lint, types, import contracts"
 	@echo "make bench      measurements, as a table"
 	@echo "make size       lines of code of each package, without docstrings, comments and blank lines (ARGS=\"CHECKOUT...\")"
@@ -36,6 +37,9 @@ test-slow: $(DEV)
 
 storm: $(DEV)
 	@$(BIN)/python -m pytest -m storm $(ARGS)
+
+mutants: $(DEV)
+	@$(BIN)/python -m tests.mutants $(ARGS)
 
 check: $(DEV)
 	$(BIN)/ruff format --check

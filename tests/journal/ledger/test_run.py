@@ -1,5 +1,6 @@
 """Runs and segments: the newest revision counts, the newest run of a name is found, and what differs has a name."""
 
+import uuid
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -9,7 +10,7 @@ from journal.ledger.run import Segment, find, newest, now, open_segments, pick, 
 from journal.refusal import Refusal
 from tests.written import BLUE, begin
 
-LATER = datetime(2031, 5, 4, 3, 2, 1, 234_000, tzinfo=UTC)
+PAST = datetime(2021, 5, 4, 3, 2, 1, 234_000, tzinfo=UTC)
 
 
 def segment(**fields):
@@ -22,7 +23,7 @@ def segment(**fields):
 def test_a_manifest_comes_back_as_it_was_saved(store):
     run = begin(
         store, source={"kind": "archive", "sha": "9f", "replay_of": "r0"}, until={"ends": {"0": 7}, "ts_ms": 5},
-        warm="COLD", standins=("acb", "scanner"), versions={"numba": "1"}, started_at=LATER, reason="because",
+        warm="COLD", standins=("acb", "scanner"), versions={"numba": "1"}, started_at=PAST, reason="because",
     ).run  # fmt: skip
     assert find(store, run_id=run.run_id) == run
     assert (run.revision, run.replay_of) == (1, "r0")
@@ -41,31 +42,36 @@ def test_the_newest_revision_counts_and_a_retry_adds_none(store):
 
 
 def test_of_a_name_the_latest_is_found_and_of_all_the_latest_too(store):
-    old, new = begin(store, name="twice", started_at=LATER), begin(store, name="twice", started_at=LATER + timedelta(1))
-    begin(store, started_at=LATER + timedelta(2))
-    last = begin(store, started_at=LATER + timedelta(3))
-    assert find(store, name="twice").run_id == new.run_id
-    assert find(store, name="twice", run_id=old.run_id).run_id == old.run_id
-    assert find(store, name="once", run_id=old.run_id) is None
-    assert find(store).run_id == pick(store, None).run_id == last.run_id
-    listed = [run.run_id for run in newest(store)]
-    assert listed[0] == last.run_id
-    assert new.run_id in listed
-    assert old.run_id not in listed
+    name = uuid.uuid4().hex
+    new, old = (begin(store, name=name, started_at=at) for at in (PAST + timedelta(1), PAST))
+    last = begin(store)
+    assert find(store, name=name).run_id == new.run_id
+    assert find(store, name=name, run_id=old.run_id).run_id == old.run_id
+    assert find(store, name="nobody", run_id=old.run_id) is None
+    assert find(store, name="nobody") is None
+    for found in (find(store), pick(store, None), pick(store, "")):
+        assert found.started_at >= last.run.started_at
+    assert pick(store, old.run_id).run_id == old.run_id
+    listed = newest(store)
+    assert [run.run_id for run in listed if run.name == name] == [new.run_id]
+    began = [run.started_at for run in listed]
+    assert began == sorted(began, reverse=True)
+    assert began[0] >= last.run.started_at > began[-1]
 
 
 def test_of_two_runs_that_began_at_once_the_larger_id_is_the_latest(store):
-    both = [begin(store, name="at-once", started_at=LATER).run_id for _ in range(2)]
-    assert find(store, name="at-once").run_id == max(both)
-    assert {run.run_id for run in newest(store)} & {*both} == {max(both)}
+    name = uuid.uuid4().hex
+    both = [begin(store, name=name, started_at=PAST).run_id for _ in range(2)]
+    assert find(store, name=name).run_id == max(both)
+    assert [run.run_id for run in newest(store) if run.name == name] == [max(both)]
 
 
 def test_a_run_that_is_not_there_is_refused_with_those_that_are(store):
-    known = begin(store, started_at=LATER + timedelta(9)).run_id
+    known = begin(store).run_id
     with pytest.raises(Refusal, match="no run 'nobody' in this journal; fix: name one of: ") as refused:
         pick(store, "nobody")
-    assert str(refused.value).partition("name one of: ")[2].split(", ")[0] == known
-    assert len(str(refused.value).split(", ")) == 5
+    assert known in str(refused.value).partition("name one of: ")[2].split(", ")
+    assert len(str(refused.value).split(", ")) <= 5
 
 
 def test_segments_come_back_in_order_of_number_topic_and_partition(store):
