@@ -104,7 +104,7 @@ class Kept:
             if self._quick >= QUICK_DEATHS:
                 raise Refusal(
                     f"{self._name} ended {self._quick} times within {QUICK_S:.0f} s of its start: "
-                    f"{self._child.failure()}; fix: mend that, then the same command resumes"
+                    f"{self._child.failure()}; fix: mend that"
                 )
         if now - self._died >= AGAIN_S:
             self.start()

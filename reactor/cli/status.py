@@ -1,7 +1,8 @@
 """`violet status`: where the soaks of a directory stand, readable in five seconds; its exit code is a health check."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -46,13 +47,13 @@ def command(run_id: str | None, data: Path, name: str | None, watch: bool, as_js
             rows = _rows(store, data, run_id, name)
         _show(rows, as_json)
     else:
-        try:
-            with Live(console=out, auto_refresh=False, screen=False) as live:
-                while True:
-                    rows = _look(data, run_id, name, rows, None if as_json else live)
-                    time.sleep(EVERY_S)
-        except KeyboardInterrupt:
-            pass
+        looks = closing(_looks(data, run_id, name))
+        with suppress(KeyboardInterrupt), Live(console=out, auto_refresh=False, screen=False) as live, looks as each:
+            for rows in each:
+                if as_json:
+                    print_json(rows)
+                else:
+                    live.update(_text(rows), refresh=True)
     raise SystemExit(exit_code(rows))
 
 
@@ -63,19 +64,17 @@ def exit_code(rows: Sequence[Mapping[str, Any]]) -> int:
     return EXIT[max((row["health"] for row in asked), key=_BAD.index, default=NOT_SURE)]
 
 
-def _look(data: Path, run_id: str | None, name: str | None, rows: list[dict[str, Any]], live: Live | None) -> Any:
-    """One look of --watch. An engine that goes with its soak is no end: the next look finds or starts another."""
-    try:
-        with journal(data) as store:
-            rows = _rows(store, data, run_id, name)
-    except JournalAway as away:
-        err.print(f"the journal does not answer ({away})"[:200], style="yellow")
-        return rows
-    if live is None:
-        print_json(rows)
-    else:
-        live.update(_text(rows), refresh=True)
-    return rows
+def _looks(data: Path, run_id: str | None, name: str | None) -> Generator[list[dict[str, Any]]]:
+    """The looks of --watch, by one engine. One that goes with its soak is no end: another is found or started."""
+    while True:
+        try:
+            with journal(data) as store:
+                while True:
+                    yield _rows(store, data, run_id, name)
+                    time.sleep(EVERY_S)
+        except JournalAway as away:
+            err.print(f"the journal does not answer ({away})"[:200], style="yellow")
+            time.sleep(EVERY_S)
 
 
 def _rows(store: Store, data: Path, run_id: str | None, name: str | None) -> list[dict[str, Any]]:

@@ -6,9 +6,8 @@ has read nothing yet would answer. The only module that imports prometheus_clien
 See docs/design/watching.md.
 """
 
-import math
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -190,11 +189,6 @@ class Endpoint:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
-
-
-def labelled(values: Iterable[tuple[Sequence[str], float]]) -> dict[tuple[str, ...], float]:
-    """Values by labels, without those that are no number."""
-    return {tuple(labels): value for labels, value in values if not math.isnan(value)}
 
 
 if __name__ == "__main__":

@@ -1,8 +1,19 @@
 """What `violet status` tells a watchdog."""
 
+import os
+import signal
+from contextlib import closing
+from itertools import islice
+
+import click
 import pytest
 
+from journal.engine import owner
 from journal.judge.health import FAILING, HEALTHY, NOT_SURE
+from journal.keep.migrate import migrate
+from journal.lock import engine_lock, held
+from journal.store import connect
+from reactor.cli import status
 from reactor.cli.status import exit_code
 
 
@@ -25,3 +36,17 @@ def run(health, state="RUNNING", replay_of=""):
 )
 def test_the_worst_soak_that_goes_on_decides_the_exit_code(rows, code):
     assert exit_code(rows) == code
+
+
+def test_watching_an_idle_directory_keeps_one_engine_and_finds_another_where_it_ended(tmp_path, monkeypatch):
+    with owner.running(tmp_path) as address, connect(address) as store:
+        migrate(store, lambda name: None)
+    monkeypatch.setattr(status, "EVERY_S", 0.01)
+    with click.Context(status.command), closing(status._looks(tmp_path, None, None)) as looks:
+        engines = [held(engine_lock(tmp_path)).pid for rows in islice(looks, 3) if rows == []]
+        assert len(engines) == 3
+        assert len(set(engines)) == 1
+        os.kill(engines[0], signal.SIGKILL)
+        assert next(looks) == []
+        assert held(engine_lock(tmp_path)).pid != engines[0]
+    assert held(engine_lock(tmp_path)) is None

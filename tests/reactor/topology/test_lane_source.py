@@ -32,7 +32,9 @@ def test_a_worker_that_cannot_start_ends_the_soak_with_its_last_words(tmp_path, 
     source.bootstrap = source._source.bootstrap = "127.0.0.1:1"  # none is asked: the workers end before
     try:
         source._begin()
-        with pytest.raises(Refusal, match=r"the worker of lanes .* ended 4 times .* this Faust is broken; fix: "):
+        with pytest.raises(
+            Refusal, match=r"the worker of lanes .* ended 4 times .* this Faust is broken; fix: mend that"
+        ):
             watch(source)
     finally:
         source.close()
