@@ -173,8 +173,8 @@ def attend(session: Session, watcher: Watcher, stop: Callable[[], bool]) -> dict
         watcher.rest()
         session.source.close()
     result = ledger.insist(lambda store: summary(store, session.run))
-    told = {lane: {"sent": taps.sent[lane], "dropped": taps.dropped[lane]} for lane in taps.lanes}
-    return result | {"taps": told} if told else result
+    counts = {lane: {"sent": taps.sent[lane], "dropped": taps.dropped[lane]} for lane in taps.lanes}
+    return result | {"taps": counts} if counts else result
 
 
 class Journal:
