@@ -124,6 +124,13 @@ def test_every_page_is_reached_from_the_readme():
     assert set(DOCS) - seen == set()
 
 
+@pytest.mark.parametrize("doc", DOCS, ids=name)
+def test_every_module_that_a_page_names_exists(doc):
+    for dotted in re.findall(r"(?<![\w./-])(?:lanes|reactor|journal)(?:\.(?!md\b)[a-z_]+)+\b", doc.read_text("utf-8")):
+        at = ROOT.joinpath(*dotted.split("."))  # a package, a module, or a name in one
+        assert at.is_dir() or any(each.with_suffix(".py").is_file() for each in (at, at.parent)), dotted
+
+
 @pytest.mark.parametrize("module", MODULES, ids=name)
 def test_every_page_that_the_code_names_exists(module):
     named = set(re.findall(r"\bdocs/[\w/-]+\.md\b", module.read_text("utf-8")))

@@ -1,5 +1,6 @@
 """The pages' own commands, run as they stand there, page by page, on a soak that ended."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -35,7 +36,9 @@ def statements(doc):
     for above, language, body in blocks(doc):
         if above != "<!-- run -->":
             continue
-        if language == "sql":
+        if language == "python":
+            yield ["python", "-c", body]
+        elif language == "sql":
             sql = re.sub(r"^--.*$", "", body, flags=re.MULTILINE)
             yield from (["violet", "sql", part.strip(), "--data", "my-soak"] for part in sql.split(";") if part.strip())
         else:
@@ -55,7 +58,14 @@ def test_the_commands_of_a_page_work_as_they_stand(folder, page, monkeypatch):
         program, *rest = [{"RUN": row["run_id"], "SCAN_ID": str(row["scan_id"])}.get(word, word) for word in words]
         ran += 1
         if program == "python":
-            subprocess.run([sys.executable, *rest], cwd=ROOT, check=True, capture_output=True, timeout=60)
+            done = subprocess.run(
+                [sys.executable, *rest],
+                check=True,
+                capture_output=True,
+                timeout=100,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+            )
+            assert done.stdout
             continue
         assert program == "violet"
         said = violet(*rest)
