@@ -1,7 +1,7 @@
 """Child: the one way to start a child process, and to start it again where it died.
 
 A child has a session of its own, so that a Ctrl-C is its parent's to handle, and writes its words into a file, of which
-the end is quoted where it fails. A tied child dies with its parent. Source: SPEC sections 5 and 11.
+the end is quoted where it fails. A tied child dies with its parent. See docs/design/records.md.
 """
 
 import os

@@ -4,13 +4,14 @@ import importlib
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
 
 from reactor.cli.main import COMMANDS, violet
 from reactor.feed import mapping
-from tests.test_house import DOCS, MODULES, ROOT, name
+from tests.test_house import DOCS, MODULES, ROOT, files, name
 
 sys.path.insert(0, str(ROOT / "docs"))
 import generate
@@ -21,6 +22,11 @@ FENCE = re.compile(
 MARK = re.compile(
     r"<!-- (?:run|file: [\w.-]+|run by (?P<tests>tests/[\w/.-]+)|not run(?: as it stands)?: (?P<why>.{10,})) -->"
 )
+# Documents that the repository does not hold. What they say stands in docs/design/sources.md, under names of its own.
+ELSEWHERE = re.compile(
+    r"\bSPEC\b|\bseed \d|\brequirements \d|\b[VC]-\d{1,3}\b(?!\d)|\bHOUSE(?:\.md|:|,| says)|\breliability section"
+)
+SOURCES = ROOT / "docs/design/sources.md"
 SHOWN = {"text", "json"}  # pictures, outputs and records: nothing to run
 
 
@@ -135,6 +141,32 @@ def test_every_module_that_a_page_names_exists(doc):
 def test_every_page_that_the_code_names_exists(module):
     named = set(re.findall(r"\bdocs/[\w/-]+\.md\b", module.read_text("utf-8")))
     assert sorted(page for page in named if not (ROOT / page).is_file()) == []
+
+
+def test_no_file_refers_to_a_document_that_is_not_here():
+    found = []
+    for file in files():
+        if (
+            file.suffix in (".py", ".sql", ".md", ".toml", ".yml", ".js", ".html")
+            and file != Path(__file__).resolve()
+            and not name(file).startswith(("lanes/", "reactor/evaluate/"))
+        ):
+            found += [f"{name(file)}: {match[0]}" for match in ELSEWHERE.finditer(file.read_text("utf-8"))]
+    assert found == []
+
+
+def test_every_source_that_the_code_names_is_explained():
+    known = set(re.findall(r"^\| ((?:findings|default) \w+) \|", SOURCES.read_text("utf-8"), re.MULTILINE))
+    for file in (*MODULES, *(ROOT / "sql").rglob("*.sql"), *DOCS):
+        named = re.findall(r"\b[Ff]indings (\d\w*)\b", file.read_text("utf-8"))
+        assert {f"findings {section}" for section in named} <= known, name(file)
+
+
+@pytest.mark.parametrize(
+    "words", ["SPEC section 3", "seed 004 section 8b", "requirements 9.2", "(V-076)", "C-9", "HOUSE says"]
+)
+def test_the_search_for_documents_would_find_one(words):
+    assert ELSEWHERE.search(words)
 
 
 def test_the_reference_is_that_of_the_models():

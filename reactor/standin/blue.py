@@ -19,7 +19,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 MARK: Final = "STAND-IN"
-REMEMBERED: Final = 4_096  # scans of a stream among which a scan is a repeat (SPEC section 4)
+REMEMBERED: Final = 4_096  # scans of a stream among which a scan is a repeat, as for the reactor
 HOLD_BARS: Final = (1, 20)  # not BLUE's: short, so that a month of minutes holds the 2,193 trades of the record
 PARTIAL_SHARE: Final = 0.25  # of trades held over two bars or more: half goes out one bar after the entry
 _FORMS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {

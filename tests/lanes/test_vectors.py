@@ -65,7 +65,7 @@ def haircut(score, age_ms=0):
 
 
 def bound(raw, cap, posture):
-    """What fixed the leverage, of the reference's raw and cap alone: SPEC section 3, the order of the bounds."""
+    """What fixed the leverage, of the reference's raw and cap alone: docs/design/lanes.md, the order of the bounds."""
     if min(raw, cap) < BLUE.base.min_lev:
         return Bound.FLOOR
     if raw <= cap:
