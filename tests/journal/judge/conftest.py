@@ -1,6 +1,6 @@
 """Runs that are written by the reactor's own step and ledger into a real engine, without a broker or a process."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
@@ -65,9 +65,3 @@ def write(store):
 def plain():
     """plain(400) -> lines of so many scans and their planes."""
     return records.plain
-
-
-@pytest.fixture
-def left(store):
-    """left(run, state) saves how a run was left."""
-    return lambda run, state: save(store, replace(run, state=state))

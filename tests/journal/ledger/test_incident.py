@@ -4,8 +4,9 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from journal.ledger.incident import FULL, Note, RowLimit
-from lanes.code import Incident, Severity
+from journal.ledger.incident import FULL, Note, RowLimit, note, seen
+from lanes.code import Incident, Mode, Severity
+from tests.written import begin
 
 DAY = date(2026, 11, 20)
 
@@ -43,3 +44,29 @@ def test_a_restart_goes_on_with_the_days_count_and_another_day_begins_anew():
     assert [row.count for row in limit.held()] == [1]
     limit.begin(date(2026, 11, 21), {})
     assert limit.take(told(1)) == told(1)
+
+
+def test_a_row_holds_the_fields_and_the_latest_row_those_of_the_latest(store):
+    run_id = begin(store).run_id
+    one = Note(
+        run_id, datetime(2026, 11, 20, 12, tzinfo=UTC), Severity.WARN, Incident.LANE_MISSING, "words", 3,
+        {"ob": "why", "dc": ""},
+    )  # fmt: skip
+    for _ in range(2):
+        note(store, one)
+    note(store, Note(run_id, datetime(2026, 11, 21, tzinfo=UTC), Severity.WARN, Incident.DISK_SHORT, "", mode=Mode.RUN))
+    rows = store.rows("SELECT * FROM incidents WHERE run_id = {run:String} ORDER BY at", {"run": run_id})
+    assert [(row["code"], row["count"], row["lanes"], row["mode"]) for row in rows] == [
+        ("LANE_MISSING", 3, {"ob": "why", "dc": ""}, None), ("DISK_SHORT", 1, {}, "RUN"),
+    ]  # fmt: skip
+    assert seen(store, run_id, DAY) == {Incident.LANE_MISSING: 3}
+
+
+def test_a_row_that_stands_for_several_has_the_fields_of_the_latest():
+    limit = RowLimit()
+    limit.begin(DAY, {Incident.LANE_MISSING: FULL})
+    for lane in ("acb", "ob"):
+        limit.take(
+            Note("r", datetime(2026, 11, 20, tzinfo=UTC), Severity.WARN, Incident.LANE_MISSING, "", 1, {lane: ""})
+        )
+    assert [(row.count, row.lanes) for row in limit.held()] == [(2, {"ob": ""})]
