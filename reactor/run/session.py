@@ -392,8 +392,7 @@ def _segment(settings: Settings, kernels: Kernels, topic: str, run_id: str, numb
 
 
 def _join(chunks: Iterator[Chunk]) -> Chunk:
-    found = list(chunks)
-    if not found:
+    if not (found := list(chunks)):
         raise Integrity("the log no longer has the batch in doubt")
     whole = found[0]
     for chunk in found[1:]:
