@@ -18,7 +18,8 @@ from journal.keep import dictionary
 from journal.keep.migrate import migrate
 from journal.store import Store, connect
 from lanes.code import Bound, Incident, Reason, Reject
-from lanes.params import PROFILES, Params, Profile
+from lanes.params import Params
+from lanes.profile import PROFILES, Profile
 from reactor.blue import places
 from reactor.cli.main import COMMANDS
 from reactor.feed import mapping

@@ -11,6 +11,7 @@ from importlib import resources
 from typing import Final
 
 from journal.refusal import Refusal
+from journal.template import fill
 
 _HEAD: Final = re.compile(r"(?P<question>.+?) Columns: (?P<columns>.+?) Source: (?P<source>.+)")
 
@@ -37,7 +38,7 @@ def saved() -> dict[str, Query]:
     """
     entries = sorted((resources.files("sql") / "queries").iterdir(), key=lambda entry: entry.name)
     return {
-        entry.name[:-4]: _query(entry.name[:-4], entry.read_text("utf-8"))
+        entry.name[:-4]: _query(entry.name[:-4], fill(entry.read_text("utf-8")))
         for entry in entries
         if entry.name.endswith(".sql")
     }

@@ -12,7 +12,7 @@ See docs/design/exactly-once.md.
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, Final
@@ -20,8 +20,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from lanes.code import Bound, DcStatus, Outcome, PlaneForm, Reason, Reject
+from lanes.code import END_MS, FIRST_MS, Bound, DcStatus, Outcome, PlaneForm, Reason, Reject
 from lanes.kernel import kernel
+from lanes.registry import LANES, MORE, REASONS
 
 Words = NDArray[np.uint64]
 _sha256 = hashlib.sha256
@@ -35,12 +36,14 @@ class Column:
     """One stored column: its ClickHouse type and how it enters the row hash (float, int, string, or not at all).
 
     sha: the column that holds the SHA-256 of its text, in hex, once retention dropped the text.
+    optional: of a lane beyond the five: NULL, and no word, where that lane was off.
     """
 
     name: str
     type: str
     word: str = ""
     sha: str = ""
+    optional: bool = False
 
 
 def _enum(codes: Any) -> str:
@@ -87,6 +90,7 @@ SCORED: Final = (
     Column("capital_usd", "Float64", "float"),
     Column("notional_usd", "Float64", "float"),
     Column("params_hash", "LowCardinality(String)", "string"),
+    *(Column(name, "Nullable(Float64)", "float", optional=True) for lane in MORE for name in lane.stored),
 )
 PLANE: Final = (
     Column("stream", "LowCardinality(String)", "string"),
@@ -258,10 +262,15 @@ def rows(kind: Outcome, offsets: NDArray[np.int64], columns: dict[str, Values]) 
     Args:
         kind: which table they are for.
         offsets: (n,) offsets of the rows, ascending.
-        columns: name -> n values, for every column of COLUMNS[kind].
+        columns: name -> n values, for every column of COLUMNS[kind]; the optional ones where the lane was on.
     """
-    words = [_words(columns[c.name], len(offsets)) for c in COLUMNS[kind] if c.word]
+    words = [_words(columns[c.name], len(offsets)) for c in present(kind, columns) if c.word]
     return Rows(offsets, columns, fold(words, len(offsets)))
+
+
+def present(kind: Outcome, columns: Container[str]) -> list[Column]:
+    """The stored columns of a kind that rows have: all but the optional ones of lanes that were off."""
+    return [column for column in COLUMNS[kind] if not column.optional or column.name in columns]
 
 
 def fold(words: Iterable[Words], n: int) -> Words:
@@ -289,9 +298,25 @@ def row_hash_sql(kind: Outcome) -> str:
     """The row hash as a ClickHouse expression over the base table's columns."""
     expression = f"toUInt64({SEED})"
     for column in COLUMNS[kind]:
-        if column.word:
+        if column.optional:
+            before = f"before_{column.name}"
+            folded = f"intHash64(bitXor({before}, {_word_sql(column)}))"
+            expression = f"if(isNull({column.name}), ({expression} AS {before}), {folded})"
+        elif column.word:
             expression = f"intHash64(bitXor({expression}, {_word_sql(column)}))"
     return expression
+
+
+def sound_sql() -> str:
+    """The constraints of the tables of decisions and evaluations, again, as a condition over what is stored."""
+    factors = [name for lane in LANES[1:] for name in lane.made_of]
+    finite = [column.name for column in SCORED if column.word == "float" and column.name != "w750"]
+    optional = {column.name for column in SCORED if column.optional}
+    rules = [*((name, f"isFinite({name})") for name in finite), *((name, f"{name} >= 0") for name in factors)]
+    return " AND ".join(
+        [f"(isNull({name}) OR {rule})" if name in optional else rule for name, rule in rules]
+        + ["capital_usd > 0", f"ts_ms >= {FIRST_MS}", f"ts_ms < {END_MS}", "scan_id >= 0", "notEmpty(stream)"]
+    )
 
 
 def reasons_mask(reasons: Iterable[Reason]) -> int:
@@ -309,7 +334,7 @@ def reason_names(mask: int) -> list[str]:
     >>> reason_names(18)
     ['NO_SIGNAL', 'OUT_OF_ORDER']
     """
-    return [reason.name for reason in Reason if mask >> reason & 1]
+    return [name for bit, name in sorted(REASONS.items()) if mask >> bit & 1]
 
 
 def table_columns(kind: Outcome) -> Mapping[str, str]:
@@ -319,7 +344,7 @@ def table_columns(kind: Outcome) -> Mapping[str, str]:
 
 def _word_sql(column: Column) -> str:
     if column.word == "float":
-        return f"reinterpretAsUInt64({column.name})"
+        return f"reinterpretAsUInt64({f'assumeNotNull({column.name})' if column.optional else column.name})"
     if column.word == "int":
         return f"reinterpretAsUInt64(toInt64({column.name}))"
     sha = f"SHA256({column.name})"

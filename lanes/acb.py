@@ -17,13 +17,25 @@ Source: seed 004 section 8b (V-082); SPEC section 3; requirements 9.2.
 import math
 from typing import Final
 
-import numpy as np
-
-from lanes.code import PlaneForm
-from lanes.kernel import Codes, Flags, Floats, kernel
+from lanes.code import PlaneForm, Reason
+from lanes.kernel import kernel
+from lanes.lane import Field, Kind, Lane, Plane
+from lanes.params import LaneParams, NotNegative, SpanMs
 
 _INPUTS: Final = int(PlaneForm.INPUTS)
 _NEVER_SEEN: Final = int(PlaneForm.NEVER_SEEN)
+ACB_MAX: Final = 4.0  # marked beyond; requirements section 9.2
+
+
+class AcbParams(LaneParams):
+    """Regime. signals_from: below it the boost is 1.0; w750_thr parts beta_low from beta_high."""
+
+    signals_gain: NotNegative
+    signals_from: NotNegative
+    beta_low: NotNegative
+    beta_high: NotNegative
+    w750_thr: float
+    alert_age_ms: SpanMs
 
 
 @kernel
@@ -54,19 +66,42 @@ def acb(
     return boost, meta_boost, mc_scale, boost * meta_boost * mc_scale
 
 
-@kernel
-def column(
-    form: Codes, x: Floats, meta_seen: Flags, meta: Floats, mc_seen: Flags, mc: Floats,
-    vel_div: Floats, w750: Floats,
-    signals_gain: float, signals_from: float, beta_low: float, beta_high: float, w750_thr: float,
-    thr: float, extreme: float, convexity: float,
-) -> tuple[Floats, Floats, Floats, Floats]:  # fmt: skip
-    """The three factors and their product of every row."""
-    n = len(form)
-    boost, meta_boost, mc_scale, value = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
-    for i in range(n):
-        boost[i], meta_boost[i], mc_scale[i], value[i] = acb(
-            form[i], x[i], meta_seen[i], meta[i], mc_seen[i], mc[i], vel_div[i], w750[i],
-            signals_gain, signals_from, beta_low, beta_high, w750_thr, thr, extreme, convexity,
-        )  # fmt: skip
-    return boost, meta_boost, mc_scale, value
+ACB = Plane(
+    name="acb",
+    forms=((Field("boost", Kind.MULTIPLIER),), (Field("signals", Kind.NUMBER),)),
+    alert="acb.alert_age_ms",
+    missing=Reason.PLANE_MISSING_ACB,
+    stale=Reason.PLANE_STALE_ACB,
+)
+META = Plane(
+    name="meta",
+    forms=((Field("boost", Kind.MULTIPLIER),),),
+    alert="acb.alert_age_ms",
+    missing=Reason.PLANE_MISSING_META,
+    stale=Reason.PLANE_STALE_META,
+    excused_by="acb",  # signals come without it: it is computed from w750
+)
+MC = Plane(
+    name="mc",
+    forms=((Field("scale", Kind.MULTIPLIER),),),
+    alert="acb.alert_age_ms",
+    missing=Reason.PLANE_MISSING_MC,
+    stale=Reason.PLANE_STALE_MC,
+)
+LANE = Lane(
+    name="acb",
+    title="ACB regime",
+    formula="acb_boost * meta_boost * mc_scale",
+    source="seed 004 section 8b (V-082); factors by requirements 9.2",
+    params=AcbParams,
+    kernel=acb,
+    inputs=("acb.form", "acb.x", "meta.seen", "meta.x", "mc.seen", "mc.x", "vel_div", "w750"),
+    constants=(
+        "signals_gain", "signals_from", "beta_low", "beta_high", "w750_thr",
+        "base.thr", "base.extreme", "base.convexity",
+    ),
+    planes=(ACB, META, MC),
+    components=("acb_boost", "meta_boost", "mc_scale"),
+    factors=True,
+    doubts=lambda inputs, value, params: {Reason.ACB_OUT_OF_RANGE: value > ACB_MAX},
+)  # fmt: skip

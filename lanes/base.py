@@ -9,9 +9,31 @@ Source: seed 004 sections 2 and 8b; SPEC section 3; requirements 9.5.
 """
 # ruff: noqa: FURB136 (minima are comparisons, see lanes/kernel.py)
 
-import numpy as np
+from typing import Self
 
-from lanes.kernel import Floats, kernel
+from pydantic import model_validator
+
+from lanes.kernel import kernel
+from lanes.lane import Lane
+from lanes.params import LaneParams, NotNegative, Positive
+
+
+class BaseParams(LaneParams):
+    """The cubic. thr and extreme are vel_div; the signal is vel_div < thr, strictly."""
+
+    thr: float
+    extreme: float
+    min_lev: NotNegative
+    base_max: Positive
+    convexity: Positive
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.thr > self.extreme:
+            raise ValueError(f"thr must be above extreme {self.extreme!r}, was {self.thr!r}")
+        if not self.base_max >= self.min_lev:
+            raise ValueError(f"base_max must be at least min_lev {self.min_lev!r}, was {self.base_max!r}")
+        return self
 
 
 @kernel
@@ -24,13 +46,17 @@ def base(
     return strength, min_lev + strength**convexity * (base_max - min_lev)
 
 
-@kernel
-def column(
-    vel_div: Floats, thr: float, extreme: float, min_lev: float, base_max: float, convexity: float
-) -> tuple[Floats, Floats]:
-    """Strength and base of every row."""
-    n = len(vel_div)
-    strength, value = np.empty(n), np.empty(n)
-    for i in range(n):
-        strength[i], value[i] = base(vel_div[i], thr, extreme, min_lev, base_max, convexity)
-    return strength, value
+LANE = Lane(
+    name="base",
+    title="base cubic",
+    formula="min_lev + strength ** convexity * (base_max - min_lev)",
+    source="seed 004 sections 2 and 8b",
+    params=BaseParams,
+    kernel=base,
+    inputs=("vel_div",),
+    constants=("thr", "extreme", "min_lev", "base_max", "convexity"),
+    components=("strength",),
+    shows={"vel_div": "vel_div"},
+    inside_cap=False,  # base_max stands in its place there
+    shared=("thr", "extreme", "min_lev", "base_max", "convexity"),
+)

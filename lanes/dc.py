@@ -8,12 +8,18 @@ Source: seed 004 section 8b, line 2 of the composition (V-081); requirements 9.4
 
 from typing import Final
 
-import numpy as np
-
-from lanes.code import DcStatus
-from lanes.kernel import Codes, Floats, kernel
+from lanes.code import DcStatus, Reason
+from lanes.kernel import kernel
+from lanes.lane import Lane
+from lanes.params import Boost, LaneParams
 
 _CONFIRM: Final = int(DcStatus.CONFIRM)
+
+
+class DcParams(LaneParams):
+    """Direction-confirm."""
+
+    boost: Boost
 
 
 @kernel
@@ -22,11 +28,16 @@ def dc(status: int, boost: float) -> float:
     return boost if status == _CONFIRM else 1.0
 
 
-@kernel
-def column(status: Codes, boost: float) -> Floats:
-    """Multiplier of every row."""
-    n = len(status)
-    value = np.empty(n)
-    for i in range(n):
-        value[i] = dc(status[i], boost)
-    return value
+LANE = Lane(
+    name="dc",
+    title="DC boost",
+    formula="boost if status is CONFIRM else 1.0",
+    source="seed 004 section 8b (V-081)",
+    params=DcParams,
+    kernel=dc,
+    inputs=("dc_status",),
+    constants=("boost",),
+    shows={"confirm": "confirm"},
+    inside_cap=False,
+    doubts=lambda inputs, value, params: {Reason.DC_UNKNOWN: inputs["dc_status"] == DcStatus.UNKNOWN},
+)

@@ -1,8 +1,8 @@
 """The one way in which arithmetic is compiled.
 
-A scalar kernel is plain Python that calls no other kernel, so its `py_func` is its pure Python twin. The loop
-over a column stands in the same file as the scalar kernel that it calls: numba's cache looks only at the file
-of the function that it loads, and a loop elsewhere would go on using the machine code of an older kernel.
+A scalar kernel is plain Python that calls no other kernel, so its `py_func` is its pure Python twin. The loop over
+columns is made of it by `column`, and passes for a function of the kernel's own file: numba's cache looks only at
+the file and the bytecode of the function that it loads, and would go on using the machine code of an older kernel.
 Nor does it know the flags below: whoever changes them empties the caches.
 min and max are written as comparisons, `b if b < a else a`, which is what Python's builtins do: a NaN or -0.0
 in the first place stays unless the other is strictly smaller. Numba and LLVM have minima of their own, a
@@ -10,8 +10,9 @@ comparison has one meaning everywhere.
 Source: SPEC section 3; requirements section 10 (hazards H-1 to H-7).
 """
 
+import inspect
 from collections.abc import Callable
-from typing import ParamSpec, Protocol, TypeVar, cast
+from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
 import numpy as np
 from numba import config, njit
@@ -19,7 +20,6 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int8]
-Counts = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 P = ParamSpec("P")
@@ -46,3 +46,28 @@ def kernel(function: Callable[P, R_co]) -> Kernel[P, R_co]:
         error_model="numpy",  # x / 0 as IEEE has it; the Python model's branch stops the vectoriser
     )
     return cast("Kernel[P, R_co]", compiled(function))
+
+
+def column(scalar: Kernel[..., Any], inputs: int, outputs: int) -> Kernel[..., tuple[Floats, ...]]:
+    """The loop of a scalar kernel over columns.
+
+    Args:
+        scalar: A kernel that takes one row's inputs and then constants, and gives one float or a tuple of floats.
+        inputs: How many of its arguments are columns, of one length; the others stay constants.
+        outputs: How many floats it gives.
+    """
+    names = tuple(inspect.signature(scalar.py_func).parameters)
+    row = ", ".join([*(f"{name}[i]" for name in names[:inputs]), *names[inputs:]])
+    out = [f"out{k}" for k in range(outputs)]
+    loop = f"{scalar.py_func.__name__}_column"
+    source = "\n".join([
+        f"def {loop}({', '.join(names)}):",
+        f"    n = len({names[0]})",
+        *(f"    {each} = np.empty(n)" for each in out),
+        "    for i in range(n):",
+        f"        {', '.join(f'{each}[i]' for each in out)} = scalar({row})",
+        f"    return ({', '.join(out)},)",
+    ])  # fmt: skip
+    names_of_file = {"np": np, "scalar": scalar, "__name__": scalar.py_func.__module__}
+    exec(compile(source, inspect.getfile(scalar.py_func), "exec"), names_of_file)  # noqa: S102 - of a signature alone
+    return kernel(cast("Callable[..., tuple[Floats, ...]]", names_of_file[loop]))

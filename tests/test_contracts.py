@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lanes.lane import LANES
+from lanes.registry import LANES
 
 ROOT = Path(__file__).parents[1]
 LINTER = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]

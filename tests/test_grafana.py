@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from lanes.lane import LANES
+from lanes.registry import LANES
 from reactor.watch.metrics import FAMILIES
 from tests.grafana import FOLDER, boards, panels
 from tests.integration.soaking import ROOT

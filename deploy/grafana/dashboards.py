@@ -17,7 +17,7 @@ from grafana_foundation_sdk.models import dashboard as models
 from panel import CLICKHOUSE, Panel, answer, bars, figure, lines, live, rows, saved
 
 from journal.query import find
-from lanes.lane import LANES
+from lanes.registry import LANES
 from reactor.evaluate.state import LANE_PLANES
 
 FOLDER: Final = Path(__file__).parent / "dashboards"
@@ -27,8 +27,10 @@ MINE: Final = 'name="$name"'
 SCANS: Final = "run_id = '${run}' AND stream IN (${stream:singlequote}) AND $__timeFilter(ts)"
 # Per lane: what its value is made of, its planes, and how wide a bar of its distribution is.
 PARTS: Final[dict[str, tuple[str, ...]]] = {
-    "base": ("strength", "vel_div"), "acb": ("acb_boost", "meta_boost", "mc_scale"), "esof": ("esof_fanin", "sc_mult"),
-}  # fmt: skip
+    lane.name: parts
+    for lane in LANES
+    if (parts := tuple(column for column in lane.shown.values() if column not in (lane.name, "confirm")))
+}
 BAR: Final = {"base": 0.5}
 NARROW_BAR: Final = 0.05
 
@@ -135,7 +137,7 @@ def _overview() -> models.Dashboard:
             ),
             lines(
                 "What the lanes multiply",
-                "SELECT $__timeInterval(ts) AS time, avg(dc) AS dc_avg, avg(acb) AS acb_avg, avg(ob) AS ob_avg, avg(esof) AS esof_avg "
+                f"SELECT $__timeInterval(ts) AS time, {', '.join(f'avg({lane.name}) AS {lane.name}_avg' for lane in LANES[1:])} "
                 f"FROM scans WHERE {SCANS} GROUP BY time ORDER BY time",
                 "Means over all scans.",
             ),

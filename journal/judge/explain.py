@@ -9,11 +9,12 @@ from typing import Any, Final
 from journal.ledger.pruned import pruned
 from journal.refusal import Refusal
 from journal.store import Store
+from lanes.registry import LANES
 
 SCANS: Final = ("decision", "evaluation")
 OUTCOMES: Final = (*SCANS, "plane", "reject")
 _COLUMNS: Final = {"reject": "* REPLACE (toValidUTF8(raw) AS raw)"}  # bytes that are no text would come as hex
-_PARTS: Final = ("base", "dc", "acb", "ob", "esof_fanin")
+_PARTS: Final = tuple("esof_fanin" if lane.name == "esof" else lane.name for lane in LANES)
 
 
 def explain(
@@ -94,7 +95,7 @@ def waterfall(row: Mapping[str, Any]) -> dict[str, Any]:
     """
     steps: list[dict[str, Any]] = []
     product = 1.0
-    for name in _PARTS:
+    for name in (part for part in _PARTS if row[part] is not None):  # of a lane that was off
         product = row[name] if not steps else product * row[name]
         steps.append({"part": name, "value": row[name], "product": product})
     if product.hex() != row["raw"].hex():

@@ -13,10 +13,10 @@ from typing import Any, Final
 from journal.judge.scope import Scope
 from journal.ledger.pruned import dropped_sql, pruned
 from journal.ledger.run import UPSTREAM, Run, Segment, segments
-from journal.row import COLUMNS, TABLES, row_hash_sql
+from journal.row import TABLES, row_hash_sql, sound_sql
 from journal.store import Store
-from lanes.code import END_MS, FIRST_MS, Outcome
-from lanes.params import Profile
+from lanes.code import Outcome
+from lanes.profile import Profile
 
 PASS: Final = "PASS"  # noqa: S105 - a verdict
 HOLD: Final = "HOLD"
@@ -26,12 +26,6 @@ EXIT: Final = {PASS: 0, FAIL: 1, HOLD: 2}
 ENDED_EARLY: Final = "ended before its end"  # by --for or `violet end`: what it did not read is not lost
 MIN_DECISIONS: Final = 100
 TRUST: Final = "HOLD (no kernels of BLUE and no trades of BLUE to compare with)"
-# The constraints of sql/0004 and 0005, again, over what is stored.
-_SOUND: Final = " AND ".join(
-    [f"isFinite({c.name})" for c in COLUMNS[Outcome.DECISION] if c.word == "float" and c.name != "w750"]
-    + [f"{name} >= 0" for name in ("dc", "acb_boost", "meta_boost", "mc_scale", "ob", "esof")]
-    + ["capital_usd > 0", f"ts_ms >= {FIRST_MS}", f"ts_ms < {END_MS}", "scan_id >= 0", "notEmpty(stream)"]
-)
 _SCANS: Final = "(SELECT * FROM violet_decisions UNION ALL SELECT * FROM violet_evaluations)"
 
 
@@ -234,8 +228,8 @@ def _judge(store: Store, run: Run, scope: Scope, profile: Profile) -> Judged:
             "n"
         ]
         for table, rule in (
-            ("violet_decisions", f"{_SOUND} AND notEmpty(asset) AND bitAnd(reasons, 15) = 0"),
-            ("violet_evaluations", f"{_SOUND} AND empty(asset) AND bitAnd(reasons, 15) != 0"),
+            ("violet_decisions", f"{sound_sql()} AND notEmpty(asset) AND bitAnd(reasons, 15) = 0"),
+            ("violet_evaluations", f"{sound_sql()} AND empty(asset) AND bitAnd(reasons, 15) != 0"),
         )
     )
     errors = _incidents(store, scope, "severity = 'ERROR'")

@@ -22,7 +22,7 @@ from journal.ledger.pruned import pruned, utc
 from journal.ledger.run import UPSTREAM, Run
 from journal.lock import held, soak_lock
 from journal.store import Store
-from lanes.lane import LANES
+from lanes.registry import LANES
 
 WINDOWS: Final = (2_000, 20_000, 200_000, 2_000_000)  # records
 PLACES: Final = 240  # points of a line: as many as a narrow panel has pixels
@@ -32,6 +32,7 @@ RUNS: Final = 200  # runs that are listed
 LEVELS: Final = (0.05, 0.25, 0.5, 0.75, 0.95)
 _OUTCOMES: Final = ("decisions", "evaluations", "planes", "rejects")
 _LANES: Final = tuple(lane.name for lane in LANES)
+_BESIDE: Final = ("esof_fanin", "sc_mult")  # shown beside a lane's value, of the row
 _LINES: Final = (*_LANES, "leverage")
 _TOLD: Final = (
     "ts_ms, stream, toString(scan_id) AS scan_id, asset, vel_div, raw, cap, bound, leverage, partition, log_offset"
@@ -134,6 +135,7 @@ def series(store: Store, window: Window) -> dict[str, Any]:
         "lines": {
             name: [[row["lines"][3 * number + part] for row in rows] for part in range(3)]
             for number, name in enumerate(_LINES)
+            if any(row["lines"][3 * number] is not None for row in rows)  # a lane beyond the five may be off
         }
         | {name: [[row[name] for row in rows]] for name in ("raw", "cap")},
     }
@@ -142,12 +144,13 @@ def series(store: Store, window: Window) -> dict[str, Any]:
 def distribution(store: Store, window: Window) -> dict[str, Any]:
     """Exact quantiles of each lane over the window, and how many scans fall into each of BINS equal bins."""
     levels = ", ".join(map(str, LEVELS))
-    parts = ", ".join(f"(min({x}), max({x}), quantilesExactLow({levels})({x}))" for x in _LANES)
+    parts = ", ".join(f"(min({x}), max({x}), quantilesExactLow({levels})({x}), count({x}))" for x in _LANES)
     scans = window.scans(", ".join(_LANES))
     (found,) = store.rows(f"SELECT count() AS n, [{parts}] AS lanes FROM {scans}", window.params)
     if not found["n"]:
         return {}
-    bounds = {name: (row[0], row[1]) for name, row in zip(_LANES, found["lanes"], strict=True)}
+    known = {name: row for name, row in zip(_LANES, found["lanes"], strict=True) if row[3]}
+    bounds = {name: (row[0], row[1]) for name, row in known.items()}
     bins = ", ".join(
         f"('{name}', toUInt8(least({BINS - 1}, greatest(0, floor(({name} - {{{name}_low:Float64}}) "
         f"/ {{{name}_width:Float64}})))))"
@@ -156,16 +159,15 @@ def distribution(store: Store, window: Window) -> dict[str, Any]:
     widths = {f"{name}_width": (high - low) / BINS or 1.0 for name, (low, high) in bounds.items()}
     rows = store.rows(
         f"SELECT bin.1 AS lane, bin.2 AS place, count() AS n FROM (SELECT arrayJoin([{bins}]) AS bin FROM {scans}) "
-        "GROUP BY lane, place",
+        "WHERE isNotNull(place) GROUP BY lane, place",
         {**window.params, **widths, **{f"{name}_low": low for name, (low, _) in bounds.items()}},
     )
-    counts = {name: [0] * BINS for name in _LANES}
+    counts = {name: [0] * BINS for name in known}
     for row in rows:
         counts[row["lane"]][row["place"]] = row["n"]
     return {
-        name: {"n": found["n"], "min": low, "max": high, "quantiles": list(row[2]), "counts": counts[name]}
-        for name, row in zip(_LANES, found["lanes"], strict=True)
-        for low, high in (bounds[name],)
+        name: {"n": row[3], "min": row[0], "max": row[1], "quantiles": list(row[2]), "counts": counts[name]}
+        for name, row in known.items()
     }
 
 
@@ -240,8 +242,9 @@ def whole(store: Store, run: Run, data: Path, now: datetime) -> dict[str, Any]:
                 "lane": lane.name,
                 "formula": lane.formula,
                 "source": lane.source,
-                "planes": lane.planes,
+                "planes": lane.plane_names,
                 "components": lane.components,
+                "reads": [*lane.scanned, *(c for c in (lane.shows or {}).values() if c in _BESIDE)],
                 "params": params.get(lane.name, {}),
                 "provenance": "wrapped" if lane.name in kernels
                 else "stand-in" if lane.name in run.standins else "default",

@@ -11,7 +11,9 @@ from journal.judge.scope import Scope
 from journal.ledger.pruned import dropped_sql
 from journal.row import TABLES, row_hash_sql
 from journal.store import Store
+from journal.template import product
 from lanes.code import Outcome, Reason
+from lanes.registry import LANES
 
 Identity = tuple[str, int, int]  # stream, scan_id, ts_ms
 _SCANS: Final = (Outcome.DECISION, Outcome.EVALUATION)
@@ -21,7 +23,7 @@ _HERE: Final = (
 )
 # Columns that are asked for by name, and are no column of the tables.
 _COMPUTED: Final = {
-    "acb": "acb_boost * meta_boost * mc_scale AS acb",
+    **{lane.name: f"{product(lane)} AS {lane.name}" for lane in LANES if lane.factors},
     "dc_code": "CAST(dc_status, 'Int8') AS dc_code",
 }
 
@@ -40,8 +42,8 @@ def scans(
 
     Args:
         only: of these offsets alone where any are given.
-        columns: names of columns of the tables; also `acb`, the product of its components, `dc_code`, the number of
-            dc_status, and `actuated`, whether it is a decision. log_offset always comes along.
+        columns: names of columns of the tables, and lanes whose value is the product of their components; also
+            `dc_code`, the number of dc_status, and `actuated`, whether it is a decision. log_offset always comes along.
     """
     each = (
         f"SELECT log_offset, {', '.join(_COMPUTED.get(name, name) for name in columns if name != 'actuated')}, "

@@ -10,6 +10,7 @@ from importlib import resources
 from typing import Any, Final
 
 from journal.store import Store
+from lanes.registry import MORE
 
 _REPLAYED: Final = "_replayed"
 _NAMES: Final = (
@@ -44,6 +45,10 @@ def text(table: str, column: str) -> str:
     for place in (own.get(table, {}), own.get(table.removeprefix("violet_"), {}), texts["shared"]):
         if column in place:
             return str(place[column])
+    for lane in MORE:
+        if column in (*lane.components, lane.name):
+            of = f"Component of lane {lane.name}" if column in lane.components else f"Lane {lane.name}"
+            return f"{of}, {lane.title}: {lane.formula}. NULL where the lane was off."
     if column.endswith(_REPLAYED):
         return f"The same in the replay: {text(table, column.removesuffix(_REPLAYED))}"
     return ""

@@ -15,9 +15,15 @@ from typing import Final
 from journal.keep import dictionary
 from journal.ledger.run import now
 from journal.refusal import Refusal
+from journal.row import TABLES
 from journal.store import JournalRefused, Store
+from journal.template import fill
+from lanes.code import Outcome
+from lanes.lane import Lane
+from lanes.registry import MORE
 
 UNKNOWN_TABLE: Final = 60
+LANES_VERSION: Final = 1_000_000  # behind every numbered file
 _NAME: Final = re.compile(r"(\d{4})__([a-z]+)__([a-z_]+)\.sql")
 _LEDGER: Final = """CREATE TABLE IF NOT EXISTS violet_migrations (
     version UInt32, name String, checksum String, applied_at DateTime64(3, 'UTC') DEFAULT now64(3)
@@ -44,14 +50,30 @@ def scripts() -> list[Script]:
     found = [Script(int(match[1]), e.name, e.read_text("utf-8")) for e in entries if (match := _NAME.fullmatch(e.name))]
     if [s.version for s in found] != list(range(1, len(found) + 1)):
         raise ValueError(f"migrations must be numbered 1 to n without a gap, were {[s.version for s in found]}")
-    return found
+    return [*found, *lane_scripts()]
+
+
+def lane_scripts() -> list[Script]:
+    """The columns and guards of the lanes beyond the five; NULL where the lane was off."""
+    return [
+        Script(LANES_VERSION, f"lane {lane.name} {table}", _columns_of(lane, table))
+        for lane in MORE
+        for table in (TABLES[Outcome.DECISION], TABLES[Outcome.EVALUATION])
+    ]
+
+
+def _columns_of(lane: Lane, table: str) -> str:
+    parts = [f"ADD COLUMN IF NOT EXISTS {name} Nullable(Float64)" for name in lane.stored]
+    sound = " AND ".join(f"(isNull({name}) OR isFinite({name}))" for name in lane.stored)
+    sound += "".join(f" AND (isNull({name}) OR {name} >= 0)" for name in lane.made_of)
+    return f"ALTER TABLE {table} {', '.join(parts)}, ADD CONSTRAINT IF NOT EXISTS lane_{lane.name} CHECK {sound}"
 
 
 def views() -> list[Script]:
     """The views of this code, by name, each behind those that it reads."""
     folder = resources.files("sql") / "views"
     entries = sorted(folder.iterdir(), key=lambda e: e.name)
-    todo = {e.name[:-4]: Script(0, e.name, e.read_text("utf-8")) for e in entries if e.name.endswith(".sql")}
+    todo = {e.name[:-4]: Script(0, e.name, fill(e.read_text("utf-8"))) for e in entries if e.name.endswith(".sql")}
     reads = {
         name: set(re.findall(r"\b(?:FROM|JOIN) (\w+)", s.text)) & (todo.keys() - {name}) for name, s in todo.items()
     }
@@ -62,10 +84,17 @@ def pending(store: Store) -> list[Script]:
     """What `migrate` would apply, in order. Raises Refusal where the journal and this code cannot go together."""
     applied = _applied(store)
     mine = {(s.version, s.name): s for s in scripts()}
-    strange = sorted(name for version, name in applied if version and (version, name) not in mine)
-    if strange:
+    strange = sorted((version, name) for version, name in applied if version and (version, name) not in mine)
+    if strange and strange[0][0] == LANES_VERSION:
+        lanes = ", ".join(dict.fromkeys(name.split()[1] for _, name in strange))
         raise Refusal(
-            f"the journal was written by a newer version (it has {', '.join(strange)}, which this one does not know); "
+            f"the journal has columns of lanes that are not installed here ({lanes}); "
+            "fix: install the packages that bring them, or another --data directory"
+        )
+    if strange:
+        names = ", ".join(name for _, name in strange)
+        raise Refusal(
+            f"the journal was written by a newer version (it has {names}, which this one does not know); "
             "fix: use that version, or another --data directory"
         )
     for key, script in mine.items():

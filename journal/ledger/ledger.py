@@ -19,7 +19,7 @@ from journal.ledger import run as runs
 from journal.ledger.incident import Note, RowLimit, note, seen
 from journal.ledger.pruned import dropped_sql, pruned
 from journal.refusal import Refusal
-from journal.row import COLUMNS, RAW_MAX, TABLES, Batch, Coded, Rows, rows, table_columns
+from journal.row import RAW_MAX, TABLES, Batch, Coded, Rows, present, rows, table_columns
 from journal.store import JournalAway, JournalRefused, Store
 from lanes.code import Incident, Mode, Outcome, Reject, Severity
 
@@ -185,7 +185,7 @@ class Ledger:
             "topic": Coded.constant(batch.topic, n),
             "partition": np.full(n, batch.partition, dtype=np.uint32),
             "log_offset": block.offsets,
-            **{column.name: block.columns[column.name] for column in COLUMNS[kind]},
+            **{column.name: block.columns[column.name] for column in present(kind, block.columns)},
         }
         span = f"{block.offsets[0]}-{block.offsets[-1]}"
         token = f"{self._run_id}|{batch.topic}|{batch.partition}|{span}|{kind.name}|{block.digest()}"

@@ -7,6 +7,7 @@ import click
 
 from journal.judge.explain import explain
 from journal.ledger import run as runs
+from lanes.registry import LANES
 from reactor.cli.common import data_option, journal, json_option, out, print_json
 
 
@@ -54,7 +55,11 @@ def _print(row: dict[str, Any]) -> None:
         out.print(f"SHORT {row['asset']}" + (f"; marks: {', '.join(row['reasons'])}" if row["reasons"] else ""))
     else:
         out.print(f"did not decide: {', '.join(row['reasons'])}", style="yellow")
-    inputs = {"acb": f"= {row['acb_boost']!r} boost * {row['meta_boost']!r} meta * {row['mc_scale']!r} mc"}
+    inputs = {
+        lane.name: "= " + " * ".join(f"{row[name]!r} {name}" for name in lane.components)
+        for lane in LANES
+        if lane.factors
+    }
     for step in row["steps"]:
         sign, note = " " if step["part"] == "base" else "x", inputs.get(step["part"], "")
         out.print(f"  {sign} {step['part']:>10}  {step['value']!r:<22} -> {step['product']!r:<22} {note}")

@@ -12,7 +12,8 @@ from typing import Any, Final
 import click
 
 from journal.refusal import Refusal
-from lanes.params import Profile
+from lanes.profile import Profile
+from lanes.registry import LANES
 from reactor.cli.common import out
 from reactor.log.kafka import KafkaLog, create_all
 from reactor.log.outlet import KafkaWriter
@@ -20,7 +21,6 @@ from reactor.run.settings import Settings, assigned, load
 from reactor.topology import canary as canaries
 from reactor.topology import mark as marks
 from reactor.topology.canary import Order, orders_topic
-from reactor.topology.join import NAMES
 
 HAND_OVER_S: Final = 30.0
 
@@ -40,6 +40,7 @@ _HOW: Final = (
         help="Set a param of the lane, e.g. acb.signals_gain=0.75; may be repeated.",
     ),
 )
+NAMES = tuple(lane.name for lane in LANES)
 _lane = click.argument("lane", type=click.Choice(NAMES))
 
 

@@ -10,8 +10,8 @@ import msgspec
 from journal.judge import readings
 from journal.ledger import run as runs
 from lanes.drift import REGISTER
-from lanes.lane import LANES
-from lanes.params import PROFILES
+from lanes.profile import PROFILES
+from lanes.registry import LANES
 from reactor.cli.common import data_option, has_journal, journal, json_option, out, run_argument, show
 
 RECENT_MS: Final = 300_000  # of event time, that the rate is over
@@ -53,14 +53,15 @@ def command(run_id: str | None, data: Path, drift: bool, as_json: bool) -> None:
             said = readings.figures(store, run.run_id, RECENT_MS)
     rows: list[dict[str, Any]] = []
     for lane in LANES:
-        own = {k: v for k, v in params[lane.name].items() if k not in ("enabled", "kernel")}
+        table = params.get(lane.name, {"enabled": False})  # of one beyond the five, while it is off
+        own = {k: v for k, v in table.items() if k not in ("enabled", "kernel")}
         stands_in = "stand-in" if lane.name in standins else "default"
         provenance = f"wrapped {kernels[lane.name]}" if lane.name in kernels else stands_in
         heard = said.get(lane.name, {})
         row = {
             "lane": lane.name,
             "formula": lane.formula,
-            "on": params[lane.name]["enabled"],
+            "on": table["enabled"],
             "provenance": provenance,
             "kernel_hash": segment.kernel_hash(lane.name) if segment is not None else None,
             "params": own if as_json else " ".join(f"{k}={v}" for k, v in own.items()),

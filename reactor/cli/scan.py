@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from journal.refusal import Refusal
-from lanes.params import PROFILES
+from lanes.profile import PROFILES
 from reactor.cli.common import engine
 from reactor.feed import archive_writer
 from reactor.standin import bars, scanner

@@ -17,7 +17,7 @@ import msgspec
 from journal.ledger import run as runs
 from journal.refusal import Refusal
 from journal.store import JournalAway
-from lanes.lane import LANES
+from lanes.registry import LANES
 from reactor.cli.common import data_option, err, journal
 from reactor.evaluate.chunk import Chunk
 from reactor.log.kafka import KafkaLog

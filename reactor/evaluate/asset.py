@@ -4,11 +4,11 @@ Of the symbols with a price above 0 and an irp entry, pegged ones removed, the h
 alignment >= min_alignment; ties go to the smaller symbol. Source: seed 004 section 7 (V-060..062), SPEC section 3.
 """
 
-from lanes.params import SelectParams
+from lanes.profile import SelectParams
 from reactor.evaluate.record import Scan
 
 
-def asset(scan: Scan, params: SelectParams, excluded: frozenset[str]) -> str | None:
+def eligible(scan: Scan, params: SelectParams, excluded: frozenset[str]) -> str | None:
     """Symbol to short, or None where no symbol is eligible."""
     if scan.irp is None:
         return None

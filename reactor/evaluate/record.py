@@ -9,13 +9,15 @@ Source: SPEC section 4; reliability section 7, fault 35.
 import json
 import re
 from collections import Counter
-from collections.abc import Callable
-from typing import Annotated, Any, Final, Literal
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, ValidationError
 
 from lanes.code import END_MS, FIRST_MS, PlaneForm, Reject
+from lanes.lane import Kind
+from lanes.registry import PLANES
 
 MAX_BYTES: Final = 900_000  # a broker's default message limit, 1 MB, less room for headers
 CUT_BYTES: Final = 16_384  # what a publisher leaves of a longer line
@@ -64,20 +66,25 @@ class Clean(Scan, tag="scan", gc=False, forbid_unknown_fields=True):
     context: dict[str, str | int | float | bool | None] | None = None
 
 
-class Value(Struct, gc=False, forbid_unknown_fields=True):
-    """A plane's value: exactly the fields of one of its forms."""
-
-    boost: Multiplier | UnsetType = UNSET
-    signals: float | UnsetType = UNSET
-    scale: Multiplier | UnsetType = UNSET
-    mult: Multiplier | UnsetType = UNSET
-    eff_imb: float | UnsetType = UNSET
-    agree: float | UnsetType = UNSET
-    n_assets: Annotated[int, Meta(ge=0, lt=2**31)] | UnsetType = UNSET
-    score: float | UnsetType = UNSET
-    posture: Annotated[str, Meta(min_length=1, max_length=64)] | UnsetType = UNSET
-    capital_usd: Annotated[float, Meta(gt=0.0)] | UnsetType = UNSET
-    decide: Annotated[int, Meta(ge=1, lt=2**31)] | UnsetType = UNSET
+_OF_KIND: Final[dict[Kind, Any]] = {
+    Kind.MULTIPLIER: Multiplier,
+    Kind.NUMBER: float,
+    Kind.POSITIVE: Annotated[float, Meta(gt=0.0)],
+    Kind.COUNT: Annotated[int, Meta(ge=0, lt=2**31)],
+    Kind.ORDINAL: Annotated[int, Meta(ge=1, lt=2**31)],
+    Kind.TEXT: Annotated[str, Meta(min_length=1, max_length=64)],
+}
+_KINDS: Final = {field.name: field.kind for plane in PLANES.values() for form in plane.forms for field in form}
+if TYPE_CHECKING:
+    Value = Struct
+else:
+    # A plane's value: exactly the fields of one of its forms.
+    Value = msgspec.defstruct(
+        "Value",
+        [(name, _OF_KIND[kind] | UnsetType, UNSET) for name, kind in _KINDS.items()],
+        gc=False,
+        forbid_unknown_fields=True,
+    )
 
 
 class Plane(Struct, tag_field="kind", tag="plane", gc=False, forbid_unknown_fields=True):
@@ -91,17 +98,8 @@ class Plane(Struct, tag_field="kind", tag="plane", gc=False, forbid_unknown_fiel
     value: Value
 
 
-# The forms of each plane, the multiplier first: where a value holds both, BLUE's own multiplier is used.
-FORMS: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
-    "acb": (("boost",), ("signals",)),
-    "meta": (("boost",),),
-    "mc": (("scale",),),
-    "ob": (("mult",), ("eff_imb", "agree", "n_assets")),
-    "esof": (("mult",), ("score",)),
-    "posture": (("posture",),),
-    "capital": (("capital_usd",),),
-    "cadence": (("decide",),),
-}
+# Names of the fields of each form, the multiplier first: where a value holds both, BLUE's own multiplier is used.
+FORMS: Final[dict[str, tuple[tuple[str, ...], ...]]] = {name: plane.names for name, plane in PLANES.items()}
 
 
 class Fault(Struct):
@@ -133,40 +131,45 @@ _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"{}[]"))
 Formed = tuple[int, float, float, float, str]
 
 _NAN: Final = float("nan")
-_INPUTS: Final = PlaneForm.INPUTS.value
 
 
 def form_of(plane: Plane) -> Formed | None:
     """The value's form and numbers; None where it is not exactly one form of its plane."""
     value = plane.value
-    absent = _astuple(value).count(UNSET)
-    if absent == _FIELDS - 1:
-        for form, name in _SINGLE.get(plane.name, ()):
-            x = getattr(value, name)
-            if x is not UNSET:
-                return (form, _NAN, _NAN, _NAN, x) if name == "posture" else (form, float(x), _NAN, _NAN, "")
-    elif absent == _FIELDS - 3 and plane.name == "ob":
-        numbers = (value.eff_imb, value.agree, value.n_assets)
+    given = _FIELDS - _astuple(value).count(UNSET)
+    for form, names in _BY_SIZE.get((plane.name, given), ()):
+        numbers = [getattr(value, name) for name in names]
         if UNSET not in numbers:
-            return (_INPUTS, value.eff_imb, value.agree, float(value.n_assets), "")  # type: ignore[return-value,arg-type]
+            if _KINDS[names[0]] is Kind.TEXT:
+                return form, _NAN, _NAN, _NAN, numbers[0]
+            x, y, z = (*map(float, numbers), _NAN, _NAN)[:3]
+            return form, x, y, z, ""
     return None
 
 
-# Forms of a single field, by plane: (PlaneForm, field).
-_SINGLE: Final[dict[str, tuple[tuple[int, str], ...]]] = {
-    plane: tuple((PlaneForm(1 + at).value, form[0]) for at, form in enumerate(forms) if len(form) == 1)
-    for plane, forms in FORMS.items()
-}
-_FIELDS: Final = len(Value.__struct_fields__)
+def _by_size() -> dict[tuple[str, int], tuple[tuple[int, tuple[str, ...]], ...]]:
+    """Forms of a plane by how many fields they have: (PlaneForm, names)."""
+    found: dict[tuple[str, int], tuple[tuple[int, tuple[str, ...]], ...]] = {}
+    for plane, forms in FORMS.items():
+        for at, names in enumerate(forms, 1):
+            key = plane, len(names)
+            found[key] = (*found.get(key, ()), (PlaneForm(at).value, names))
+    return found
+
+
+_BY_SIZE: Final = _by_size()
+_FIELDS: Final = len(_KINDS)
 
 
 class Decoder:
     """Decodes records one by one. `unknown` counts the fields that the schema does not know, by dotted name.
 
-    `streams` and `symbols` are names found well-formed, at most NAMES_MAX of each.
+    `streams` and `symbols` are names found well-formed, at most NAMES_MAX of each. `planes` are the names that a plane
+    may have: those of lanes that are off are not among them where a walk has a profile.
     """
 
     def __init__(self) -> None:
+        self.planes: Collection[str] = PLANES
         self.unknown: Counter[str] = Counter()
         self.streams: set[str] = set()
         self.symbols: set[str] = set()
@@ -179,7 +182,7 @@ class Decoder:
             record = _decode_typed(raw)  # type: ignore[arg-type]
             self.check(record)
             if isinstance(record, Plane):
-                return record if form_of(record) is not None else self.slow(raw)
+                return record if record.name in self.planes and form_of(record) is not None else self.slow(raw)
             # The context nests one level deeper than its record does.
             return record if not record.context or _depth(record.context) < DEPTH_MAX else self.slow(raw)
         except Exception:  # noqa: BLE001 - the decoder is total: the slow way names whatever it was
@@ -252,8 +255,8 @@ class Decoder:
 
     def _plane(self, obj: dict[str, Any]) -> Plane:
         name, value = obj.get("name"), obj.get("value")
-        if type(name) is str and name not in FORMS:
-            raise _Bad(Reject.PLANE_NAME, f"no plane {name[:64]!r}; known: {', '.join(FORMS)}")
+        if type(name) is str and name not in self.planes:
+            raise _Bad(Reject.PLANE_NAME, f"no plane {name[:64]!r}; known: {', '.join(self.planes)}")
         if type(name) is str and type(value) is dict:
             form = next((f for f in FORMS[name] if all(n in value for n in f)), None)
             if form is None:

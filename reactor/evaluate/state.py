@@ -5,19 +5,19 @@ the last 4,096 scans are read back from the journal. Source: SPEC sections 2, 3 
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 import msgspec
 from msgspec import Struct
 
+from lanes import registry
 from lanes.code import PlaneForm
-from lanes.lane import LANES
-from reactor.evaluate.record import FORMS
+from lanes.lane import Kind
 
 IDENTITIES: Final = 4_096
-READ: Final = ("acb", "meta", "mc", "ob", "esof", "posture", "capital")  # planes that a scan reads: all but cadence
-LANE_PLANES: Final = {lane.name: lane.planes for lane in LANES if lane.planes}
+READ: Final = tuple(registry.READ)  # planes that a scan reads: all but cadence
+LANE_PLANES: Final = {lane.name: lane.plane_names for lane in registry.LANES if lane.planes}
 
 # A plane as of an offset: PlaneForm, its numbers in the order of the form (NaN: none), event time, text.
 Held = tuple[int, float, float, float, int, str]
@@ -26,8 +26,7 @@ NEVER: Final[Held] = (PlaneForm.NEVER_SEEN.value, math.nan, math.nan, math.nan, 
 
 def seen_columns(plane: str) -> Mapping[str, str]:
     """Columns of a plane as scans saw it: their names, and what of the plane they hold. As many numbers as it has."""
-    numbers = "xyz"[: max(map(len, FORMS[plane]))]
-    return {f"{plane}.{what}": what for what in ("form", "ts_ms", *numbers)}
+    return {f"{plane}.{what}": what for what in ("form", "ts_ms", *registry.READ[plane].slots)}
 
 
 class StoredPlane(Struct, omit_defaults=True):
@@ -111,9 +110,11 @@ class StreamState:
         """The lane's planes by name, as a foreign kernel sees them."""
         return {name: self.held(name) for name in LANE_PLANES.get(lane, ())}
 
-    def complete(self) -> bool:
-        """Whether every plane that a scan reads was seen."""
-        return all(plane[0] != PlaneForm.NEVER_SEEN for plane in self.planes)
+    def complete(self, names: Collection[str]) -> bool:
+        """Whether every one of these planes was seen."""
+        return all(
+            held[0] != PlaneForm.NEVER_SEEN for name, held in zip(READ, self.planes, strict=True) if name in names
+        )
 
     def store(self) -> Stored:
         """What a batch stores of this stream."""
@@ -141,10 +142,11 @@ def _stored(number: float) -> float | None:
 
 def fields(name: str, form: int, numbers: tuple[float, float, float], text: str) -> dict[str, float | str]:
     """A plane's value as on the wire, from its form and numbers."""
-    if name == "posture":
-        return {"posture": text}
-    names = FORMS[name][form - 1]
-    return {n: int(x) if n in ("n_assets", "decide") else x for n, x in zip(names, numbers, strict=False)}
+    plane = registry.PLANES[name]
+    if plane.is_text:
+        return {plane.forms[0][0].name: text}
+    whole = (Kind.COUNT, Kind.ORDINAL)
+    return {n: int(x) if kind in whole else x for (n, kind), x in zip(plane.forms[form - 1], numbers, strict=False)}
 
 
 class State:
@@ -178,6 +180,6 @@ class State:
         """The last scans of every stream, (stream, scan_id, ts_ms), as `load` takes them."""
         return [(name, *identity) for name, stream in self.streams.items() for identity in stream.identities()]
 
-    def complete(self) -> bool:
-        """Whether every stream knows every plane."""
-        return all(stream.complete() for stream in self.streams.values())
+    def complete(self, names: Collection[str]) -> bool:
+        """Whether every stream knows every one of these planes."""
+        return all(stream.complete(names) for stream in self.streams.values())

@@ -10,11 +10,11 @@ from numbers import Real
 from typing import Any, Final
 
 from lanes.code import DcStatus, Reason, Reject
-from lanes.params import Profile
-from reactor.evaluate import asset as select
+from lanes.profile import Profile
+from lanes.registry import MORE, PLANES
+from reactor.evaluate.asset import eligible
 from reactor.evaluate.chunk import Chunk
 from reactor.evaluate.record import (
-    FORMS,
     MAX_BYTES,
     Clean,
     Decoder,
@@ -38,7 +38,7 @@ PlaneRow = tuple[int, int, int, int, int, int, float, float, float, int]
 _DC: Final[dict[str | None, int]] = {None: 0} | {s.name: s.value for s in DcStatus if s is not DcStatus.UNKNOWN}
 _UNKNOWN_DC: Final = DcStatus.UNKNOWN.value
 _NAN: Final = float("nan")
-PLANE_CODES: Final = {name: code for code, name in enumerate(FORMS)}  # those of READ first, in its order
+PLANE_CODES: Final = {name: code for code, name in enumerate(PLANES)}  # those of READ first, in its order
 # Plain integers: an enum's shift would be a tenth of the walk.
 DUP_SCAN: Final = 1 << Reason.DUP_SCAN
 NO_SIGNAL: Final = 1 << Reason.NO_SIGNAL
@@ -54,6 +54,13 @@ class Rules:
 
     profile: Profile
     kernels: Mapping[str, Foreign] = field(default_factory=dict)
+
+    @property
+    def planes(self) -> dict[str, int]:
+        """Planes that there are, by name, with their codes: those that only lanes which are off read are not."""
+        off = {name for lane in MORE if not self.profile.of(lane.name).enabled for name in lane.plane_names}
+        used = {name for lane in self.profile.lanes for name in lane.plane_names}
+        return {name: code for name, code in PLANE_CODES.items() if name not in off or name in used}
 
 
 class Names:
@@ -76,7 +83,7 @@ class Walk:
     """What was gathered of one partition. Positions count its records from 0.
 
     planes: every plane that a scan may have read, in order; those held before the walk stand at position -1. A scan
-    points at the seven that it saw by their places here, in the order of state.READ.
+    points at those that it saw by their places here, in the order of state.READ.
     """
 
     def __init__(self, state: State, rules: Rules, decoder: Decoder) -> None:
@@ -89,10 +96,11 @@ class Walk:
         self.planes: list[PlaneRow] = []
         self.faults: dict[int, Fault] = {}
         # A lane that is off is 1.0 whoever stands in it, so nobody is asked, and nobody can fail.
-        self._kernels = {n: k for n, k in rules.kernels.items() if getattr(rules.profile, n).enabled}
+        self._kernels = {n: k for n, k in rules.kernels.items() if rules.profile.of(n).enabled}
         self.foreign: dict[str, list[float]] = {lane: [] for lane in self._kernels}
         self.streams, self.assets, self.texts = Names(), Names(""), Names("")
         self._entered: dict[str, StreamState] = {}
+        self._codes = decoder.planes = rules.planes
         self._excluded = frozenset(rules.profile.select.excluded)
         self._thr = rules.profile.base.thr
 
@@ -133,7 +141,7 @@ class Walk:
         records: of type Record; mypy does not narrow by exact type.
         """
         entered, versions, scans, planes = self._entered, self.versions, self.scans, self.planes
-        symbols, thr, foreign = self.decoder.symbols, self._thr, bool(self.foreign)
+        symbols, codes, thr, foreign = self.decoder.symbols, self._codes, self._thr, bool(self.foreign)
         for at, record in enumerate(records, first):
             kind = type(record)
             if kind is Fault:
@@ -141,14 +149,15 @@ class Walk:
                 continue
             stream = entered.get(record.stream)
             if kind is Plane:
-                formed = form_of(record)
-                if stream is None or formed is None:
+                formed, code = form_of(record), codes.get(record.name)
+                if stream is None or formed is None or code is None:
                     formed = self._form(at)
                     if formed is None:
                         continue
                     stream = stream or self._enter(record.stream)
+                    code = codes[record.name]
                 form, x, y, z, text = formed
-                code, ts_ms = PLANE_CODES[record.name], record.ts_ms
+                ts_ms = record.ts_ms
                 if code < len(READ):
                     stream.planes[code], stream.at[code] = (form, x, y, z, ts_ms, text), len(planes)
                     stream.version = None
@@ -173,7 +182,7 @@ class Walk:
                 elif stream.scans % stream.decide:
                     reasons = CADENCE
                 else:
-                    symbol = select.asset(record, self.rules.profile.select, self._excluded)
+                    symbol = eligible(record, self.rules.profile.select, self._excluded)
                     reasons = 0 if symbol is not None else NO_ELIGIBLE_ASSET
                     asset = self.assets.code(symbol or "")
             if ts_ms < stream.last_ts_ms:

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from journal.refusal import Refusal
-from reactor.evaluate.record import FORMS, STREAM_PATTERN
+from lanes import registry
+from lanes.lane import Kind
+from reactor.evaluate.record import STREAM_PATTERN
 from reactor.feed.convert import CONVERT, BadRow, Read, Row, is_empty, steps, text, to_number, to_symbol, walk
 
 FORMATS: Final = ("jsonl", "csv", "parquet")
@@ -49,14 +51,14 @@ SCAN: Final = Target(
     },
     free="context.",
 )
-_KINDS: Final = {"posture": "text", "n_assets": "integer", "decide": "integer"}
+_KINDS: Final = {Kind.TEXT: "text", Kind.COUNT: "integer", Kind.ORDINAL: "integer"}
 PLANES: Final = {
-    name: Target(
+    plane.name: Target(
         {**_HEAD, "seq": Field("integer", always=True)}
-        | {n: Field(_KINDS.get(n, "number")) for form in forms for n in form},
-        forms,
+        | {field.name: Field(_KINDS.get(field.kind, "number")) for form in plane.forms for field in form},
+        plane.names,
     )
-    for name, forms in FORMS.items()
+    for plane in registry.PLANES.values()
 }
 TARGETS: Final[Mapping[str, Target]] = {"scan": SCAN, **PLANES}
 """What `violet sequence` feeds. Another command gives `parse` targets of its own."""

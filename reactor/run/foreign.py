@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from journal.refusal import Refusal
-from lanes.lane import LANES
-from lanes.params import Profile
+from lanes.profile import Profile
+from lanes.registry import LANES
 from reactor.evaluate.walk import Foreign
 
 

@@ -29,7 +29,7 @@ def warm(ranges: Ranges, partition: int, low: int, start: int, rules: Rules) -> 
             advance(state, chunk, rules, decoder)
         if begin == low:
             return state, "EXACT"
-        if state.streams and state.complete():
+        if state.streams and state.complete(rules.planes):
             return state, "WARM"
         if span >= WARM_MAX:
             return state, "COLD"

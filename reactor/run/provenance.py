@@ -9,10 +9,13 @@ from importlib import metadata, resources
 from typing import Final
 
 _DECIDING: Final = {  # the source files whose change can change an outcome
-    "lanes": ("acb", "base", "code", "columns", "dc", "esof", "fanin", "kernel", "lane", "ob", "params"),
-    "reactor.evaluate": ("asset", "chunk", "record", "state", "step", "walk"),
+    "lanes": (
+        "acb", "base", "code", "columns", "dc", "esof", "fanin", "kernel", "lane", "ob", "params", "profile",
+        "registry",
+    ),
+    "reactor.evaluate": ("asset", "chunk", "inputs", "record", "state", "step", "walk"),
     "journal": ("row",),
-}
+}  # fmt: skip
 
 
 def code_hash() -> str:

@@ -12,7 +12,7 @@ from journal.judge.scope import Scope
 from journal.ledger.run import Run, Segment, find, segments
 from journal.refusal import Refusal
 from journal.store import Store
-from lanes.params import PROFILES, Profile
+from lanes.profile import PROFILES, Profile
 from reactor.evaluate.chunk import Chunk
 from reactor.evaluate.state import State
 from reactor.evaluate.walk import Rules

@@ -19,8 +19,8 @@ from journal.refusal import Integrity, Refusal
 from journal.row import Batch
 from journal.store import Store
 from lanes.code import Incident, Severity
-from lanes.lane import LANES
-from lanes.params import Profile
+from lanes.profile import Profile
+from lanes.registry import LANES
 from reactor.evaluate.chunk import Chunk
 from reactor.evaluate.record import Decoder
 from reactor.evaluate.state import IDENTITIES, State

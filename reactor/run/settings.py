@@ -20,10 +20,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 
 from journal.engine.address import Address
 from journal.refusal import Refusal
-from lanes.lane import LANES
-from lanes.params import Profile, override, profile
+from lanes.profile import TABLES, Profile, override, profile
+from lanes.registry import LANES
 
-LANE_TABLES: Final = ("base", "dc", "acb", "ob", "esof", "fanin", "select")
 M = TypeVar("M", bound=BaseModel)
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SPAN: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
@@ -75,7 +74,10 @@ class SoakSettings(BaseModel):
         Field(description="fused: all lanes in this process; faust: each lane a worker of its own."),
     ] = "fused"
     lane_workers: Annotated[
-        int, Field(ge=0, le=5, description="Worker processes under faust; 0: you start them with `violet lane run`.")
+        int,
+        Field(
+            ge=0, le=len(LANES), description="Worker processes under faust; 0: you start them with `violet lane run`."
+        ),
     ] = 1
     metrics_port: Annotated[
         int, Field(ge=0, le=65_535, description="Serve metrics to Prometheus at 127.0.0.1:PORT/metrics; 0: do not.")
@@ -193,9 +195,9 @@ def load(flags: Mapping[str, Any], config: Path | None = None, environ: Mapping[
     unknown = [
         f"{table}.{key}" for table, known in (("reactor", keys), ("journal", _keys(JournalSettings)))
         for key in tables.get(table, {}) if key not in known
-    ] + [table for table in tables if table not in ("reactor", "journal", *LANE_TABLES)]  # fmt: skip
+    ] + [table for table in tables if table not in ("reactor", "journal", *TABLES)]  # fmt: skip
     if unknown:
-        words = [*keys, *_keys(JournalSettings), "reactor", "journal", *LANE_TABLES]
+        words = [*keys, *_keys(JournalSettings), "reactor", "journal", *TABLES]
         near = difflib.get_close_matches(unknown[0].split(".")[-1], words, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise Refusal(f"{config}: unknown key {unknown[0]}{hint}")
@@ -215,7 +217,7 @@ def load(flags: Mapping[str, Any], config: Path | None = None, environ: Mapping[
         )
     journal = _valid(JournalSettings, {**secret, **tables.get("journal", {})}, "journal")
     try:
-        chosen = profile(soak.profile, {t: tables[t] for t in LANE_TABLES if t in tables})
+        chosen = profile(soak.profile, {t: tables[t] for t in TABLES if t in tables})
     except ValueError as error:
         raise Refusal(f"{config or '--profile'}: {error}") from None
     return Settings(soak, journal, chosen)

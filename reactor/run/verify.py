@@ -25,7 +25,7 @@ from journal.refusal import Refusal
 from journal.row import Batch
 from journal.store import Store
 from lanes.code import Outcome, Reason
-from lanes.params import Profile
+from lanes.profile import Profile
 from reactor.evaluate.chunk import Chunk
 from reactor.evaluate.record import MAX_BYTES, Decoder
 from reactor.evaluate.state import IDENTITIES, State, fields

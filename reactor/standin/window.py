@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from lanes.params import PROFILES
+from lanes.profile import PROFILES
 from reactor.standin.bars import Floats
 
 Record = dict[str, Any]

@@ -5,7 +5,7 @@ and the planes since, as a resume has it. See docs/design/watching.md.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any, Final
 
 import numpy as np
@@ -17,16 +17,14 @@ from journal.ledger.pruned import pruned
 from journal.ledger.run import segments
 from journal.row import Rows, Values
 from journal.store import Store
+from lanes.registry import LANES
 from reactor.evaluate.state import LANE_PLANES, NEVER, READ, Held, State, seen_columns
 from reactor.tap.reading import Reading, of_rows
 
 PAGE: Final = 2_000  # readings fetched at a time
 SPAN: Final = 131_072  # offsets that a page's planes are read over at most
 _INTS: Final = {"scan_id": "scan_id", "ts_ms": "ts_ms", "dc_status": "dc_code"}
-_FLOATS: Final = (
-    "vel_div", "w750", "strength", "base", "dc", "acb_boost", "meta_boost", "mc_scale", "ob", "esof", "esof_fanin",
-    "sc_mult",
-)  # fmt: skip
+_FLOATS: Final = ("vel_div", "w750", "esof_fanin", "sc_mult", *chain(*(lane.stored for lane in LANES)))
 _COLUMNS: Final = ("segment", "stream", "params_hash", *_FLOATS, "scan_id", "ts_ms", "dc_code")
 
 

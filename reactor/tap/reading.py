@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from journal.row import Batch, Coded, Rows, Values
 from lanes.code import DcStatus, Outcome, PlaneForm
-from lanes.lane import LANES
+from lanes.registry import BY_NAME, LANES
 from reactor.evaluate.record import FORMS
 from reactor.evaluate.state import LANE_PLANES, seen_columns
 
@@ -29,7 +29,7 @@ class Reading(Struct, gc=False, omit_defaults=True):
 
     topic, partition, offset: where the scan is. components: what explains the value, as in lane_readings. inputs: what
     the lane reads, of the scan by its name and of a plane as plane.field; what is absent is left out. age_ms:
-    event-time age of the plane of the lane's name; None where it has none, or none was seen. kernel_hash: of the
+    event-time age of the lane's first plane; None where it has none, or none was seen. kernel_hash: of the
     foreign kernel in the lane's place, else of the code that decides. A worker alone says what is not finite, as None,
     and with `fault` what a foreign kernel raised: such a scan ends in a reject.
     """
@@ -54,18 +54,6 @@ class Reading(Struct, gc=False, omit_defaults=True):
 encode: Final[Callable[[Reading], bytes]] = msgspec.json.Encoder().encode
 decode: Final[Callable[[bytes], Reading]] = msgspec.json.Decoder(Reading).decode
 
-# By lane: names and columns of its components, as the view lane_readings has them.
-COMPONENTS: Final[Mapping[str, Mapping[str, str]]] = {
-    "base": {"strength": "strength", "vel_div": "vel_div"},
-    "dc": {"confirm": "confirm"},
-    "acb": {"acb_boost": "acb_boost", "meta_boost": "meta_boost", "mc_scale": "mc_scale"},
-    "ob": {"mult": "ob"},
-    "esof": {"esof_fanin": "esof_fanin", "sc_mult": "sc_mult"},
-}
-# Columns of the scan that a lane reads.
-_OF_SCAN: Final[Mapping[str, tuple[str, ...]]] = {
-    "base": ("vel_div",), "dc": ("dc_status",), "acb": ("vel_div", "w750"), "ob": (), "esof": (),
-}  # fmt: skip
 _DC: Final = tuple(status.name for status in DcStatus)
 
 
@@ -89,12 +77,12 @@ def readings(batch: Batch, lane: str, kernel_hash: str) -> list[Reading]:
 
 def of_rows(rows: Rows, lane: str, topic: str, partition: int, kernel_hash: str) -> list[Reading]:
     """Readings of a lane in rows of scans, in their order."""
-    n, columns = len(rows), rows.columns
-    if not n:
+    n, columns, shown_as = len(rows), rows.columns, BY_NAME[lane].shown
+    if not n or not columns.keys() >= {*BY_NAME[lane].stored}:  # a lane that is off and has no columns
         return []
     own = (_plain(columns, name) for name in ("stream", "scan_id", "ts_ms", lane, "params_hash"))
-    shown = zip(*(_plain(columns, source) for source in COMPONENTS[lane].values()), strict=True)
-    names = tuple(COMPONENTS[lane])
+    shown = zip(*(_plain(columns, source) for source in shown_as.values()), strict=True)
+    names = tuple(shown_as)
     return [
         Reading(
             1, lane, topic, partition, offset, stream, scan_id, ts_ms, value, dict(zip(names, parts, strict=True)),
@@ -107,11 +95,9 @@ def of_rows(rows: Rows, lane: str, topic: str, partition: int, kernel_hash: str)
 
 
 def _plain(columns: Mapping[str, Values], name: str) -> list[Any]:
-    """A column as Python's own; two of them are functions of others."""
-    if name == "acb":
-        boost, meta, mc = (np.asarray(columns[each]) for each in COMPONENTS["acb"].values())
-        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is said as None
-            values: Values = boost * meta * mc
+    """A column as Python's own; some of them are functions of others."""
+    if name in BY_NAME:
+        values: Values = BY_NAME[name].value(columns)
     elif name == "confirm":
         values = (np.asarray(columns["dc_status"]) == DcStatus.CONFIRM).astype(np.float64)
     else:
@@ -124,16 +110,20 @@ def _plain(columns: Mapping[str, Values], name: str) -> list[Any]:
 def _inputs(columns: Mapping[str, Values], lane: str, n: int) -> list[Shown]:
     """What the lane reads, a map a row."""
     planes = _plane_inputs(columns, lane, n)
-    if lane == "dc":
-        return [{"dc_status": _DC[code]} for code in _plain(columns, "dc_status")]
-    names = _OF_SCAN[lane]
+    names = BY_NAME[lane].scanned
     if not names:
         return planes
-    scans = zip(*(_plain(columns, name) for name in names), strict=True)
+    scans = zip(*(_scanned(columns, name) for name in names), strict=True)
     return [
-        {name: x for name, x in zip(names, numbers, strict=True) if not isnan(x)} | held
-        for numbers, held in zip(scans, planes, strict=True)
+        {name: x for name, x in zip(names, read, strict=True) if x is not None} | held
+        for read, held in zip(scans, planes, strict=True)
     ]
+
+
+def _scanned(columns: Mapping[str, Values], name: str) -> list[float | str | None]:
+    """A column of the scans as it is shown: names of codes, None where there was nothing."""
+    values = _plain(columns, name)
+    return [_DC[code] for code in values] if name == "dc_status" else [None if isnan(x) else x for x in values]
 
 
 def _plane_inputs(columns: Mapping[str, Values], lane: str, n: int) -> list[Shown]:
@@ -162,6 +152,7 @@ def _held(seen: Mapping[str, NDArray[Any]], planes: Iterable[str], at: int) -> S
 def _ages_ms(columns: Mapping[str, Values], lane: str, n: int) -> list[int | None]:
     if lane not in LANE_PLANES:
         return [None] * n
-    ages = (np.asarray(columns["ts_ms"]) - np.asarray(columns[f"{lane}.ts_ms"])).tolist()
-    never = (np.asarray(columns[f"{lane}.form"]) == PlaneForm.NEVER_SEEN).tolist()
+    plane = LANE_PLANES[lane][0]
+    ages = (np.asarray(columns["ts_ms"]) - np.asarray(columns[f"{plane}.ts_ms"])).tolist()
+    never = (np.asarray(columns[f"{plane}.form"]) == PlaneForm.NEVER_SEEN).tolist()
     return [None if absent else age for age, absent in zip(ages, never, strict=True)]

@@ -21,13 +21,14 @@ from journal.ledger.run import Run, segments
 from journal.refusal import Refusal
 from journal.store import Store
 from lanes.columns import Said, compose
-from lanes.lane import LANES
-from lanes.params import Profile
+from lanes.kernel import Floats
+from lanes.lane import Lane
+from lanes.profile import Profile
+from lanes.registry import LANES
 from reactor.log.kafka import KafkaLog
 from reactor.tap.reading import Reading, decode
 from reactor.topology import mark as marks
 from reactor.topology.canary import canary_topic
-from reactor.topology.join import NAMES
 from reactor.topology.joined import start
 from reactor.topology.lane_source import LaneSource
 from reactor.topology.tape import KafkaTape
@@ -37,9 +38,8 @@ SPAN: Final = 65_536  # offsets that the journal is asked for at a time
 LOOK_S: Final = 5.0  # between looks for a candidate where there was none
 DRAIN_S: Final = 8.0  # at the end of a session, for a candidate that is behind
 QUIET_S: Final = 1.0  # nothing of it for so long: it is gone, or as far as it comes
-_PARTS: Final = {lane.name: lane.components for lane in LANES}
-_SAID: Final = (*NAMES, *dict.fromkeys(part for parts in _PARTS.values() for part in parts))
-_COLUMNS: Final = ("segment", "posture", "capital_usd", "leverage", "actuated", *_SAID)
+_VALUES: Final = tuple(dict.fromkeys(name for lane in LANES for name in (*lane.components, lane.name)))
+_COLUMNS: Final = ("segment", "posture", "capital_usd", "leverage", "actuated", *_VALUES)
 
 Row = Mapping[str, Any]
 Speaker = tuple[str, str]  # params hash and kernel hash
@@ -65,6 +65,7 @@ class Comparison:
 
     def __init__(self, source: LaneSource, run: Run) -> None:
         self._source, self._run = source, run
+        self._names = source.names
         self._lanes: dict[str, _Candidates] = {}
         self._scout: KafkaLog | None = None
         self._looked_at = 0.0
@@ -104,9 +105,9 @@ class Comparison:
             return
         self._looked_at = now
         source, partitions = self._source, range(self._source.partitions)
-        topics = {canary_topic(self._run.name, lane): lane for lane in NAMES if lane not in self._lanes}
+        topics = {canary_topic(self._run.name, lane): lane for lane in self._names if lane not in self._lanes}
         client = f"{self._run.name}-canary"
-        self._scout = self._scout or KafkaLog(source.bootstrap, canary_topic(self._run.name, NAMES[0]), client)
+        self._scout = self._scout or KafkaLog(source.bootstrap, canary_topic(self._run.name, self._names[0]), client)
         for topic in self._scout.filled(topics, partitions):
             begin = {int(p): at for p, at in self._run.start.items()}
             begin |= canary.done(store, self._run.run_id, topics[topic])
@@ -199,18 +200,18 @@ class Comparison:
             if marks.accepted(profile, lane, params) is None:
                 continue  # it reads other bounds than the fan-in has
             theirs = [rows[at] for at in some]
-            columns = {name: np.array([row[name] for row in theirs], dtype=np.float64) for name in _SAID}
-            heard = {
-                name: Said(columns[name], tuple(columns[part] for part in parts)) for name, parts in _PARTS.items()
-            }
+            heard = {each.name: _said(each, theirs) for each in profile.lanes}
+            components = next(each.components for each in profile.lanes if each.name == lane)
             heard[lane] = Said(
                 np.array([said[at].value for at in some], dtype=np.float64),
-                tuple(np.array([said[at].components[p] for at in some], dtype=np.float64) for p in _PARTS[lane]),
+                tuple(np.array([said[at].components[p] for at in some], dtype=np.float64) for p in components),
             )
             stalker = np.array([row["posture"] == "STALKER" for row in theirs], dtype=np.bool_)
             capital_usd = np.array([row["capital_usd"] for row in theirs], dtype=np.float64)
             readings = compose(profile, heard, stalker, capital_usd)
-            for at, leverage, wrong in zip(some, readings.leverage.tolist(), readings.non_finite.tolist(), strict=True):
+            for at, leverage, wrong in zip(
+                some, readings.columns["leverage"].tolist(), readings.non_finite.tolist(), strict=True
+            ):
                 found[at] = None if wrong else leverage
         return found
 
@@ -225,6 +226,15 @@ class Comparison:
             opened = segments(store, self._run.run_id)
             self._profiles = {(s.partition, s.segment): Profile.model_validate_json(s.params) for s in opened}
         return self._profiles[partition, segment]
+
+
+def _said(lane: Lane, rows: Sequence[Row]) -> Said:
+    """What a lane said of some rows."""
+
+    def column(name: str) -> Floats:
+        return np.array([row[name] for row in rows], dtype=np.float64)
+
+    return Said(column(lane.name), tuple(map(column, lane.components)))
 
 
 def _near(due: Sequence[Reading]) -> Iterator[list[Reading]]:

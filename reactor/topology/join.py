@@ -1,8 +1,8 @@
-"""The join: what the five lanes' workers said of each scan, by its partition and offset.
+"""The join: what the lanes' workers said of each scan, by its partition and offset.
 
-A scan is complete when all five spoke of it; of two readings of one scan the first counts, and a later one of the same
-params and kernel must be equal. Whose readings are missing is told by name, and nothing is made up. Pure: records go
-in, columns come out. See docs/design/stages.md.
+A scan is complete when all of them spoke of it; of two readings of one scan the first counts, and a later one of the
+same params and kernel must be equal. Whose readings are missing is told by name, and nothing is made up. Pure: records
+go in, columns come out. See docs/design/stages.md.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -16,19 +16,18 @@ from numpy.typing import NDArray
 
 from journal.refusal import Integrity
 from lanes.columns import Heard, Said
-from lanes.lane import LANES
-from lanes.params import LaneParams, Profile
+from lanes.params import LaneParams
+from lanes.profile import Profile
 from reactor.evaluate.chunk import Chunk
 from reactor.evaluate.record import Decoder, Scan
 from reactor.topology import mark as marks
 from reactor.topology.mark import Mark, Marked
 
-NAMES: Final = tuple(lane.name for lane in LANES)
 KEPT: Final = 8_192  # readings kept behind the last one used, to be compared with repeated ones
 AHEAD: Final = 32_768  # readings held of a lane and partition before the next one used; more wait in the broker
 
 Speaker = tuple[str, str]  # params hash and kernel hash of a lane
-Voices = tuple[Speaker, ...]  # of the lanes, in the order of LANES
+Voices = tuple[Speaker, ...]  # of the profile's lanes, in their order
 
 
 class Contradiction(Integrity):
@@ -61,7 +60,7 @@ class _Voice:
 
 
 class Join:
-    """Readings of the five lanes in some partitions.
+    """Readings of a profile's lanes in some partitions.
 
     profile: the soak's own. log: its cluster and topic id. only: speakers to hear, where nobody else may decide.
     starts: where the run begins in each partition; a lane that knows less than all from there on is not heard.
@@ -69,7 +68,8 @@ class Join:
 
     def __init__(self, profile: Profile, log: str, only: Voices | None, starts: Mapping[int, int]) -> None:
         self._profile, self.log, self._starts = profile, log, starts
-        self._only = dict(zip(NAMES, only, strict=True)) if only else {}
+        self.names = tuple(lane.name for lane in profile.lanes)
+        self._only = dict(zip(self.names, only, strict=True)) if only else {}
         self._voices: dict[int, dict[str, _Voice]] = {}
         self._tables: dict[tuple[str, str], LaneParams | None] = {}
         self._used: dict[int, int] = {}
@@ -79,7 +79,7 @@ class Join:
     def begin(self, positions: dict[int, int]) -> None:
         """From these offsets on."""
         self._used = dict(positions)
-        self._voices = {partition: {name: _Voice() for name in NAMES} for partition in positions}
+        self._voices = {partition: {name: _Voice() for name in self.names} for partition in positions}
 
     def take(self, lane: str, record: Marked) -> None:
         """One record of a lane's topic, in its order."""
@@ -118,17 +118,17 @@ class Join:
         these.
         """
         voices = self._voices[chunk.partition]
-        base, dc, acb, ob, esof = (voices[name].spoken for name in NAMES)
+        every = [voice.spoken for voice in voices.values()]
         reached = min(voice.reached for voice in voices.values())
         for at, offset in enumerate(chunk.offsets):
-            if offset in base and offset in dc and offset in acb and offset in ob and offset in esof:
-                spoke = tuple((s[offset].params_hash, s[offset].kernel_hash) for s in (base, dc, acb, ob, esof))
+            if all([offset in spoken for spoken in every]):  # noqa: C419 - a list is quicker than a generator
+                spoke = tuple((s[offset].params_hash, s[offset].kernel_hash) for s in every)
                 if spoke != now:
                     if now is not None:
                         return at, now if at else spoke
                     now = spoke
                 continue
-            spoke_of = any(offset in spoken for spoken in (base, dc, acb, ob, esof))
+            spoke_of = any(offset in spoken for spoken in every)
             if spoke_of or (offset >= reached and self._is_scan(chunk, at)):
                 return at, now
         return len(chunk), now
@@ -136,7 +136,7 @@ class Join:
     def missing(self, chunk: Chunk) -> dict[str, str]:
         """Lanes whose reading of a chunk's first record is not there, each with what is known of why."""
         voices = self._voices[chunk.partition]
-        return {name: self._unheard.get(name, "") for name in NAMES if chunk.offsets[0] not in voices[name].spoken}
+        return {name: self._unheard.get(name, "") for name in self.names if chunk.offsets[0] not in voices[name].spoken}
 
     def full(self, lane: str) -> set[int]:
         """Partitions in which enough is held of a lane."""
@@ -145,7 +145,7 @@ class Join:
     def hear(self, partition: int, offsets: NDArray[np.int64]) -> Heard:
         """Columns of the scans at these offsets; what was held of long before is let go."""
         wanted, faults, columns = offsets.tolist(), {}, {}
-        for lane in reversed(LANES):  # the first lane's fault stays
+        for lane in reversed(self._profile.lanes):  # the first lane's fault stays
             spoken = self._voices[partition][lane.name].spoken
             try:
                 rows = [spoken[offset] for offset in wanted]
@@ -165,7 +165,7 @@ class Join:
 
     def decided(self, voices: Voices) -> Profile:
         """The soak's profile with the lanes' tables as their workers have them."""
-        tables = {name: self._tables[name, speaker[0]] for name, speaker in zip(NAMES, voices, strict=True)}
+        tables = {name: self._tables[name, speaker[0]] for name, speaker in zip(self.names, voices, strict=True)}
         return self._profile.model_copy(update=tables)
 
     def _learn(self, lane: str, said: Spoken, voice: _Voice, mark: Mark) -> None:

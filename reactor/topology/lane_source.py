@@ -6,7 +6,7 @@ is waited for. See docs/design/stages.md.
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from journal.ledger.run import Segment
 from journal.refusal import Refusal
 from lanes.code import Incident, Severity
 from lanes.columns import Heard
-from lanes.params import Profile
+from lanes.profile import Profile
 from reactor.evaluate.chunk import Chunk
 from reactor.log.kafka import REACH_S, KafkaLog, create_all
 from reactor.log.port import Log
@@ -27,7 +27,7 @@ from reactor.run.settings import Settings
 from reactor.run.source import ArchiveSource, BrokerSource, SourceIncident
 from reactor.tap.reading import tap_topic
 from reactor.topology.canary import canary_topic
-from reactor.topology.join import NAMES, Join, Voices
+from reactor.topology.join import Join, Voices
 from reactor.topology.joined import JoinedLog, start
 from reactor.topology.tape import KafkaTape
 from reactor.topology.voice import speaker
@@ -52,7 +52,8 @@ class LaneSource:
         )  # fmt: skip
         self.bootstrap = source.bootstrap
         self.managed = soak.lane_workers > 0
-        shares = [NAMES[at :: soak.lane_workers] for at in range(soak.lane_workers)]
+        self.names = tuple(lane.name for lane in settings.profile.lanes)
+        shares = [self.names[at :: soak.lane_workers] for at in range(soak.lane_workers)]
         self._workers = [
             Kept(f"the worker of lanes {', '.join(lanes)}", partial(self._start, at, lanes))
             for at, lanes in enumerate(shares)
@@ -94,10 +95,10 @@ class LaneSource:
         self.bootstrap = self._source.bootstrap
         name = self._settings.soak.name
         create_all(
-            self.bootstrap, (of(name, lane) for of in (tap_topic, canary_topic) for lane in NAMES), self.partitions
+            self.bootstrap, (of(name, lane) for of in (tap_topic, canary_topic) for lane in self.names), self.partitions
         )
         self._join = self._joining(self._settings.profile, self._starts, only=self.managed)
-        self._log = JoinedLog(log, self._tapes(), self._join, self._begin)
+        self._log = JoinedLog(log, self._tapes(self.names), self._join, self._begin)
         return self._log
 
     def check(self) -> None:
@@ -143,7 +144,7 @@ class LaneSource:
         if self._join is None:
             raise AssertionError("must be open")
         profile = self._join.decided(voices)
-        foreign = {n: kernel for n, (_, kernel) in zip(NAMES, voices, strict=True) if _foreign(profile, n, kernel)}
+        foreign = {n: kernel for n, (_, kernel) in zip(self.names, voices, strict=True) if _foreign(profile, n, kernel)}
         return profile, foreign
 
     def reheard(self, segment: Segment, chunk: Chunk, began: int) -> Join | None:
@@ -156,7 +157,7 @@ class LaneSource:
             return None
         join = self._joining(profile, {chunk.partition: began}, only=False)
         join.begin({chunk.partition: chunk.offsets[0]})
-        tapes = self._tapes()
+        tapes = self._tapes(join.names)
         try:
             for tape in tapes.values():
                 tape.assign({chunk.partition: start(tape, chunk.partition, chunk.offsets[0], join.log)})
@@ -181,12 +182,12 @@ class LaneSource:
         finally:
             log.close()
         kernels = load(profile) if only else Kernels()
-        speakers = tuple(speaker(n, profile, kernels) for n in NAMES) if only else None
+        speakers = tuple(speaker(lane.name, profile, kernels) for lane in profile.lanes) if only else None
         return Join(profile, identity, speakers, starts)
 
-    def _tapes(self) -> dict[str, KafkaTape]:
+    def _tapes(self, names: Iterable[str]) -> dict[str, KafkaTape]:
         name, bootstrap = self._settings.soak.name, self._source.bootstrap
-        return {n: KafkaTape(bootstrap, tap_topic(name, n), f"{name}-shadow") for n in NAMES}
+        return {n: KafkaTape(bootstrap, tap_topic(name, n), f"{name}-shadow") for n in names}
 
     def _begin(self) -> None:
         for worker in self._workers:
@@ -210,7 +211,7 @@ def in_words(lanes: Mapping[str, str]) -> str:
 
 
 def _foreign(profile: Profile, lane: str, kernel: str) -> bool:
-    params = getattr(profile, lane)
+    params = profile.of(lane)
     return kernel != code_hash() or (params.kernel is not None and params.enabled)
 
 

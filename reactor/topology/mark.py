@@ -15,19 +15,14 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 from msgspec import Raw, Struct
 
-from lanes.params import LaneParams, Profile
+from lanes.params import LaneParams
+from lanes.profile import Profile
+from lanes.registry import BY_NAME
 
 HEADER: Final = "violet-mark"
 SINCE: Final = (
     "violet-since"  # header of every reading whose mark has a since above 0: who speaks may change between marks
 )
-# What a lane reads of another lane's table.
-_BORROWED: Final[Mapping[str, tuple[str, ...]]] = {"acb": ("thr", "extreme", "convexity")}
-# What of a lane's own table others read too.
-_SHARED: Final[Mapping[str, tuple[str, ...]]] = {
-    "base": ("thr", "extreme", "min_lev", "base_max", "convexity"),
-    "esof": ("application", "near_one"),
-}
 
 
 class Mark(Struct):
@@ -63,9 +58,8 @@ decode = msgspec.json.Decoder(Mark).decode
 
 def params_of(profile: Profile, lane: str) -> dict[str, Any]:
     """Everything of a profile that a lane reads."""
-    own = getattr(profile, lane).model_dump(mode="json")
-    base = profile.base.model_dump(mode="json")
-    return {"own": own, "base": {name: base[name] for name in _BORROWED.get(lane, ())}}
+    borrowed = {name.removeprefix("base."): profile.param(name) for name in BY_NAME[lane].borrowed}
+    return {"own": profile.of(lane).model_dump(mode="json"), "base": borrowed}
 
 
 def hash_of(params: Mapping[str, Any]) -> str:
@@ -76,7 +70,7 @@ def hash_of(params: Mapping[str, Any]) -> str:
 def accepted(profile: Profile, lane: str, params: Mapping[str, Any]) -> LaneParams | None:
     """A lane's table as its worker has it; None where it differs in what is the soak's to say, or is no such table."""
     try:
-        table: LaneParams = type(getattr(profile, lane)).model_validate_json(msgspec.json.encode(params["own"]))
+        table: LaneParams = type(profile.of(lane)).model_validate_json(msgspec.json.encode(params["own"]))
         return table if of_soak(params, lane) == of_soak(params_of(profile, lane), lane) else None
     except (KeyError, ValueError):  # of another version
         return None
@@ -85,21 +79,20 @@ def accepted(profile: Profile, lane: str, params: Mapping[str, Any]) -> LanePara
 def of_soak(params: Mapping[str, Any], lane: str) -> dict[str, Any]:
     """What a lane reads that is the soak's to say."""
     own = params["own"]
-    return {"base": params["base"], "own": {name: own[name] for name in _SHARED.get(lane, ())}}
+    return {"base": params["base"], "own": {name: own[name] for name in BY_NAME[lane].shared}}
 
 
 def words_of_soak(lane: str) -> str:
     """The names of that."""
-    borrowed = (f"base.{name}" for name in _BORROWED.get(lane, ()))
-    return ", ".join([*borrowed, *(f"{lane}.{name}" for name in _SHARED.get(lane, ()))])
+    return ", ".join([*BY_NAME[lane].borrowed, *(f"{lane}.{name}" for name in BY_NAME[lane].shared)])
 
 
 def overlaid(profile: Profile, other: Profile) -> Profile:
     """A profile with all that workers may choose taken from another."""
     tables = {}
-    for lane in ("base", "dc", "acb", "ob", "esof"):
-        mine, theirs = getattr(profile, lane), getattr(other, lane)
-        tables[lane] = theirs.model_copy(update={name: getattr(mine, name) for name in _SHARED.get(lane, ())})
+    for lane in (each.name for each in profile.lanes):
+        mine, theirs = profile.of(lane), other.of(lane)
+        tables[lane] = theirs.model_copy(update={name: getattr(mine, name) for name in BY_NAME[lane].shared})
     return profile.model_copy(update=tables)
 
 

@@ -16,7 +16,7 @@ from journal.ledger.ledger import Ledger
 from journal.ledger.run import Run, Segment
 from lanes.code import Incident, Severity
 from lanes.columns import Heard
-from lanes.params import Profile
+from lanes.profile import Profile
 from reactor.evaluate.chunk import Chunk
 from reactor.evaluate.state import State
 from reactor.evaluate.walk import Rules

@@ -11,7 +11,8 @@ from typing import Final, Self
 from msgspec import Raw
 
 from lanes.code import Reject
-from lanes.params import Profile
+from lanes.profile import Profile
+from lanes.registry import BY_NAME
 from reactor.evaluate.chunk import Chunk
 from reactor.evaluate.record import Decoder
 from reactor.evaluate.state import State
@@ -124,7 +125,7 @@ class Voice:
         walk = Walk(self._state, self._lane.rules, self._decoder)
         walk.take(chunk)
         self.next = chunk.offsets[-1] + 1
-        rows = said(walk, self._lane.name, self._lane.params_hash)
+        rows = said(walk, BY_NAME[self._lane.name], self._lane.params_hash)
         readings = of_rows(rows, self._lane.name, self._lane.topic, self._partition, self._lane.kernel_hash)
         faults = {walk.offsets[at]: f.detail for at, f in walk.faults.items() if f.code is Reject.LANE_ERROR}
         for reading in readings if faults else ():

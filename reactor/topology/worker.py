@@ -31,7 +31,7 @@ from faust.types import TP, ChannelT
 from msgspec import structs
 
 from journal.refusal import Refusal
-from lanes.params import Profile
+from lanes.profile import Profile
 from reactor.evaluate.chunk import Chunk
 from reactor.evaluate.record import CUT_BYTES, DIGEST_HEADER, LENGTH_HEADER
 from reactor.log.kafka import KafkaLog, create_all

@@ -20,8 +20,8 @@ from journal.judge.health import health
 from journal.ledger.run import Run, now
 from journal.row import Batch, Rows
 from journal.store import Store
-from lanes.code import Bound, Outcome, Reason, Reject
-from lanes.lane import LANES
+from lanes.code import Bound, Outcome, Reject
+from lanes.registry import LANES, REASONS
 from reactor.evaluate.state import READ, Stored
 from reactor.tap.writer import Taps
 from reactor.watch.metrics import Metrics
@@ -110,11 +110,9 @@ class Measures:
         metrics.add("violet_scans_total", len(block))
         reasons = _column(block, "reasons")
         there = int(np.bitwise_or.reduce(reasons))
-        for reason in Reason:
-            if there >> reason & 1:
-                metrics.add(
-                    "violet_reasons_total", int(np.count_nonzero(reasons & np.uint64(1 << reason))), reason.name
-                )
+        for bit, name in REASONS.items():
+            if there >> bit & 1:
+                metrics.add("violet_reasons_total", int(np.count_nonzero(reasons & np.uint64(1 << bit))), name)
         for lane, values in lane_values(block).items():
             metrics.observe("violet_lane_value_distribution", values, lane)
 
@@ -145,9 +143,8 @@ def ask(metrics: Metrics, store: Store, run: Run, data: Path) -> None:
 
 
 def lane_values(block: Rows) -> dict[str, NDArray[np.float64]]:
-    """What each lane said, by lane. The regime is the product of its stored factors, as the views have it."""
-    regime = _column(block, "acb_boost") * _column(block, "meta_boost") * _column(block, "mc_scale")
-    return {lane.name: regime if lane.name == "acb" else _column(block, lane.name) for lane in LANES}
+    """What each lane said, by lane; of those that have columns."""
+    return {lane.name: lane.value(block.columns) for lane in LANES if block.columns.keys() >= {*lane.made_of}}
 
 
 def _column(block: Rows, name: str) -> NDArray[Any]:

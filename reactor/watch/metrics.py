@@ -18,8 +18,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from journal.refusal import Refusal
-from lanes.code import Bound, Mode, Outcome, Reason, Reject
-from lanes.lane import LANES
+from lanes.code import Bound, Mode, Outcome, Reject
+from lanes.registry import LANES, REASONS
 
 HOST: Final = "127.0.0.1"
 LANE_NAMES: Final = tuple(lane.name for lane in LANES)
@@ -55,7 +55,7 @@ FAMILIES: Final = (
     Family("violet_scans_total", "counter", "Scans journaled as a decision or an evaluation."),
     Family("violet_outcomes_total", "counter", "Records journaled, by their outcome.", ("kind",), _names(Outcome)),
     Family("violet_rejects_total", "counter", "Records rejected, by code.", ("code",), _names(Reject)),
-    Family("violet_reasons_total", "counter", "Scans that bear a reason.", ("reason",), _names(Reason)),
+    Family("violet_reasons_total", "counter", "Scans that bear a reason.", ("reason",), tuple(REASONS.values())),
     Family("violet_bound_total", "counter", "Decisions, by what fixed the leverage.", ("bound",), _names(Bound)),
     Family("violet_lane_value", "gauge", "What the lane said of the last scan journaled.", ("lane",)),
     Family("violet_lane_value_distribution", "histogram", "What the lane said of each scan.", ("lane",), LANE_NAMES,

@@ -22,6 +22,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any, Final
 
 import numpy as np
@@ -32,6 +33,7 @@ from journal.refusal import Refusal
 from journal.row import Batch, Coded, Rows
 from journal.store import Store
 from lanes.code import Outcome
+from lanes.registry import LANES
 from reactor.watch.measure import lane_values
 from reactor.watch.metrics import ASSET_QUANTILES, QUANTILES, Metrics
 
@@ -248,5 +250,5 @@ def _fold(into: dict[Key, Sketch], sketches: Mapping[Key, Sketch]) -> None:
 
 def _columns(block: Rows) -> Rows:
     """The columns that are sampled."""
-    wanted = ("asset", "acb_boost", "meta_boost", "mc_scale", "base", "dc", "ob", "esof")
-    return Rows(block.offsets, {name: block.columns[name] for name in wanted}, block.hashes)
+    wanted = {"asset", *chain(*(lane.made_of for lane in LANES))}
+    return Rows(block.offsets, {name: block.columns[name] for name in wanted & block.columns.keys()}, block.hashes)

@@ -17,6 +17,7 @@ from journal.judge.explain import explain
 from journal.ledger import run as runs
 from journal.refusal import Refusal
 from journal.store import JournalAway, Store
+from lanes.registry import LANES
 from reactor.web.poller import Poller, Viewer, stream
 
 VIEWERS: Final = 8  # browsers at once
@@ -40,10 +41,11 @@ def application(poller: Poller) -> Starlette:
     """The page over one journal."""
     folder = files("reactor.web") / "static"
     static = {name: ((folder / name).read_bytes(), kind) for name, kind in FILES.items()}
+    whole = static["page.html"][0].replace(b"{{lanes}}", " ".join(lane.name for lane in LANES).encode())
     viewers = 0
 
     def document(_: Request) -> Response:
-        return Response(static["page.html"][0], media_type=static["page.html"][1])
+        return Response(whole, media_type=static["page.html"][1])
 
     def file(request: Request) -> Response:
         body, kind = static.get(request.path_params["name"], (b"no such file\n", ""))

@@ -14,4 +14,4 @@ SELECT lane, params_hash, kernel_hash, min(ts) AS since, max(ts) AS until, count
 FROM canaries
 WHERE run_id = {run:String}
 GROUP BY lane, params_hash, kernel_hash
-ORDER BY indexOf(['base', 'dc', 'acb', 'ob', 'esof'], lane), since
+ORDER BY indexOf($lane_names, lane), since

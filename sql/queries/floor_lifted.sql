@@ -6,8 +6,8 @@ SELECT arrayJoin(if(empty(zeros), ['product'], zeros)) AS zero, count() AS n, su
     min(ts) AS first_ts, max(ts) AS last_ts
 FROM (
     SELECT *, arrayFilter(
-            (part, value) -> value = 0, ['dc', 'acb_boost', 'meta_boost', 'mc_scale', 'ob', 'esof_fanin'],
-            [dc, acb_boost, meta_boost, mc_scale, ob, esof_fanin]
+            (part, value) -> value = 0, $zero_names,
+            $zero_values
         ) AS zeros
     FROM decisions
     WHERE run_id = {run:String} AND has(reasons, 'FLOOR_LIFTED')

@@ -5,4 +5,4 @@
 SELECT stream, ts, log_offset, actuated, lane, value, components
 FROM lane_readings
 WHERE run_id = {run:String} AND scan_id = {scan:Int64}
-ORDER BY stream, log_offset, indexOf(['base', 'dc', 'acb', 'ob', 'esof'], lane)
+ORDER BY stream, log_offset, indexOf($lane_names, lane)

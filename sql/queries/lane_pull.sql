@@ -7,4 +7,4 @@ SELECT lane, count() AS n, countIf(value > 1) AS raised, countIf(value < 1) AS l
 FROM lane_readings
 WHERE run_id = {run:String} AND actuated AND lane != 'base'
 GROUP BY lane
-ORDER BY indexOf(['dc', 'acb', 'ob', 'esof'], lane)
+ORDER BY indexOf($lane_names, lane)

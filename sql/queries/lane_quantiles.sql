@@ -5,4 +5,4 @@
 SELECT lane, asset, n, min, p01, p05, p50, p95, p99, max
 FROM lane_quantiles
 WHERE run_id = {run:String}
-ORDER BY indexOf(['base', 'dc', 'acb', 'ob', 'esof'], lane), asset
+ORDER BY indexOf($lane_names, lane), asset

@@ -9,7 +9,7 @@ FROM (
     SELECT ts, actuated, plane, CAST(reasons, 'Array(String)') AS marks,
         hasAny(marks, [concat('PLANE_MISSING_', upper(plane)), concat('PLANE_STALE_', upper(plane))]) AS marked
     FROM scans
-    ARRAY JOIN ['acb', 'meta', 'mc', 'ob', 'esof', 'posture', 'capital'] AS plane
+    ARRAY JOIN $plane_names AS plane
     WHERE run_id = {run:String}
 )
 GROUP BY plane

@@ -6,11 +6,11 @@ FROM (
         quantilesExactLow(0.01, 0.05, 0.5, 0.95, 0.99)(reading.2) AS q
     FROM (
         SELECT run_id, arrayJoin(if(asset = '', ['*'], ['*', toString(asset)])) AS of,
-            arrayJoin([('base', base), ('dc', dc), ('acb', acb), ('ob', ob), ('esof', esof)]) AS reading
+            arrayJoin($lane_values) AS reading
         FROM (
-            SELECT run_id, asset, base, dc, acb, ob, esof FROM decisions
+            SELECT run_id, asset, $values FROM decisions
             UNION ALL
-            SELECT run_id, asset, base, dc, acb, ob, esof FROM evaluations
+            SELECT run_id, asset, $values FROM evaluations
         )
     )
     GROUP BY run_id, lane, of

@@ -24,7 +24,7 @@ from journal.keep.migrate import migrate
 from journal.ledger.ledger import Ledger
 from journal.store import Store, connect
 from lanes import acb, base, dc, esof, fanin, ob
-from lanes.params import PROFILES
+from lanes.profile import PROFILES
 from reactor.evaluate.state import State
 from reactor.evaluate.walk import Rules
 from reactor.log.kafka import KafkaLog
@@ -81,8 +81,8 @@ class Ranked(Record):
 
 
 # The lanes' own functions in pure Python: a scalar call of the compiled ones costs more.
-_BASE, _DC, _ACB, _OB, _ESOF, _COMPOSE, _NOTIONAL = (
-    f.py_func for f in (base.base, dc.dc, acb.acb, ob.ob, esof.esof, fanin.compose, fanin.notional)
+_BASE, _DC, _ACB, _OB, _ESOF, _NOTIONAL = (
+    f.py_func for f in (base.base, dc.dc, acb.acb, ob.ob, esof.esof, fanin.notional)
 )
 _P = PROFILES["blue_8b"]
 _CUBIC = (_P.base.thr, _P.base.extreme, _P.base.min_lev, _P.base.base_max, _P.base.convexity)
@@ -90,7 +90,6 @@ _REGIME = (_P.acb.signals_gain, _P.acb.signals_from, _P.acb.beta_low, _P.acb.bet
            _P.base.extreme, _P.base.convexity)  # fmt: skip
 _CONSENSUS = (_P.ob.imb_from, _P.ob.imb_full, _P.ob.agree_above, _P.ob.up, _P.ob.down, _P.ob.min_assets)
 _HAIRCUT = (_P.esof.splits, _P.esof.plateaus, _P.esof.edge, _P.esof.stale, _P.esof.max_age_ms)
-_LIMITS = (_P.base.base_max, _P.fanin.abs_max, _P.fanin.stalker_cap, _P.base.min_lev)
 _FRACTION, _CAPITAL = _P.fanin.fraction, _P.fanin.paper_capital_usd
 _NEVER = Record("plane", "", 0, value=Value())
 
@@ -111,7 +110,9 @@ def leverage(scan: Record, planes: dict[str, Record]) -> tuple[float, ...]:
     haircut = _ESOF(form if x is not None else 0, x, scan.ts_ms - record.ts_ms, *_HAIRCUT)
     cubic, confirm = _BASE(scan.vel_div, *_CUBIC)[1], _DC(scan.dc_status == "CONFIRM", _P.dc.boost)
     stalker = get("posture", _NEVER).value.posture == "STALKER"
-    size = _COMPOSE(cubic, confirm, regime, consensus, haircut, stalker, *_LIMITS)[4]
+    cap = min(_P.base.base_max * regime * consensus * haircut, _P.fanin.abs_max)
+    cap = min(cap, _P.fanin.stalker_cap) if stalker else cap
+    size = max(_P.base.min_lev, min(cubic * confirm * regime * consensus * haircut, cap))
     capital = get("capital", _NEVER).value.capital_usd
     usd = _NOTIONAL(_CAPITAL if capital is None else capital, _FRACTION, size)
     return cubic, confirm, regime, consensus, haircut, size, usd

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from lanes.lane import LANES
+from lanes.registry import LANES
 from reactor.log.archive import identity
 from reactor.standin.seeded import write_market
 from reactor.tap.reading import decode, tap_topic

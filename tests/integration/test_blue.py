@@ -12,7 +12,7 @@ import pytest
 from journal.blue import intake
 from journal.judge.gate import Scope
 from journal.refusal import Refusal
-from lanes.params import PROFILES
+from lanes.profile import PROFILES
 from reactor.standin.seeded import write_market
 from tests import shapes
 from tests.fault.proxy import Proxy

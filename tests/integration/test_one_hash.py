@@ -5,7 +5,7 @@ import json
 import pytest
 
 from lanes.code import Bound, Outcome, Reason, Reject
-from lanes.params import PROFILES
+from lanes.profile import PROFILES
 from reactor.evaluate.chunk import Chunk
 from reactor.evaluate.record import Decoder
 from reactor.evaluate.state import State

@@ -14,7 +14,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from journal.judge.scope import completed
 from journal.ledger.run import now, pick, save
-from lanes.lane import LANES
+from lanes.registry import LANES
 from reactor.web.poller import reader
 from tests.integration import records
 from tests.integration.soaking import Journal, until

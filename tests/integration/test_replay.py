@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from journal.engine.address import WRITER, read
-from lanes.params import PROFILES
+from lanes.profile import PROFILES
 from reactor.run.source import BrokerSource
 from tests.integration import records
 from tests.integration.soaking import COUNTS, ended, interrupted, soak, until, violet

@@ -15,7 +15,7 @@ from journal.keep.retention import prune
 from journal.ledger.run import now
 from journal.refusal import Refusal
 from journal.store import JournalAway
-from lanes.lane import LANES
+from lanes.registry import LANES
 from reactor.log.kafka import KafkaLog
 from reactor.log.outlet import TapWriter
 from reactor.log.tansu import Tansu

@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import TopicPartition
 
 from journal.judge.scope import completed
-from lanes.lane import LANES
+from lanes.registry import LANES
 from reactor.tap.reading import decode, tap_topic
 from reactor.topology.canary import orders_topic
 from reactor.topology.tape import KafkaTape

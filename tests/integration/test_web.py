@@ -13,7 +13,7 @@ from journal.engine.address import WRITER, read
 from journal.judge import page as sql_page
 from journal.keep.retention import prune
 from journal.store import JournalAway, connect
-from lanes.lane import LANES
+from lanes.registry import LANES
 from reactor.web import poller
 from tests.integration import fixtures, records
 from tests.integration.soaking import Journal, ended, free_of, fresh, interrupted, processes, soak, until, violet

@@ -20,7 +20,7 @@ import reactor.cli.replay
 import reactor.cli.soak
 import reactor.cli.verify  # noqa: F401 what the commands import is imported once, here
 from journal.tied import tie
-from lanes.params import PROFILES
+from lanes.profile import PROFILES
 from reactor.cli.main import run
 from reactor.evaluate.chunk import Chunk
 from reactor.evaluate.record import Decoder

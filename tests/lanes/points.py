@@ -4,11 +4,10 @@ A row is tame (edges and plausible draws), or some of its inputs are wild (NaN, 
 huge), so that most rows still reach the last line of the fan-in.
 """
 
-import dataclasses
-
 import numpy as np
 
-from lanes.columns import Inputs
+from lanes.code import PlaneForm
+from lanes.registry import MORE
 
 WILD = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 5e-324, -5e-324, 1e-310, -1e-310, 1e308, -1e308, 1.0, -1.0])
 
@@ -38,29 +37,36 @@ def inputs(n, seed, profile):
     multipliers = around(0.0, 0.3, 0.85, 1.0, 1.125, 1.2, 1.6)
     splits = [s + d for s in esof.splits for d in (-esof.edge, 0.0, esof.edge)]
     ages = np.array([-1, 0, esof.max_age_ms - 1, esof.max_age_ms, esof.max_age_ms + 1, 2**62])
-    return Inputs(
-        vel_div=floats(around(base.thr, base.extreme, -0.0337, 0.0), -0.06, -0.01),
-        w750=floats(around(acb.w750_thr), -0.01, 0.01),
-        dc_status=codes(4),
-        acb_form=codes(3),
-        acb_x=floats(around(0.0, acb.signals_from, 2.0), 0.0, 3.0),
-        meta_seen=flags(),
-        meta=floats(multipliers, 0.5, 1.5),
-        mc_seen=flags(),
-        mc=floats(multipliers, 0.0, 1.0),
-        ob_form=codes(3),
-        ob_mult=floats(multipliers, 0.85, 1.2),
-        ob_eff_imb=floats(around(ob.imb_from, -ob.imb_from, ob.imb_full, -ob.imb_full), -0.4, 0.4),
-        ob_agree=floats(around(ob.agree_above), 0.6, 1.0),
-        ob_n_assets=rng.integers(ob.min_assets - 2, ob.min_assets + 3, n),
-        esof_form=codes(3),
-        esof_x=floats(around(*splits, 0.0, 1.0), -0.4, 1.2),
-        esof_age_ms=np.where(rng.random(n) < 0.5, 0, rng.choice(ages, n)),
-        stalker=flags(),
-        capital_usd=floats(around(25_000.0), 1.0, 100_000.0),
-    )
+    points = {
+        "vel_div": floats(around(base.thr, base.extreme, -0.0337, 0.0), -0.06, -0.01),
+        "w750": floats(around(acb.w750_thr), -0.01, 0.01),
+        "dc_status": codes(4),
+        "acb.form": codes(3),
+        "acb.x": floats(around(0.0, acb.signals_from, 2.0), 0.0, 3.0),
+        "meta.seen": flags(),
+        "meta.x": floats(multipliers, 0.5, 1.5),
+        "mc.seen": flags(),
+        "mc.x": floats(multipliers, 0.0, 1.0),
+        "ob.form": (form := codes(3)),
+        "ob.x": np.where(
+            form == PlaneForm.INPUTS,
+            floats(around(ob.imb_from, -ob.imb_from, ob.imb_full, -ob.imb_full), -0.4, 0.4),
+            floats(multipliers, 0.85, 1.2),
+        ),
+        "ob.y": floats(around(ob.agree_above), 0.6, 1.0),
+        "ob.z": rng.integers(ob.min_assets - 2, ob.min_assets + 3, n).astype(np.float64),
+        "esof.form": codes(3),
+        "esof.x": floats(around(*splits, 0.0, 1.0), -0.4, 1.2),
+        "esof.age_ms": np.where(rng.random(n) < 0.5, 0, rng.choice(ages, n)),
+        "stalker": flags(),
+        "capital_usd": floats(around(25_000.0), 1.0, 100_000.0),
+    }
+    drawn = {"form": lambda: codes(3), "seen": flags, "age_ms": lambda: rng.choice(ages, n)}
+    for name in (each for lane in MORE for each in lane.inputs if each not in points):
+        points[name] = drawn.get(name.split(".")[1], lambda: floats(multipliers, -0.1, 1.5))()
+    return points
 
 
 def take(points, rows):
     """Some rows of the points."""
-    return Inputs(**{f.name: getattr(points, f.name)[rows] for f in dataclasses.fields(Inputs)})
+    return {name: column[rows] for name, column in points.items()}

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from lanes.acb import acb
 from lanes.base import base
 from lanes.code import PlaneForm
-from lanes.params import PROFILES
+from lanes.profile import PROFILES
 from tests.lanes.bits import identical
 
 P, B = PROFILES["blue_8b"].acb, PROFILES["blue_8b"].base

@@ -2,8 +2,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lanes.base import base, column
-from lanes.params import PROFILES
+from lanes.base import base
+from lanes.kernel import column
+from lanes.profile import PROFILES
 from tests.lanes.bits import identical, same
 
 P = PROFILES["blue_8b"].base
@@ -39,7 +40,7 @@ def test_nan_stays_nan_and_infinities_saturate():
 
 def test_the_cube_is_libms_and_not_a_product():
     vel_div = np.linspace(P.extreme, P.thr, 10_001)
-    strength, value = column(vel_div, *CURVE)
+    strength, value = column(base, 1, 2)(vel_div, *CURVE)
     by_pow = np.array([P.min_lev + s**3.0 * 7.5 for s in strength.tolist()])
     by_product = np.array([P.min_lev + s * s * s * 7.5 for s in strength.tolist()])
     assert same(value, by_pow).all()

@@ -4,8 +4,8 @@ import inspect
 import pytest
 
 from lanes.drift import REGISTER
-from lanes.lane import LANES
-from lanes.params import PROFILES
+from lanes.profile import PROFILES
+from lanes.registry import LANES
 
 BLUE = PROFILES["blue_8b"]
 CONSTANTS = [drift for drift in REGISTER if not drift.key.endswith("()")]

@@ -7,10 +7,12 @@ from hypothesis import strategies as st
 
 from lanes.code import Bound
 from lanes.fanin import compose, notional, sc_column, sc_post
-from lanes.params import PROFILES
+from lanes.profile import PROFILES
+from lanes.registry import FIVE
 from tests.lanes.bits import identical, same
 
 B, F = PROFILES["blue_8b"].base, PROFILES["blue_8b"].fanin
+INSIDE = tuple(lane.inside_cap for lane in FIVE)
 LIMITS = (B.base_max, F.abs_max, F.stalker_cap, B.min_lev)
 multiplier = st.floats(0.0, 4.0)
 share = st.floats(0.0, 1.0)
@@ -18,7 +20,7 @@ factors = st.tuples(st.floats(0.5, 8.0), st.floats(1.0, 1.2), multiplier, st.flo
 
 
 def fan_in(*lanes, stalker=False):
-    return compose(*lanes, stalker, *LIMITS)
+    return compose(tuple(lanes), INSIDE, stalker, *LIMITS)
 
 
 @given(factors, st.booleans())
@@ -42,6 +44,7 @@ def test_dc_never_moves_the_cap(lanes, dc):
 @given(factors, st.booleans())
 def test_the_bound_names_the_term_that_the_leverage_equals(lanes, stalker):
     raw, cap, product, bound, leverage, _ = fan_in(*lanes, stalker=stalker)
+    assert stalker or bound != Bound.STALKER
     terms = {
         Bound.FLOOR: B.min_lev, Bound.PRODUCT: raw, Bound.STALKER: F.stalker_cap, Bound.ABS: F.abs_max,
         Bound.CAP: product,
@@ -86,7 +89,7 @@ def test_a_nan_would_come_out_as_the_floor():
 
 
 def test_an_infinite_stalker_cap_caps_nothing():
-    got = compose(8.0, 1.0, 1.6, 1.0, 1.0, True, B.base_max, F.abs_max, math.inf, B.min_lev)
+    got = compose((8.0, 1.0, 1.6, 1.0, 1.0), INSIDE, True, B.base_max, F.abs_max, math.inf, B.min_lev)
     assert got[3:5] == (Bound.ABS, 9.0)
 
 
@@ -98,7 +101,7 @@ def test_notional_is_grouped_from_the_left(capital, leverage):
 def test_minima_are_pythons():
     wild = [math.nan, math.inf, -math.inf, 0.0, -0.0, 1.0, 9.0]
     for x in wild:
-        raw, cap, product, _, leverage, _ = compose(x, 1.0, 1.0, 1.0, 1.0, False, x, 9.0, 2.0, -0.0)
+        raw, cap, product, _, leverage, _ = compose((x, 1.0, 1.0, 1.0, 1.0), INSIDE, False, x, 9.0, 2.0, -0.0)
         assert identical(cap, min(product, 9.0))
         assert identical(leverage, max(-0.0, min(raw, cap)))
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from lanes.code import PlaneForm
 from lanes.ob import ob
-from lanes.params import PROFILES
+from lanes.profile import PROFILES
 from tests.lanes.bits import identical
 
 P = PROFILES["blue_8b"].ob

@@ -4,8 +4,10 @@ import warnings
 import pytest
 from pydantic import ValidationError
 
-from lanes.lane import LANES
-from lanes.params import PROFILES, DcParams, Params, Profile, profile
+from lanes.dc import DcParams
+from lanes.params import Params
+from lanes.profile import PROFILES, Profile, profile
+from lanes.registry import LANES
 
 BLUE, V3 = PROFILES["blue_8b"], PROFILES["v3_base9"]
 TABLES = [name for name in Profile.model_fields if name != "name"]

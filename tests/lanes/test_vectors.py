@@ -12,7 +12,8 @@ from lanes.code import Bound, PlaneForm
 from lanes.esof import esof
 from lanes.fanin import compose, notional, sc_post
 from lanes.ob import ob
-from lanes.params import PROFILES
+from lanes.profile import PROFILES
+from lanes.registry import FIVE
 from tests.lanes import vectors
 from tests.lanes.bits import identical
 
@@ -39,7 +40,9 @@ def cubic(vel_div, p):
 
 def fan_in(b8, dc, regime, ob_, esof_, posture):
     b, f = BLUE.base, BLUE.fanin
-    return compose(b8, dc, regime, ob_, esof_, posture == "STALKER", b.base_max, f.abs_max, f.stalker_cap, b.min_lev)
+    inside = tuple(lane.inside_cap for lane in FIVE)
+    limits = (b.base_max, f.abs_max, f.stalker_cap, b.min_lev)
+    return compose((b8, dc, regime, ob_, esof_), inside, posture == "STALKER", *limits)
 
 
 def regime(signals, beta, strength, mc):

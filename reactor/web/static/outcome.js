@@ -2,7 +2,7 @@
 
 import { el, pairs, short, span, time } from "./text.js";
 
-const LABEL = { base: "base", dc: "dc", acb: "acb", ob: "ob", esof_fanin: "esof" };
+const LABEL = { esof_fanin: "esof" };
 
 export function outcome(rows) {
   return rows.map((row) => el("article", {}, ...(row.steps ? scan(row) : other(row))));
@@ -20,7 +20,7 @@ function scan(row) {
     el("td", { textContent: sign }), el("th", { textContent: name, scope: "row" }), el("td", { className: "n", textContent: value }),
     el("td", { className: "n", textContent: String(product) }), bar(product, kind));
   const steps = row.steps.map((step, at) =>
-    line(at ? "×" : "", LABEL[step.part], String(step.value), step.product, "step"));
+    line(at ? "×" : "", LABEL[step.part] ?? step.part, String(step.value), step.product, "step"));
   const facts = el("dl");
   pairs(facts, [["vel_div", `${row.vel_div}, strength ${row.strength}`], ["w750", row.w750 === null ? "absent" : String(row.w750)],
     ["direction", row.dc_status], ["acb", `${row.acb_boost} boost × ${row.meta_boost} meta × ${row.mc_scale} mc`],

@@ -4,12 +4,12 @@ import { ago, count, el, pairs, put, share, short, span, table, time } from "./t
 import { Fanin, Lane } from "./panel.js";
 import { outcome } from "./outcome.js";
 
-const LANES = ["base", "dc", "acb", "ob", "esof"];
 const WINDOWS = { 2000: "2,000", 20000: "20,000", 200000: "200,000", 2000000: "2,000,000" };
 const AGAIN_MS = 2000;
 const $ = (id) => document.getElementById(id);
 const tile = (id) => [$(id).querySelector("b"), $(id).querySelector("small"), $(id)];
 
+const LANES = $("lanes").dataset.lanes.split(" ");
 let source = null;
 let listening = ""; // what the stream was opened with
 let shown = null; // run_id of what is on the page
@@ -55,7 +55,7 @@ function arrive() {
   $("back").firstChild.href = $("home").href = path({});
   for (const each of lanes) {
     each.link.href = path({ lane: each.name });
-    each.node.hidden = known && each.name !== lane;
+    each.node.hidden = each.off || (known && each.name !== lane);
     each.lines.fit();
   }
   $("run").value = run ?? "";
@@ -118,7 +118,10 @@ function pulse(told) {
 }
 
 function windowed(told) {
-  for (const lane of lanes) lane.show(told);
+  for (const lane of lanes) {
+    lane.show(told);
+    if (lane.off) lane.node.hidden = true;
+  }
   fanin.show(told);
   decisions(told.feed);
 }

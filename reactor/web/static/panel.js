@@ -4,6 +4,7 @@ import uPlot from "./uPlot.esm.js";
 import { el, figure, pairs, put, share, short, span, table, time } from "./text.js";
 
 const QUANTILES = ["5 %", "25 %", "median", "75 %", "95 %"];
+const READ = { esof_fanin: "in the fan-in", sc_mult: "after it" };
 const HOUR = 3600;
 // Event time in UTC: [from this step on, label, and its second line at a new year, month, day, hour, minute, second].
 const DAY = "\n{D} {MMM}";
@@ -100,6 +101,8 @@ export class Lane {
 
   show(told) {
     const { series, distribution, latest } = told;
+    this.off = !series.lines[this.name]; // a lane beyond the five, in a run that has it off
+    if (this.off) return;
     const [low, mean, high] = series.lines[this.name];
     this.lines.show([series.ts_ms.map((at) => at / 1000), low, high, mean]);
     const spread = distribution[this.name];
@@ -122,9 +125,7 @@ export class Lane {
     this.last = `scan ${row.scan_id} of ${row.stream}`;
     put(this.at, this.last);
     const inputs = (this.about?.components ?? []).map((name) => [name, row[name]]);
-    if (this.name === "base") inputs.push(["vel_div", row.vel_div]);
-    if (this.name === "dc") inputs.push(["dc_status", row.dc_status]);
-    if (this.name === "esof") inputs.push(["in the fan-in", row.esof_fanin], ["after it", row.sc_mult]);
+    for (const name of this.about?.reads ?? []) inputs.push([READ[name] ?? name, row[name]]);
     const before = row.planes_from; // what came there may have been seen, and is not stored
     for (const name of this.about?.planes ?? []) {
       const plane = row.planes.find((each) => each.name === name);

@@ -7,7 +7,7 @@ import pytest
 
 from journal.ledger.ledger import Ledger
 from journal.ledger.run import Run, Segment, now, open_segments, save
-from lanes.params import PROFILES
+from lanes.profile import PROFILES
 from reactor.evaluate.chunk import Chunk
 from reactor.evaluate.record import Decoder
 from reactor.evaluate.state import State

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lanes.params import PROFILES
-from reactor.evaluate import asset as select
+from lanes.profile import PROFILES
+from reactor.evaluate.asset import eligible
 from reactor.evaluate.record import Decoder
 from tests import oracle
 from tests.strategies import PEGGED, SYMBOLS, encode, scan
@@ -20,7 +20,7 @@ def chosen(prices, irp):
         symbol: dict(zip(("score", "alignment"), rank if isinstance(rank, tuple) else (rank, 0.5), strict=True))
         for symbol, rank in irp.items()
     }
-    return select.asset(Decoder().decode(encode(scan(prices=prices, irp=ranks))), PARAMS, EXCLUDED)
+    return eligible(Decoder().decode(encode(scan(prices=prices, irp=ranks))), PARAMS, EXCLUDED)
 
 
 def test_the_highest_score_is_taken():
@@ -66,7 +66,7 @@ def test_a_symbol_must_be_in_both_prices_and_irp():
 
 @pytest.mark.parametrize("irp", [..., None, {}])
 def test_without_irp_there_is_no_asset(irp):
-    assert select.asset(Decoder().decode(encode(scan(irp=irp))), PARAMS, EXCLUDED) is None
+    assert eligible(Decoder().decode(encode(scan(irp=irp))), PARAMS, EXCLUDED) is None
 
 
 NAMES = (*SYMBOLS, *PEGGED[:3], "A", "AA")
@@ -80,5 +80,5 @@ SCORES = st.sampled_from([-1.0, 0.0, -0.0, 0.5]) | st.floats(-2.0, 2.0)
 )
 def test_the_choice_is_the_naive_one(prices, irp):
     record = scan(prices=prices, irp=irp)
-    got = select.asset(Decoder().decode(encode(record)), PARAMS, EXCLUDED)
+    got = eligible(Decoder().decode(encode(record)), PARAMS, EXCLUDED)
     assert got == (oracle.choose(record) or None)

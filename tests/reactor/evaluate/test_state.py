@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lanes.params import PROFILES
+from lanes import registry
+from lanes.profile import PROFILES
 from reactor.evaluate.chunk import Chunk
 from reactor.evaluate.record import Decoder
 from reactor.evaluate.state import IDENTITIES, READ, State, StreamState
@@ -93,9 +94,9 @@ def test_a_foreign_kernel_sees_the_planes_of_its_lane_in_the_form_they_came_in()
 @pytest.mark.parametrize("missing", READ)
 def test_a_state_is_complete_only_when_every_plane_was_seen(missing):
     every = strategies.planes()
-    assert after(*every).complete()
-    assert not after(*(p for p in every if p["name"] != missing)).complete()
-    assert not after(*every, plane("acb", {"boost": 1.0}, stream="other")).complete()
+    assert after(*every).complete(registry.READ)
+    assert not after(*(p for p in every if p["name"] != missing)).complete(registry.READ)
+    assert not after(*every, plane("acb", {"boost": 1.0}, stream="other")).complete(registry.READ)
 
 
 # -- identities ----------------------------------------------------------------------------------------------------

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from journal.row import Coded, joined, reasons_mask
 from lanes.code import Bound, Outcome, Reason, Reject
-from lanes.lane import LANES
-from lanes.params import PROFILES, profile
+from lanes.profile import PROFILES, profile
+from lanes.registry import LANES
 from reactor.evaluate.chunk import Chunk
 from reactor.evaluate.record import CUT_BYTES, MAX_BYTES, Decoder, Fault, Plane, Scan, form_of
 from reactor.evaluate.state import IDENTITIES, State

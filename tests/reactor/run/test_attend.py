@@ -12,7 +12,7 @@ import pytest
 
 from journal.refusal import Integrity, Refusal
 from lanes.code import Incident, Mode
-from lanes.params import PROFILES
+from lanes.profile import PROFILES
 from reactor.evaluate.chunk import Chunk
 from reactor.evaluate.record import Decoder
 from reactor.evaluate.state import State

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from journal.refusal import Refusal
-from lanes.params import profile
+from lanes.profile import profile
 from reactor.run.foreign import load, package_hash
 
 FACTORY = """

@@ -8,7 +8,7 @@ import weakref
 import pytest
 
 from lanes.code import Outcome
-from lanes.params import PROFILES
+from lanes.profile import PROFILES
 from reactor.evaluate.chunk import Chunk
 from reactor.evaluate.record import Decoder, Scan
 from reactor.evaluate.state import State

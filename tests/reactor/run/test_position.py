@@ -2,7 +2,8 @@
 
 import pytest
 
-from lanes.params import PROFILES
+from lanes import registry
+from lanes.profile import PROFILES
 from reactor.evaluate.record import Decoder, Scan
 from reactor.evaluate.state import State
 from reactor.evaluate.walk import Rules, Walk
@@ -67,7 +68,7 @@ def test_a_state_that_knows_every_plane_is_warm_and_was_read_from_near():
     state, how = warm(ranges(lines, asked), 0, 0, len(lines), RULES)
     assert how == "WARM"
     assert asked == [(600, 608)]
-    assert state.complete()
+    assert state.complete(registry.READ)
 
 
 def test_reading_back_goes_further_until_every_plane_is_known():

@@ -7,7 +7,7 @@ import pytest
 
 from journal.ledger.run import Run
 from journal.refusal import Refusal
-from lanes.params import PROFILES, override
+from lanes.profile import PROFILES, override
 from reactor.log.memory import MemoryLog
 from reactor.run import replay as module
 from reactor.run.foreign import Kernels

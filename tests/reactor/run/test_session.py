@@ -9,7 +9,7 @@ import pytest
 from journal.ledger.ledger import Position
 from journal.ledger.run import Run
 from journal.refusal import Integrity, Refusal
-from lanes.params import PROFILES
+from lanes.profile import PROFILES
 from reactor.evaluate.chunk import Chunk
 from reactor.evaluate.walk import Rules
 from reactor.log.memory import MemoryLog

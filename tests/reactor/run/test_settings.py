@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from journal.refusal import Refusal
-from lanes.params import PROFILES
+from lanes.profile import PROFILES
 from reactor.run.settings import SoakSettings, load, pace, point, span_s
 
 

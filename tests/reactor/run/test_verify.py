@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from journal.refusal import Refusal
-from lanes.params import PROFILES
+from lanes.profile import PROFILES
 from reactor.evaluate.state import State
 from reactor.run import verify as module
 from reactor.run.verify import Records, Report

@@ -4,8 +4,8 @@ from itertools import islice
 
 import pytest
 
-from lanes.params import PROFILES
-from reactor.evaluate.asset import asset
+from lanes.profile import PROFILES
+from reactor.evaluate.asset import eligible
 from reactor.evaluate.record import Decoder
 from reactor.feed.archive_writer import encode
 from reactor.standin import scanner, seeded
@@ -49,7 +49,7 @@ def test_dc_status_is_that_of_the_asset_that_selection_chooses(scans):
     enrich, seen = Enricher(BOTH), []
     for scan in scans:
         found = enrich({**bare(scan), "irp": scan["irp"]})
-        chosen = asset(Decoder().decode(encode(found)), params, frozenset(params.excluded))
+        chosen = eligible(Decoder().decode(encode(found)), params, frozenset(params.excluded))
         seen.append(scan["prices"])
         bars = [prices[chosen] for prices in seen[-8:] if chosen in prices]
         if len(bars) < 8:

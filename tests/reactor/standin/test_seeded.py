@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lanes.code import Bound, Outcome, Reason, Reject
-from lanes.params import PROFILES
+from lanes.profile import PROFILES
 from reactor.evaluate.chunk import Chunk
 from reactor.evaluate.record import Decoder, Fault, Plane, Scan
 from reactor.evaluate.state import State

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from journal.row import joined
 from lanes.code import Outcome
-from lanes.lane import LANES
-from lanes.params import PROFILES, profile
+from lanes.profile import PROFILES, profile
+from lanes.registry import BY_NAME, LANES
 from reactor.evaluate.chunk import Chunk
 from reactor.evaluate.record import Decoder
 from reactor.evaluate.state import State, seen_columns
 from reactor.evaluate.step import step
 from reactor.evaluate.walk import Rules
-from reactor.tap.reading import COMPONENTS, Reading, decode, encode, readings, seen_by, tap_topic
+from reactor.tap.reading import Reading, decode, encode, readings, seen_by, tap_topic
 from tests import oracle
 from tests.strategies import START_MS, mixed_archive, plane, planes, scan
 from tests.strategies import encode as line_of
@@ -69,7 +69,7 @@ def test_a_reading_is_what_the_oracle_saw_and_said(lane, rules):
         assert bits(said.value) == bits(
             row["acb_boost"] * row["meta_boost"] * row["mc_scale"] if lane == "acb" else row[lane]
         )
-        for name, column in COMPONENTS[lane].items():
+        for name, column in BY_NAME[lane].shown.items():
             wanted = float(record.get("dc_status") == "CONFIRM") if column == "confirm" else row[column]
             assert bits(said.components[name]) == bits(wanted), name
         held = walker.streams[record["stream"]].planes

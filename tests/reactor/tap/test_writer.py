@@ -4,7 +4,7 @@ import threading
 import time
 
 from lanes.code import Incident, Severity
-from lanes.lane import LANES
+from lanes.registry import LANES
 from reactor.log.kafka import KafkaLog
 from reactor.log.outlet import TapWriter
 from reactor.tap import writer as tap

@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 from lanes.code import Outcome
-from lanes.lane import LANES
-from lanes.params import PROFILES, override
+from lanes.profile import PROFILES, override
+from lanes.registry import LANES
 from reactor.evaluate.chunk import Chunk
 from reactor.evaluate.record import Decoder
 from reactor.evaluate.state import State

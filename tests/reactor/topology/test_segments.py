@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lanes.code import Incident
-from lanes.params import PROFILES, override
+from lanes.profile import PROFILES, override
 from reactor.evaluate.state import State
 from reactor.run.foreign import Kernels
 from reactor.run.session import _segment

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from journal.refusal import Refusal
 from journal.row import reason_names
 from lanes.code import Bound, Outcome, Reject
-from lanes.params import PROFILES
+from lanes.profile import PROFILES
 from reactor.evaluate.chunk import Chunk
 from reactor.evaluate.record import Decoder
 from reactor.evaluate.state import State
