@@ -52,7 +52,7 @@ class JournalAway(Refusal):
 
 
 class JournalRefused(Refusal):
-    """ClickHouse said no: its error code and text. The same call gives the same answer."""
+    """ClickHouse refused: its error code and text. The same call gives the same answer."""
 
     def __init__(self, code: int, text: str) -> None:
         super().__init__(text)

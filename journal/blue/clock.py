@@ -15,7 +15,7 @@ from journal.store import Store
 WINDOW_MS: Final = 300_000
 STEP_MS: Final = 900_000  # zones lie whole quarters of an hour apart
 REACH: Final = 56  # steps either way: 14 hours
-ENOUGH: Final = 20  # trades, below which nothing is said
+ENOUGH: Final = 20  # trades, below which no conclusion is drawn
 BELIEVED: Final = 0.5  # of the trades match: the clock is right, whatever another shift gives
 BETTER: Final = 0.8  # of the trades match under another shift: the clock is wrong
 

@@ -3,7 +3,7 @@
 Rows are stored as they came, duplicates and all; cleaning is SQL (the views blue_cleaning, blue_trades, blue_dropped).
 Rows go in first and count only once the import's manifest row is there, so a crash leaves nothing half imported. The id
 of an import is a hash of what it adds: the same again is a no-op.
-A trade is told apart by its entry: rows of one trade_id may tell the exit differently (1.7 % of the recorded
+A trade is known by its entry: rows of one trade_id may have different exits (1.7 % of the recorded
 duplicates do), never the entry. Source: findings 4.
 """
 
@@ -49,7 +49,7 @@ LEG: Final = {
     "quantity": "Nullable(Float64)", "pnl": "Nullable(Float64)", "exit_reason": "String",
 }  # fmt: skip
 ENTRY: Final = ("asset", "side", "entry_ts_ms", "leverage", "vel_div", "entry_price")
-"""What tells a trade; two rows of one trade_id that differ here are two trades."""
+"""What makes a trade; two rows of one trade_id that differ here are two trades."""
 _symbol_ok: Final = re.compile(r"[A-Z0-9._-]{1,32}").fullmatch  # as in every record
 _DEFAULTS: Final = {"side": "SHORT", "scan_stream": "", "exit_reason": ""}
 

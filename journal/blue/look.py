@@ -33,8 +33,8 @@ def look(store: Store, run: Run, label: str | None = None) -> dict[str, Any]:
     pairs = rows(
         "SELECT count() AS trades, countIf(is_colocated) AS colocated, countIf(side = 'SHORT') AS short, "
         "countIf(recorded IS NOT NULL AND is_colocated) AS sized, "
-        "countIf(recorded_vel_div IS NOT NULL AND is_colocated) AS told, "
-        "countIf(is_colocated AND recorded_vel_div = vel_div) AS told_same, "
+        "countIf(recorded_vel_div IS NOT NULL AND is_colocated) AS with_vel_div, "
+        "countIf(is_colocated AND recorded_vel_div = vel_div) AS same_vel_div, "
         f"quantileExactInclusiveIf(0.5)(gap_ms, is_colocated) AS gap_ms FROM blue_pairs {_MINE}"
     )[0]
     window = rows(
@@ -65,7 +65,10 @@ def look(store: Store, run: Run, label: str | None = None) -> dict[str, Any]:
             ),
         },
         "clock": _clock(store, params, until),
-        "vel_div": {"n": pairs["told"], "same": pairs["told_same"], "share": _share(pairs["told_same"], pairs["told"])},
+        "vel_div": {
+            "n": pairs["with_vel_div"], "same": pairs["same_vel_div"],
+            "share": _share(pairs["same_vel_div"], pairs["with_vel_div"]),
+        },
         "leverage": {"n": pairs["sized"], **_sizing(buckets)},
         "buckets": buckets,
         "curve": {"n": sum(row["n"] for row in curve), **_fit(curve), "steps": curve},

@@ -81,7 +81,7 @@ def _start(data: Path, *, shared: bool) -> tuple[Address, Engine | None]:
     process.end(END_S)
     words = process.words()
     how = f"did not answer within {START_S:.0f} s" if code is None else f"ended with {code}"
-    raise Refusal(f"the engine of {data} {how}: {words.removeprefix('refused: ') or 'it said nothing'}")
+    raise Refusal(f"the engine of {data} {how}: {words.removeprefix('refused: ') or 'it printed nothing'}")
 
 
 def ensure(data: Path) -> tuple[Address, Engine | None]:

@@ -1,10 +1,10 @@
 """Days: the gate's line for each UTC day of a run, over what was journaled on it.
 
-A day is one of the wall clock, not of event time: so a line comes while the scanner is silent, which is when it is
-needed, and an archive at full speed does not stop for a line a day of the archive. Each day from the run's first on
-has exactly one, also one on which nothing came or the soak was away; each is the gate's judgment of the batches
-completed on it, so its cost is that day's and the lines add up to the run. A silence over midnight is in the line of
-the day in which it ended, from the stream's last scan on. The day that runs has none yet.
+A day is one of the wall clock, not of event time. So a line comes while the scanner is silent, which is when it is
+needed, and an archive at full speed does not stop for a line a day of the archive. Each day since the run began has one
+line, also a day without a record. A line is the gate's judgment of the batches that were completed on its day. So its
+cost is that of the day, and the lines add up to the run. A silence over midnight counts on the day on which it ended.
+The day that goes on has no line yet.
 See docs/design/running.md.
 """
 

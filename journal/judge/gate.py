@@ -133,7 +133,7 @@ def corrupt_batches(store: Store, scope: Scope) -> list[dict[str, Any]]:
         name = f"{kind.name.lower()}s"
         # Planes that retention dropped were compared when they went.
         kept = f"AND NOT {dropped_sql(scope.dropped_ends, 'last_offset')}" if kind is Outcome.PLANE else ""
-        told = (
+        kept = (
             f"SELECT topic, partition, first_offset, last_offset, {name} AS n, {name}_hash AS hash "
             f"FROM violet_batches FINAL WHERE phase = 'COMPLETE' AND {scope.where} {kept}"
         )
@@ -147,7 +147,7 @@ def corrupt_batches(store: Store, scope: Scope) -> list[dict[str, Any]]:
         )
         sql = (
             "SELECT t.topic AS topic, t.partition AS partition, t.first_offset AS first_offset, "
-            f"t.last_offset AS last_offset FROM ({told}) AS t LEFT JOIN ({found}) AS f ON t.topic = f.topic "
+            f"t.last_offset AS last_offset FROM ({kept}) AS t LEFT JOIN ({found}) AS f ON t.topic = f.topic "
             "AND t.partition = f.partition AND t.first_offset = f.first_offset WHERE t.n != f.n OR t.hash != f.hash"
         )
         for row in store.rows(sql, scope.params):

@@ -1,9 +1,10 @@
 """Health: how a soak does right now, for people and for a watchdog.
 
-Health is about the process and what it journals, so a verdict that only waits for its hundredth decision does not make
-a young soak sick; a verdict of FAIL does. While a soak goes on, what was judged in the lines of past days is not judged
-again: its figures are of those lines and of what came since, so a look costs a day at most, whatever the soak's age. A
-day that was HOLD stays in the verdict, but the soak may be healthy again. A run that is over shows the gate's judgment.
+Health is about the process and what it journals. A verdict that only waits for its hundredth decision does not make a
+young soak sick. A verdict of FAIL does. A soak that goes on is judged by its days: each day that is over has a line
+with its figures, and only what came since is judged again. So the cost is that of one day at most, at any age of the
+soak. A day that was HOLD stays in the verdict, but the soak may be healthy again. A run that is over has the gate's
+judgment. Every figure is a column or a code: no words are read.
 See docs/design/running.md.
 """
 
@@ -31,7 +32,7 @@ DISK_DEGRADED: Final = 0.85
 DISK_HALT: Final = 0.92
 SILENT_S: Final = 60.0  # a live scanner may be silent as long, or for so many of its usual steps
 SILENT_STEPS: Final = 5
-_USUAL: Final = 1_000  # scans of each partition that tell the usual step
+_USUAL: Final = 1_000  # scans of each partition that the usual step is taken from
 _SHARES: Final = ("coverage", "time_coverage")
 _MEASURED: Final = (*_SHARES, "rejects")  # clauses whose HOLD is a finding, not a lack of data
 _INTEGRITY: Final = ("lost", "doubled", "corrupt")

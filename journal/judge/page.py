@@ -104,7 +104,7 @@ class Progress:
             if row["scanned"]:
                 self._scanned_at = max(filter(None, (self._scanned_at, utc(row["scanned_at"]))))
 
-    def told(self, run: Run, now: datetime) -> dict[str, Any]:
+    def counts(self, run: Run, now: datetime) -> dict[str, Any]:
         """Counts so far, and for how long no scan was journaled."""
         return {
             "run_id": run.run_id,
@@ -118,7 +118,7 @@ class Progress:
 def series(store: Store, window: Window) -> dict[str, Any]:
     """Lines over event time: of each piece of the window its middle time and, of a value, lowest, mean and highest.
 
-    Of raw and cap the highest alone. All are for the eye, so they are rounded to what it sees.
+    Of raw and cap the highest alone. All are drawn and not computed with, so they are rounded.
     """
     lines = ", ".join(f"round({of}({name}), 6)" for name in _LINES for of in ("min", "avg", "max"))
     rows = store.rows(

@@ -50,12 +50,12 @@ def prune(store: Store, run_id: str, before: datetime) -> Pruning:
         if damaged:
             found.damaged.extend(f"{b['topic']}/{partition} {b['first_offset']}-{b['last_offset']}" for b in damaged)
             continue
-        told = store.rows(
+        counts = store.rows(
             "SELECT sum(planes) AS planes, sum(rejects) AS rejects FROM violet_batches FINAL "
             f"WHERE phase = 'COMPLETE' AND {scope.where}",
             scope.params,
         )[0]
-        one = Pruned(row["topic"], partition, last, utc(row["up_to"]), told["planes"], told["rejects"])
+        one = Pruned(row["topic"], partition, last, utc(row["up_to"]), counts["planes"], counts["rejects"])
         _record(store, run_id, one)
         found.dropped.append(one)
     _drop(store, run_id, {p: each.last_offset for p, each in pruned(store, run_id).items()})

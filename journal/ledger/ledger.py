@@ -71,7 +71,7 @@ class Ledger:
         reread: gives a partition's records at some offsets, from the log: for rows that ClickHouse refuses.
         revive: gives another store where this one no longer answers, or None.
         seam: called with the name of every step, before and after every effect; tests crash there.
-        told: called with every incident that became a row.
+        on_incident: called with every incident that became a row.
 
     `latency_s` is that of the batch that was journaled last.
     """
@@ -84,10 +84,10 @@ class Ledger:
         *,
         revive: Callable[[], Store | None] = lambda: None,
         seam: Callable[[str], None] = lambda name: None,
-        told: Callable[[Note], None] = lambda row: None,
+        on_incident: Callable[[Note], None] = lambda row: None,
     ) -> None:
         self.store, self._run_id, self._reread = store, run_id, reread
-        self._revive, self._seam, self._told = revive, seam, told
+        self._revive, self._seam, self._on_incident = revive, seam, on_incident
         self.latency_s = 0.0
         self._limit = RowLimit()
 
@@ -149,7 +149,7 @@ class Ledger:
 
     def _write(self, row: Note) -> None:
         self.insist(lambda store: note(store, row))
-        self._told(row)
+        self._on_incident(row)
 
     def _insert_outcomes(self, batch: Batch) -> None:
         for kind in (Outcome.DECISION, Outcome.EVALUATION, Outcome.PLANE):
@@ -344,7 +344,7 @@ def audit(store: Store, run_id: str) -> None:
         dropped = ends if kind is Outcome.PLANE else {}
         sql = (
             f"SELECT (SELECT sum({name}) FROM violet_batches FINAL WHERE run_id = {{run:String}} "
-            f"AND phase = 'COMPLETE' AND NOT {dropped_sql(dropped, 'last_offset')}) AS told, "
+            f"AND phase = 'COMPLETE' AND NOT {dropped_sql(dropped, 'last_offset')}) AS counted, "
             f"(SELECT uniqExact(partition, log_offset) FROM {TABLES[kind]} "
             f"WHERE NOT {dropped_sql(dropped)} "
             "AND run_id = {run:String} AND (partition, log_offset) NOT IN (SELECT partition, arrayJoin(range("
@@ -353,8 +353,8 @@ def audit(store: Store, run_id: str) -> None:
             "violet_batches WHERE run_id = {run:String} AND phase = 'COMPLETE'))) AS there"
         )
         row = store.rows(sql, {"run": run_id})[0]
-        if (row["told"] or 0) != row["there"]:
+        if (row["counted"] or 0) != row["there"]:
             raise Refusal(
-                f"the journal holds {row['there']} {name} where its batches count {row['told'] or 0}; "
+                f"the journal holds {row['there']} {name} where its batches count {row['counted'] or 0}; "
                 "fix: `violet verify` names the offsets; restore DIR/engine from a backup, or start --new"
             )

@@ -92,10 +92,10 @@ def soak(
     stop: Callable[[], bool] = lambda: False,
     seam: Callable[[str], None] = lambda name: None,
 ) -> dict[str, Any]:
-    """Run a soak to its end, or until it is told to stop; a Stopped or interrupted run of its name is resumed.
+    """Run a soak to its end, or until it is asked to stop; a Stopped or interrupted run of its name is resumed.
 
     Args:
-        settings: all that a soak is told, from `reactor.run.settings.load`.
+        settings: all that a soak is asked to do, from `reactor.run.settings.load`.
         watcher: called while it runs.
         source: makes the log to read, once the data directory is this soak's; by default `log_of(settings)`.
         stop: asked between two polls; where it is true the run is left Stopped.
@@ -124,7 +124,7 @@ def soak(
             lambda store: Session(
                 settings, store, log,
                 lambda run_id: Ledger(
-                    store, run_id, partial(reread, log), revive=journal.revive, seam=seam, told=watcher.incident
+                    store, run_id, partial(reread, log), revive=journal.revive, seam=seam, on_incident=watcher.incident
                 ),
             )
         )  # fmt: skip
@@ -151,7 +151,7 @@ def log_of(settings: Settings) -> ArchiveSource | BrokerSource | None:
 
 
 def attend(session: Session, watcher: Watcher, stop: Callable[[], bool]) -> dict[str, Any]:
-    """Read a session to its end or until told to stop, and close its source; the run's summary.
+    """Read a session to its end or until it is asked to stop, and close its source; the run's summary.
 
     Raises:
         Refusal: the log or what feeds it failed; the run is left Stopped.

@@ -111,7 +111,7 @@ class Viewer:
             self._begin()
         self._run = run
         self._progress.read(store, run.run_id)
-        return "pulse", self._progress.told(run, runs.now())
+        return "pulse", self._progress.counts(run, runs.now())
 
     def window(self, store: Store) -> Message | None:
         """Lanes, fan-in and decisions of the latest records; None where nothing came since then."""

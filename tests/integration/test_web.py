@@ -211,7 +211,7 @@ def test_what_is_read_on_is_what_a_fresh_look_finds(reading, journal, tmp_path):
     on.read(reading, run.run_id)  # nothing came: nothing is counted again
     fresh.read(reading, run.run_id)
     at = run.started_at
-    assert on.told(run, at) == fresh.told(run, at)
+    assert on.counts(run, at) == fresh.counts(run, at)
     window = sql_page.Window.of(run, on.ends, 100)
     assert latest(reading, window) == sql_page.Latest()(reading, window)
 

@@ -29,15 +29,15 @@ def progress(store, one):
 
 def test_progress_reads_each_batch_once(store, one, progress):
     assert progress.ends == {0: 52, 1: 4}
-    told = progress.told(one.run, now())
+    told = progress.counts(one.run, now())
     counts = ("records", "decisions", "evaluations", "planes", "rejects")
     assert tuple(told[name] for name in counts) == (58, 43, 6, 7, 2)
     assert 0 <= told["silence_s"] < 600
     progress.read(store, one.run_id)
-    assert progress.told(one.run, now())["records"] == 58
+    assert progress.counts(one.run, now())["records"] == 58
     empty = page.Progress()
     empty.read(store, "nobody")
-    assert (empty.ends, empty.told(one.run, now())["silence_s"]) == ({}, None)
+    assert (empty.ends, empty.counts(one.run, now())["silence_s"]) == ({}, None)
 
 
 @pytest.mark.parametrize(

@@ -344,7 +344,7 @@ def test_incidents_beyond_the_days_bound_are_counted_in_the_row_that_a_session_e
     monkeypatch.setattr("journal.ledger.incident.FULL", 4)
     told = []
     written = begin(store)
-    ledger = Ledger(store, written.run_id, None, told=told.append)
+    ledger = Ledger(store, written.run_id, None, on_incident=told.append)
     for n in range(7):
         ledger.note(Severity.WARN, Incident.BROKER_AWAY, str(n))
     assert [row["count"] for row in noted(written)] == [1, 1, 1, 1]
@@ -377,7 +377,7 @@ def test_only_what_ends_a_session_writes_what_was_counted(store):
     written = begin(store)
     for code in Incident:
         told = []
-        ledger = Ledger(store, written.run_id, None, told=told.append)
+        ledger = Ledger(store, written.run_id, None, on_incident=told.append)
         ledger._limit.begin(now().date(), {Incident.BROKER_AWAY: FULL})
         ledger.note(Severity.WARN, Incident.BROKER_AWAY)
         ledger.note(Severity.INFO, code)
