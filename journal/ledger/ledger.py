@@ -10,7 +10,7 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
@@ -62,6 +62,13 @@ class Position:
     doubt_segment: int
 
 
+class Revived(NamedTuple):
+    """Another store in place of one that no longer answers. is_new_engine: its engine was started for that."""
+
+    store: Store
+    is_new_engine: bool
+
+
 class Ledger:
     """Appends batches to a run, each exactly once.
 
@@ -69,7 +76,7 @@ class Ledger:
         store: the journal.
         run_id: the run.
         reread: gives a partition's records at some offsets, from the log: for rows that ClickHouse refuses.
-        revive: gives another store where this one no longer answers, or None.
+        revive: gives another store where this one no longer answers, or None while there is none.
         seam: called with the name of every step, before and after every effect; tests crash there.
         on_incident: called with every incident that became a row.
 
@@ -82,7 +89,7 @@ class Ledger:
         run_id: str,
         reread: Callable[[int, Sequence[int]], list[bytes]],
         *,
-        revive: Callable[[], Store | None] = lambda: None,
+        revive: Callable[[], Revived | None] = lambda: None,
         seam: Callable[[str], None] = lambda name: None,
         on_incident: Callable[[Note], None] = lambda row: None,
     ) -> None:
@@ -218,19 +225,23 @@ class Ledger:
 
     def insist(self, call: Callable[[Store], T]) -> T:
         """Ask until ClickHouse answers; an insert's token makes it harmless that an answer was lost."""
-        attempt, began = 0, time.monotonic()
+        attempt, engines, began = 0, 0, time.monotonic()
         while True:
             try:
                 answer = call(self.store)
             except JournalAway:
                 time.sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
                 attempt += 1
-                self.store = self._revive() or self.store
+                if (revived := self._revive()) is not None:
+                    self.store = revived.store
+                    engines += revived.is_new_engine
             else:
                 break
         if attempt:
             away_s = time.monotonic() - began
             self.note(Severity.WARN, Incident.JOURNAL_AWAY, f"ClickHouse did not answer for {away_s:.1f} s")
+        if engines:
+            self.note(Severity.INFO, Incident.ENGINE_RESTARTED, "the directory's engine had ended; another was started")
         return answer
 
 

@@ -22,7 +22,7 @@ from journal.judge.health import DISK_DEGRADED, DISK_HALT, DISK_TAPS
 from journal.keep import backup
 from journal.keep.migrate import migrate
 from journal.ledger.incident import Note
-from journal.ledger.ledger import Ledger
+from journal.ledger.ledger import Ledger, Revived
 from journal.lock import Lock, soak_lock
 from journal.refusal import Integrity, Refusal
 from journal.row import Batch
@@ -183,6 +183,7 @@ class Journal:
     def __init__(self, data: Path, remote: JournalSettings, stack: ExitStack, say: Callable[[str], None]) -> None:
         """stack: ends the engine that was started here. say: takes a line for people."""
         self._data, self._stack, self._remote, self._say = data, stack, remote, say
+        self._started, self._why = 0, ""  # engines started here; why there was none the last time
         self.store = self._connect()
 
     def migrate(self, check: Callable[[Store], None] = lambda store: None) -> None:
@@ -212,12 +213,18 @@ class Journal:
                 self.store = self._connect()
         return call(self.store)
 
-    def revive(self) -> Store | None:
-        """A store on an engine that answers, or None while there is none."""
+    def revive(self) -> Revived | None:
+        """A store on an engine that answers, or None while there is none; why it cannot start is said once."""
+        started = self._started
         try:
-            return self._connect()
-        except Refusal:
+            store = self._connect()
+        except Refusal as refusal:
+            if str(refusal) != self._why:
+                self._why = str(refusal)
+                self._say(f"the journal does not answer: {refusal}")
             return None
+        self._why = ""
+        return Revived(store, is_new_engine=self._started > started)
 
     def _backup(self, name: str) -> None:
         """Keep the journal as it is before migrations change it."""
@@ -242,6 +249,7 @@ class Journal:
         address, engine = ensure(self._data)
         if engine is not None:
             self._stack.callback(engine.close)
+            self._started += 1
         return address
 
 

@@ -13,7 +13,7 @@ import pytest
 from journal.keep.retention import _record
 from journal.ledger import ledger as module
 from journal.ledger.incident import FULL
-from journal.ledger.ledger import Ledger, Position, audit, digest, identities, positions
+from journal.ledger.ledger import Ledger, Position, Revived, audit, digest, identities, positions
 from journal.ledger.pruned import Pruned
 from journal.ledger.run import now
 from journal.refusal import Refusal
@@ -302,7 +302,8 @@ def test_it_asks_again_until_there_is_an_answer_and_says_for_how_long(store, mon
     assert re.fullmatch(r"ClickHouse did not answer for 0\.\d s", row["detail"])
 
 
-def test_a_revived_store_takes_the_place_of_the_one_that_is_away(store, monkeypatch):
+@pytest.mark.parametrize("is_new", [False, True])
+def test_a_revived_store_takes_the_place_of_the_one_that_is_away(store, monkeypatch, is_new):
     monkeypatch.setattr(module, "RETRY_S", (0.0,))
     written, dead = begin(store), object()
 
@@ -311,8 +312,13 @@ def test_a_revived_store_takes_the_place_of_the_one_that_is_away(store, monkeypa
             raise JournalAway("gone")
         return at
 
-    ledger = Ledger(dead, written.run_id, None, revive=lambda: store)
+    ledger = Ledger(dead, written.run_id, None, revive=lambda: Revived(store, is_new_engine=is_new))
     assert ledger.insist(call) is ledger.store is store
+    codes = {"JOURNAL_AWAY": "WARN"} | ({"ENGINE_RESTARTED": "INFO"} if is_new else {})
+    rows = store.rows(
+        "SELECT code, severity FROM violet_incidents WHERE run_id = {run:String}", {"run": written.run_id}
+    )
+    assert {row["code"]: row["severity"] for row in rows} == codes
 
 
 def test_what_is_refused_is_not_asked_again(store):
