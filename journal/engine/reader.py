@@ -18,35 +18,14 @@ BAD_ARGUMENTS: Final = 36
 SYNTAX_ERROR: Final = 62
 
 FORBIDDEN: Final = frozenset(
-    {
-        "file",
-        "python",
-        "eval",
-        "catboostevaluate",
-        "evalmlmethod",
-        "showcertificate",
-        "logtrace",
-        "getclienthttpheader",
-    }
+    {"file", "python", "eval", "catboostevaluate", "evalmlmethod", "showcertificate", "logtrace", "getclienthttpheader"}
     | {"addresstoline", "addresstolinewithinlines", "addresstosymbol"}
     | {
         f"ai{verb}"
-        for verb in (
-            "classify",
-            "embed",
-            "extract",
-            "filter",
-            "generate",
-            "redact",
-            "similarity",
-            "translate",
-        )
+        for verb in ("classify", "embed", "extract", "filter", "generate", "redact", "similarity", "translate")
     }
 )
-LIMITS: Final = {
-    "max_result_rows": 10_000_000,
-    "max_execution_time": 3_600,
-}  # what a reader may raise, and how far
+LIMITS: Final = {"max_result_rows": 10_000_000, "max_execution_time": 3_600}  # what a reader may raise, and how far
 STYLES: Final = ("simple", "iso")  # of date_time_output_format
 
 _FORMAT: Final = re.compile(r"\s+FORMAT\s+(\w+)[\s;]*\Z", re.IGNORECASE)

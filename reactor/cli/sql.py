@@ -34,18 +34,10 @@ GRACE_S: Final = 10  # beyond the query's own limit, for the answer to arrive
 @click.option("--param", multiple=True, metavar="NAME=VALUE", help="Bind {NAME:Type} in the query; may be repeated.")
 @click.option("--run", help="Bind {run:String}.  [default: the latest run]")
 @click.option(
-    "--max-rows",
-    type=click.IntRange(1, 10_000_000),
-    default=100_000,
-    show_default=True,
-    help="More is an error.",
+    "--max-rows", type=click.IntRange(1, 10_000_000), default=100_000, show_default=True, help="More is an error."
 )
 @click.option(
-    "--timeout",
-    type=click.IntRange(1, 3_600),
-    default=30,
-    show_default=True,
-    help="Seconds; longer is an error.",
+    "--timeout", type=click.IntRange(1, 3_600), default=30, show_default=True, help="Seconds; longer is an error."
 )
 def command(
     *,

