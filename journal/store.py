@@ -64,6 +64,7 @@ class Store:
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        self._types: dict[str, dict[str, str]] = {}
 
     def rows(self, sql: str, params: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """The rows of a query, each as column name -> value.
@@ -128,6 +129,16 @@ class Store:
             context.req_block_size = max(1, count)
             context.data = list(columns.values())
             self._client.data_insert(context)
+
+    def put(self, table: str, columns: Mapping[str, Any], token: str) -> None:
+        """Insert columns as one block, in the types of the table's migration, which the server is asked for once."""
+        if table not in self._types:
+            self._types[table] = {row["name"]: row["type"] for row in self.rows(f"DESCRIBE TABLE {table}")}
+        self.insert(table, columns, self._types[table], token)
+
+    def put_row(self, table: str, row: Mapping[str, Any], token: str) -> None:
+        """Insert one row."""
+        self.put(table, {name: [value] for name, value in row.items()}, token)
 
     def close(self) -> None:
         self._client.close()

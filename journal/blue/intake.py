@@ -30,13 +30,6 @@ _AS_JSON: Final = (
     "date_time_output_format = 'iso'"
 )
 
-IMPORT: Final = {
-    "import_id": "String", "revision": "UInt64", "state": "Enum8('COMPLETE' = 0, 'FORGOTTEN' = 1)",
-    "label": "Enum8('REAL' = 0, 'STAND-IN' = 1)", "source": "String", "mapping": "String",
-    "clock_offset_ms": "Int64", "trades_read": "UInt64", "trades_there": "UInt64", "legs_read": "UInt64",
-    "legs_there": "UInt64", "reason": "String", "imported_at": "DateTime64(3, 'UTC')",
-}  # fmt: skip
-_HEAD: Final = {"import_id": "String", "row_number": "UInt64", "trade_id": "String", "content_hash": "String"}
 TRADE: Final = {
     "asset": "LowCardinality(String)", "side": "LowCardinality(String)", "scan_stream": "LowCardinality(String)",
     "entry_ts_ms": "Int64", "exit_ts_ms": "Nullable(Int64)", "leverage": "Nullable(Float64)",
@@ -131,7 +124,7 @@ def bring(store: Store, intake: Intake) -> Brought:
     if added:
         _insert(store, "violet_blue_trades", TRADE, import_id, trades)
         _insert(store, "violet_blue_legs", LEG, import_id, legs)
-        counts = {n: v for n, v in asdict(brought).items() if n in IMPORT and n not in ("import_id", "label")}
+        counts = {n: v for n, v in asdict(brought).items() if n.endswith(("_read", "_there"))}
         manifest = {
             "import_id": import_id, "state": "COMPLETE", "label": label, "source": intake.source,
             "mapping": intake.mapping, "clock_offset_ms": intake.clock_offset_ms, **counts, "reason": "",
@@ -227,7 +220,6 @@ def _new(rows: Sequence[BlueRow], known: set[tuple[str, str]]) -> list[BlueRow]:
 
 
 def _insert(store: Store, table: str, types: Mapping[str, str], import_id: str, rows: Sequence[BlueRow]) -> None:
-    every = {**_HEAD, **types, "raw": "String"}
     for first in range(0, len(rows), BLOCK_ROWS):
         block = rows[first : first + BLOCK_ROWS]
         columns: dict[str, Any] = {
@@ -238,7 +230,7 @@ def _insert(store: Store, table: str, types: Mapping[str, str], import_id: str, 
             **{name: [row.fields[name] for row in block] for name in types},
             "raw": [row.raw for row in block],
         }
-        store.insert(table, columns, every, f"{import_id}|{table}|{first}")
+        store.put(table, columns, f"{import_id}|{table}|{first}")
 
 
 def _save(store: Store, manifest: Mapping[str, Any]) -> None:
@@ -246,8 +238,7 @@ def _save(store: Store, manifest: Mapping[str, Any]) -> None:
     asked = {"id": manifest["import_id"]}
     sql = "SELECT max(revision) AS last FROM violet_blue_imports WHERE import_id = {id:String}"
     row = {**manifest, "revision": store.rows(sql, asked)[0]["last"] + 1}
-    token = f"{row['import_id']}|{row['revision']}"
-    store.insert("violet_blue_imports", {name: [row[name]] for name in IMPORT}, IMPORT, token)
+    store.put_row("violet_blue_imports", row, f"{row['import_id']}|{row['revision']}")
 
 
 def label_of(rows: Iterable[BlueRow]) -> str:

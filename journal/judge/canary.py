@@ -4,34 +4,14 @@ See docs/design/running.md.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from journal.store import Store
-
-CANARY_TYPES: Final = {
-    "run_id": "LowCardinality(String)",
-    "lane": "LowCardinality(String)",
-    "topic": "LowCardinality(String)",
-    "partition": "UInt32",
-    "log_offset": "Int64",
-    "params_hash": "LowCardinality(String)",
-    "kernel_hash": "LowCardinality(String)",
-    "params": "LowCardinality(String)",
-    "stream": "LowCardinality(String)",
-    "scan_id": "Int64",
-    "ts_ms": "Int64",
-    "actuated": "Bool",
-    "value": "Float64",
-    "candidate": "Nullable(Float64)",
-    "leverage": "Float64",
-    "candidate_leverage": "Nullable(Float64)",
-    "fault": "String",
-}
 
 
 def write(store: Store, columns: Mapping[str, Any], token: str) -> None:
     """Insert rows, given as columns by name; a scan that is written again by its candidate leaves one row."""
-    store.insert("violet_canaries", columns, CANARY_TYPES, token)
+    store.put("violet_canaries", columns, token)
 
 
 def done(store: Store, run_id: str, lane: str) -> dict[int, int]:

@@ -18,23 +18,6 @@ from journal.judge.scope import Scope
 from journal.ledger.run import Run, now
 from journal.store import Store
 
-DAY_TYPES: Final = {
-    "run_id": "String",
-    "day": "Date",
-    "verdict": "LowCardinality(String)",
-    "held": "String",
-    "clauses": "Map(String, String)",
-    "first_offsets": "Map(UInt32, Int64)",
-    "last_offsets": "Map(UInt32, Int64)",
-    **dict.fromkeys(
-        ("records", "decisions", "evaluations", "planes", "rejects", "scan_rejects", "lost", "doubled", "corrupt"),
-        "UInt64",
-    ),
-    "coverage": "Nullable(Float64)",
-    "time_coverage": "Nullable(Float64)",
-    **dict.fromkeys(("longest_silence_ms", "warnings", "errors", "disk_bytes"), "UInt64"),
-    "written_at": "DateTime64(3, 'UTC')",
-}
 _FIGURES: Final = (
     "records", "decisions", "evaluations", "planes", "rejects", "scan_rejects", "lost", "doubled", "corrupt",
     "coverage", "time_coverage", "longest_silence_ms",
@@ -114,7 +97,7 @@ def _close(store: Store, run: Run, day: date) -> Day:
         "disk_bytes": disk_bytes(store),
         "written_at": now(),
     }
-    store.insert("violet_days", {n: [v] for n, v in row.items()}, DAY_TYPES, f"{run.run_id}|{day}")
+    store.put_row("violet_days", row, f"{run.run_id}|{day}")
     return Day(day, verdict, row)
 
 

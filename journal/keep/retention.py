@@ -10,12 +10,12 @@ rows of decisions, evaluations and rejects, a batch in doubt is later than every
 See docs/design/weeks.md.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from journal.judge.gate import corrupt_batches
 from journal.judge.scope import Scope
-from journal.ledger.pruned import PRUNED_TYPES, Pruned, dropped_sql, pruned, utc
+from journal.ledger.pruned import Pruned, dropped_sql, pruned, utc
 from journal.ledger.run import now
 from journal.store import Store
 
@@ -63,18 +63,8 @@ def prune(store: Store, run_id: str, before: datetime) -> Pruning:
 
 
 def _record(store: Store, run_id: str, one: Pruned) -> None:
-    row = {
-        "run_id": run_id,
-        "topic": one.topic,
-        "partition": one.partition,
-        "last_offset": one.last_offset,
-        "up_to": one.up_to,
-        "planes": one.planes,
-        "rejects": one.rejects,
-        "at": now(),
-    }
-    token = f"{run_id}|{one.topic}|{one.partition}|pruned|{one.last_offset}"
-    store.insert("violet_pruned", {n: [v] for n, v in row.items()}, PRUNED_TYPES, token)
+    row = {"run_id": run_id, **asdict(one), "at": now()}
+    store.put_row("violet_pruned", row, f"{run_id}|{one.topic}|{one.partition}|pruned|{one.last_offset}")
 
 
 def _drop(store: Store, run_id: str, ends: dict[int, int]) -> None:

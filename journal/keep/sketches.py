@@ -4,24 +4,14 @@ See docs/design/weeks.md.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from journal.store import Store
-
-SKETCH_TYPES: Final = {
-    "run_id": "String",
-    "place": "UInt8",
-    "slot": "DateTime('UTC')",
-    "lane": "LowCardinality(String)",
-    "asset": "LowCardinality(String)",
-    "samples": "Array(Float64)",
-    "weights": "Array(Float64)",
-}
 
 
 def write(store: Store, columns: Mapping[str, Any], token: str) -> None:
     """Insert sketches, given as columns by name; the newest of a place, lane and asset counts."""
-    store.insert("violet_sketches", columns, SKETCH_TYPES, token)
+    store.put("violet_sketches", columns, token)
 
 
 def read(store: Store, run_id: str) -> list[dict[str, Any]]:

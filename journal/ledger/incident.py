@@ -7,7 +7,7 @@ row stands for, so sum(count) is how often it happened. See docs/design/exactly-
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
 from typing import Final
 
@@ -15,16 +15,6 @@ from journal.store import Store
 from lanes.code import Incident, Mode, Severity
 
 FULL: Final = 100
-INCIDENT_TYPES: Final = {
-    "run_id": "String",
-    "at": "DateTime64(3, 'UTC')",
-    "severity": "Enum8(" + ", ".join(f"'{s.name}' = {s.value}" for s in Severity) + ")",
-    "code": "Enum16(" + ", ".join(f"'{c.name}' = {c.value}" for c in Incident) + ")",
-    "detail": "String",
-    "count": "UInt32",
-    "lanes": "Map(String, String)",
-    "mode": "Nullable(Enum8(" + ", ".join(f"'{m.name}' = {m.value}" for m in Mode) + "))",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +37,9 @@ class Note:
 
 def note(store: Store, each: Note) -> None:
     """Write a row; writing the same again changes nothing."""
-    row = {
-        "run_id": each.run_id,
-        "at": each.at,
-        "severity": each.severity.name,
-        "code": each.code.name,
-        "detail": each.detail,
-        "count": each.count,
-        "lanes": dict(each.lanes),
-        "mode": each.mode.name if each.mode is not None else None,
-    }
-    token = f"{each.run_id}|{each.at}|{each.code}"
-    store.insert("violet_incidents", {n: [v] for n, v in row.items()}, INCIDENT_TYPES, token)
+    row = asdict(each) | {"severity": each.severity.name, "code": each.code.name}
+    row |= {"lanes": dict(each.lanes), "mode": each.mode.name if each.mode is not None else None}
+    store.put_row("violet_incidents", row, f"{each.run_id}|{each.at}|{each.code}")
 
 
 def seen(store: Store, run_id: str, day: date) -> dict[Incident, int]:

@@ -7,20 +7,8 @@ taken for lost. See docs/design/exactly-once.md.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
 
 from journal.store import Store
-
-PRUNED_TYPES: Final = {
-    "run_id": "String",
-    "topic": "LowCardinality(String)",
-    "partition": "UInt32",
-    "last_offset": "Int64",
-    "up_to": "DateTime64(3, 'UTC')",
-    "planes": "UInt64",
-    "rejects": "UInt64",
-    "at": "DateTime64(3, 'UTC')",
-}
 
 
 @dataclass(frozen=True, slots=True)

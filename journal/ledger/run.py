@@ -5,49 +5,18 @@ revision counts. See docs/design/running.md.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
 
+from journal.ledger.pruned import utc
 from journal.refusal import Refusal
 from journal.store import Store
 
 UPSTREAM: Final = ("scanner", "enrichment")  # stand-ins before the log, beside those of the lanes
-RUN_TYPES = {
-    "run_id": "String",
-    "revision": "UInt64",
-    "name": "String",
-    "state": "Enum8('RUNNING' = 0, 'STOPPED' = 1, 'ENDED' = 2, 'HALTED' = 3)",
-    "profile": "String",
-    "source": "String",
-    "until": "String",
-    "start": "String",
-    "warm": "String",
-    "standins": "Array(String)",
-    "versions": "String",
-    "reason": "String",
-    "trading_mode": "LowCardinality(String)",
-    "is_trading_allowed": "UInt8",
-    "started_at": "DateTime64(3, 'UTC')",
-    "changed_at": "DateTime64(3, 'UTC')",
-}
-SEGMENT_TYPES = {
-    "run_id": "String",
-    "segment": "UInt32",
-    "topic": "LowCardinality(String)",
-    "partition": "UInt32",
-    "first_offset": "Int64",
-    "cause": "String",
-    "profile": "String",
-    "params": "String",
-    "params_hash": "LowCardinality(String)",
-    "code_hash": "LowCardinality(String)",
-    "kernels": "String",
-    "state": "String",
-    "opened_at": "DateTime64(3, 'UTC')",
-}
+_JSON: Final = ("source", "until", "start", "versions")  # columns of a run that hold JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,25 +89,9 @@ def now() -> datetime:
 def save(store: Store, run: Run) -> Run:
     """Write the manifest as a new revision."""
     run = replace(run, revision=run.revision + 1)
-    row = {
-        "run_id": run.run_id,
-        "revision": run.revision,
-        "name": run.name,
-        "state": run.state,
-        "profile": run.profile,
-        "source": _json(run.source),
-        "until": _json(run.until),
-        "start": _json(run.start),
-        "warm": run.warm,
-        "standins": list(run.standins),
-        "versions": _json(run.versions),
-        "reason": run.reason,
-        "trading_mode": "DARK",
-        "is_trading_allowed": 0,
-        "started_at": run.started_at,
-        "changed_at": now(),
-    }
-    store.insert("violet_runs", {n: [v] for n, v in row.items()}, RUN_TYPES, f"{run.run_id}|{run.revision}")
+    row = _fields(run) | {name: _json(getattr(run, name)) for name in _JSON}
+    row |= {"standins": list(run.standins), "trading_mode": "DARK", "is_trading_allowed": 0, "changed_at": now()}
+    store.put_row("violet_runs", row, f"{run.run_id}|{run.revision}")
     return run
 
 
@@ -187,34 +140,18 @@ def pick(store: Store, run_id: str | None) -> Run:
 
 def open_segments(store: Store, opened: Sequence[Segment]) -> None:
     """Record a segment's first offset in every partition: one insert, so that a crash leaves all of them or none."""
-    at = now()
-    rows = [{n: getattr(s, n) for n in SEGMENT_TYPES if n != "opened_at"} for s in opened]
-    columns: dict[str, list[Any]] = {n: [row[n] for row in rows] for n in rows[0]}
-    columns["kernels"] = [_json(kernels) for kernels in columns["kernels"]]
-    columns["opened_at"] = [at] * len(opened)
+    rows = [_fields(s) | {"kernels": _json(s.kernels)} for s in opened]
+    columns = {name: [row[name] for row in rows] for name in rows[0]} | {"opened_at": [now()] * len(opened)}
     places = ",".join(f"{s.partition}-{s.first_offset}" for s in opened)
     token = f"{opened[0].run_id}|{opened[0].segment}|{places}|{opened[0].params_hash}|{_json(opened[0].kernels)}"
-    store.insert("violet_segments", columns, SEGMENT_TYPES, token)
+    store.put("violet_segments", columns, token)
 
 
 def segments(store: Store, run_id: str) -> list[Segment]:
     """Segments of a run, in order."""
     sql = "SELECT * FROM violet_segments FINAL WHERE run_id = {run:String} ORDER BY segment, topic, partition"
     return [
-        Segment(
-            run_id=row["run_id"],
-            segment=row["segment"],
-            topic=row["topic"],
-            partition=row["partition"],
-            first_offset=row["first_offset"],
-            cause=row["cause"],
-            profile=row["profile"],
-            params=row["params"],
-            params_hash=row["params_hash"],
-            code_hash=row["code_hash"],
-            kernels=msgspec.json.decode(row["kernels"]),
-            state=row["state"],
-        )
+        Segment(**{f.name: row[f.name] for f in fields(Segment)} | {"kernels": msgspec.json.decode(row["kernels"])})
         for row in store.rows(sql, {"run": run_id})
     ]
 
@@ -223,19 +160,10 @@ def _json(value: Any) -> str:
     return msgspec.json.encode(value, order="sorted").decode()
 
 
+def _fields(of: Run | Segment) -> dict[str, Any]:
+    return {field.name: getattr(of, field.name) for field in fields(of)}
+
+
 def _run(row: Mapping[str, Any]) -> Run:
-    return Run(
-        run_id=row["run_id"],
-        name=row["name"],
-        state=row["state"],
-        profile=row["profile"],
-        source=msgspec.json.decode(row["source"]),
-        until=msgspec.json.decode(row["until"]),
-        start=msgspec.json.decode(row["start"]),
-        warm=row["warm"],
-        standins=tuple(row["standins"]),
-        versions=msgspec.json.decode(row["versions"]),
-        started_at=row["started_at"].replace(tzinfo=UTC) if row["started_at"].tzinfo is None else row["started_at"],
-        reason=row["reason"],
-        revision=row["revision"],
-    )
+    told = {f.name: row[f.name] for f in fields(Run)} | {name: msgspec.json.decode(row[name]) for name in _JSON}
+    return Run(**told | {"standins": tuple(row["standins"]), "started_at": utc(row["started_at"])})

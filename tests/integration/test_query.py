@@ -12,7 +12,7 @@ from statistics import fmean, geometric_mean, median, median_low
 import pytest
 
 from journal import query
-from journal.judge.canary import CANARY_TYPES
+from journal.judge import canary
 from tests.integration import records
 from tests.integration.fixtures import own_journal
 from tests.integration.soaking import ROOT, violet
@@ -438,7 +438,7 @@ def test_canary(known):
     columns = {name: [value] * len(said) for name, value in constant.items()}
     columns |= {name: [row[of] for row in said] for name, of in own.items()}
     for token in ("once", "again"):  # a reading that is read twice is one row
-        known.journal.store.insert("violet_canaries", columns, CANARY_TYPES, token)
+        canary.write(known.journal.store, columns, token)
     sized = [row for row in said if row["decided"]]
     ratios = sorted(row["moved"] / row["leverage"] for row in sized if row["moved"] is not None and row["leverage"] > 0)
     right = {
