@@ -30,6 +30,7 @@ PLANTS = {  # contract -> who imports what
     "faust only in reactor.topology.worker": ("reactor.topology.voice", "faust"),
     "chdb only in journal.engine.process": ("journal.engine.native", "chdb"),
     "h11 only in journal.engine.wire": ("journal.engine.reader", "h11"),
+    "pyarrow only in reactor.feed.parquet": ("reactor.feed.table", "pyarrow"),
     "clickhouse_connect only in journal.store": ("journal.query", "clickhouse_connect"),
     "prometheus_client only in reactor.watch.metrics": ("reactor.watch.measure", "prometheus_client"),
     "tdigest only in reactor.watch.sketch": ("reactor.watch.events", "tdigest"),
