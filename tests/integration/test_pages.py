@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 
@@ -10,10 +11,10 @@ import pytest
 
 from reactor.log.archive import zstd
 from tests.integration import records
-from tests.integration.soaking import ROOT, Journal, violet
+from tests.integration.soaking import ROOT, VIOLET, Journal, until, violet
 from tests.test_pages import blocks
 
-PAGES = ("start", "sql", "replay", "watching")
+PAGES = ("start", "replay", "watching", "sql", "feeds", "soak")
 ALSO = {0, 2}  # of a soak and of status: HOLD is an answer
 
 
@@ -26,7 +27,7 @@ def folder(tmp_path_factory):
     journals = [Journal(home / name) for name in ("my-soak", "violet-data")]
     for journal in journals:
         journal.soak(scans=home / "scans.jsonl.zst", name="violet")
-    yield home, journals[0]
+    yield home, journals[0], len(lines)
     for journal in journals:
         journal.close()
 
@@ -47,15 +48,43 @@ def statements(doc):
             )
 
 
+def followed(words, home, enough):
+    """A command that goes on for ever, until it has enough and Ctrl-C ends it."""
+    with (home / "out").open("wb") as out, (home / "err").open("wb") as err:
+        process = subprocess.Popen(
+            [*VIOLET, *words], cwd=home, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+            start_new_session=True,
+        )  # fmt: skip
+    try:
+        until(lambda: process.poll() is not None or enough(), within_s=60)
+        process.send_signal(signal.SIGINT)
+        code = process.wait(30)
+    finally:
+        process.kill()
+        process.wait()
+    assert code in ALSO, (words, (home / "err").read_text())
+
+
 @pytest.mark.parametrize("page", PAGES)
-def test_the_commands_of_a_page_work_as_they_stand(folder, page, monkeypatch):
-    home, journal = folder
+def test_the_commands_of_a_page_work_as_they_stand(folder, session_tansu, page, monkeypatch):
+    home, journal, count = folder
     monkeypatch.chdir(home)
+    filled = violet(
+        "publish", "--scans", "scans.jsonl.zst", "--bootstrap-servers", session_tansu.bootstrap, "--topic", "scans"
+    )
+    assert filled.code == 0, filled.err
+    journaled = "SELECT count() FROM (SELECT log_offset FROM scans WHERE run_id = {run:String} UNION ALL SELECT log_offset FROM planes WHERE run_id = {run:String})"
     (row,) = journal.rows("SELECT run_id, any(scan_id) AS scan_id FROM decisions WHERE run_id = {run:String} GROUP BY run_id",
                           run=journal.run("violet").run_id)  # fmt: skip
+
+    def soaked():
+        run = journal.run("violet")
+        return run.state == "RUNNING" and journal.value(journaled, run=run.run_id) == count
+
     ran = 0
     for words in statements(ROOT / "docs" / f"{page}.md"):
-        program, *rest = [{"RUN": row["run_id"], "SCAN_ID": str(row["scan_id"])}.get(word, word) for word in words]
+        stands_for = {"RUN": row["run_id"], "SCAN_ID": str(row["scan_id"]), "HOST:9092": session_tansu.bootstrap}
+        program, *rest = [stands_for.get(word, word) for word in words]
         ran += 1
         if program == "python":
             done = subprocess.run(
@@ -68,6 +97,12 @@ def test_the_commands_of_a_page_work_as_they_stand(folder, page, monkeypatch):
             assert done.stdout
             continue
         assert program == "violet"
+        if "--follow" in rest:
+            followed(rest, home, lambda: (home / "out").read_bytes().count(b"\n") > 10)
+            continue
+        if rest[0] == "soak" and "--topic" in rest:
+            followed(rest, home, soaked)
+            continue
         said = violet(*rest)
         assert said.code == 0 or (rest[0] in ("soak", "status", "gate") and said.code in ALSO), (words, said.err)
         assert said.out, words
