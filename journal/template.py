@@ -1,7 +1,7 @@
 """Template: what the SQL files leave to the lanes, filled in from LANES and PLANES.
 
 A view or a saved query that goes over all lanes, planes or reasons names `$parts` of this module, so that a lane more
-is in all of them. Source: SPEC section 2.
+is in all of them. See docs/design/records.md.
 """
 
 from collections.abc import Sequence

@@ -10,7 +10,7 @@ mc_scale   = the mc plane's scale, else 1.0
 
 The strength is the base lane's formula, written out again: lanes are independent. All but the product is a
 default, replaceable by a wrapped kernel; see the drift register.
-Source: seed 004 section 8b (V-082); SPEC section 3; requirements 9.2.
+Source: findings 8b; default acb (docs/design/sources.md).
 """
 # ruff: noqa: FURB136 (minima are comparisons, see lanes/kernel.py)
 
@@ -92,7 +92,7 @@ LANE = Lane(
     name="acb",
     title="ACB regime",
     formula="acb_boost * meta_boost * mc_scale",
-    source="seed 004 section 8b (V-082); factors by requirements 9.2",
+    source="findings 8b; factors: default acb",
     params=AcbParams,
     kernel=acb,
     inputs=("acb.form", "acb.x", "meta.seen", "meta.x", "mc.seen", "mc.x", "vel_div", "w750"),

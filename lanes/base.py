@@ -5,7 +5,7 @@ base     = min_lev + strength ** convexity * (base_max - min_lev)
 
 `**` is libm's pow of two floats; s * s * s differs in the last bit on a quarter of all inputs. The convexity
 is an argument, never a literal that a compiler could unroll.
-Source: seed 004 sections 2 and 8b; SPEC section 3; requirements 9.5.
+Source: findings 2 and 8b; default base (docs/design/sources.md).
 """
 # ruff: noqa: FURB136 (minima are comparisons, see lanes/kernel.py)
 
@@ -50,7 +50,7 @@ LANE = Lane(
     name="base",
     title="base cubic",
     formula="min_lev + strength ** convexity * (base_max - min_lev)",
-    source="seed 004 sections 2 and 8b",
+    source="findings 2 and 8b",
     params=BaseParams,
     kernel=base,
     inputs=("vel_div",),

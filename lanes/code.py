@@ -1,7 +1,7 @@
 """Every code that is counted: closed integer enums, never renumbered.
 
 The journal stores the integers, people read the names. The hundreds digit of a reject names its owner.
-Source: SPEC sections 3, 4 and 6.
+See docs/design/lanes.md.
 """
 
 from enum import IntEnum
@@ -19,7 +19,7 @@ class Reject(IntEnum):
     SCHEMA_VERSION = 102  # `v` is absent or not a version that this reader knows
     NON_FINITE = 103  # NaN, an infinity, or a number that float64 cannot hold
     KIND = 104  # `kind` is neither scan nor plane
-    MISSING_FIELD = 105
+    MISSING_FIELD = 105  # a required field is absent
     WRONG_TYPE = 106  # a field has another JSON type than the schema's
     OUT_OF_RANGE = 107  # a number or map outside its domain
     BAD_NAME = 108  # a stream or symbol outside its pattern
@@ -35,42 +35,42 @@ class Reject(IntEnum):
 class Reason(IntEnum):
     """What a reader of a row must know. The value is the bit in the row's `reasons` mask."""
 
-    DUP_SCAN = 0
-    NO_SIGNAL = 1
-    CADENCE = 2
-    NO_ELIGIBLE_ASSET = 3
-    OUT_OF_ORDER = 4
-    SYMBOL_DROPPED = 5
-    DC_UNKNOWN = 6
-    POSTURE_UNKNOWN = 7
-    FLOOR_LIFTED = 8
-    PLANE_MISSING_ACB = 9
-    PLANE_MISSING_META = 10
-    PLANE_MISSING_MC = 11
-    PLANE_MISSING_OB = 12
-    PLANE_MISSING_ESOF = 13
-    PLANE_MISSING_POSTURE = 14
-    PLANE_MISSING_CAPITAL = 15
-    PLANE_STALE_ACB = 16
-    PLANE_STALE_META = 17
-    PLANE_STALE_MC = 18
-    PLANE_STALE_OB = 19
-    PLANE_STALE_ESOF = 20
-    PLANE_STALE_POSTURE = 21
-    PLANE_STALE_CAPITAL = 22
-    ACB_OUT_OF_RANGE = 23
-    OB_OUT_OF_RANGE = 24
-    ESOF_OUT_OF_RANGE = 25
+    DUP_SCAN = 0  # the same stream, scan_id and ts_ms came before; it decides nothing
+    NO_SIGNAL = 1  # vel_div is not below the threshold
+    CADENCE = 2  # the cadence plane lets another scan decide
+    NO_ELIGIBLE_ASSET = 3  # no symbol is left to choose from
+    OUT_OF_ORDER = 4  # the event time is before that of the scan before it
+    SYMBOL_DROPPED = 5  # a price of 0 or less dropped its symbol
+    DC_UNKNOWN = 6  # dc_status is none of the known ones, and counts as not confirmed
+    POSTURE_UNKNOWN = 7  # the posture is none of the known ones, and caps nothing
+    FLOOR_LIFTED = 8  # the product was 0, and the floor lifted it to the least leverage
+    PLANE_MISSING_ACB = 9  # the plane acb never came
+    PLANE_MISSING_META = 10  # the plane meta never came
+    PLANE_MISSING_MC = 11  # the plane mc never came
+    PLANE_MISSING_OB = 12  # the plane ob never came
+    PLANE_MISSING_ESOF = 13  # the plane esof never came
+    PLANE_MISSING_POSTURE = 14  # the plane posture never came
+    PLANE_MISSING_CAPITAL = 15  # the plane capital never came
+    PLANE_STALE_ACB = 16  # the plane acb is older than its alert age
+    PLANE_STALE_META = 17  # the plane meta is older than its alert age
+    PLANE_STALE_MC = 18  # the plane mc is older than its alert age
+    PLANE_STALE_OB = 19  # the plane ob is older than its alert age
+    PLANE_STALE_ESOF = 20  # the plane esof is older than its alert age
+    PLANE_STALE_POSTURE = 21  # the plane posture is older than its alert age
+    PLANE_STALE_CAPITAL = 22  # the plane capital is older than its alert age
+    ACB_OUT_OF_RANGE = 23  # acb is above 4
+    OB_OUT_OF_RANGE = 24  # ob is outside down..up
+    ESOF_OUT_OF_RANGE = 25  # the multiplier or score of the plane esof is beyond 1
 
 
 class Bound(IntEnum):
     """Which term fixed the leverage."""
 
-    PRODUCT = 0
-    CAP = 1
-    ABS = 2
-    STALKER = 3
-    FLOOR = 4
+    PRODUCT = 0  # no bound held
+    CAP = 1  # base_max * acb * ob * esof
+    ABS = 2  # abs_max
+    STALKER = 3  # stalker_cap
+    FLOOR = 4  # min_lev
 
 
 class DcStatus(IntEnum):
@@ -118,21 +118,21 @@ class Severity(IntEnum):
 class Incident(IntEnum):
     """What happened to a run."""
 
-    STARTED = 1
-    RESUMED = 2
-    STOPPED = 3
-    ENDED = 4
-    SEGMENT_OPENED = 5
-    COLD_START = 6
-    ENGINE_RESTARTED = 101
-    JOURNAL_AWAY = 102
-    BROKER_AWAY = 103
-    DISK_SHORT = 104
-    GAP_ACCEPTED = 105
-    TAPS_DROPPED = 106
-    LANE_MISSING = 107
-    LANE_BACK = 108
-    INTEGRITY = 201
-    HALTED = 202
-    HALT_RESUMED = 203
-    WRITE_REFUSED = 204
+    STARTED = 1  # a run began
+    RESUMED = 2  # a run went on
+    STOPPED = 3  # a run was left, to be resumed
+    ENDED = 4  # a run came to its end
+    SEGMENT_OPENED = 5  # other code, params or kernels decide from here on
+    COLD_START = 6  # the run began before every plane was known
+    ENGINE_RESTARTED = 101  # reserved; JOURNAL_AWAY is written instead
+    JOURNAL_AWAY = 102  # ClickHouse did not answer for a while
+    BROKER_AWAY = 103  # the broker did not answer for a while
+    DISK_SHORT = 104  # the disk became short of space, or has space again
+    GAP_ACCEPTED = 105  # the log had lost offsets, and the run went on
+    TAPS_DROPPED = 106  # a tap dropped readings
+    LANE_MISSING = 107  # a lane's worker is waited for
+    LANE_BACK = 108  # it is there again
+    INTEGRITY = 201  # a check of the journal failed
+    HALTED = 202  # the run is HALTED
+    HALT_RESUMED = 203  # somebody resumed a HALTED run
+    WRITE_REFUSED = 204  # a write outside the tap topics was refused: counted as `orders`

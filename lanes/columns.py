@@ -3,7 +3,7 @@
 One compiled loop a lane (`evaluate_lane`), then the fan-in's (`compose`): in one process, or each lane in a process of
 its own. A foreign kernel's column takes the place of its lane's default; a lane that is off is 1.0 and still has its
 columns. Nothing is judged here: a row that is not finite bears the number of the lane that made it so, and the caller
-rejects it. Source: SPEC sections 2 and 3.
+rejects it. See docs/design/lanes.md.
 """
 
 import math

@@ -3,7 +3,7 @@
 dc = boost if status is CONFIRM else 1.0
 
 CONTRADICT and NEUTRAL do not reduce, and an unknown status takes the else-branch, as BLUE's does.
-Source: seed 004 section 8b, line 2 of the composition (V-081); requirements 9.4.
+Source: findings 8b, line 2 of the composition; default dc (docs/design/sources.md).
 """
 
 from typing import Final
@@ -32,7 +32,7 @@ LANE = Lane(
     name="dc",
     title="DC boost",
     formula="boost if status is CONFIRM else 1.0",
-    source="seed 004 section 8b (V-081)",
+    source="findings 8b",
     params=DcParams,
     kernel=dc,
     inputs=("dc_status",),

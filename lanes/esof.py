@@ -5,7 +5,7 @@ esof = stale, where the plane is missing or older than max_age_ms, in either for
        else of its score: the first plateau below the first split t, and so on; within `edge` E of a split
        lo + (hi - lo) * ((score - (t - E)) / (2.0 * E)), at most hi; t + E is the next plateau's
 
-Source: seed 004 section 8 (V-070..076); SPEC section 3 for the exact form; requirements 9.1.
+Source: findings 8; default esof (docs/design/sources.md).
 """
 # ruff: noqa: FURB136 (minima are comparisons, see lanes/kernel.py)
 
@@ -85,7 +85,7 @@ LANE = Lane(
     name="esof",
     title="EsoF haircut",
     formula="plateau of the score, blended within edge of a split; stale where missing or old",
-    source="seed 004 section 8 (V-070..076); curve by requirements 9.1",
+    source="findings 8; curve: default esof",
     params=EsofParams,
     kernel=esof,
     inputs=("esof.form", "esof.x", "esof.age_ms"),

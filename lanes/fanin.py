@@ -10,7 +10,7 @@ A lane beyond the five multiplies behind them, in the cap too where it says so.
 bound: FLOOR where min(raw, cap) < min_lev, else PRODUCT where raw <= cap, else the first of STALKER, ABS, CAP
 whose term equals the cap. The floor lifts a zero to min_lev, as BLUE's does; it is marked.
 A NaN comes out as min_lev, so whoever reads the leverage looks at raw and the product inside the cap first.
-Source: seed 004 section 8b (V-080..088); section 8 for `sc_post`; SPEC section 3.
+Source: findings 8b; findings 8 for `sc_post` (docs/design/sources.md).
 """
 # ruff: noqa: FURB136 (minima are comparisons, see lanes/kernel.py)
 

@@ -7,7 +7,7 @@ Nor does it know the flags below: whoever changes them empties the caches.
 min and max are written as comparisons, `b if b < a else a`, which is what Python's builtins do: a NaN or -0.0
 in the first place stays unless the other is strictly smaller. Numba and LLVM have minima of their own, a
 comparison has one meaning everywhere.
-Source: SPEC section 3; requirements section 10 (hazards H-1 to H-7).
+See docs/design/lanes.md.
 """
 
 import inspect

@@ -3,7 +3,7 @@
 A lane is one pure function of (inputs, params). Its file holds its params, its scalar kernel and one `Lane`; a line in
 `lanes/registry.py` makes it a lane; for a package of yours its entry point of the group `violet.lanes` does. From that
 follow its column loop, config section, journal columns, words in the row hash, tap topic, worker, candidate, metrics,
-panel, dashboard and line in the docs. Source: SPEC section 2.
+panel, dashboard and line in the docs. See docs/design/lanes.md.
 """
 
 from collections.abc import Callable, Mapping

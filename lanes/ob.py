@@ -7,7 +7,7 @@ ob  = the plane's multiplier, else of its inputs
       1.0 - (1.0 - down) * min(1.0, (-eff - imb_from) / (imb_full - imb_from))  where eff < -imb_from
       1.0 otherwise, and before the first plane
 
-Source: seed 004 section 8b (V-083); SPEC section 3 for the exact form; requirements 9.3.
+Source: findings 8b; default ob (docs/design/sources.md).
 """
 # ruff: noqa: FURB136 (minima are comparisons, see lanes/kernel.py)
 
@@ -76,7 +76,7 @@ LANE = Lane(
     name="ob",
     title="OB consensus",
     formula="1.0 + (up - 1.0) * min(1.0, (eff - imb_from) / (imb_full - imb_from)); mirrored to down",
-    source="seed 004 section 8b (V-083); curve by requirements 9.3",
+    source="findings 8b; curve: default ob",
     params=ObParams,
     kernel=ob,
     inputs=("ob.form", "ob.x", "ob.x", "ob.y", "ob.z"),

@@ -1,6 +1,6 @@
 """What params are made of: models without a default, and the domains of their numbers.
 
-Each lane's model stands in the lane's file; `lanes/profile.py` binds them. Source: SPEC section 3 (profiles).
+Each lane's model stands in the lane's file; `lanes/profile.py` binds them. See docs/design/lanes.md.
 """
 
 import re

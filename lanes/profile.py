@@ -2,7 +2,7 @@
 
 A profile is a value: equal hashes mean equal params. The hash is over canonical JSON (sorted keys, shortest
 float text) of everything but the name, and of lanes beyond the five only those that are on.
-Source: SPEC section 3 (profiles); seed 004 section 8b; requirements section 9 for what the seeds leave open.
+Source: findings 8b and 9; the defaults of our own for what they leave open (docs/design/sources.md).
 """
 
 import difflib
@@ -86,7 +86,7 @@ _PEGGED: Final = (
     "DAIUSDT", "USDDUSDT", "PYUSDUSDT", "USTCUSDT", "EURUSDT",
 )  # fmt: skip
 
-# BLUE as seed 004 section 8b has it. Where the seeds are silent, see drift.py.
+# BLUE as findings 8b have it. Where they are silent, see drift.py.
 _BLUE_8B: Final = Profile(
     name="blue_8b",
     base=BaseParams(
@@ -113,7 +113,7 @@ _BLUE_8B: Final = Profile(
     ),
 )  # fmt: skip
 
-# The recorded soak of seed 004 section 9: the cubic to 9 and nothing else. Written out, nothing inherited.
+# The recorded soak of findings 9: the cubic to 9 and nothing else. Written out, nothing inherited.
 _V3_BASE9: Final = Profile(
     name="v3_base9",
     base=BaseParams(

@@ -2,7 +2,7 @@
 
 The five of BLUE come first, then those that were registered. These are off unless a config turns them on, and while one
 is off nothing of a run changes. Listings, columns, panels
-and the conformance tests go over LANES, so a lane joins them all by joining it. Source: SPEC section 2.
+and the conformance tests go over LANES, so a lane joins them all by joining it. See docs/design/lanes.md.
 """
 
 from itertools import chain

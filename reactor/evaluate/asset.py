@@ -1,7 +1,7 @@
 """Asset choice: drop the pegged symbols, then take the best irp score.
 
 Of the symbols with a price above 0 and an irp entry, pegged ones removed, the highest score with
-alignment >= min_alignment; ties go to the smaller symbol. Source: seed 004 section 7 (V-060..062), SPEC section 3.
+alignment >= min_alignment; ties go to the smaller symbol. Source: findings 7.
 """
 
 from lanes.profile import SelectParams

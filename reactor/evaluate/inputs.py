@@ -1,6 +1,7 @@
 """Inputs: the columns that the lanes read, of the scans that a walk gathered and of the planes that each of them saw.
 
-A scan points at the row of each plane that it saw, so an as-of column is a matter of indices. Source: SPEC section 2.
+A scan points at the row of each plane that it saw, so an as-of column is a matter of indices.
+See docs/design/records.md.
 """
 
 from collections.abc import Iterable

@@ -3,7 +3,7 @@
 The structs are the one definition of the wire format: they decode it, and `schema()` yields its JSON Schema.
 A well-formed record takes one typed decode; whatever fails there is looked at again, slowly, to name its fault.
 Of a duplicate key the last wins; a JSON null in an optional field counts as absent.
-Source: SPEC section 4; reliability section 7, fault 35.
+See docs/design/records.md.
 """
 
 import json

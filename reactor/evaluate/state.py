@@ -1,7 +1,7 @@
 """State of a stream as of an offset: planes, last scans, cadence.
 
 Everything is a function of the records before the offset. What is small is stored with each batch; the identities of
-the last 4,096 scans are read back from the journal. Source: SPEC sections 2, 3 and 4.
+the last 4,096 scans are read back from the journal. See docs/design/records.md.
 """
 
 import math

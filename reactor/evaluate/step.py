@@ -1,7 +1,7 @@
 """The step: (state, records) -> (state, outcomes), as columns. Pure but for the state that it advances.
 
 What a walk gathered goes through the lanes and the fan-in as columns, and every record becomes exactly one row. Verify
-and replay use the same functions. Source: SPEC sections 3 and 4.
+and replay use the same functions. See docs/design/records.md.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """The walk: records in offset order become columns, while the planes move the state.
 
 A walk takes chunks as they come, so that each record is decoded while it is warm, and keeps one tuple of a scan.
-`step.outcomes` lets the lanes run over what it gathered, a batch or a part of one. Source: SPEC sections 2 to 4.
+`step.outcomes` lets the lanes run over what it gathered, a batch or a part of one. See docs/design/records.md.
 """
 
 from collections.abc import Callable, Mapping

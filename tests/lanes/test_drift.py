@@ -43,4 +43,4 @@ def test_every_constant_is_stated_by_the_seeds_or_in_the_register():
 
 def test_each_is_registered_once_and_says_why():
     assert len({drift.key for drift in REGISTER}) == len(REGISTER)
-    assert all(drift.seed_says and drift.default_source for drift in REGISTER)
+    assert all(drift.sources_say and drift.chosen_by for drift in REGISTER)
