@@ -27,7 +27,7 @@ PLANTS = {  # contract -> who imports what
     "the stand-in BLUE is a second reading: it shares no code with what it is compared with": (
         "reactor.standin.dirt", "lanes.code"),
     "confluent_kafka only in reactor.log.kafka and reactor.log.outlet": ("reactor.log.memory", "confluent_kafka"),
-    "faust only in reactor.topology.worker": ("reactor.topology.voice", "faust"),
+    "faust only in reactor.topology.worker": ("reactor.topology.evaluator", "faust"),
     "chdb only in journal.engine.process": ("journal.engine.native", "chdb"),
     "h11 only in journal.engine.wire": ("journal.engine.reader", "h11"),
     "pyarrow only in reactor.feed.parquet": ("reactor.feed.table", "pyarrow"),
@@ -41,7 +41,7 @@ PLANTS = {  # contract -> who imports what
     "foreign bytes come in by feed: for commands, BLUE's trades and the stand-ins": (
         "reactor.tap.reading", "reactor.feed.mapping"),
     "the topology is chosen by commands: the default path never imports it": (
-        "reactor.run.session", "reactor.topology.tape"),
+        "reactor.run.session", "reactor.topology.lane_topic"),
     "who watches a soak is chosen by commands: the run imports neither": (
         "reactor.run.position", "reactor.watch.metrics"),
     "where BLUE's trades come from is asked by its command alone": ("reactor.cli.gate", "reactor.blue.places"),

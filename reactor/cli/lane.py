@@ -19,7 +19,7 @@ from reactor.log.kafka import KafkaLog, create_all
 from reactor.log.outlet import KafkaWriter
 from reactor.run.settings import Settings, assigned, load
 from reactor.topology import canary as canaries
-from reactor.topology import mark as marks
+from reactor.topology import checkpoint as checkpoints
 from reactor.topology.canary import Order, orders_topic
 
 HAND_OVER_S: Final = 30.0
@@ -132,8 +132,8 @@ def promote(lane: str, config: Path | None, **flags: str | None) -> None:
         )
     if "refused" in heard:
         raise Refusal(
-            f"the candidate's {marks.words_of_soak(lane)} are not the soak's, so it would not be heard; fix: start it "
-            "with the soak's --profile or --config"
+            f"the candidate's {checkpoints.names_of_soak(lane)} are not the soak's, so it would not "
+            "be taken; fix: start it with the soak's --profile or --config"
         )
     if "left" not in heard:
         raise Refusal(
@@ -174,10 +174,10 @@ def _where(flags: Mapping[str, str | None], config: Path | None) -> tuple[str, s
 def _check(soak: Profile, profile: Profile, lanes: Sequence[str]) -> None:
     """Refuse params that the soak would not hear the lane with."""
     for lane in lanes:
-        if marks.accepted(soak, lane, marks.params_of(profile, lane)) is None:
+        if checkpoints.accepted(soak, lane, checkpoints.params_of(profile, lane)) is None:
             raise Refusal(
                 f"--set: what others read too is the soak's, and {lane} differs in it; fix: leave "
-                f"{marks.words_of_soak(lane)} as the soak has them"
+                f"{checkpoints.names_of_soak(lane)} as the soak has them"
             )
 
 

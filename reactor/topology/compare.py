@@ -27,32 +27,32 @@ from lanes.profile import Profile
 from lanes.registry import LANES
 from reactor.log.kafka import KafkaLog
 from reactor.tap.reading import Reading, decode
-from reactor.topology import mark as marks
+from reactor.topology import checkpoint as checkpoints
 from reactor.topology.canary import canary_topic
 from reactor.topology.joined import start
 from reactor.topology.lane_source import LaneSource
-from reactor.topology.tape import KafkaTape
+from reactor.topology.lane_topic import LaneTopic
 
 HELD: Final = 8_192  # readings of a lane and partition that wait for the journal; more wait in the broker
 SPAN: Final = 65_536  # offsets that the journal is asked for at a time
-LOOK_S: Final = 5.0  # between looks for a candidate where there was none
+FIND_S: Final = 5.0  # between looks for a candidate where there was none
 DRAIN_S: Final = 8.0  # at the end of a session, for a candidate that is behind
 QUIET_S: Final = 1.0  # nothing of it for so long: it is gone, or as far as it comes
 _VALUES: Final = tuple(dict.fromkeys(name for lane in LANES for name in (*lane.components, lane.name)))
 _COLUMNS: Final = ("segment", "posture", "capital_usd", "leverage", "actuated", *_VALUES)
 
 Row = Mapping[str, Any]
-Speaker = tuple[str, str]  # params hash and kernel hash
+Version = tuple[str, str]  # params hash and kernel hash
 
 
 @dataclass(slots=True)
 class _Candidates:
     """What was heard of one lane's candidates and waits for the journal, by partition.
 
-    heard: the last offset. mine: whether the marks name our log. params: of every candidate, by hash.
+    heard: the last offset. mine: whether the checkpoints name our log. params: of every candidate, by hash.
     """
 
-    tape: KafkaTape
+    lane_topic: LaneTopic
     waiting: dict[int, list[Reading]]
     heard: dict[int, int]
     mine: dict[int, bool] = field(default_factory=dict)
@@ -68,20 +68,20 @@ class Comparison:
         self._names = source.names
         self._lanes: dict[str, _Candidates] = {}
         self._scout: KafkaLog | None = None
-        self._looked_at = 0.0
+        self._asked_at = 0.0
         self._profiles: dict[tuple[int, int], Profile] = {}
 
     def __call__(self, store: Store) -> None:
         """Compare what came of what is journaled."""
         if self._source.log is not None:
-            self._look(store)
-            self._turn(store)
+            self._find(store)
+            self._round(store)
 
     def finish(self, store: Store) -> None:
         """Go on until candidates are as far as the journal, or nothing more comes; Refusal where that takes long."""
         deadline = time.monotonic() + DRAIN_S
         while self._lanes:
-            ends = self._turn(store)
+            ends = self._round(store)
             now = time.monotonic()
             behind = [
                 lane for lane, candidates in self._lanes.items()
@@ -94,16 +94,16 @@ class Comparison:
 
     def close(self) -> None:
         """Leave the broker."""
-        for log in (self._scout, *(candidates.tape for candidates in self._lanes.values())):
+        for log in (self._scout, *(candidates.lane_topic for candidates in self._lanes.values())):
             if log is not None:
                 log.close()
         self._lanes = {}
 
-    def _look(self, store: Store) -> None:
+    def _find(self, store: Store) -> None:
         """Now and then, whether a candidate spoke for a lane that had none; nothing is fetched until one did."""
-        if (now := time.monotonic()) - self._looked_at < LOOK_S:
+        if (now := time.monotonic()) - self._asked_at < FIND_S:
             return
-        self._looked_at = now
+        self._asked_at = now
         source, partitions = self._source, range(self._source.partitions)
         topics = {canary_topic(self._run.name, lane): lane for lane in self._names if lane not in self._lanes}
         client = f"{self._run.name}-canary"
@@ -111,19 +111,19 @@ class Comparison:
         for topic in self._scout.filled(topics, partitions):
             begin = {int(p): at for p, at in self._run.start.items()}
             begin |= canary.done(store, self._run.run_id, topics[topic])
-            tape = KafkaTape(source.bootstrap, topic, client)
-            tape.assign({p: start(tape, p, begin[p], source.log or "") for p in partitions})
+            lane_topic = LaneTopic(source.bootstrap, topic, client)
+            lane_topic.assign({p: start(lane_topic, p, begin[p], source.log or "") for p in partitions})
             waiting: dict[int, list[Reading]] = {p: [] for p in partitions}
-            self._lanes[topics[topic]] = _Candidates(tape, waiting, {p: at - 1 for p, at in begin.items()})
+            self._lanes[topics[topic]] = _Candidates(lane_topic, waiting, {p: at - 1 for p, at in begin.items()})
 
-    def _turn(self, store: Store) -> dict[int, int]:
-        """Hear and write; how far the journal is."""
+    def _round(self, store: Store) -> dict[int, int]:
+        """Read and write; returns how far the journal is."""
         ends = completed(store, self._run.run_id) if self._lanes else {}
         for lane, candidates in list(self._lanes.items()):
             try:
-                self._hear(candidates)
+                self._read(candidates)
             except Exception:
-                candidates.tape.close()
+                candidates.lane_topic.close()
                 del self._lanes[lane]  # what it took along is read again, from what is written
                 raise
             for partition, waiting in candidates.waiting.items():
@@ -134,20 +134,20 @@ class Comparison:
                 candidates.waiting[partition] = [reading for reading in waiting if reading.offset >= end]
         return ends
 
-    def _hear(self, candidates: _Candidates) -> None:
-        tape, waiting = candidates.tape, candidates.waiting
-        tape.hold({partition for partition, held in waiting.items() if len(held) >= HELD})
-        records = tape.listen(HELD, 0.05)
+    def _read(self, candidates: _Candidates) -> None:
+        lane_topic, waiting = candidates.lane_topic, candidates.waiting
+        lane_topic.hold({partition for partition, held in waiting.items() if len(held) >= HELD})
+        records = lane_topic.listen(HELD, 0.05)
         for record in records:
             try:
                 reading = decode(record.value)
-                mark = None if record.mark is None else marks.decode(record.mark)
+                checkpoint = None if record.checkpoint is None else checkpoints.decode(record.checkpoint)
             except msgspec.DecodeError:
                 continue  # nobody's
             partition = reading.partition
-            if mark is not None:
-                candidates.mine[partition] = mark.log == self._source.log
-                candidates.params[reading.params_hash] = mark.params
+            if checkpoint is not None:
+                candidates.mine[partition] = checkpoint.log == self._source.log
+                candidates.params[reading.params_hash] = checkpoint.params
             candidates.heard[partition] = max(candidates.heard[partition], reading.offset)
             if record.since > self._run.start[str(partition)]:
                 continue  # it knows less than the run
@@ -166,7 +166,7 @@ class Comparison:
     def _write(self, store: Store, lane: str, due: Sequence[Reading], params: Mapping[str, dict[str, Any]]) -> None:
         """Insert the rows of some readings of a partition, one candidate's at a time; a scan without a row has none."""
         journaled = self._journaled(store, due)
-        for (params_hash, kernel_hash), every in _by_speaker(due):
+        for (params_hash, kernel_hash), every in _by_version(due):
             said = [reading for reading in every if reading.offset in journaled]
             if not said:
                 continue
@@ -197,7 +197,7 @@ class Comparison:
         for segment, places in groupby(there, key=lambda at: rows[at]["segment"]):
             some = list(places)
             profile = self._profile(store, said[0].partition, segment)
-            if marks.accepted(profile, lane, params) is None:
+            if checkpoints.accepted(profile, lane, params) is None:
                 continue  # it reads other bounds than the fan-in has
             theirs = [rows[at] for at in some]
             heard = {each.name: _said(each, theirs) for each in profile.lanes}
@@ -249,9 +249,9 @@ def _near(due: Sequence[Reading]) -> Iterator[list[Reading]]:
         yield some
 
 
-def _by_speaker(due: Sequence[Reading]) -> Iterator[tuple[Speaker, list[Reading]]]:
-    def speaker(reading: Reading) -> Speaker:
+def _by_version(due: Sequence[Reading]) -> Iterator[tuple[Version, list[Reading]]]:
+    def version(reading: Reading) -> Version:
         return reading.params_hash, reading.kernel_hash
 
-    for key, said in groupby(sorted(due, key=speaker), key=speaker):
+    for key, said in groupby(sorted(due, key=version), key=version):
         yield key, list(said)

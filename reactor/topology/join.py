@@ -20,14 +20,14 @@ from lanes.params import LaneParams
 from lanes.profile import Profile
 from reactor.evaluate.chunk import Chunk
 from reactor.evaluate.record import Decoder, Scan
-from reactor.topology import mark as marks
-from reactor.topology.mark import Mark, Marked
+from reactor.topology import checkpoint as checkpoints
+from reactor.topology.checkpoint import Checkpoint, LaneRecord
 
 KEPT: Final = 8_192  # readings kept behind the last one used, to be compared with repeated ones
 AHEAD: Final = 32_768  # readings held of a lane and partition before the next one used; more wait in the broker
 
-Speaker = tuple[str, str]  # params hash and kernel hash of a lane
-Voices = tuple[Speaker, ...]  # of the profile's lanes, in their order
+Version = tuple[str, str]  # params hash and kernel hash of a lane
+Versions = tuple[Version, ...]  # of the profile's lanes, in their order
 
 
 class Contradiction(Integrity):
@@ -51,10 +51,10 @@ _bits: Final[Callable[[Spoken], bytes]] = msgspec.json.Encoder().encode
 
 
 @dataclass(slots=True)
-class _Voice:
-    """One lane in one partition. spoken: by offset. reached: the last scan spoken of. mine: its marks name our log."""
+class _Received:
+    """One lane in one partition. readings: by offset. reached: the last offset. mine: its checkpoints name our log."""
 
-    spoken: dict[int, Spoken] = field(default_factory=dict)
+    readings: dict[int, Spoken] = field(default_factory=dict)
     reached: int = -1
     mine: bool = False
 
@@ -66,11 +66,11 @@ class Join:
     starts: where the run begins in each partition; a lane that knows less than all from there on is not heard.
     """
 
-    def __init__(self, profile: Profile, log: str, only: Voices | None, starts: Mapping[int, int]) -> None:
+    def __init__(self, profile: Profile, log: str, only: Versions | None, starts: Mapping[int, int]) -> None:
         self._profile, self.log, self._starts = profile, log, starts
         self.names = tuple(lane.name for lane in profile.lanes)
         self._only = dict(zip(self.names, only, strict=True)) if only else {}
-        self._voices: dict[int, dict[str, _Voice]] = {}
+        self._received: dict[int, dict[str, _Received]] = {}
         self._tables: dict[tuple[str, str], LaneParams | None] = {}
         self._used: dict[int, int] = {}
         self._decode_record = Decoder().decode
@@ -79,76 +79,78 @@ class Join:
     def begin(self, positions: dict[int, int]) -> None:
         """From these offsets on."""
         self._used = dict(positions)
-        self._voices = {partition: {name: _Voice() for name in self.names} for partition in positions}
+        self._received = {partition: {name: _Received() for name in self.names} for partition in positions}
 
-    def take(self, lane: str, record: Marked) -> None:
+    def take(self, lane: str, record: LaneRecord) -> None:
         """One record of a lane's topic, in its order."""
         said = _decode(record.value)
-        voice = self._voices.get(said.partition, {}).get(lane)
-        if voice is None:
+        received = self._received.get(said.partition, {}).get(lane)
+        if received is None:
             return
-        if record.mark is not None:
-            self._learn(lane, said, voice, marks.decode(record.mark))
+        if record.checkpoint is not None:
+            self._learn(lane, said, received, checkpoints.decode(record.checkpoint))
         if record.since > self._starts[said.partition]:
             words = f"knows nothing of what was before offset {record.since}"
             self._unheard[lane] = f"{words}; stop it, and resume once with --lane-workers 1"
             return
-        if not voice.mine:
+        if not received.mine:
             return
-        speaker = (said.params_hash, said.kernel_hash)
-        if self._tables.get((lane, said.params_hash)) is None or self._only.get(lane, speaker) != speaker:
+        version = (said.params_hash, said.kernel_hash)
+        if self._tables.get((lane, said.params_hash)) is None or self._only.get(lane, version) != version:
             self._unheard[lane] = f"speaks with params {said.params_hash}, which are not the soak's"
             return
-        had = voice.spoken.get(said.offset)
+        had = received.readings.get(said.offset)
         if had is None:
             if said.offset >= self._used[said.partition]:
-                voice.spoken[said.offset] = said
-                voice.reached = max(voice.reached, said.offset)
+                received.readings[said.offset] = said
+                received.reached = max(received.reached, said.offset)
                 self._unheard.pop(lane, None)
-        elif (had.params_hash, had.kernel_hash) == speaker and _bits(had) != _bits(said):
+        elif (had.params_hash, had.kernel_hash) == version and _bits(had) != _bits(said):
             raise Contradiction(
                 f"lane {lane} spoke twice of offset {said.offset} in partition {said.partition}, and not alike, "
                 f"with params {said.params_hash} and kernel {said.kernel_hash} both times"
             )
 
-    def ready(self, chunk: Chunk, now: Voices | None) -> tuple[int, Voices | None]:
-        """How many of a chunk's first records are complete and decided by one set of voices, and by which.
+    def ready(self, chunk: Chunk, now: Versions | None) -> tuple[int, Versions | None]:
+        """How many of a chunk's first records are complete and decided by one set of versions, and by which.
 
-        now: the voices so far, None where no scan was met yet; where the first scan has others, the answer is 0 and
+        now: the versions so far, None where no scan was met yet; where the first scan has others, the answer is 0 and
         these.
         """
-        voices = self._voices[chunk.partition]
-        every = [voice.spoken for voice in voices.values()]
-        reached = min(voice.reached for voice in voices.values())
+        received = self._received[chunk.partition]
+        every = [each.readings for each in received.values()]
+        reached = min(each.reached for each in received.values())
         for at, offset in enumerate(chunk.offsets):
-            if all([offset in spoken for spoken in every]):  # noqa: C419 - a list is quicker than a generator
+            if all([offset in readings for readings in every]):  # noqa: C419 - a list is quicker than a generator
                 spoke = tuple((s[offset].params_hash, s[offset].kernel_hash) for s in every)
                 if spoke != now:
                     if now is not None:
                         return at, now if at else spoke
                     now = spoke
                 continue
-            spoke_of = any(offset in spoken for spoken in every)
+            spoke_of = any(offset in readings for readings in every)
             if spoke_of or (offset >= reached and self._is_scan(chunk, at)):
                 return at, now
         return len(chunk), now
 
     def missing(self, chunk: Chunk) -> dict[str, str]:
         """Lanes whose reading of a chunk's first record is not there, each with what is known of why."""
-        voices = self._voices[chunk.partition]
-        return {name: self._unheard.get(name, "") for name in self.names if chunk.offsets[0] not in voices[name].spoken}
+        received = self._received[chunk.partition]
+        return {
+            name: self._unheard.get(name, "") for name in self.names if chunk.offsets[0] not in received[name].readings
+        }
 
     def full(self, lane: str) -> set[int]:
         """Partitions in which enough is held of a lane."""
-        return {p for p, voices in self._voices.items() if len(voices[lane].spoken) > AHEAD + KEPT}
+        return {p for p, received in self._received.items() if len(received[lane].readings) > AHEAD + KEPT}
 
     def hear(self, partition: int, offsets: NDArray[np.int64]) -> Heard:
         """Columns of the scans at these offsets; what was held of long before is let go."""
         wanted, faults, columns = offsets.tolist(), {}, {}
         for lane in reversed(self._profile.lanes):  # the first lane's fault stays
-            spoken = self._voices[partition][lane.name].spoken
+            readings = self._received[partition][lane.name].readings
             try:
-                rows = [spoken[offset] for offset in wanted]
+                rows = [readings[offset] for offset in wanted]
             except KeyError as offset:
                 raise Contradiction(
                     f"lane {lane.name} did not speak of the scan at offset {offset} in partition {partition}, "
@@ -163,24 +165,24 @@ class Join:
             self._forget(partition, wanted[-1] + 1)
         return Heard(columns, faults)
 
-    def decided(self, voices: Voices) -> Profile:
+    def decided(self, versions: Versions) -> Profile:
         """The soak's profile with the lanes' tables as their workers have them."""
-        tables = {name: self._tables[name, speaker[0]] for name, speaker in zip(self.names, voices, strict=True)}
+        tables = {name: self._tables[name, version[0]] for name, version in zip(self.names, versions, strict=True)}
         return self._profile.model_copy(update=tables)
 
-    def _learn(self, lane: str, said: Spoken, voice: _Voice, mark: Mark) -> None:
-        voice.mine = mark.log == self.log
-        self._tables[lane, said.params_hash] = marks.accepted(self._profile, lane, mark.params)
+    def _learn(self, lane: str, said: Spoken, received: _Received, checkpoint: Checkpoint) -> None:
+        received.mine = checkpoint.log == self.log
+        self._tables[lane, said.params_hash] = checkpoints.accepted(self._profile, lane, checkpoint.params)
 
     def _is_scan(self, chunk: Chunk, at: int) -> bool:
         return chunk.offsets[at] not in chunk.cut and isinstance(self._decode_record(chunk.values[at]), Scan)
 
     def _forget(self, partition: int, used: int) -> None:
         self._used[partition] = used
-        for voice in self._voices[partition].values():
-            old = _before(voice.spoken, used - KEPT)
+        for received in self._received[partition].values():
+            old = _before(received.readings, used - KEPT)
             for offset in old:
-                del voice.spoken[offset]
+                del received.readings[offset]
 
 
 def _before(offsets: Iterable[int], limit: int) -> list[int]:

@@ -10,26 +10,26 @@ from typing import Final
 
 from reactor.evaluate.chunk import Chunk
 from reactor.log.port import Log
-from reactor.topology.join import Join, Voices
-from reactor.topology.mark import decode
-from reactor.topology.tape import KafkaTape
+from reactor.topology.checkpoint import decode
+from reactor.topology.join import Join, Versions
+from reactor.topology.lane_topic import LaneTopic
 
 HELD: Final = 16_384  # records that wait for their lanes
-_TURN: Final = 8_192  # readings taken of a lane at a time
+_AT_ONCE: Final = 8_192  # readings taken of a lane at a time
 
 
 class JoinedLog:
     """Scans and planes in offset order, as far as the lanes have come.
 
-    voices: who decided the records that were given last, by partition; None where no scan was among them yet.
+    versions: who decided the records that were given last, by partition; None where no scan was among them yet.
     missing: lanes that are waited for, and since when (monotonic seconds); why: what is known of why, by lane.
     """
 
-    def __init__(self, log: Log, tapes: Mapping[str, KafkaTape], join: Join, begin: Callable[[], None]) -> None:
+    def __init__(self, log: Log, lane_topics: Mapping[str, LaneTopic], join: Join, begin: Callable[[], None]) -> None:
         """begin: the lanes are wanted from now on."""
-        self._log, self._tapes, self._join, self._begin = log, tapes, join, begin
+        self._log, self._lane_topics, self._join, self._begin = log, lane_topics, join, begin
         self._held: dict[int, Chunk] = {}
-        self.voices: dict[int, Voices | None] = {}
+        self.versions: dict[int, Versions | None] = {}
         self.missing: dict[str, float] = {}
         self.why: dict[str, str] = {}
 
@@ -37,21 +37,21 @@ class JoinedLog:
         self._log.assign(positions)
         self._join.begin(positions)
         self._held = {}
-        self.voices = dict.fromkeys(positions)
+        self.versions = dict.fromkeys(positions)
         self._begin()
-        for tape in self._tapes.values():
-            tape.assign({p: start(tape, p, offset, self._join.log) for p, offset in positions.items()})
+        for lane_topic in self._lane_topics.values():
+            lane_topic.assign({p: start(lane_topic, p, offset, self._join.log) for p, offset in positions.items()})
 
     def poll(self, limit: int, timeout_s: float) -> list[Chunk]:
         waiting = any(map(len, self._held.values()))
         if sum(map(len, self._held.values())) < HELD:
             for chunk in self._log.poll(limit, 0.0 if waiting else timeout_s):
                 self._hold(chunk)
-        for lane in self._tapes:
-            self._hear(lane, 0.0)
+        for lane in self._lane_topics:
+            self._read(lane, 0.0)
         given = self._give(limit)
         if not given and self.missing:
-            self._hear(next(iter(self.missing)), timeout_s)
+            self._read(next(iter(self.missing)), timeout_s)
             given = self._give(limit)
         return given
 
@@ -66,8 +66,8 @@ class JoinedLog:
         self._log.commit(positions)
 
     def close(self) -> None:
-        for tape in self._tapes.values():
-            tape.close()
+        for lane_topic in self._lane_topics.values():
+            lane_topic.close()
         self._log.close()
 
     def _hold(self, chunk: Chunk) -> None:
@@ -77,10 +77,10 @@ class JoinedLog:
         else:
             held.extend(chunk)
 
-    def _hear(self, lane: str, timeout_s: float) -> None:
-        tape = self._tapes[lane]
-        tape.hold(self._join.full(lane))
-        for record in tape.listen(_TURN, timeout_s):
+    def _read(self, lane: str, timeout_s: float) -> None:
+        lane_topic = self._lane_topics[lane]
+        lane_topic.hold(self._join.full(lane))
+        for record in lane_topic.listen(_AT_ONCE, timeout_s):
             self._join.take(lane, record)
 
     def _give(self, limit: int) -> list[Chunk]:
@@ -88,11 +88,11 @@ class JoinedLog:
         for partition, held in self._held.items():
             if not len(held):
                 continue
-            count, voices = self._join.ready(held, self.voices[partition])
-            if not count and voices != self.voices[partition]:  # from here on others decide
-                count, voices = self._join.ready(held, voices)
+            count, versions = self._join.ready(held, self.versions[partition])
+            if not count and versions != self.versions[partition]:  # from here on others decide
+                count, versions = self._join.ready(held, versions)
             if count:
-                self.voices[partition] = voices
+                self.versions[partition] = versions
                 head, self._held[partition] = held.split(min(count, limit))
                 given.append(head)
             else:
@@ -102,11 +102,11 @@ class JoinedLog:
         return given
 
 
-def start(tape: KafkaTape, partition: int, offset: int, log: str) -> int:
+def start(lane_topic: LaneTopic, partition: int, offset: int, log: str) -> int:
     """Where in a lane's topic to begin, so that no first reading from a source offset on is missed."""
-    for records in tape.back(partition) if offset else ():
-        found = [(mark.next, record.at) for record in records if record.mark and (mark := decode(record.mark)).fresh
-                 and mark.log == log and mark.next <= offset]  # fmt: skip
+    for records in lane_topic.back(partition) if offset else ():
+        there = ((decode(record.checkpoint), record.at) for record in records if record.checkpoint)
+        found = [(each.next, at) for each, at in there if each.fresh and each.log == log and each.next <= offset]
         if found:
             return max(found)[1]
-    return tape.lows([partition])[partition]
+    return lane_topic.lows([partition])[partition]

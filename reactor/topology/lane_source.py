@@ -27,10 +27,10 @@ from reactor.run.settings import Settings
 from reactor.run.source import ArchiveSource, BrokerSource, SourceIncident
 from reactor.tap.reading import tap_topic
 from reactor.topology.canary import canary_topic
-from reactor.topology.join import Join, Voices
+from reactor.topology.evaluator import version
+from reactor.topology.join import Join, Versions
 from reactor.topology.joined import JoinedLog, start
-from reactor.topology.tape import KafkaTape
-from reactor.topology.voice import speaker
+from reactor.topology.lane_topic import LaneTopic
 
 MISSING_S: Final = 10.0  # a lane that is waited for as long is told of
 
@@ -67,7 +67,7 @@ class LaneSource:
 
     @property
     def log(self) -> str | None:
-        """Cluster and topic id of the scans' topic, as lanes' marks name it; None before it is open."""
+        """Cluster and topic id of the scans' topic, as lanes' checkpoints name it; None before it is open."""
         return None if self._join is None else self._join.log
 
     def begins_at(self, starts: Mapping[int, int]) -> None:
@@ -98,7 +98,7 @@ class LaneSource:
             self.bootstrap, (of(name, lane) for of in (tap_topic, canary_topic) for lane in self.names), self.partitions
         )
         self._join = self._joining(self._settings.profile, self._starts, only=self.managed)
-        self._log = JoinedLog(log, self._tapes(self.names), self._join, self._begin)
+        self._log = JoinedLog(log, self._lane_topics(self.names), self._join, self._begin)
         return self._log
 
     def check(self) -> None:
@@ -129,9 +129,9 @@ class LaneSource:
             self._log.close()
         self._source.close()
 
-    def voices(self, partition: int) -> Voices | None:
+    def versions(self, partition: int) -> Versions | None:
         """Who decided the records of a partition that were given last."""
-        return None if self._log is None else self._log.voices[partition]
+        return None if self._log is None else self._log.versions[partition]
 
     def hear(self, partition: int, offsets: Any) -> Heard:
         """What the lanes said of the scans at these offsets."""
@@ -139,12 +139,14 @@ class LaneSource:
             raise AssertionError("must be open")
         return self._join.hear(partition, offsets)
 
-    def decided(self, voices: Voices) -> tuple[Profile, dict[str, str]]:
-        """The profile that some voices decide by, and the kernels that are not this process's own code."""
+    def decided(self, versions: Versions) -> tuple[Profile, dict[str, str]]:
+        """The profile that some versions decide by, and the kernels that are not this process's own code."""
         if self._join is None:
             raise AssertionError("must be open")
-        profile = self._join.decided(voices)
-        foreign = {n: kernel for n, (_, kernel) in zip(self.names, voices, strict=True) if _foreign(profile, n, kernel)}
+        profile = self._join.decided(versions)
+        foreign = {
+            n: kernel for n, (_, kernel) in zip(self.names, versions, strict=True) if _foreign(profile, n, kernel)
+        }
         return profile, foreign
 
     def reheard(self, segment: Segment, chunk: Chunk, began: int) -> Join | None:
@@ -157,22 +159,22 @@ class LaneSource:
             return None
         join = self._joining(profile, {chunk.partition: began}, only=False)
         join.begin({chunk.partition: chunk.offsets[0]})
-        tapes = self._tapes(join.names)
+        lane_topics = self._lane_topics(join.names)
         try:
-            for tape in tapes.values():
-                tape.assign({chunk.partition: start(tape, chunk.partition, chunk.offsets[0], join.log)})
+            for lane_topic in lane_topics.values():
+                lane_topic.assign({chunk.partition: start(lane_topic, chunk.partition, chunk.offsets[0], join.log)})
             deadline = time.monotonic() + REACH_S
             while (count := join.ready(chunk, None)[0]) < len(chunk):
-                for lane, tape in tapes.items():
-                    for record in tape.listen(8_192, 0.02):
+                for lane, lane_topic in lane_topics.items():
+                    for record in lane_topic.listen(8_192, 0.02):
                         join.take(lane, record)
                 if time.monotonic() > deadline:
                     silent = in_words(join.missing(chunk.split(count)[1]))
                     raise Refusal(f"lanes {silent} did not say again what they said of the batch in doubt within "
                                   f"{REACH_S:.0f} s; fix: start their workers, then resume")  # fmt: skip
         finally:
-            for tape in tapes.values():
-                tape.close()
+            for lane_topic in lane_topics.values():
+                lane_topic.close()
         return join
 
     def _joining(self, profile: Profile, starts: Mapping[int, int], *, only: bool) -> Join:
@@ -182,12 +184,12 @@ class LaneSource:
         finally:
             log.close()
         kernels = load(profile) if only else Kernels()
-        speakers = tuple(speaker(lane.name, profile, kernels) for lane in profile.lanes) if only else None
-        return Join(profile, identity, speakers, starts)
+        mine = tuple(version(lane.name, profile, kernels) for lane in profile.lanes) if only else None
+        return Join(profile, identity, mine, starts)
 
-    def _tapes(self, names: Iterable[str]) -> dict[str, KafkaTape]:
+    def _lane_topics(self, names: Iterable[str]) -> dict[str, LaneTopic]:
         name, bootstrap = self._settings.soak.name, self._source.bootstrap
-        return {n: KafkaTape(bootstrap, tap_topic(name, n), f"{name}-shadow") for n in names}
+        return {n: LaneTopic(bootstrap, tap_topic(name, n), f"{name}-shadow") for n in names}
 
     def _begin(self) -> None:
         for worker in self._workers:

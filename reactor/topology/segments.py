@@ -21,9 +21,9 @@ from reactor.evaluate.chunk import Chunk
 from reactor.evaluate.state import State
 from reactor.evaluate.walk import Rules
 from reactor.run.remote import Deciding, Values
-from reactor.topology.join import Voices
+from reactor.topology.checkpoint import overlaid
+from reactor.topology.join import Versions
 from reactor.topology.lane_source import LaneSource
-from reactor.topology.mark import overlaid
 
 
 class LaneSegments:
@@ -35,7 +35,7 @@ class LaneSegments:
         self._source = source
         self._segments: list[Segment] = []
         self._fresh: list[Segment] = []
-        self._voices: dict[int, Voices] = {}
+        self._versions: dict[int, Versions] = {}
         self.decides: dict[int, Deciding] = {}
 
     def opened(self, segments: Sequence[Segment], *, fresh: bool = False) -> None:
@@ -70,12 +70,12 @@ class LaneSegments:
         return None if join is None else partial(join.hear, chunk.partition)
 
     def switch(self, partition: int) -> Callable[[int, State], Deciding] | None:
-        voices = self._source.voices(partition)
-        if voices is None or voices == self._voices.get(partition):
+        versions = self._source.versions(partition)
+        if versions is None or versions == self._versions.get(partition):
             return None
-        self._voices[partition] = voices
+        self._versions[partition] = versions
         now = [s for s in self._segments if s.partition == partition][-1]
-        profile, kernels = self._source.decided(voices)
+        profile, kernels = self._source.decided(versions)
         then = replace(now, params=profile.model_dump_json(), params_hash=profile.hash, kernels=kernels)
         differs = then.differs(now)
         return partial(self._opened, then, differs) if differs else None

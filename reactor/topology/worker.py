@@ -39,9 +39,9 @@ from reactor.run.foreign import load
 from reactor.tap.reading import tap_topic
 from reactor.topology import canary
 from reactor.topology.canary import Order, canary_topic, orders_topic
-from reactor.topology.mark import HEADER, SINCE
-from reactor.topology.tape import KafkaTape
-from reactor.topology.voice import Lane, Voice
+from reactor.topology.checkpoint import HEADER, SINCE
+from reactor.topology.evaluator import Evaluator, LaneVersion
+from reactor.topology.lane_topic import LaneTopic
 
 TAKE: Final = 1_024  # records said together at most
 ORDERS_S: Final = 0.5  # between looks at the orders
@@ -97,13 +97,13 @@ class LaneFailed(Exception):
 
 
 class Stage:
-    """One lane in a worker: its voices by partition, and what Faust brings them. silent: others speak for the lane."""
+    """One lane in a worker: its evaluators by partition. silent: another process writes for the lane."""
 
-    def __init__(self, app: faust.App, lane: Lane, place: Place) -> None:
+    def __init__(self, app: faust.App, lane: LaneVersion, place: Place) -> None:
         self._app, self.lane, self._place = app, lane, place
         self._out, self._client = place.out(lane.name), place.client(lane.name)
         self.silent = False
-        self._voices: dict[int, Voice] = {}
+        self._evaluators: dict[int, Evaluator] = {}
         self._generation = -1
         self._lock = asyncio.Lock()
 
@@ -138,71 +138,73 @@ class Stage:
             if self.silent:
                 return
             if generation != self._generation and self._place.role != "managed":
-                self._voices = {}  # whoever had the partitions meanwhile went on without us
+                self._evaluators = {}  # whoever had the partitions meanwhile went on without us
             self._generation = generation
-            if partition not in self._voices:
-                self._voices[partition], group = await asyncio.to_thread(self._resume, partition)
-                await self._catch_up(partition, self._voices[partition], group)
-            voice = self._voices[partition]
+            if partition not in self._evaluators:
+                self._evaluators[partition], group = await asyncio.to_thread(self._resume, partition)
+                await self._catch_up(partition, self._evaluators[partition], group)
+            evaluator = self._evaluators[partition]
             if chunk is not None:
-                await self._catch_up(partition, voice, chunk.offsets[0])
-                await self._send(partition, voice, chunk)
+                await self._catch_up(partition, evaluator, chunk.offsets[0])
+                await self._send(partition, evaluator, chunk)
 
-    def _resume(self, partition: int) -> tuple[Voice, int]:
-        """The voice as the lane's topic has it, and where the group stands."""
+    def _resume(self, partition: int) -> tuple[Evaluator, int]:
+        """The evaluator as the lane's topic has it, and where the group stands."""
         log = KafkaLog(self._place.bootstrap, self.lane.topic, self._app.conf.id)
         try:
             return resumed(self.lane, self._place, partition, log), log.committed(partition)
         finally:
             log.close()
 
-    async def _catch_up(self, partition: int, voice: Voice, end: int) -> None:
-        """Say what lies between the voice and an offset, read from the log itself; mostly nothing."""
-        if voice.next >= end:
+    async def _catch_up(self, partition: int, evaluator: Evaluator, end: int) -> None:
+        """Write the readings between the evaluator's offset and another, read from the log itself; mostly nothing."""
+        if evaluator.next >= end:
             return
         log = KafkaLog(self._place.bootstrap, self.lane.topic, f"{self._client}-gap")
         try:
-            chunks = log.range(partition, voice.next, end)
+            chunks = log.range(partition, evaluator.next, end)
             while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
-                await self._send(partition, voice, chunk)
+                await self._send(partition, evaluator, chunk)
         finally:
             log.close()
-        voice.next = max(voice.next, end)
+        evaluator.next = max(evaluator.next, end)
 
-    async def _send(self, partition: int, voice: Voice, chunk: Chunk) -> None:
+    async def _send(self, partition: int, evaluator: Evaluator, chunk: Chunk) -> None:
         """Write the readings of a chunk; returns when they are stored."""
         producer = self._app.producer
-        known: dict[str, bytes] = {SINCE: str(voice.since).encode()} if voice.since else {}
+        known: dict[str, bytes] = {SINCE: str(evaluator.since).encode()} if evaluator.since else {}
         sent = [
-            await producer.send(self._out, key, value, partition, None, known | ({HEADER: mark} if mark else {}))
-            for key, value, mark in voice.say(chunk)
+            await producer.send(
+                self._out, key, value, partition, None, known | ({HEADER: checkpoint} if checkpoint else {})
+            )
+            for key, value, checkpoint in evaluator.evaluate(chunk)
         ]
         for stored in sent:
             await stored
 
 
-def resumed(lane: Lane, place: Place, partition: int, log: KafkaLog) -> Voice:
-    """A voice as the soak has it, or the topic it writes to. A candidate that is new begins where its lane stands."""
+def resumed(lane: LaneVersion, place: Place, partition: int, log: KafkaLog) -> Evaluator:
+    """An evaluator as the soak or its topic has it. A new candidate begins where its lane stands."""
     low = log.lows([partition])[partition]
-    tape = partial(KafkaTape, place.bootstrap, client=f"{place.client(lane.name)}-tail")
-    mine = tape(place.out(lane.name))
+    lane_topic = partial(LaneTopic, place.bootstrap, client=f"{place.client(lane.name)}-tail")
+    mine = lane_topic(place.out(lane.name))
     try:
         if place.role == "managed":
-            return Voice.begun(lane, partition, mine.back(partition), *place.begins[partition])
+            return Evaluator.begun(lane, partition, mine.back(partition), *place.begins[partition])
         if place.role == "canary":  # behind another candidate's readings it begins anew, where its lane stands
-            voice = Voice.resumed(lane, partition, islice(mine.back(partition), 1), low, lane.itself)
+            evaluator = Evaluator.resumed(lane, partition, islice(mine.back(partition), 1), low, lane.is_own)
         else:
-            voice = Voice.resumed(lane, partition, mine.back(partition), low, lane.heard)
+            evaluator = Evaluator.resumed(lane, partition, mine.back(partition), low, lane.agrees)
     finally:
         mine.close()
-    if place.role == "canary" and not voice.known:
-        current, spoken = tape(tap_topic(place.name, lane.name)), voice.spoken
+    if place.role == "canary" and not evaluator.known:
+        current, written = lane_topic(tap_topic(place.name, lane.name)), evaluator.written
         try:
-            voice = Voice.resumed(lane, partition, current.back(partition), low, lambda mark: True)
+            evaluator = Evaluator.resumed(lane, partition, current.back(partition), low, lambda checkpoint: True)
         finally:
             current.close()
-        voice.spoken = spoken
-    return voice
+        evaluator.written = written
+    return evaluator
 
 
 def _chunk(partition: int, events: Sequence[Event]) -> Chunk:
@@ -227,7 +229,7 @@ async def work(place: Place, names: Sequence[str], profile: Profile) -> bool:
     log = KafkaLog(place.bootstrap, place.topic, group)
     try:
         found = log.describe()
-        lanes = [Lane.of(name, place.topic, found.log, profile, kernels) for name in names]
+        lanes = [LaneVersion.of(name, place.topic, found.log, profile, kernels) for name in names]
         create_all(place.bootstrap, map(place.out, names), found.partitions)
         if place.role == "canary":  # what Faust brought of what lies before would only be passed over
             create_all(place.bootstrap, [tap_topic(place.name, name) for name in names], found.partitions)

@@ -13,7 +13,7 @@ from journal.judge.scope import completed
 from lanes.registry import LANES
 from reactor.tap.reading import decode, tap_topic
 from reactor.topology.canary import orders_topic
-from reactor.topology.tape import KafkaTape
+from reactor.topology.lane_topic import LaneTopic
 from tests.fault.crash import whole
 from tests.integration import records, soaking
 from tests.integration.soaking import (
@@ -128,7 +128,7 @@ def test_a_lane_that_dies_is_named_and_its_other_version_opens_a_segment_at_the_
         others.kill()
     whole(journal.rows, said.json["run_id"], end)
     assert (said.json["lost"], said.json["doubled"], said.json["corrupt"]) == (0, 0, 0)
-    tape = KafkaTape(scans.broker.bootstrap, tap_topic(name, "acb"), "test")
+    tape = LaneTopic(scans.broker.bootstrap, tap_topic(name, "acb"), "test")
     spoken = {}
     for record in (each for window in list(tape.back(0))[::-1] for each in window):
         reading = decode(record.value)
@@ -246,7 +246,7 @@ def test_nobody_hands_over_to_a_candidate_that_the_soak_would_not_hear(scans, la
         def refused():
             said = violet("lane", "promote", "base", *where)
             assert said.code == 3
-            return "base_max, base.convexity are not the soak's, so it would not be heard" in said.err
+            return "base_max, base.convexity are not the soak's, so it would not be taken" in said.err
 
         until(refused, WAIT_S)
         assert (current.poll(), candidate.poll()) == (None, None)
@@ -381,7 +381,7 @@ def test_a_worker_that_is_started_again_repeats_what_is_not_journaled_and_no_mor
     soak = modular(topic, name, 1, journal.data)
 
     def said():
-        tape = KafkaTape(scans.broker.bootstrap, tap_topic(name, "base"), "test")
+        tape = LaneTopic(scans.broker.bootstrap, tap_topic(name, "base"), "test")
         try:
             return tape.ends([0])[0]
         finally:

@@ -20,11 +20,10 @@ from reactor.evaluate.step import step
 from reactor.evaluate.walk import Rules
 from reactor.run.foreign import Kernels
 from reactor.tap.reading import readings, seen_by
-from reactor.topology import mark as marks
+from reactor.topology import checkpoint as checkpoints
+from reactor.topology.checkpoint import LaneRecord
+from reactor.topology.evaluator import Evaluator, LaneVersion
 from reactor.topology.join import Join
-from reactor.topology.mark import Marked
-from reactor.topology.voice import Lane as Speaking
-from reactor.topology.voice import Voice
 from tests.lanes import points
 from tests.lanes.bits import same
 from tests.own_lane import archive
@@ -131,9 +130,9 @@ def test_lanes_apart_give_the_rows_of_lanes_together():
     join.begin({0: 0})
     chunk = Chunk(0, list(range(len(LINES))), LINES)
     for lane in LANES:
-        voice = Voice(Speaking.of(lane.name, "t", "log", ON, Kernels()), 0, State(), 0, -1)
-        for at, (_, value, mark) in enumerate(voice.say(chunk)):
-            join.take(lane.name, Marked(at, value, mark, 0))
+        voice = Evaluator(LaneVersion.of(lane.name, "t", "log", ON, Kernels()), 0, State(), 0, -1)
+        for at, (_, value, mark) in enumerate(voice.evaluate(chunk)):
+            join.take(lane.name, LaneRecord(at, value, mark, 0))
     assert join.ready(chunk, None)[0] == len(LINES)
     apart = step(State(), chunk, Rules(ON), Decoder(), topic="t", segment=1, expected=0, hear=partial(join.hear, 0))
     together = batch_of(LINES, Rules(ON))
@@ -143,8 +142,8 @@ def test_lanes_apart_give_the_rows_of_lanes_together():
 
 def test_a_worker_of_it_is_heard_with_params_of_its_own():
     other = override(ON, {"funding": {"gain": 1.0}})
-    assert marks.accepted(ON, "funding", marks.params_of(other, "funding")) == other.funding
-    assert marks.words_of_soak("funding") == ""
+    assert checkpoints.accepted(ON, "funding", checkpoints.params_of(other, "funding")) == other.funding
+    assert checkpoints.words_of_soak("funding") == ""
 
 
 def test_sql_files_go_over_it():

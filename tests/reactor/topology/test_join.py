@@ -16,11 +16,11 @@ from reactor.evaluate.step import advance, step
 from reactor.evaluate.walk import Rules
 from reactor.run.foreign import Kernels
 from reactor.tap.reading import decode, encode, readings, seen_by
-from reactor.topology import mark as marks
-from reactor.topology import voice as voices
+from reactor.topology import checkpoint as checkpoints
+from reactor.topology import evaluator as evaluators
+from reactor.topology.checkpoint import LaneRecord
+from reactor.topology.evaluator import EVERY, Evaluator, LaneVersion
 from reactor.topology.join import Contradiction, Join
-from reactor.topology.mark import Marked
-from reactor.topology.voice import EVERY, Lane, Voice
 from tests.integration import records
 
 PROFILE, LOG, TOPIC = PROFILES["blue_8b"], "cluster/scans/1", "scans"
@@ -39,7 +39,7 @@ KERNELS = Kernels({"acb": raising}, {"acb": "feed"})
 
 
 def lane(name, profile=PROFILE, kernels=NONE, log=LOG):
-    return Lane.of(name, TOPIC, log, profile, kernels)
+    return LaneVersion.of(name, TOPIC, log, profile, kernels)
 
 
 def chunk(first=0, end=COUNT):
@@ -51,7 +51,7 @@ class Tape(list):
 
     def worker(self, lane, low=0):
         """A worker that starts, with what the topic tells it, where the scans' topic has lost what lies before low."""
-        return Voice.resumed(lane, 0, self.windows, low, lane.heard)
+        return Evaluator.resumed(lane, 0, self.windows, low, lane.agrees)
 
     @property
     def windows(self):
@@ -59,8 +59,8 @@ class Tape(list):
 
     def say(self, voice, first, end, size=50):
         for at in range(first, end, size):
-            for _, value, mark in voice.say(chunk(at, min(at + size, end))):
-                self.append(Marked(len(self), value, mark, voice.since))
+            for _, value, mark in voice.evaluate(chunk(at, min(at + size, end))):
+                self.append(LaneRecord(len(self), value, mark, voice.since))
 
 
 def joined(tapes, profile=PROFILE, only=None, log=LOG, start=0, at=0):
@@ -122,7 +122,7 @@ def test_a_lane_s_worker_and_the_journal_say_the_same_in_every_field(name, profi
 
 
 def test_a_worker_that_starts_again_repeats_and_goes_on_with_the_state_it_would_have_had(monkeypatch):
-    monkeypatch.setattr(voices, "EVERY", 16)
+    monkeypatch.setattr(evaluators, "EVERY", 16)
     calm, dice = tapes(), random.Random(5)
     for name in NAMES:
         again = Tape()
@@ -139,8 +139,8 @@ def test_a_worker_that_starts_again_repeats_and_goes_on_with_the_state_it_would_
 
 def test_a_worker_marks_often_and_from_the_first_reading_on():
     tape = tapes()["acb"]
-    assert tape[0].mark is not None
-    assert sum(record.mark is not None for record in tape) == 1 + COUNT // EVERY
+    assert tape[0].checkpoint is not None
+    assert sum(record.checkpoint is not None for record in tape) == 1 + COUNT // EVERY
 
 
 @pytest.mark.parametrize("spoken", [0, 300, 500])
@@ -151,8 +151,8 @@ def test_a_worker_that_a_soak_starts_goes_on_from_the_soak_s_own_state(spoken):
     advance(state, chunk(0, at), Rules(PROFILE), Decoder())
     found = tapes(override(PROFILE, {"acb": {"signals_gain": 0.75}, "ob": {"enabled": False}}), end=spoken)
     for name, tape in found.items():
-        voice = Voice.begun(lane(name), 0, tape.windows, at, state.dump())
-        assert (voice.next, voice.spoken) == (at, decode(tape[-1].value).offset if tape else -1)
+        voice = Evaluator.begun(lane(name), 0, tape.windows, at, state.dump())
+        assert (voice.next, voice.written) == (at, decode(tape[-1].value).offset if tape else -1)
         tape.say(voice, at, COUNT)
     only = tuple((lane(name).params_hash, lane(name).kernel_hash) for name in NAMES)
     join = joined(found, only=only, at=at)
@@ -207,7 +207,7 @@ def test_a_lane_that_was_away_for_longer_than_the_log_keeps_is_not_heard():
 
 
 def test_what_a_lane_said_unheard_its_right_version_says_again(monkeypatch):
-    monkeypatch.setattr(voices, "EVERY", 64)
+    monkeypatch.setattr(evaluators, "EVERY", 64)
     wrong = override(PROFILE, {"base": {"thr": -0.03}})
     found = tapes(wrong)
     for name, tape in found.items():
@@ -231,9 +231,9 @@ def test_a_candidate_goes_on_from_its_own_marks_alone():
     tape, other = Tape(), lane("acb", override(PROFILE, {"acb": {"signals_gain": 0.75}}))
     tape.say(tape.worker(other), 0, 500)
     for new, known, at in ((lane("acb"), False, 0), (other, True, tape.worker(other).next)):
-        voice = Voice.resumed(new, 0, [tape], 0, new.itself)
+        voice = Evaluator.resumed(new, 0, [tape], 0, new.is_own)
         assert (voice.known, voice.next) == (known, at)
-        assert voice.spoken == decode(tape[-1].value).offset  # of whomever: nobody must take its marks for the first
+        assert voice.written == decode(tape[-1].value).offset  # of whomever: nobody must take its marks for the first
 
 
 def test_no_scan_is_given_before_all_five_spoke_of_it_and_the_missing_lane_has_a_name():
@@ -263,7 +263,7 @@ def test_a_reading_that_comes_twice_is_harmless_unless_it_differs():
     other = decode(found["acb"][40].value)
     other.value = other.value + 1.0
     with pytest.raises(Contradiction, match=f"lane acb spoke twice of offset {other.offset}"):
-        join.take("acb", Marked(0, msgspec.json.encode(other), None))
+        join.take("acb", LaneRecord(0, msgspec.json.encode(other), None))
 
 
 def test_a_lane_that_is_replaced_turns_at_the_first_offset_that_the_other_speaks_of_first():
@@ -297,10 +297,10 @@ def test_what_others_read_too_is_not_a_worker_s_to_choose(table, params, unheard
 
 
 def test_params_of_another_version_are_nobody_s():
-    params = marks.params_of(PROFILE, "acb")
-    assert marks.accepted(PROFILE, "acb", params) == PROFILE.acb
+    params = checkpoints.params_of(PROFILE, "acb")
+    assert checkpoints.accepted(PROFILE, "acb", params) == PROFILE.acb
     for other in ({**params, "own": {**params["own"], "gain": 2.0}}, {"own": params["own"]}, {**params, "own": {}}):
-        assert marks.accepted(PROFILE, "acb", other) is None
+        assert checkpoints.accepted(PROFILE, "acb", other) is None
 
 
 def test_where_only_some_may_speak_nobody_else_is_heard():
@@ -308,7 +308,7 @@ def test_where_only_some_may_speak_nobody_else_is_heard():
     only = tuple((lane(name).params_hash, lane(name).kernel_hash) for name in NAMES)
     found = tapes(other, end=300)
     for name, tape in found.items():
-        tape.say(Voice.begun(lane(name), 0, tape.windows, 0, State().dump()), 0, COUNT)
+        tape.say(Evaluator.begun(lane(name), 0, tape.windows, 0, State().dump()), 0, COUNT)
     join = joined(found, only=only)
     assert join.ready(chunk(), None)[0] == COUNT
     equal(outcomes(Rules(PROFILE), partial(join.hear, 0)), outcomes(Rules(PROFILE)))
@@ -327,7 +327,7 @@ def test_five_that_are_all_silent_of_a_scan_and_speak_of_later_ones_contradict_t
 
 def test_a_mark_s_hash_is_of_all_that_a_lane_reads():
     for name in NAMES:
-        mine = {n: marks.hash_of(marks.params_of(override(PROFILE, change), name)) for n, change in {
+        mine = {n: checkpoints.hash_of(checkpoints.params_of(override(PROFILE, change), name)) for n, change in {
             "same": {}, "own": {name: {"enabled": False}}, "extreme": {"base": {"extreme": -0.06}},
             "fanin": {"fanin": {"abs_max": 8.5}},
         }.items()}  # fmt: skip

@@ -26,11 +26,11 @@ class Source:
     def __init__(self):
         self.by = {0: BLUE, 1: BLUE}
 
-    def voices(self, partition):
+    def versions(self, partition):
         return self.by[partition] and (self.by[partition].hash,)
 
-    def decided(self, voices):
-        return next(p for p in (BLUE, OTHER, THIRD) if p.hash == voices[0]), {}
+    def decided(self, versions):
+        return next(p for p in (BLUE, OTHER, THIRD) if p.hash == versions[0]), {}
 
     def hear(self, partition, offsets):
         return f"values of {partition}"

@@ -1,11 +1,11 @@
-"""A mark: what a lane's worker writes beside every so many of its readings, as a header of the record.
+"""A checkpoint: what a lane's worker writes beside every so many of its readings, as a header of the record.
 
-It says with which params the lane speaks, of which log, and the state as of that scan, so that a worker that starts
-again has exactly the state it would have had, and the journal's process learns what decided. Pure.
+It has the lane's params, the log, and the state as of that scan. So a worker that starts again has exactly the state
+that it would have had, and the journal's process learns what decided. Pure.
 
-A lane may be hot-swapped in what it alone reads. What others read too (the signal's threshold and the fan-in's bounds
-are the base lane's; where the haircut applies is the fan-in's) is the soak's: a worker that differs there is not heard.
-See docs/design/stages.md.
+A lane may be changed while the soak runs, in what it alone reads. What others read too is for the soak to set: the
+signal's threshold and the fan-in's bounds, and where the haircut applies. The soak takes no readings of a worker that
+differs there. See docs/design/stages.md.
 """
 
 import hashlib
@@ -20,12 +20,11 @@ from lanes.profile import Profile
 from lanes.registry import BY_NAME
 
 HEADER: Final = "violet-mark"
-SINCE: Final = (
-    "violet-since"  # header of every reading whose mark has a since above 0: who speaks may change between marks
-)
+# Header of every reading whose checkpoint has a `since` above 0: workers may change between two checkpoints.
+SINCE: Final = "violet-since"
 
 
-class Mark(Struct):
+class Checkpoint(Struct):
     """One lane at one scan of one log.
 
     log: cluster and topic id. params: all that the lane reads. state: of all streams of the partition, before offset
@@ -43,17 +42,17 @@ class Mark(Struct):
     since: int = 0
 
 
-class Marked(NamedTuple):
-    """A record of a lane's topic: its own offset there, its bytes, its mark where it has one, what its voice knows."""
+class LaneRecord(NamedTuple):
+    """A record of a lane's topic: its offset there, its bytes, its checkpoint, since when its worker knows all."""
 
     at: int
     value: bytes
-    mark: bytes | None
+    checkpoint: bytes | None
     since: int = 0
 
 
 encode = msgspec.json.Encoder().encode
-decode = msgspec.json.Decoder(Mark).decode
+decode = msgspec.json.Decoder(Checkpoint).decode
 
 
 def params_of(profile: Profile, lane: str) -> dict[str, Any]:
@@ -68,7 +67,7 @@ def hash_of(params: Mapping[str, Any]) -> str:
 
 
 def accepted(profile: Profile, lane: str, params: Mapping[str, Any]) -> LaneParams | None:
-    """A lane's table as its worker has it; None where it differs in what is the soak's to say, or is no such table."""
+    """A lane's table as its worker has it; None where it differs in what the soak sets, or is no such table."""
     try:
         table: LaneParams = type(profile.of(lane)).model_validate_json(msgspec.json.encode(params["own"]))
         return table if of_soak(params, lane) == of_soak(params_of(profile, lane), lane) else None
@@ -77,13 +76,13 @@ def accepted(profile: Profile, lane: str, params: Mapping[str, Any]) -> LanePara
 
 
 def of_soak(params: Mapping[str, Any], lane: str) -> dict[str, Any]:
-    """What a lane reads that is the soak's to say."""
+    """What a lane reads that only the soak may set."""
     own = params["own"]
     return {"base": params["base"], "own": {name: own[name] for name in BY_NAME[lane].shared}}
 
 
-def words_of_soak(lane: str) -> str:
-    """The names of that."""
+def names_of_soak(lane: str) -> str:
+    """The names of what only the soak may set of a lane."""
     return ", ".join([*BY_NAME[lane].borrowed, *(f"{lane}.{name}" for name in BY_NAME[lane].shared)])
 
 

@@ -1,4 +1,4 @@
-"""A lane's topic: readings in the order in which its workers wrote them, some of them with a mark.
+"""A lane's topic: readings in the order in which its workers wrote them, some of them with a checkpoint.
 
 See docs/design/stages.md.
 """
@@ -9,20 +9,20 @@ from typing import Final
 
 from journal.refusal import Refusal
 from reactor.log.kafka import REACH_S, KafkaLog
-from reactor.topology.mark import HEADER, SINCE, Marked
+from reactor.topology.checkpoint import HEADER, SINCE, LaneRecord
 
 BACK: Final = 8_192  # records looked at first, from the end back
 _WIDER: Final = 4
 
 
-class KafkaTape(KafkaLog):
+class LaneTopic(KafkaLog):
     """A lane's topic on a broker."""
 
     def __init__(self, bootstrap: str, topic: str, client: str) -> None:
         super().__init__(bootstrap, topic, client)
         self._held: set[int] = set()
 
-    def listen(self, limit: int, timeout_s: float) -> list[Marked]:
+    def listen(self, limit: int, timeout_s: float) -> list[LaneRecord]:
         """Records that have come, at most `limit`."""
         found = []
         for message in self._consumer.consume(limit, timeout_s):
@@ -30,11 +30,10 @@ class KafkaTape(KafkaLog):
                 self._take(message, {})
                 continue
             at, headers = message.offset() or 0, dict(message.headers() or ())
-            mark, since = headers.get(HEADER), headers.get(SINCE)
+            checkpoint, since = headers.get(HEADER), headers.get(SINCE)
             self._positions[message.partition() or 0] = at + 1
-            found.append(
-                Marked(at, message.value() or b"", None if mark is None else bytes(mark), int(since) if since else 0)  # type: ignore[arg-type]
-            )
+            known = int(since) if since else 0
+            found.append(LaneRecord(at, message.value() or b"", checkpoint and bytes(checkpoint), known))  # type: ignore[arg-type]
         return found
 
     def hold(self, partitions: set[int]) -> None:
@@ -45,7 +44,7 @@ class KafkaTape(KafkaLog):
             self._consumer.pause([each for each in assigned if each.partition in partitions - self._held])
             self._held = set(partitions)
 
-    def back(self, partition: int) -> Iterator[list[Marked]]:
+    def back(self, partition: int) -> Iterator[list[LaneRecord]]:
         """A partition's records from its end to its beginning, ever more at a time, each time in their order."""
         low, high = self.lows([partition])[partition], self.ends([partition])[partition]
         size = BACK
@@ -54,7 +53,7 @@ class KafkaTape(KafkaLog):
             yield list(self._between(partition, first, high))
             high, size = first, size * _WIDER
 
-    def _between(self, partition: int, first: int, end: int) -> Iterator[Marked]:
+    def _between(self, partition: int, first: int, end: int) -> Iterator[LaneRecord]:
         self.assign({partition: first})
         deadline = time.monotonic() + REACH_S
         while self._positions[partition] < end and self._reached.get(partition, -1) < end:
