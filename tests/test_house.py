@@ -62,6 +62,58 @@ VENDORED = {
     "uPlot.min.css": "df630c6a8d6f8eeaff264b50f73ce5b114f646ffd9a0bb74f049b0a00135fa04",
     "uPlot.LICENSE": "8f989229699b4fe2f1a0432d0e9edc338a8a911e250e2d1b01ecd770a5f5b1bd",
 }
+# Modules without a test file of their own: where their tests are, and why there.
+TESTED_ELSEWHERE = {
+    "journal/blue/look.py": "tests/integration/test_first_look.py: every figure wants a soak and trades",
+    "journal/engine/address.py": "tests/journal/engine/test_owner.py: an address is what an owner leaves for others",
+    "journal/engine/native.py": "tests/journal/engine/test_server.py: it stands in an engine alone",
+    "journal/engine/process.py": "tests/journal/engine/test_server.py: it is a process, asked from outside",
+    "journal/judge/canary.py": "tests/integration/test_topology.py: a candidate wants workers and a broker",
+    "journal/judge/page.py": "tests/integration/test_web.py: its figures are compared with the run that the page shows",
+    "journal/judge/readings.py": "tests/integration/test_taps.py: it gives what the tap topics of the same run hold",
+    "journal/judge/reject.py": "tests/integration/test_proof.py: one query, behind its command",
+    "journal/judge/stored.py": "tests/integration/test_replay.py: what it gives is replayed and compared",
+    "journal/keep/sketches.py": "tests/integration/test_watched.py: it wants a soak with sketches",
+    "journal/refusal.py": "tests/integration/test_refusals.py: an exception without a branch",
+    "journal/tied.py": "tests/fault/test_children.py: a child is seen to end with its parent",
+    "lanes/code.py": "tests/lanes/test_vectors.py: names and numbers, which vectors and the schema hold",
+    "lanes/kernel.py": "tests/lanes/test_lane.py: what every kernel keeps to",
+    "reactor/cli/blue.py": "tests/integration/test_blue.py: the command is run as people run it",
+    "reactor/cli/common.py": "tests/integration/test_refusals.py: the command is run as people run it",
+    "reactor/cli/doctor.py": "tests/integration/test_refusals.py: the command is run as people run it",
+    "reactor/cli/end.py": "tests/integration/test_life.py: the command is run as people run it",
+    "reactor/cli/explain.py": "tests/integration/test_proof.py: the command is run as people run it",
+    "reactor/cli/gate.py": "tests/integration/test_proof.py: the command is run as people run it",
+    "reactor/cli/lane.py": "tests/integration/test_topology.py: the command is run as people run it",
+    "reactor/cli/lanes.py": "tests/integration/test_topology.py: the command is run as people run it",
+    "reactor/cli/migrate.py": "tests/integration/test_migrations.py: the command is run as people run it",
+    "reactor/cli/publish.py": "tests/integration/test_publish.py: the command is run as people run it",
+    "reactor/cli/rejects.py": "tests/integration/test_proof.py: the command is run as people run it",
+    "reactor/cli/replay.py": "tests/integration/test_replay.py: the command is run as people run it",
+    "reactor/cli/sequence.py": "tests/integration/test_sequence.py: the command is run as people run it",
+    "reactor/cli/serve.py": "tests/integration/test_life.py: the command is run as people run it",
+    "reactor/cli/sql.py": "tests/integration/test_query.py: the command is run as people run it",
+    "reactor/cli/terminal.py": "tests/integration/test_life.py: the command is run as people run it",
+    "reactor/cli/verify.py": "tests/integration/test_proof.py: the command is run as people run it",
+    "reactor/cli/web.py": "tests/integration/test_web.py: the command is run as people run it",
+    "reactor/evaluate/walk.py": "tests/reactor/evaluate/test_step.py: a walk alone has no outcome; the step compares it with the oracle",
+    "reactor/feed/feeder.py": "tests/integration/test_publish.py: a process of one call",
+    "reactor/log/kafka.py": "tests/integration/test_log.py: on both brokers",
+    "reactor/log/outlet.py": "tests/integration/test_publish.py: on both brokers; darkness in tests/reactor/tap/test_writer.py",
+    "reactor/log/port.py": "tests/reactor/log/test_memory.py: a protocol without code",
+    "reactor/run/remote.py": "tests/integration/test_topology.py: a protocol that the topology fills",
+    "reactor/standin/window.py": "tests/reactor/standin/test_scanner.py: the scanner's arithmetic, against its reference",
+    "reactor/tap/history.py": "tests/integration/test_taps.py: the same readings as the topic's, page by page",
+    "reactor/topology/compare.py": "tests/integration/test_topology.py: beside candidates on a broker",
+    "reactor/topology/joined.py": "tests/integration/test_topology.py: the join alone is in test_join.py",
+    "reactor/topology/tape.py": "tests/integration/test_topology.py: on a broker",
+    "reactor/topology/voice.py": "tests/reactor/topology/test_join.py: what it says is joined there",
+    "reactor/topology/worker.py": "tests/integration/test_topology.py: a process on a broker",
+    "reactor/watch/measure.py": "tests/integration/test_watched.py: its figures are read from the endpoint",
+    "reactor/web/app.py": "tests/integration/test_web.py: asked over HTTP",
+    "reactor/web/host.py": "tests/integration/test_web.py: a process, asked over HTTP",
+    "reactor/web/poller.py": "tests/integration/test_web.py: asked over HTTP",
+}
 # What would let a number depend on something other than its inputs, or differ between compilers.
 # The loop over columns is written from a scalar kernel's own signature.
 WRITTEN = {"lanes/kernel.py": ["exec"]}
@@ -150,6 +202,17 @@ def test_no_module_outgrows_its_reader(module):
     assert len(module.read_text("utf-8").splitlines()) <= LINES
 
 
+def test_every_module_has_a_test_file_of_its_own_or_a_reason():
+    def mirrored(module):
+        path = module.relative_to(ROOT)
+        return (ROOT / "tests" / path.parent / f"test_{path.name}").exists()
+
+    bare = {name(m) for m in MODULES if m.stem != "__init__" and not mirrored(m)}
+    assert bare - set(TESTED_ELSEWHERE) == set()
+    assert [m for m in TESTED_ELSEWHERE if not (ROOT / m).exists()] == []
+    assert [tests for tests in TESTED_ELSEWHERE.values() if not (ROOT / tests.split(":")[0]).exists()] == []
+
+
 @pytest.mark.parametrize("module", sorted((ROOT / "lanes").rglob("*.py")), ids=name)
 def test_a_lane_depends_on_its_inputs_alone(module):
     found = []
@@ -218,16 +281,11 @@ def test_no_order_type_or_venue_key_is_named(module):
     assert {i for i in identifiers(module) if ORDERS.search(i)} == set()
 
 
-@pytest.mark.parametrize(
-    "word", ["create_order", "placeOrder", "api_secret", "cancel_orders", "order_type", "newOrder"]
-)
-def test_the_search_for_orders_would_find_one(word):
-    assert ORDERS.search(word)
-
-
-@pytest.mark.parametrize("word", ["ccxt", "python-binance", "pybit-bybit", "hyperliquid-python-sdk", "web3"])
-def test_the_search_for_venues_would_find_one(word):
-    assert VENUES.search(word)
+def test_the_searches_would_find_what_they_are_for():
+    orders = ("create_order", "placeOrder", "api_secret", "cancel_orders", "order_type", "newOrder")
+    venues = ("ccxt", "python-binance", "pybit-bybit", "hyperliquid-python-sdk", "web3")
+    assert all(map(ORDERS.search, orders))
+    assert all(map(VENUES.search, venues))
 
 
 def test_the_locks_hold_every_dependency_by_hash():

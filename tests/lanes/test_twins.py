@@ -1,4 +1,4 @@
-"""Pure Python, scalar kernel and column loop give the same bits, over a million joint points."""
+"""Pure Python, scalar kernel and column loop give the same bits, over 700,000 joint points."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ BLOCK = 100_000
 # A square and a root are what a compiler would like to make of a constant power.
 SQUARE = profile("blue_8b", {"base": {"convexity": 2.0}, "esof": {"application": "sc_post"}})
 ROOT = profile("blue_8b", {"base": {"convexity": 0.5}, "dc": {"boost": 1.15}, "fanin": {"stalker_cap": 0.4}})
-BLOCKS = [*[PROFILES["blue_8b"]] * 7, PROFILES["v3_base9"], SQUARE, ROOT]
+BLOCKS = [*[PROFILES["blue_8b"]] * 4, PROFILES["v3_base9"], SQUARE, ROOT]
 
 
 def whole(readings):
@@ -29,20 +29,14 @@ def assert_same(readings, expected, at):
 
 
 @pytest.mark.parametrize("block", range(len(BLOCKS)))
-def test_columns_give_the_bits_of_pure_python(block):
+def test_columns_give_the_bits_of_pure_python_and_of_the_scalar_kernels(block):
     where = points.inputs(BLOCK, block, BLOCKS[block])
     readings = evaluate(where, BLOCKS[block], {})
-    expected = chain.readings(where, BLOCKS[block], lambda kernel: kernel.py_func)
-    assert set(expected) == set(whole(readings)) - {"non_finite"}
-    assert_same(readings, expected, f"block {block}")
+    for twin in (lambda kernel: kernel.py_func, lambda kernel: kernel):
+        expected = chain.readings(where, BLOCKS[block], twin)
+        assert set(expected) == set(whole(readings)) - {"non_finite"}
+        assert_same(readings, expected, f"block {block}")
     assert 0.5 < np.mean(readings.non_finite == 0) < 1.0  # most rows reach the end, and some do not
-
-
-@pytest.mark.parametrize("block", range(len(BLOCKS)))
-def test_columns_give_the_bits_of_the_scalar_kernels(block):
-    where = points.inputs(BLOCK, block, BLOCKS[block])
-    expected = chain.readings(where, BLOCKS[block], lambda kernel: kernel)
-    assert_same(evaluate(where, BLOCKS[block], {}), expected, f"block {block}")
 
 
 @pytest.mark.parametrize("size", [1, 3, 64, 1000])

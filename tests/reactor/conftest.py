@@ -5,18 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from journal import store
-from journal.engine import owner
 from reactor.standin import seeded
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 
 
 @pytest.fixture(scope="session")
-def blocks(tmp_path_factory):
-    """`Store.blocks` of an engine of its own."""
-    with owner.running(tmp_path_factory.mktemp("engine")) as address:
-        yield store.connect(address).blocks
+def blocks(store):
+    """`Store.blocks` of the tests' engine."""
+    return store.blocks
 
 
 @pytest.fixture(scope="session")

@@ -331,7 +331,7 @@ def test_a_fault_keeps_what_can_be_trusted_of_its_record():
 # -- any bytes -----------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=400)
+@settings(max_examples=250)
 @given(st.binary(max_size=64) | strategies.damaged() | strategies.records.map(encode))
 @example(b'{"kind":"scan"')
 @example(with_text(scan(), "context", b'{"x":"\xff"}'))

@@ -1,0 +1,110 @@
+"""The connection to ClickHouse: exact values, one block a token, and no told from not now."""
+
+import math
+
+import numpy as np
+import pytest
+
+from journal.engine.address import Address
+from journal.row import Coded
+from journal.store import AWAY_CODES, JournalAway, JournalRefused, _errors, connect
+from tests.written import begin, decisions
+
+TYPES = {"n": "Int64", "x": "Float64", "s": "LowCardinality(String)"}
+
+
+@pytest.fixture(scope="module")
+def table(store):
+    store.command(
+        "CREATE TABLE scratch_of_store (n Int64, x Float64, s LowCardinality(String), CONSTRAINT small CHECK n < 1000) "
+        "ENGINE = MergeTree ORDER BY n SETTINGS non_replicated_deduplication_window = 100"
+    )
+    yield "scratch_of_store"
+    store.command("DROP TABLE scratch_of_store")
+
+
+@pytest.fixture(autouse=True)
+def emptied(store, table):
+    store.command(f"TRUNCATE TABLE {table}")
+
+
+def put(store, table, ns, token, names="ab"):
+    coded = Coded(np.array([n % len(names) for n in ns], dtype=np.int32), list(names))
+    store.insert(table, {"n": ns, "x": [n / 3 for n in ns], "s": coded}, TYPES, token)
+
+
+def read(store, table):
+    return store.rows(f"SELECT n, x, s FROM {table} ORDER BY n")
+
+
+def test_values_come_back_bit_for_bit_and_coded_names_spelled_out(store, table):
+    put(store, table, [1, 2, 5], "t1", names=["unused", "b", "c", "never"])
+    assert read(store, table) == [
+        {"n": 1, "x": 1 / 3, "s": "b"},
+        {"n": 2, "x": 2 / 3, "s": "c"},
+        {"n": 5, "x": 5 / 3, "s": "b"},
+    ]
+    wild = [math.nan, math.inf, -0.0, 5e-324, 0.1 + 0.2]
+    store.command(f"TRUNCATE TABLE {table}")
+    store.insert(table, {"n": range(5), "x": np.array(wild), "s": ["é"] * 5}, TYPES, "t2")
+    assert [row["x"].hex() for row in read(store, table)] == [x.hex() for x in wild]
+
+
+def test_a_token_makes_a_second_time_harmless_and_another_one_does_not(store, table):
+    for token in ("one", "one", "two"):
+        put(store, table, [7], token)
+    assert len(read(store, table)) == 2
+    with pytest.raises(ValueError, match="must have a deduplication token"):
+        put(store, table, [8], "")
+
+
+def test_a_block_goes_in_whole_or_not_at_all(store, table):
+    with pytest.raises(JournalRefused) as refused:
+        put(store, table, [1, 1000, 2], "t3")
+    assert refused.value.code == 469
+    assert read(store, table) == []
+
+
+def test_parameters_are_bound_and_not_pasted(store, table):
+    put(store, table, [1, 2], "t4")
+    assert store.rows(f"SELECT n FROM {table} WHERE s = {{s:String}}", {"s": "a' OR 1 = 1 --"}) == []
+    assert store.command("SELECT {n:UInt64} + 1", {"n": 2**63}) == 2**63 + 1
+
+
+def test_blocks_hold_every_row_by_column(store, table):
+    put(store, table, [3, 1, 2], "t5")
+    found = [
+        row
+        for block in store.blocks(f"SELECT n, s FROM {table} ORDER BY n")
+        for row in zip(block["n"], block["s"], strict=True)
+    ]
+    assert found == [(1, "b"), (2, "a"), (3, "b")]
+
+
+def test_no_is_told_from_not_now(store, table):
+    with pytest.raises(JournalRefused) as refused:
+        store.rows("SELECT * FROM no_such_table")
+    assert (refused.value.code, "no_such_table" in str(refused.value)) == (60, True)
+    for away in (
+        "SELECT throwIf(1, 'busy', 241::Int16) SETTINGS allow_custom_error_code_in_throwif = 1",
+        "SELECT sleep(1) SETTINGS max_execution_time = 0.1",
+    ):
+        with pytest.raises(JournalAway):
+            store.rows(away)
+    assert {159, 241} <= AWAY_CODES
+    assert 60 not in AWAY_CODES
+    with pytest.raises(ZeroDivisionError), _errors():
+        raise ZeroDivisionError  # a fault of ours is nobody else's
+
+
+def test_nobody_there_is_told_with_the_address_and_the_fix():
+    with pytest.raises(
+        JournalAway, match=r"no ClickHouse answers at http://127.0.0.1:1 \(.*\); fix: start it, or name another"
+    ):
+        connect(Address("http://127.0.0.1:1", "u", "p"))
+
+
+def test_a_run_is_there_for_every_connection(store):
+    written = begin(store)
+    written.append(decisions(2))
+    assert written.value("SELECT count() FROM decisions WHERE run_id = {run:String}") == 2
