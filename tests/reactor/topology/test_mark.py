@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
-from lanes.lane import LANES
-from lanes.params import PROFILES, override
+from lanes.profile import PROFILES, override
+from lanes.registry import LANES
 from reactor.topology import mark as marks
 
 BLUE = PROFILES["blue_8b"]
