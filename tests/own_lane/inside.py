@@ -143,7 +143,7 @@ def test_lanes_apart_give_the_rows_of_lanes_together():
 def test_a_worker_of_it_is_heard_with_params_of_its_own():
     other = override(ON, {"funding": {"gain": 1.0}})
     assert checkpoints.accepted(ON, "funding", checkpoints.params_of(other, "funding")) == other.funding
-    assert checkpoints.words_of_soak("funding") == ""
+    assert checkpoints.names_of_soak("funding") == ""
 
 
 def test_sql_files_go_over_it():
