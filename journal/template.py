@@ -11,7 +11,7 @@ from typing import Final
 
 from lanes.code import PlaneForm
 from lanes.lane import Lane, Plane
-from lanes.registry import LANES, PLANES, READ, REASONS, optional
+from lanes.registry import LANES, MORE, PLANES, READ, REASONS
 
 # Components of readings that are no column of a row.
 _COMPUTED: Final = {"confirm": "toFloat64(dc_status = 'CONFIRM')"}
@@ -71,13 +71,13 @@ def _quoted(names: Sequence[str]) -> str:
 
 def _factor(lane: Lane) -> str:
     """A lane's factor in `raw`: 1 where a lane beyond the five was off."""
-    if optional(lane):
+    if lane in MORE:
         return f"ifNull({product(lane)}, 1.)"
     return "esof_fanin" if lane.name == "esof" else lane.name
 
 
 def _some(name: str, lane: Lane) -> str:
-    return f"ifNull({name}, nan)" if optional(lane) else name
+    return f"ifNull({name}, nan)" if lane in MORE else name
 
 
 def _map(lane: Lane) -> str:
@@ -88,7 +88,7 @@ def _map(lane: Lane) -> str:
 def _there(tuples: Sequence[str], value: int) -> str:
     """An array of tuples, one a lane; those of lanes that were off left out."""
     every = "[" + ", ".join(tuples) + "]"
-    return f"arrayFilter(each -> NOT isNaN(each.{value}), {every})" if any(map(optional, LANES)) else every
+    return f"arrayFilter(each -> NOT isNaN(each.{value}), {every})" if MORE else every
 
 
 def _same(name: str) -> str:
@@ -97,7 +97,7 @@ def _same(name: str) -> str:
     if name in _EXACT:
         return f"ifNull(o.{name} = r.{name}, true)"
     bits = f"reinterpretAsUInt64(o.{name}) = reinterpretAsUInt64(r.{name})"
-    if any(optional(lane) and name in (*lane.components, lane.name) for lane in LANES):
+    if any(lane in MORE and name in (*lane.components, lane.name) for lane in LANES):
         return f"ifNull({bits}, isNull(o.{name}) = isNull(r.{name}) OR 'reject' IN (o.outcome, r.outcome))"
     return f"ifNull({bits}, true)"
 
@@ -107,7 +107,7 @@ def _zeros() -> Sequence[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     for lane in LANES:
         parts = ("esof_fanin",) if lane.name == "esof" else lane.made_of
-        found += [(part, f"ifNull({part}, 1.)" if optional(lane) else part) for part in parts]
+        found += [(part, f"ifNull({part}, 1.)" if lane in MORE else part) for part in parts]
     return found[1:]  # the base is never below its floor
 
 

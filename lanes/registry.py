@@ -11,7 +11,7 @@ from typing import Final
 from lanes import acb, base, dc, esof, ob
 from lanes.code import Reason
 from lanes.fanin import CAPITAL, POSTURE
-from lanes.lane import OWN_BITS, SLOTS, Field, Kind, Lane, Plane, registered
+from lanes.lane import OWN_BITS, SLOTS, Field, Kind, Plane, registered
 
 FIVE: Final = (base.LANE, dc.LANE, acb.LANE, ob.LANE, esof.LANE)
 MORE: Final = registered()
@@ -31,11 +31,6 @@ REASONS: Final[dict[int, str]] = {
     **{plane.missing: f"PLANE_MISSING_{plane.name.upper()}" for plane in _OF_MORE},
     **{plane.stale: f"PLANE_STALE_{plane.name.upper()}" for plane in _OF_MORE},
 }
-
-
-def optional(lane: Lane) -> bool:
-    """Whether a lane is beyond the five: off unless turned on, and without a column's value where it is off."""
-    return lane in MORE
 
 
 def _check() -> None:

@@ -1,16 +1,23 @@
-"""A chunk: records of one partition as bytes, in offset order."""
+"""A chunk: records of one partition in offset order, as bytes, or typed where they come from stored columns."""
 
 from dataclasses import dataclass, field
+
+from reactor.evaluate.record import Plane, Scan
 
 
 @dataclass(slots=True)
 class Chunk:
-    """Records of one partition in offset order. `cut` maps an offset to (length, SHA-256) of a line that was cut."""
+    """Records of one partition in offset order.
+
+    cut: (length, SHA-256) of a line that was cut, by offset. typed: records that are no bytes to be decoded, by offset;
+    their values are None.
+    """
 
     partition: int
     offsets: list[int]
     values: list[bytes | None]
     cut: dict[int, tuple[int, str]] = field(default_factory=dict)
+    typed: dict[int, Scan | Plane] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -22,7 +29,8 @@ class Chunk:
         head = Chunk(self.partition, self.offsets[:at], self.values[:at])
         tail = Chunk(self.partition, self.offsets[at:], self.values[at:])
         for offset, known in self.cut.items():
-            (head if head.offsets and offset <= head.offsets[-1] else tail).cut[offset] = known
+            (head if offset < tail.offsets[0] else tail).cut[offset] = known
+        head.typed = tail.typed = self.typed
         return head, tail
 
     def extend(self, other: "Chunk") -> None:
@@ -30,3 +38,4 @@ class Chunk:
         self.offsets += other.offsets
         self.values += other.values
         self.cut |= other.cut
+        self.typed = self.typed | other.typed

@@ -116,12 +116,19 @@ class Walk:
         oversize = any(map(MAX_BYTES.__lt__, map(len, filter(None, values))))
         clean: Callable[[Any], Record] = self.decoder.decode if oversize else decode_clean
         for start in range(0, len(values), _WARM):
-            records = self._decoded(values[start : start + _WARM], clean)
+            records = (
+                self._decoded(values[start : start + _WARM], clean) if not chunk.typed else self._typed(chunk, start)
+            )
             if chunk.cut:
                 for at in range(len(records)):
                     if chunk.offsets[start + at] in chunk.cut:
                         records[at] = self._too_large(first + start + at)
             self._gather(records, first + start)
+
+    def _typed(self, chunk: Chunk, start: int) -> list[Record]:
+        """Records that are typed already; the bytes among them are decoded."""
+        some = zip(chunk.offsets[start : start + _WARM], chunk.values[start : start + _WARM], strict=True)
+        return [chunk.typed.get(offset) or self.decoder.decode(value) for offset, value in some]
 
     def _decoded(self, values: list[bytes | None], clean: Callable[[Any], Record]) -> list[Record]:
         """The records of these bytes. What is not clean, the decoder takes one by one, and names what is wrong."""
@@ -151,7 +158,7 @@ class Walk:
             if kind is Plane:
                 formed, code = form_of(record), codes.get(record.name)
                 if stream is None or formed is None or code is None:
-                    formed = self._form(at)
+                    formed = self._form(at, record)
                     if formed is None:
                         continue
                     stream = stream or self._enter(record.stream)
@@ -200,22 +207,30 @@ class Walk:
                 _DC.get(record.dc_status, _UNKNOWN_DC), asset, reasons,
             ))  # fmt: skip
 
-    def _sound(self, at: int, scan: Scan) -> bool:
-        """Whether a scan's names are well-formed; they are known from now on. Else its fault is noted."""
+    def _sound(self, at: int, record: Scan | Plane) -> bool:
+        """Whether a record's names are well-formed; they are known from now on. Else its fault is noted."""
         try:
-            self.decoder.check(scan)
+            self.decoder.check(record)
         except Exception:  # noqa: BLE001 - the decoder is total
             self.faults[at] = self.decoder.decode(self.values[at])  # type: ignore[assignment]  # it fails there too
             return False
         return True
 
-    def _form(self, at: int) -> Formed | None:
+    def _form(self, at: int, plane: Plane) -> Formed | None:
         """The form of a plane that wants all the decoder's care; None where it is a fault, which is noted."""
-        plane = self.decoder.decode(self.values[at])
-        if isinstance(plane, Fault):
-            self.faults[at] = plane
+        formed = form_of(plane)
+        if formed is not None and plane.name in self._codes:
+            return formed if self._sound(at, plane) else None
+        found = self.decoder.decode(self.values[at]) if self.values[at] is not None else self._unknown(plane)
+        if isinstance(found, Fault):
+            self.faults[at] = found
             return None
-        return form_of(plane)  # type: ignore[arg-type]  # a scan does not come of a plane
+        return form_of(found)  # type: ignore[arg-type]  # a scan does not come of a plane
+
+    def _unknown(self, plane: Plane) -> Fault:
+        """A stored plane that only lanes read which are off now."""
+        detail = f"no plane {plane.name!r}; known: {', '.join(self._codes)}"
+        return Fault(Reject.PLANE_NAME, detail, "plane", plane.stream, ts_ms=plane.ts_ms)
 
     def _enter(self, name: str) -> StreamState:
         """A stream that this walk meets for the first time: what it held so far comes along."""

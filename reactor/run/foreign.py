@@ -13,13 +13,13 @@ from pathlib import Path
 
 from journal.refusal import Refusal
 from lanes.profile import Profile
-from lanes.registry import LANES
+from lanes.registry import MORE
 from reactor.evaluate.walk import Foreign
 
 
 @dataclass(frozen=True, slots=True)
 class Kernels:
-    """Kernels by lane, and their hashes."""
+    """Kernels by lane, and hashes of code that is not VIOLET's: theirs, and of lanes beyond the five that are on."""
 
     kernels: Mapping[str, Foreign] = field(default_factory=dict)
     hashes: Mapping[str, str] = field(default_factory=dict)
@@ -29,8 +29,10 @@ def load(profile: Profile) -> Kernels:
     """Import the kernels that a profile names. Raises Refusal naming the lane and what is wrong."""
     kernels: dict[str, Foreign] = {}
     hashes: dict[str, str] = {}
-    for lane in LANES:
-        params = getattr(profile, lane.name)
+    for lane in profile.lanes:
+        params = profile.of(lane.name)
+        if params.enabled and lane in MORE:  # its own file decides as a foreign kernel's does
+            hashes[lane.name] = package_hash(lane.kernel.py_func.__module__)
         if params.kernel is None or not params.enabled:
             continue
         module_name, colon, factory = params.kernel.partition(":")

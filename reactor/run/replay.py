@@ -57,7 +57,7 @@ class ReplaySource:
         if not scope.ends:
             raise Refusal(f"run {run.run_id} has journaled nothing yet; fix: name another run")
         kernels = load(profile)
-        self._records = records(store, run, bootstrap, whole=bool(kernels.hashes))
+        self._records = records(store, run, bootstrap, whole=bool(kernels.kernels))
         if self._records.stored:
             _refuse_unstored(opened, profile)
         self._rules = Rules(profile, kernels.kernels)

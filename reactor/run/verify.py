@@ -13,8 +13,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-
 from journal.judge import stored
 from journal.judge.gate import FAIL, PASS, content_hash_sql, corrupt_batches, figures
 from journal.judge.scope import Scope
@@ -27,7 +25,7 @@ from journal.store import Store
 from lanes.code import Outcome, Reason
 from lanes.profile import Profile
 from reactor.evaluate.chunk import Chunk
-from reactor.evaluate.record import MAX_BYTES, Decoder
+from reactor.evaluate.record import MAX_BYTES, Decoder, Irp, Plane, Scan, Value
 from reactor.evaluate.state import IDENTITIES, State, fields
 from reactor.evaluate.step import advance, step
 from reactor.evaluate.walk import Rules
@@ -268,34 +266,33 @@ def stored_inputs(store: Store, run: Run) -> Ranges:
         for begin in range(first, end, _CHUNK):
             place = store, run.run_id, topic, partition, begin, min(end, begin + _CHUNK) - 1
             chunk = Chunk(partition, [], [])
-            found = {row["log_offset"]: _scan(row) for row in stored.scans(*place, _SCAN_COLUMNS)}
-            found |= {row["log_offset"]: _plane(row) for row in stored.planes(*place)}
+            chunk.typed = {row["log_offset"]: _scan(row) for row in stored.scans(*place, _SCAN_COLUMNS)}
+            chunk.typed |= {row["log_offset"]: _plane(row) for row in stored.planes(*place)}
+            rejected: dict[int, bytes | None] = {}
             for row in stored.rejects(*place):
-                found[row["log_offset"]] = row["raw"]
+                rejected[row["log_offset"]] = row["raw"]
                 if row["bytes"] > MAX_BYTES:
                     chunk.cut[row["log_offset"]] = (row["bytes"], row["digest"])
-            chunk.offsets = sorted(found)
-            chunk.values = [found[offset] for offset in chunk.offsets]
+            chunk.offsets = sorted(chunk.typed.keys() | rejected.keys())
+            chunk.values = [rejected.get(offset) for offset in chunk.offsets]
             if len(chunk):
                 yield chunk
 
     return read
 
 
-def _scan(row: Mapping[str, Any]) -> bytes:
-    reasons, asset = row["reasons"], row["asset"]
-    prices = {asset or "NONE": 1.0} | ({"DROPPED": 0.0} if reasons >> Reason.SYMBOL_DROPPED & 1 else {})
-    scan = {
-        "v": 1,
-        "kind": "scan",
-        **{name: row[name] for name in ("stream", "scan_id", "ts_ms", "vel_div", "dc_status")},
-        "prices": prices,
-        "irp": {asset: {"score": 1.0, "alignment": 1.0}} if asset else {},
-    }
-    return msgspec.json.encode(scan if math.isnan(row["w750"]) else {**scan, "w750": row["w750"]})
+def _scan(row: Mapping[str, Any]) -> Scan:
+    """A scan that chooses the asset that was chosen; its price stands for all."""
+    asset = row["asset"]
+    prices = {asset or "NONE": 1.0} | ({"DROPPED": 0.0} if row["reasons"] >> Reason.SYMBOL_DROPPED & 1 else {})
+    return Scan(
+        1, row["stream"], row["scan_id"], row["ts_ms"], row["vel_div"], prices,
+        w750=None if math.isnan(row["w750"]) else row["w750"],
+        irp={asset: Irp(1.0, 1.0)} if asset else None,
+        dc_status=row["dc_status"],
+    )  # fmt: skip
 
 
-def _plane(row: Mapping[str, Any]) -> bytes:
-    value = fields(row["name"], row["form"], (row["x"], row["y"], row["z"]), row["text"])
-    plane = {"v": 1, "kind": "plane", "value": value}
-    return msgspec.json.encode(plane | {name: row[name] for name in ("stream", "name", "seq", "ts_ms")})
+def _plane(row: Mapping[str, Any]) -> Plane:
+    value = Value(**fields(row["name"], row["form"], (row["x"], row["y"], row["z"]), row["text"]))
+    return Plane(1, row["stream"], row["name"], row["seq"], row["ts_ms"], value)

@@ -99,7 +99,7 @@ def test_the_product_has_it_from_the_config_to_the_dashboard(environment, tmp_pa
         for line in violet("tap", "funding", "--data", data, "--run", run_id, "--json", "--limit", "200").splitlines()
     ]
     assert {name for each in found for name in each["inputs"]} == {"funding.rate", "funding.mult"}
-    (explained,) = json.loads(violet("explain", f"@{found[-1]['offset']}", "--run", run_id, "--data", data, "--json"))
+    explained = json.loads(violet("explain", f"@{found[-1]['offset']}", "--run", run_id, "--data", data, "--json"))
     assert [step["part"] for step in explained["steps"]] == ["base", "dc", "acb", "ob", "esof_fanin", "funding"]
     assert [row["lane"] for row in json.loads(violet("lanes", run_id, "--data", data, "--json"))][-1] == "funding"
     replayed = json.loads(violet("replay", run_id, "--set", "funding.gain=0.0", "--data", data, "--json"))
@@ -127,7 +127,7 @@ def test_the_product_has_it_from_the_config_to_the_dashboard(environment, tmp_pa
         in run(*VIOLET, "replay", run_id, "--set", "funding.gian=1", "--data", data, env=environment, code=3).stderr
     )
 
-    refused = run(*VIOLET, "sql", "SELECT 1", "--data", data, env=without, code=3).stderr
+    refused = run(*VIOLET, "gate", "--data", data, env=without, code=3).stderr
     assert "lanes that are not installed here (funding)" in refused
     assert "funding" in run(sys.executable, "-m", "reactor.watch.metrics", env=environment).stdout
     run(sys.executable, "deploy/grafana/dashboards.py", tmp_path, env=environment)
