@@ -65,9 +65,7 @@ VENDORED = {
 # Modules without a test file of their own: where their tests are, and why there.
 TESTED_ELSEWHERE = {
     "journal/blue/look.py": "tests/integration/test_first_look.py: every figure wants a soak and trades",
-    "journal/engine/address.py": "tests/journal/engine/test_owner.py: an address is what an owner leaves for others",
     "journal/engine/native.py": "tests/journal/engine/test_server.py: it stands in an engine alone",
-    "journal/engine/process.py": "tests/journal/engine/test_server.py: it is a process, asked from outside",
     "journal/keep/sketches.py": "tests/integration/test_watched.py: it wants a soak with sketches",
     "journal/refusal.py": "tests/integration/test_refusals.py: an exception without a branch",
     "journal/template.py": "tests/journal/keep/test_migrate.py: the views that it fills are run there",
@@ -103,9 +101,9 @@ TESTED_ELSEWHERE = {
     "reactor/standin/window.py": "tests/reactor/standin/test_scanner.py: the scanner's arithmetic, against its reference",
     "reactor/tap/history.py": "tests/integration/test_taps.py: the same readings as the topic's, page by page",
     "reactor/topology/compare.py": "tests/integration/test_topology.py: beside candidates on a broker",
+    "reactor/topology/evaluator.py": "tests/reactor/topology/test_join.py: what it says is joined there",
     "reactor/topology/joined.py": "tests/integration/test_topology.py: the join alone is in test_join.py",
-    "reactor/topology/tape.py": "tests/integration/test_topology.py: on a broker",
-    "reactor/topology/voice.py": "tests/reactor/topology/test_join.py: what it says is joined there",
+    "reactor/topology/lane_topic.py": "tests/integration/test_topology.py: on a broker",
     "reactor/topology/worker.py": "tests/integration/test_topology.py: a process on a broker",
     "reactor/watch/measure.py": "tests/integration/test_watched.py: its figures are read from the endpoint",
     "reactor/web/app.py": "tests/integration/test_web.py: asked over HTTP",
