@@ -124,7 +124,7 @@ class Incident(IntEnum):
     ENDED = 4  # a run came to its end
     SEGMENT_OPENED = 5  # other code, params or kernels decide from here on
     COLD_START = 6  # the run began before every plane was known
-    ENGINE_RESTARTED = 101  # reserved; JOURNAL_AWAY is written instead
+    ENGINE_RESTARTED = 101  # the engine ended and was started again
     JOURNAL_AWAY = 102  # ClickHouse did not answer for a while
     BROKER_AWAY = 103  # the broker did not answer for a while
     DISK_SHORT = 104  # the disk became short of space, or has space again
