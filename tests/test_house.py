@@ -29,7 +29,7 @@ SQL = re.compile(
 )
 SHOWN = re.compile(r"""(violet sql|--data-binary) (?P<quote>["']).*?(?P=quote)""")
 # Questions to an engine of the command's own about a file of the user's: no table of the product is in them.
-SQL_OF_FILES = {"reactor/feed/table.py", "reactor/standin/bars.py"}
+SQL_OF_FILES = {"reactor/standin/bars.py"}
 # One noun that two rooms have a part of. (A module of reactor/cli bears the name of its command, whoever does the work.)
 SHARED_NAMES = {
     "canary": "a lane's candidate: topics and orders of it, and what is stored of its readings",

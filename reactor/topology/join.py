@@ -1,8 +1,8 @@
-"""The join: what the lanes' workers said of each scan, by its partition and offset.
+"""The join: the readings of all lanes' workers for each scan, by its partition and offset.
 
-A scan is complete when all of them spoke of it; of two readings of one scan the first counts, and a later one of the
-same params and kernel must be equal. Whose readings are missing is told by name, and nothing is made up. Pure: records
-go in, columns come out. See docs/design/stages.md.
+A scan is complete when there is a reading of each lane. Of two readings of one scan the first counts, and a later one
+of the same params and kernel must be equal. A lane without a reading is named, and nothing is made up. Pure: records go
+in, columns come out. See docs/design/stages.md.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -62,8 +62,8 @@ class _Received:
 class Join:
     """Readings of a profile's lanes in some partitions.
 
-    profile: the soak's own. log: its cluster and topic id. only: speakers to hear, where nobody else may decide.
-    starts: where the run begins in each partition; a lane that knows less than all from there on is not heard.
+    profile: the soak's own. log: its cluster and topic id. only: the versions that may decide, where not every one may.
+    starts: where the run begins in each partition; a lane that lacks records from there on is not used.
     """
 
     def __init__(self, profile: Profile, log: str, only: Versions | None, starts: Mapping[int, int]) -> None:
@@ -74,7 +74,7 @@ class Join:
         self._tables: dict[tuple[str, str], LaneParams | None] = {}
         self._used: dict[int, int] = {}
         self._decode_record = Decoder().decode
-        self._unheard: dict[str, str] = {}  # lanes that speak, and why they are not heard
+        self._unused: dict[str, str] = {}  # lanes with readings that are not used, and why
 
     def begin(self, positions: dict[int, int]) -> None:
         """From these offsets on."""
@@ -91,23 +91,23 @@ class Join:
             self._learn(lane, said, received, checkpoints.decode(record.checkpoint))
         if record.since > self._starts[said.partition]:
             words = f"knows nothing of what was before offset {record.since}"
-            self._unheard[lane] = f"{words}; stop it, and resume once with --lane-workers 1"
+            self._unused[lane] = f"{words}; stop it, and resume once with --lane-workers 1"
             return
         if not received.mine:
             return
         version = (said.params_hash, said.kernel_hash)
         if self._tables.get((lane, said.params_hash)) is None or self._only.get(lane, version) != version:
-            self._unheard[lane] = f"speaks with params {said.params_hash}, which are not the soak's"
+            self._unused[lane] = f"has params {said.params_hash}, which are not the soak's"
             return
         had = received.readings.get(said.offset)
         if had is None:
             if said.offset >= self._used[said.partition]:
                 received.readings[said.offset] = said
                 received.reached = max(received.reached, said.offset)
-                self._unheard.pop(lane, None)
+                self._unused.pop(lane, None)
         elif (had.params_hash, had.kernel_hash) == version and _bits(had) != _bits(said):
             raise Contradiction(
-                f"lane {lane} spoke twice of offset {said.offset} in partition {said.partition}, and not alike, "
+                f"lane {lane} has two readings of offset {said.offset} in partition {said.partition} that differ, "
                 f"with params {said.params_hash} and kernel {said.kernel_hash} both times"
             )
 
@@ -122,14 +122,14 @@ class Join:
         reached = min(each.reached for each in received.values())
         for at, offset in enumerate(chunk.offsets):
             if all([offset in readings for readings in every]):  # noqa: C419 - a list is quicker than a generator
-                spoke = tuple((s[offset].params_hash, s[offset].kernel_hash) for s in every)
-                if spoke != now:
+                wrote = tuple((s[offset].params_hash, s[offset].kernel_hash) for s in every)
+                if wrote != now:
                     if now is not None:
-                        return at, now if at else spoke
-                    now = spoke
+                        return at, now if at else wrote
+                    now = wrote
                 continue
-            spoke_of = any(offset in readings for readings in every)
-            if spoke_of or (offset >= reached and self._is_scan(chunk, at)):
+            some = any(offset in readings for readings in every)
+            if some or (offset >= reached and self._is_scan(chunk, at)):
                 return at, now
         return len(chunk), now
 
@@ -137,7 +137,7 @@ class Join:
         """Lanes whose reading of a chunk's first record is not there, each with what is known of why."""
         received = self._received[chunk.partition]
         return {
-            name: self._unheard.get(name, "") for name in self.names if chunk.offsets[0] not in received[name].readings
+            name: self._unused.get(name, "") for name in self.names if chunk.offsets[0] not in received[name].readings
         }
 
     def full(self, lane: str) -> set[int]:
@@ -153,7 +153,7 @@ class Join:
                 rows = [readings[offset] for offset in wanted]
             except KeyError as offset:
                 raise Contradiction(
-                    f"lane {lane.name} did not speak of the scan at offset {offset} in partition {partition}, "
+                    f"lane {lane.name} has no reading of the scan at offset {offset} in partition {partition}, "
                     "but of later ones"
                 ) from None
             columns[lane.name] = Said(

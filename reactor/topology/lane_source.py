@@ -1,4 +1,4 @@
-"""The modular source: a source whose records come only when the five lanes' workers spoke of them.
+"""The modular source: a source whose records come only when there is a reading of each lane for them.
 
 It starts the workers where the soak is told to, ends them with the soak, starts a dead one again, and knows which lane
 is waited for. See docs/design/stages.md.
@@ -170,7 +170,7 @@ class LaneSource:
                         join.take(lane, record)
                 if time.monotonic() > deadline:
                     silent = in_words(join.missing(chunk.split(count)[1]))
-                    raise Refusal(f"lanes {silent} did not say again what they said of the batch in doubt within "
+                    raise Refusal(f"lanes {silent} did not give their readings of the batch in doubt again within "
                                   f"{REACH_S:.0f} s; fix: start their workers, then resume")  # fmt: skip
         finally:
             for lane_topic in lane_topics.values():

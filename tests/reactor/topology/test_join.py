@@ -262,7 +262,7 @@ def test_a_reading_that_comes_twice_is_harmless_unless_it_differs():
         join.take("acb", record)
     other = decode(found["acb"][40].value)
     other.value = other.value + 1.0
-    with pytest.raises(Contradiction, match=f"lane acb spoke twice of offset {other.offset}"):
+    with pytest.raises(Contradiction, match=f"lane acb has two readings of offset {other.offset}"):
         join.take("acb", LaneRecord(0, msgspec.json.encode(other), None))
 
 
