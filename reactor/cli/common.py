@@ -85,7 +85,7 @@ def require_journal(data: Path) -> None:
 
 @contextmanager
 def engine() -> Iterator[Callable[[str], Iterator[dict[str, Any]]]]:
-    """Blocks of an engine of its own for the length of the command: to read Parquet."""
+    """Blocks of an engine of its own for the length of the command: to read and sort bars."""
     with TemporaryDirectory(prefix="violet-engine-") as folder, running(Path(folder)) as address:
         yield connect(address).blocks
 
