@@ -70,7 +70,6 @@ TESTED_ELSEWHERE = {
     "journal/refusal.py": "tests/integration/test_refusals.py: an exception without a branch",
     "journal/template.py": "tests/journal/keep/test_migrate.py: the views that it fills are run there",
     "journal/tied.py": "tests/fault/test_children.py: a child is seen to end with its parent",
-    "lanes/code.py": "tests/lanes/test_vectors.py: names and numbers, which vectors and the schema hold",
     "lanes/kernel.py": "tests/lanes/test_lane.py: what every kernel keeps to",
     "lanes/profile.py": "tests/lanes/test_params.py: params and their tables are one subject",
     "lanes/registry.py": "tests/lanes/test_lane.py: what every lane keeps to by standing there",
