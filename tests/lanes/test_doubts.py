@@ -1,0 +1,37 @@
+"""What a lane marks as doubtful: beyond an edge, and not on it."""
+
+import numpy as np
+import pytest
+
+from lanes.code import DcStatus, Reason
+from lanes.profile import PROFILES, override
+from lanes.registry import LANES
+
+BLUE = PROFILES["blue_8b"]
+DOUBTS = {lane.name: lane.doubts for lane in LANES}
+
+
+@pytest.mark.parametrize(
+    ("lane", "reason", "values"),
+    [("ob", Reason.OB_OUT_OF_RANGE, {0.85: False, np.nextafter(0.85, 0): True, 1.0: False, 1.2: False, np.nextafter(1.2, 2): True}),
+     ("acb", Reason.ACB_OUT_OF_RANGE, {0.0: False, 4.0: False, np.nextafter(4.0, 5): True})],
+)  # fmt: skip
+def test_a_value_is_out_of_range_beyond_its_edge(lane, reason, values):
+    found = DOUBTS[lane]({}, np.array(list(values)), getattr(BLUE, lane))[reason]
+    assert found.tolist() == list(values.values())
+
+
+def test_only_an_unknown_status_is_a_doubt():
+    status = np.array([each.value for each in DcStatus], dtype=np.int8)
+    found = DOUBTS["dc"]({"dc_status": status}, np.ones(len(status)), BLUE.dc)[Reason.DC_UNKNOWN]
+    assert found.tolist() == [each is DcStatus.UNKNOWN for each in DcStatus]
+
+
+def test_a_haircut_s_input_is_out_of_range_beyond_one_on_either_side():
+    x = np.array([1.0, -1.0, 0.0, np.nextafter(1.0, 2), np.nextafter(-1.0, -2)])
+    found = DOUBTS["esof"]({"esof.x": x}, np.ones(5), BLUE.esof)[Reason.ESOF_OUT_OF_RANGE]
+    assert found.tolist() == [False, False, False, True, True]
+
+
+def test_a_base_that_cannot_move_is_allowed():
+    assert override(BLUE, {"base": {"base_max": BLUE.base.min_lev}}).base.base_max == BLUE.base.min_lev
