@@ -34,7 +34,11 @@ def command(run_id: str | None, data: Path, drift: bool, as_json: bool) -> None:
     violet lanes --drift
     """  # noqa: D301 - click's mark for lines that are not to be filled
     if drift:
-        show([asdict(entry) for entry in REGISTER], as_json, "drift register")
+        show(
+            [asdict(entry) for entry in REGISTER],
+            as_json,
+            "drift register: what the sources leave open, and the default of our own",
+        )
         return
     params, said = PROFILES["blue_8b"].model_dump(), {}
     title = "lanes of profile blue_8b"
