@@ -35,3 +35,16 @@ def test_a_haircut_s_input_is_out_of_range_beyond_one_on_either_side():
 
 def test_a_base_that_cannot_move_is_allowed():
     assert override(BLUE, {"base": {"base_max": BLUE.base.min_lev}}).base.base_max == BLUE.base.min_lev
+
+
+def test_splits_lie_two_edges_apart_and_plateaus_ascend():
+    apart = {"splits": [-0.5, -0.25, 0.0, 0.25], "edge": 0.125}  # exactly two edges
+    assert override(BLUE, {"esof": apart}).esof.edge == 0.125
+    rest = list(BLUE.esof.plateaus[2:])
+    for change in (
+        apart | {"edge": 0.1250001},
+        {"splits": [0.0, 0.0, 0.5, 1.0], "edge": 1e-300},
+        {"plateaus": [0.1, 0.1, *rest]},
+    ):
+        with pytest.raises(ValueError, match="must ascend"):
+            override(BLUE, {"esof": change})
