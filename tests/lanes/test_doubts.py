@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from lanes.code import DcStatus, Reason
+from lanes.code import DcStatus, PlaneForm, Reason
+from lanes.esof import esof
+from lanes.ob import ob
 from lanes.profile import PROFILES, override
 from lanes.registry import LANES
 
@@ -48,3 +50,16 @@ def test_splits_lie_two_edges_apart_and_plateaus_ascend():
     ):
         with pytest.raises(ValueError, match="must ascend"):
             override(BLUE, {"esof": change})
+
+
+def test_a_plane_that_was_never_seen_is_neutral_whatever_lies_in_its_columns():
+    p = BLUE.ob
+    limits = (p.imb_from, p.imb_full, p.agree_above, p.up, p.down, p.min_assets)
+    assert ob(int(PlaneForm.NEVER_SEEN), 1.1, -0.2, 0.9, 6, *limits) == 1.0
+
+
+def test_a_ramp_of_the_haircut_ends_in_the_plateau_itself():
+    splits, plateaus = (0.1, 0.5, 0.9, 1.3), (0.1, 0.2, 0.4, 0.8, 1.0)
+    for edge in (0.03, 0.05, 0.07, 0.11):
+        for split, plateau in zip(splits, plateaus[1:], strict=True):
+            assert esof(int(PlaneForm.INPUTS), split + edge, 0, splits, plateaus, edge, 0.4, 900_000) == plateau
