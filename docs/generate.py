@@ -20,6 +20,7 @@ from journal.store import Store, connect
 from lanes.code import Bound, Incident, Reason, Reject
 from lanes.params import Params
 from lanes.profile import PROFILES, Profile
+from lanes.registry import LANES
 from reactor.blue import places
 from reactor.cli.main import COMMANDS
 from reactor.feed import mapping
@@ -107,6 +108,18 @@ def _configuration() -> Iterator[str]:
 
 
 def _lanes() -> Iterator[str]:
+    yield from ("### The lanes", "", "In the order in which the fan-in multiplies them.", "")
+    rows = (
+        (
+            f"`{lane.name}`",
+            lane.title,
+            f"`{lane.formula}`",
+            ", ".join(f"`{name}`" for name in (*lane.scanned, *lane.plane_names)),
+            "yes" if lane.inside_cap else "no",
+        )
+        for lane in LANES
+    )
+    yield from (*_table(("lane", "what it is", "factor", "reads", "inside the cap"), rows), "")
     for table, field in Profile.model_fields.items():
         model = field.annotation
         if isinstance(model, type) and issubclass(model, Params):

@@ -3,6 +3,7 @@
 funding = the plane's multiplier; or of its rate
           1.0 where rate <= dear_from, else max(least, 1.0 - gain * (rate - dear_from)); 1.0 before the first plane
 """
+# ruff: noqa: FURB136 (minima are comparisons, see lanes/kernel.py)
 
 from lanes.code import PlaneForm
 from lanes.kernel import kernel
@@ -31,7 +32,7 @@ def funding(form: int, x: float, dear_from: float, gain: float, least: float) ->
         return 0.0, 1.0
     dear = x - dear_from
     value = 1.0 - gain * dear
-    return dear, max(least, value)
+    return dear, value if value > least else least
 
 
 FUNDING = Plane(

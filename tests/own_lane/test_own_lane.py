@@ -130,6 +130,9 @@ def test_the_product_has_it_from_the_config_to_the_dashboard(environment, tmp_pa
     refused = run(*VIOLET, "gate", "--data", data, env=without, code=3).stderr
     assert "lanes that are not installed here (funding)" in refused
     assert "funding" in run(sys.executable, "-m", "reactor.watch.metrics", env=environment).stdout
+    pages = run(sys.executable, "-c", "from docs.generate import reference; print(reference())", env=environment).stdout
+    assert "| `funding` | funding haircut |" in pages
+    assert "### `[funding]`" in pages
     run(sys.executable, "deploy/grafana/dashboards.py", tmp_path, env=environment)
     board = json.loads((tmp_path / "violet-lane-funding.json").read_text("utf-8"))
     assert "avg(funding)" in json.dumps(board)
