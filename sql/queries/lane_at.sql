@@ -1,4 +1,4 @@
--- What did each lane say at one scan? Takes --param scan=ID.
+-- What did each lane give at one scan? Takes --param scan=ID.
 -- Columns: stream, ts (event time), log_offset, actuated (whether it decided), lane, value (its multiplier; base: its
 --   leverage), components (what the value is made of).
 -- Source: findings 8c ("tap any lane, ask what it said at bar N").

@@ -1,5 +1,5 @@
 -- How much does each lane move the size of a decision?
--- Columns: lane (a multiplier on base), n (decisions), raised, lowered, unmoved (above 1, below 1, 1), zero (the lane says 0),
+-- Columns: lane (a multiplier on base), n (decisions), raised, lowered, unmoved (above 1, below 1, 1), zero (the lane gives 0),
 --   factor_avg (geometric mean over those above 0), factor_min, factor_max (dimensionless).
 -- Source: findings 8b and 8c.
 SELECT lane, count() AS n, countIf(value > 1) AS raised, countIf(value < 1) AS lowered, countIf(value = 1) AS unmoved,

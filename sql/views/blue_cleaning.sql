@@ -1,5 +1,5 @@
 -- Every row of BLUE's trades that was brought in, and why it is dropped; an empty reason keeps it.
--- One row of a trade stays: of equal rows the first, of rows that tell the exit differently the latest exit.
+-- One row of a trade stays: of equal rows the first, of rows with different exits the one with the latest exit.
 -- Source: findings 4.
 CREATE OR REPLACE VIEW blue_cleaning AS
 SELECT *, multiIf(

@@ -1,4 +1,4 @@
--- How is what a lane says distributed: exact quantiles over all scans (asset '*') and over the decisions on each asset.
+-- How the readings of each lane are distributed: exact quantiles over all scans (asset '*') and over the decisions on each asset.
 CREATE OR REPLACE VIEW lane_quantiles AS
 SELECT run_id, lane, of AS asset, n, min, q[1] AS p01, q[2] AS p05, q[3] AS p50, q[4] AS p95, q[5] AS p99, max
 FROM (

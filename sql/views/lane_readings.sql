@@ -1,4 +1,4 @@
--- One row a lane and scan: what did this lane say at this scan, and from which parts.
+-- One row a lane and scan: what the lane gave at the scan, and from which parts.
 CREATE OR REPLACE VIEW lane_readings AS
 SELECT run_id, stream, scan_id, ts, topic, partition, log_offset, actuated,
     reading.1 AS lane, reading.2 AS value, reading.3 AS components
