@@ -20,7 +20,7 @@ from lanes.kernel import Codes, Flags, Floats, Kernel, column
 from lanes.lane import Lane
 from lanes.profile import Profile
 
-Lap = Callable[[str], None]
+LaneDone = Callable[[str], None]
 # What the lanes read, one row a scan, by the names of Lane.inputs; of the fan-in `stalker` (flags) and `capital_usd`,
 # paper capital where none was seen. A plane's numbers count only where its form or flag says so.
 Inputs = Mapping[str, Any]
@@ -29,24 +29,24 @@ FANIN: Final = ("esof_fanin", "cap", "bound", "leverage_fanin", "sc_mult", "leve
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What one lane says of every row: its value, and its components in the order of Lane.components."""
+class LaneColumns:
+    """What one lane gives for every row: its value, and its components in the order of Lane.components."""
 
     value: Floats
     components: tuple[Floats, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """Columns of the lanes, and of rows where a foreign kernel failed the lane and its words."""
+class LaneValues:
+    """Columns by lane; and by row, where a foreign kernel failed, the lane and its error."""
 
-    said: dict[str, Said]
+    columns: dict[str, LaneColumns]
     faults: dict[int, tuple[str, str]]
 
 
 @dataclass(slots=True, kw_only=True)
 class Readings:
-    """What the lanes and the fan-in say of every row.
+    """What the lanes and the fan-in give for every row.
 
     Args:
         columns: By name: values and components of the lanes, and those of FANIN. Floats; `bound` holds codes of Bound.
@@ -62,8 +62,16 @@ class Readings:
     non_finite: Codes
 
 
-def evaluate(inputs: Inputs, profile: Profile, foreign: Mapping[str, Floats], lap: Lap = lambda lane: None) -> Readings:
-    """Evaluate every row. foreign: values of foreign kernels by lane. lap: called with each lane when its loop is over.
+def evaluate(
+    inputs: Inputs, profile: Profile, foreign: Mapping[str, Floats], lane_done: LaneDone = lambda lane: None
+) -> Readings:
+    """Evaluate every row.
+
+    Args:
+        inputs: Columns of one length, by name.
+        profile: The params.
+        foreign: Values of foreign kernels, by lane.
+        lane_done: Called with each lane when its loop is over.
 
     >>> from lanes.profile import PROFILES
     >>> import numpy as np
@@ -77,17 +85,17 @@ def evaluate(inputs: Inputs, profile: Profile, foreign: Mapping[str, Floats], la
     >>> readings.columns["leverage"].tolist(), readings.columns["notional_usd"].tolist()
     ([1.3095000185185186], [6547.500092592593])
     """
-    said = {}
-    lap("")
+    columns_of = {}
+    lane_done("")
     for lane in profile.lanes:
-        said[lane.name] = evaluate_lane(lane, inputs, profile, foreign.get(lane.name))
-        lap(lane.name)
-    readings = compose(profile, said, inputs["stalker"], inputs["capital_usd"])
-    lap("fanin")
+        columns_of[lane.name] = evaluate_lane(lane, inputs, profile, foreign.get(lane.name))
+        lane_done(lane.name)
+    readings = compose(profile, columns_of, inputs["stalker"], inputs["capital_usd"])
+    lane_done("fanin")
     return readings
 
 
-def evaluate_lane(lane: Lane, inputs: Inputs, profile: Profile, foreign: Floats | None) -> Said:
+def evaluate_lane(lane: Lane, inputs: Inputs, profile: Profile, foreign: Floats | None) -> LaneColumns:
     """One lane alone over every row. foreign: values of a kernel in its place."""
     enabled, ones = profile.of(lane.name).enabled, np.ones(len(inputs["vel_div"]))
     if foreign is not None and enabled and lane.foreign_plane:
@@ -101,11 +109,11 @@ def evaluate_lane(lane: Lane, inputs: Inputs, profile: Profile, foreign: Floats 
         foreign = None
     instead = None if enabled and foreign is None else foreign if enabled else ones
     if instead is not None and lane.factors:  # it stands for all of them
-        return Said(instead, (instead, *(ones for _ in lane.components[1:])) if lane.components else ())
+        return LaneColumns(instead, (instead, *(ones for _ in lane.components[1:])) if lane.components else ())
     if instead is not None and not lane.components:
-        return Said(instead)
+        return LaneColumns(instead)
     *components, value = _loop(lane)(*(inputs[name] for name in lane.inputs), *profile.constants(lane))
-    return Said(value if instead is None else instead, tuple(components))
+    return LaneColumns(value if instead is None else instead, tuple(components))
 
 
 @cache
@@ -113,13 +121,13 @@ def _loop(lane: Lane) -> Kernel[..., tuple[Floats, ...]]:
     return column(lane.kernel, len(lane.inputs), len(lane.components) + 1)
 
 
-def compose(profile: Profile, said: Mapping[str, Said], stalker: Flags, capital_usd: Floats) -> Readings:
-    """The fan-in over what the lanes said, whoever asked them. stalker: rows under that posture."""
+def compose(profile: Profile, columns_of: Mapping[str, LaneColumns], stalker: Flags, capital_usd: Floats) -> Readings:
+    """The fan-in over the columns of the lanes, wherever they were computed. stalker: rows under that posture."""
     f, lanes = profile.fanin, profile.lanes
-    haircut, ones = said["esof"].value, np.ones(len(stalker))
+    haircut, ones = columns_of["esof"].value, np.ones(len(stalker))
     after = profile.esof.application == "sc_post"
     inside, sc_mult = (ones, haircut) if after else (haircut, ones)
-    factors = [inside if lane.name == "esof" else said[lane.name].value for lane in lanes]
+    factors = [inside if lane.name == "esof" else columns_of[lane.name].value for lane in lanes]
     stalker_cap = math.inf if f.stalker_cap is None else f.stalker_cap
     raw, cap, product, bound, leverage_fanin, lifted, usd = fanin.column(
         np.column_stack(factors), np.array([lane.inside_cap for lane in lanes]), stalker, capital_usd,
@@ -132,8 +140,8 @@ def compose(profile: Profile, said: Mapping[str, Said], stalker: Flags, capital_
         zip(FANIN, (inside, cap, bound, leverage_fanin, sc_mult, leverage, usd), strict=True)
     )
     for lane in lanes:
-        columns |= zip(lane.components, said[lane.name].components, strict=True)
-        columns[lane.name] = said[lane.name].value
+        columns |= zip(lane.components, columns_of[lane.name].components, strict=True)
+        columns[lane.name] = columns_of[lane.name].value
     non_finite = np.zeros(len(ones), np.int8)
     # From the last to the first, so that the first one stays.
     for each in (raw, product, usd):

@@ -59,8 +59,8 @@ class Terminal(Watcher):
             err.print(f"{self._name}: {done} of {self._total or '?'} records, {counted}")
         self.observers.batch(batch)
 
-    def lap(self, lane: str) -> None:
-        self.observers.lap(lane)
+    def lane_done(self, lane: str) -> None:
+        self.observers.lane_done(lane)
 
     def look(self) -> None:
         self.observers.look()

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from journal.row import RAW_MAX, Batch, Coded, Rows, rows
 from lanes.code import Outcome, PlaneForm, Reason, Reject
-from lanes.columns import FANIN, Heard, Inputs, Lap, Readings, compose, evaluate, evaluate_lane
+from lanes.columns import FANIN, Inputs, LaneDone, LaneValues, Readings, compose, evaluate, evaluate_lane
 from lanes.fanin import CAPITAL, POSTURE
 from lanes.lane import Lane, Plane
 from lanes.profile import Profile
@@ -39,13 +39,13 @@ def step(
     segment: int,
     expected: int,
     seen: Iterable[str] = (),
-    hear: Callable[[NDArray[np.int64]], Heard] | None = None,
+    values: Callable[[NDArray[np.int64]], LaneValues] | None = None,
 ) -> Batch:
     """Outcomes of a chunk's records, the state advanced past them."""
     walk = Walk(state, rules, decoder)
     walk.take(chunk)
     batch = outcomes(
-        walk, topic=topic, partition=chunk.partition, segment=segment, expected=expected, seen=seen, hear=hear
+        walk, topic=topic, partition=chunk.partition, segment=segment, expected=expected, seen=seen, values=values
     )
     batch.state = state.dump()
     return batch
@@ -59,19 +59,19 @@ def outcomes(
     segment: int,
     expected: int,
     seen: Iterable[str] = (),
-    hear: Callable[[NDArray[np.int64]], Heard] | None = None,
-    lap: Lap = lambda lane: None,
+    values: Callable[[NDArray[np.int64]], LaneValues] | None = None,
+    lane_done: LaneDone = lambda lane: None,
 ) -> Batch:
     """Outcomes of everything that a walk gathered, a batch or a part of one. Every record ends in exactly one row.
 
     The state after it is the caller's to add: only where a batch ends is it needed.
     expected: offset after the last batch; what lies between it and the first record was never delivered.
     seen: planes whose columns the rows of scans carry besides, for readings; no row's hash and no table knows them.
-    hear: what the lanes' workers said of the scans at some offsets; without it the lanes run here.
-    lap: told of each lane when its loop over the columns is over.
+    values: the lanes' columns for the scans at some offsets, computed elsewhere; without it the lanes run here.
+    lane_done: called with each lane when its loop over the columns is over.
     """
     offsets = np.array(walk.offsets, dtype=np.int64)
-    scored = _score(walk, offsets, seen, hear, lap)
+    scored = _score(walk, offsets, seen, values, lane_done)
     faults = scored.faults | walk.faults
     return Batch(
         topic=topic,
@@ -107,10 +107,10 @@ class _Scored:
     planes: PlaneColumns
 
 
-def said(walk: Walk, lane: Lane, params_hash: str) -> Rows:
-    """What one lane alone says of the scans that a walk gathered, as columns for its readings."""
+def lane_rows(walk: Walk, lane: Lane, params_hash: str) -> Rows:
+    """What one lane alone gives for the scans that a walk gathered, as columns for its readings."""
     g = Gathered(walk)
-    spoken = evaluate_lane(lane, g.inputs, walk.rules.profile, g.foreign.get(lane.name))
+    given = evaluate_lane(lane, g.inputs, walk.rules.profile, g.foreign.get(lane.name))
     after = walk.rules.profile.esof.application == "sc_post"
     ones = np.ones(len(g.at))
     columns: dict[str, Any] = {
@@ -121,10 +121,10 @@ def said(walk: Walk, lane: Lane, params_hash: str) -> Rows:
         "w750": g.inputs["w750"],
         "dc_status": g.inputs["dc_status"],
         "params_hash": Coded.constant(params_hash, len(g.at)),
-        lane.name: spoken.value,
-        **dict(zip(lane.components, spoken.components, strict=True)),
-        "esof_fanin": ones if after else spoken.value,
-        "sc_mult": spoken.value if after else ones,
+        lane.name: given.value,
+        **dict(zip(lane.components, given.components, strict=True)),
+        "esof_fanin": ones if after else given.value,
+        "sc_mult": given.value if after else ones,
         **g.planes.seen(lane.plane_names),
     }
     return Rows(np.array(walk.offsets, dtype=np.int64)[g.at], columns, np.empty(0, np.uint64))
@@ -134,19 +134,19 @@ def _score(
     walk: Walk,
     offsets: NDArray[np.int64],
     seen: Iterable[str],
-    hear: Callable[[NDArray[np.int64]], Heard] | None,
-    lap: Lap,
+    values: Callable[[NDArray[np.int64]], LaneValues] | None,
+    lane_done: LaneDone,
 ) -> _Scored:
     """Lanes and fan-in over the scans that a walk gathered."""
     profile = walk.rules.profile
     g = Gathered(walk)
     at, stream, scan_id, ts_ms, reasons, inputs = g.at, g.stream, g.scan_id, g.ts_ms, g.reasons, g.inputs
     n, planes = len(at), g.planes
-    heard = Heard({}, {}) if hear is None else hear(offsets[at])
-    if hear is None:
-        r = evaluate(inputs, profile, g.foreign, lap)
+    remote = LaneValues({}, {}) if values is None else values(offsets[at])
+    if values is None:
+        r = evaluate(inputs, profile, g.foreign, lane_done)
     else:
-        r = compose(profile, heard.said, inputs["stalker"], inputs["capital_usd"])
+        r = compose(profile, remote.columns, inputs["stalker"], inputs["capital_usd"])
     decided = reasons & _QUIET == 0
     reasons |= _reasons(inputs, r, planes, profile, walk.texts.names)
     columns: dict[str, Any] = {
@@ -172,8 +172,8 @@ def _score(
         lane = names[r.non_finite[i]]
         known = ("scan", walk.streams.names[stream[i]], int(scan_id[i]), int(ts_ms[i]))
         code, detail = Reject.LANE_NON_FINITE, f"{lane} is not finite"
-        if i in heard.faults:
-            code, (lane, detail) = Reject.LANE_ERROR, heard.faults[i]
+        if i in remote.faults:
+            code, (lane, detail) = Reject.LANE_ERROR, remote.faults[i]
         faults[int(at[i])] = Fault(code, detail, *known, lane)
     return _Scored(rows(Outcome.DECISION, offsets[at], columns), decided, sound, faults, planes)
 

@@ -65,7 +65,7 @@ class Watcher:
     def batch(self, batch: Batch) -> None:
         """A batch was journaled."""
 
-    def lap(self, lane: str) -> None:
+    def lane_done(self, lane: str) -> None:
         """A lane's loop over a part of a batch is over; without a name the first one begins."""
 
     def look(self) -> None:

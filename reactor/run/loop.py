@@ -73,15 +73,15 @@ class Loop:
         on_batch: Callable[[Batch], None] = lambda batch: None,
         seen: Sequence[str] = (),
         lanes: RemoteLanes | None = None,
-        lap: Callable[[str], None] = lambda lane: None,
+        lane_done: Callable[[str], None] = lambda lane: None,
     ) -> None:
-        """on_batch: told of each batch that is journaled. lap: of each lane when its loop over a part is over."""
+        """on_batch: told of each batch that is journaled. lane_done: of each lane when its loop over a part is over."""
         self._log, self._readers, self._pace = log, readers, pace
         self._topic, self._until_ms, self._lanes = topic, until_ms, lanes
         self._decides: dict[int, Deciding] = dict.fromkeys(readers, (rules, segment))
         if lanes is not None:
             self._decides |= dict(lanes.decides)
-        self._ledger, self._on_batch, self._seen, self._lap = ledger, on_batch, seen, lap
+        self._ledger, self._on_batch, self._seen, self._lane_done = ledger, on_batch, seen, lane_done
         self._collected = time.monotonic()
 
     def run(self, stop: Callable[[], bool]) -> bool:
@@ -185,8 +185,8 @@ class Loop:
                 segment=self._decides[partition][1],
                 expected=reader.parts[-1].last + 1 if reader.parts else reader.position,
                 seen=self._seen,
-                hear=None if self._lanes is None else partial(self._lanes.values, partition),
-                lap=self._lap,
+                values=None if self._lanes is None else partial(self._lanes.values, partition),
+                lane_done=self._lane_done,
             )
             reader.parts.append(part)
             reader.walk = None

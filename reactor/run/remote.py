@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from journal.ledger.ledger import Ledger
 from journal.ledger.run import Run, Segment
-from lanes.columns import Heard
+from lanes.columns import LaneValues
 from reactor.evaluate.chunk import Chunk
 from reactor.evaluate.state import State
 from reactor.evaluate.walk import Rules
 
 Deciding = tuple[Rules, int]  # what decides, and the number of its segment
-Values = Callable[[NDArray[np.int64]], Heard]  # offsets of scans in one partition -> the lanes' columns
+Values = Callable[[NDArray[np.int64]], LaneValues]  # offsets of scans in one partition -> the lanes' columns
 
 
 class RemoteLanes(Protocol):
@@ -38,7 +38,7 @@ class RemoteLanes(Protocol):
     def adopted(self, mine: Segment, newest: Segment) -> Segment:
         """What decides where the lanes choose their own params: `mine`, with theirs out of the newest segment."""
 
-    def values(self, partition: int, offsets: NDArray[np.int64]) -> Heard:
+    def values(self, partition: int, offsets: NDArray[np.int64]) -> LaneValues:
         """Values of the scans at these offsets."""
 
     def again(self, segment: Segment, chunk: Chunk, began: int) -> Values | None:

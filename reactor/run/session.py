@@ -46,7 +46,7 @@ class Progress(Protocol):
     def batch(self, batch: Batch) -> None:
         """A batch was journaled."""
 
-    def lap(self, lane: str) -> None:
+    def lane_done(self, lane: str) -> None:
         """A lane's loop over a part is over; without a name the first one begins."""
 
 
@@ -108,7 +108,7 @@ class Session:
             on_batch=on_batch,
             seen=self.taps.seen,
             lanes=self._lanes,
-            lap=progress.lap,
+            lane_done=progress.lane_done,
         )
         at_end = loop.run(lambda: stop() or over())
         self.taps.close()
@@ -243,7 +243,7 @@ class Session:
                 topic=self.source.topic,
                 segment=segment.segment,
                 expected=position,
-                hear=values,
+                values=values,
             )
             if digest(batch) != at.doubt_digest:
                 if segment.code_hash != code_hash():

@@ -20,7 +20,7 @@ from journal.judge.scope import completed
 from journal.ledger.run import Run, segments
 from journal.refusal import Refusal
 from journal.store import Store
-from lanes.columns import Said, compose
+from lanes.columns import LaneColumns, compose
 from lanes.kernel import Floats
 from lanes.lane import Lane
 from lanes.profile import Profile
@@ -202,7 +202,7 @@ class Comparison:
             theirs = [rows[at] for at in some]
             heard = {each.name: _said(each, theirs) for each in profile.lanes}
             components = next(each.components for each in profile.lanes if each.name == lane)
-            heard[lane] = Said(
+            heard[lane] = LaneColumns(
                 np.array([said[at].value for at in some], dtype=np.float64),
                 tuple(np.array([said[at].components[p] for at in some], dtype=np.float64) for p in components),
             )
@@ -228,13 +228,13 @@ class Comparison:
         return self._profiles[partition, segment]
 
 
-def _said(lane: Lane, rows: Sequence[Row]) -> Said:
+def _said(lane: Lane, rows: Sequence[Row]) -> LaneColumns:
     """What a lane said of some rows."""
 
     def column(name: str) -> Floats:
         return np.array([row[name] for row in rows], dtype=np.float64)
 
-    return Said(column(lane.name), tuple(map(column, lane.components)))
+    return LaneColumns(column(lane.name), tuple(map(column, lane.components)))
 
 
 def _near(due: Sequence[Reading]) -> Iterator[list[Reading]]:

@@ -16,7 +16,7 @@ from lanes.registry import BY_NAME
 from reactor.evaluate.chunk import Chunk
 from reactor.evaluate.record import Decoder
 from reactor.evaluate.state import State
-from reactor.evaluate.step import said
+from reactor.evaluate.step import lane_rows
 from reactor.evaluate.walk import Rules, Walk
 from reactor.run.foreign import Kernels
 from reactor.run.provenance import code_hash
@@ -142,7 +142,7 @@ class Evaluator:
         walk = Walk(self._state, self._lane.rules, self._decoder)
         walk.take(chunk)
         self.next = chunk.offsets[-1] + 1
-        rows = said(walk, BY_NAME[self._lane.name], self._lane.params_hash)
+        rows = lane_rows(walk, BY_NAME[self._lane.name], self._lane.params_hash)
         readings = of_rows(rows, self._lane.name, self._lane.topic, self._partition, self._lane.kernel_hash)
         faults = {walk.offsets[at]: f.detail for at, f in walk.faults.items() if f.code is Reject.LANE_ERROR}
         for reading in readings if faults else ():

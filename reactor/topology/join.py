@@ -15,7 +15,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from journal.refusal import Integrity
-from lanes.columns import Heard, Said
+from lanes.columns import LaneColumns, LaneValues
 from lanes.params import LaneParams
 from lanes.profile import Profile
 from reactor.evaluate.chunk import Chunk
@@ -144,7 +144,7 @@ class Join:
         """Partitions in which enough is held of a lane."""
         return {p for p, received in self._received.items() if len(received[lane].readings) > AHEAD + KEPT}
 
-    def hear(self, partition: int, offsets: NDArray[np.int64]) -> Heard:
+    def values(self, partition: int, offsets: NDArray[np.int64]) -> LaneValues:
         """Columns of the scans at these offsets; what was held of long before is let go."""
         wanted, faults, columns = offsets.tolist(), {}, {}
         for lane in reversed(self._profile.lanes):  # the first lane's fault stays
@@ -156,14 +156,14 @@ class Join:
                     f"lane {lane.name} has no reading of the scan at offset {offset} in partition {partition}, "
                     "but of later ones"
                 ) from None
-            columns[lane.name] = Said(
+            columns[lane.name] = LaneColumns(
                 np.array([said.value for said in rows], dtype=np.float64),  # None becomes NaN
                 tuple(np.array([s.components[n] for s in rows], dtype=np.float64) for n in lane.components),
             )
             faults.update({at: (lane.name, said.fault) for at, said in enumerate(rows) if said.fault})
         if wanted:
             self._forget(partition, wanted[-1] + 1)
-        return Heard(columns, faults)
+        return LaneValues(columns, faults)
 
     def decided(self, versions: Versions) -> Profile:
         """The soak's profile with the lanes' tables as their workers have them."""

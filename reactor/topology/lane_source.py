@@ -15,7 +15,7 @@ from journal.child import Child, Kept
 from journal.ledger.run import Segment
 from journal.refusal import Refusal
 from lanes.code import Incident, Severity
-from lanes.columns import Heard
+from lanes.columns import LaneValues
 from lanes.profile import Profile
 from reactor.evaluate.chunk import Chunk
 from reactor.log.kafka import REACH_S, KafkaLog, create_all
@@ -133,11 +133,11 @@ class LaneSource:
         """Who decided the records of a partition that were given last."""
         return None if self._log is None else self._log.versions[partition]
 
-    def hear(self, partition: int, offsets: Any) -> Heard:
+    def values(self, partition: int, offsets: Any) -> LaneValues:
         """What the lanes said of the scans at these offsets."""
         if self._join is None:
             raise AssertionError("must be open")
-        return self._join.hear(partition, offsets)
+        return self._join.values(partition, offsets)
 
     def decided(self, versions: Versions) -> tuple[Profile, dict[str, str]]:
         """The profile that some versions decide by, and the kernels that are not this process's own code."""

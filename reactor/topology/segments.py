@@ -15,7 +15,7 @@ from journal.ledger import run as runs
 from journal.ledger.ledger import Ledger
 from journal.ledger.run import Run, Segment
 from lanes.code import Incident, Severity
-from lanes.columns import Heard
+from lanes.columns import LaneValues
 from lanes.profile import Profile
 from reactor.evaluate.chunk import Chunk
 from reactor.evaluate.state import State
@@ -60,14 +60,14 @@ class LaneSegments:
         """How far is journaled, and the state there."""
         self._source.journaled(partition, offset, state)
 
-    def values(self, partition: int, offsets: NDArray[np.int64]) -> Heard:
+    def values(self, partition: int, offsets: NDArray[np.int64]) -> LaneValues:
         self._fresh = []
-        return self._source.hear(partition, offsets)
+        return self._source.values(partition, offsets)
 
     def again(self, segment: Segment, chunk: Chunk, began: int) -> Values | None:
         """Values for a batch in doubt; None where this process's own kernels give the same."""
         join = self._source.reheard(segment, chunk, began)
-        return None if join is None else partial(join.hear, chunk.partition)
+        return None if join is None else partial(join.values, chunk.partition)
 
     def switch(self, partition: int) -> Callable[[int, State], Deciding] | None:
         versions = self._source.versions(partition)

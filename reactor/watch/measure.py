@@ -59,7 +59,7 @@ class Measures:
         metrics.one_of("violet_mode", "RUN")
         metrics.when_asked(self._silence)
 
-    def lap(self, lane: str) -> None:
+    def lane_done(self, lane: str) -> None:
         """A lane's loop is over; without a name the first one begins."""
         at = time.thread_time()
         if lane:

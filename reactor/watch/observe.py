@@ -99,10 +99,10 @@ class Observers:
                 self._batch.remove(told)
                 self._failed(getattr(told, "__qualname__", "observer"), error)
 
-    def lap(self, lane: str) -> None:
+    def lane_done(self, lane: str) -> None:
         """A lane's loop over a part is over."""
         if self._measures is not None:
-            self._measures.lap(lane)
+            self._measures.lane_done(lane)
 
     def look(self) -> None:
         """Between polls, now and then."""

@@ -134,7 +134,7 @@ def test_lanes_apart_give_the_rows_of_lanes_together():
         for at, (_, value, mark) in enumerate(voice.evaluate(chunk)):
             join.take(lane.name, LaneRecord(at, value, mark, 0))
     assert join.ready(chunk, None)[0] == len(LINES)
-    apart = step(State(), chunk, Rules(ON), Decoder(), topic="t", segment=1, expected=0, hear=partial(join.hear, 0))
+    apart = step(State(), chunk, Rules(ON), Decoder(), topic="t", segment=1, expected=0, values=partial(join.values, 0))
     together = batch_of(LINES, Rules(ON))
     for kind in Outcome:
         assert apart.rows[kind].digest() == together.rows[kind].digest()

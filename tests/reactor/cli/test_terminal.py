@@ -68,9 +68,9 @@ def test_a_closed_day_is_a_line_and_an_event(terminal, capsys):
 
 def test_what_is_observed_is_passed_on(terminal):
     terminal.incident("an incident")
-    terminal.lap("acb")
+    terminal.lane_done("acb")
     terminal.look()
-    assert terminal.observers.calls == [("incident", "an incident"), ("lap", "acb"), ("look",)]
+    assert terminal.observers.calls == [("incident", "an incident"), ("lane_done", "acb"), ("look",)]
 
 
 def test_the_summary_ends_in_the_verdict_and_what_it_rests_on(capsys):

@@ -81,8 +81,8 @@ def tapes(profile=PROFILE, kernels=NONE, end=COUNT):
     return found
 
 
-def outcomes(rules, hear=None):
-    return step(State(), chunk(), rules, Decoder(), topic=TOPIC, segment=1, expected=0, hear=hear)
+def outcomes(rules, values=None):
+    return step(State(), chunk(), rules, Decoder(), topic=TOPIC, segment=1, expected=0, values=values)
 
 
 def equal(one, other):
@@ -98,7 +98,7 @@ def test_lanes_apart_give_the_rows_and_rejects_of_lanes_together(name, kernels):
     profile = PROFILES[name]
     join = joined(tapes(profile, kernels), profile)
     assert join.ready(chunk(), None)[0] == COUNT
-    equal(outcomes(Rules(profile), partial(join.hear, 0)), outcomes(Rules(profile, kernels.kernels)))
+    equal(outcomes(Rules(profile), partial(join.values, 0)), outcomes(Rules(profile, kernels.kernels)))
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_a_worker_that_a_soak_starts_goes_on_from_the_soak_s_own_state(spoken):
     rest = {"topic": TOPIC, "segment": 1, "expected": at}
     again = State.load(state.dump(), ())
     calm = step(State.load(state.dump(), ()), chunk(at), Rules(PROFILE), Decoder(), **rest)
-    equal(calm, step(again, chunk(at), Rules(PROFILE), Decoder(), **rest, hear=partial(join.hear, 0)))
+    equal(calm, step(again, chunk(at), Rules(PROFILE), Decoder(), **rest, values=partial(join.values, 0)))
 
 
 def test_a_lane_apart_that_does_not_know_what_the_run_knows_is_not_heard():
@@ -193,7 +193,7 @@ def test_whoever_knows_less_is_not_heard_between_the_marks_of_whoever_knows_all(
     whole.say(whole.worker(lane("acb")), 0, COUNT)
     for record in whole:
         join.take("acb", record)
-    equal(outcomes(Rules(PROFILE), partial(join.hear, 0)), outcomes(Rules(PROFILE)))
+    equal(outcomes(Rules(PROFILE), partial(join.values, 0)), outcomes(Rules(PROFILE)))
 
 
 def test_a_lane_that_was_away_for_longer_than_the_log_keeps_is_not_heard():
@@ -214,7 +214,7 @@ def test_what_a_lane_said_unheard_its_right_version_says_again(monkeypatch):
         voice = tape.worker(lane(name))
         assert voice.next == 0 or name not in ("base", "acb")
         tape.say(voice, voice.next, COUNT)
-    equal(outcomes(Rules(PROFILE), partial(joined(found).hear, 0)), outcomes(Rules(PROFILE)))
+    equal(outcomes(Rules(PROFILE), partial(joined(found).values, 0)), outcomes(Rules(PROFILE)))
 
 
 def test_nobody_goes_on_from_the_marks_of_another_log():
@@ -224,7 +224,7 @@ def test_nobody_goes_on_from_the_marks_of_another_log():
     everyone = tapes()
     tape.extend(everyone["acb"])
     everyone["acb"] = tape
-    equal(outcomes(Rules(PROFILE), partial(joined(everyone).hear, 0)), outcomes(Rules(PROFILE)))
+    equal(outcomes(Rules(PROFILE), partial(joined(everyone).values, 0)), outcomes(Rules(PROFILE)))
 
 
 def test_a_candidate_goes_on_from_its_own_marks_alone():
@@ -311,7 +311,7 @@ def test_where_only_some_may_speak_nobody_else_is_heard():
         tape.say(Evaluator.begun(lane(name), 0, tape.windows, 0, State().dump()), 0, COUNT)
     join = joined(found, only=only)
     assert join.ready(chunk(), None)[0] == COUNT
-    equal(outcomes(Rules(PROFILE), partial(join.hear, 0)), outcomes(Rules(PROFILE)))
+    equal(outcomes(Rules(PROFILE), partial(join.values, 0)), outcomes(Rules(PROFILE)))
 
 
 def test_five_that_are_all_silent_of_a_scan_and_speak_of_later_ones_contradict_the_log():
@@ -322,7 +322,7 @@ def test_five_that_are_all_silent_of_a_scan_and_speak_of_later_ones_contradict_t
     join = joined(found)
     assert join.ready(chunk(), None)[0] == COUNT
     with pytest.raises(Contradiction, match=f"offset {gone}"):
-        outcomes(Rules(PROFILE), partial(join.hear, 0))
+        outcomes(Rules(PROFILE), partial(join.values, 0))
 
 
 def test_a_mark_s_hash_is_of_all_that_a_lane_reads():

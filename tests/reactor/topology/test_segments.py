@@ -32,7 +32,7 @@ class Source:
     def decided(self, versions):
         return next(p for p in (BLUE, OTHER, THIRD) if p.hash == versions[0]), {}
 
-    def hear(self, partition, offsets):
+    def values(self, partition, offsets):
         return f"values of {partition}"
 
     def begins_at(self, starts):

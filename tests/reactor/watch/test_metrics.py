@@ -31,11 +31,11 @@ RUN = SimpleNamespace(run_id="r", name="n", profile="blue_8b", versions={"violet
 NO_TAPS = Taps((), "n", {})
 
 
-def batch(lines, lap=lambda lane: None, state=None, partition=0):
+def batch(lines, lane_done=lambda lane: None, state=None, partition=0):
     state = state or State()
     walk = Walk(state, Rules(PROFILES["blue_8b"]), Decoder())
     walk.take(Chunk(partition, list(range(len(lines))), lines))
-    made = outcomes(walk, topic="t", partition=partition, segment=1, expected=0, lap=lap)
+    made = outcomes(walk, topic="t", partition=partition, segment=1, expected=0, lane_done=lane_done)
     made.state = state.dump()
     return made
 
@@ -139,7 +139,7 @@ def test_every_lane_s_loop_is_timed_and_nothing_else():
     metrics = Metrics()
     measures = Measures(metrics, RUN, lambda: 0.0, dict, NO_TAPS)
     heard = []
-    made = batch(MIXED, lambda lane: (heard.append(lane), measures.lap(lane)))
+    made = batch(MIXED, lambda lane: (heard.append(lane), measures.lane_done(lane)))
     assert heard == ["", *LANE_NAMES, "fanin"]
     measures.batch(made)
     spent = by(samples(metrics), "violet_lane_cpu_seconds_total")
@@ -148,7 +148,9 @@ def test_every_lane_s_loop_is_timed_and_nothing_else():
 
 
 def test_who_is_timed_gives_the_same_rows():
-    assert batch(MIXED, Measures(Metrics(), RUN, float, dict, NO_TAPS).lap).content_hash == batch(MIXED).content_hash
+    assert (
+        batch(MIXED, Measures(Metrics(), RUN, float, dict, NO_TAPS).lane_done).content_hash == batch(MIXED).content_hash
+    )
 
 
 def test_a_batch_without_a_scan_counts_none():
