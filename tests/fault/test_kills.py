@@ -9,10 +9,11 @@ import pytest
 
 from journal.engine.address import attach
 from journal.lock import engine_lock, held
+from journal.store import JournalRefused, connect
 from tests.fault.crash import Crashing, completed, whole
 from tests.fault.soak_until import SEAMS
 from tests.integration import records
-from tests.integration.soaking import COUNTS, Journal, Topic, ended, free_of, produce, soak
+from tests.integration.soaking import COUNTS, Journal, Topic, ended, free_of, produce, soak, until
 
 COUNT = 1_200
 STORM = [pytest.mark.storm, pytest.mark.timeout(600)]
@@ -107,13 +108,24 @@ class Storm:
         time.sleep(seconds)
         process.kill()
 
+    def journals(self):
+        """Whether a batch is being journaled, or was."""
+        if (address := attach(self.data)) is None:
+            return False
+        try:
+            with connect(address) as store:
+                return bool(store.rows("SELECT 1 FROM violet_batches LIMIT 1"))
+        except JournalRefused:  # its tables are not made yet
+            return False
+
     def engines(self, times, size):
-        """Kill the engine of one soak at random moments; it goes on by itself."""
+        """Kill the engine of one soak at random moments, once it journals; it goes on by itself."""
         process, killed = self.spawn("soak", *self.command, "--batch-size", size, "--name", "storm", "--json"), set()
+        until(self.journals, 60, 0.01)
         while len(killed) < times and process.poll() is None:
             serving = attach(self.data) and held(engine_lock(self.data))  # one that never answered refuses the soak
             for pid in {serving.pid} - killed if serving else ():
-                time.sleep(self.dice.uniform(0.0, 1.5))
+                time.sleep(self.dice.uniform(0.0, 1.5) if killed else 0.0)
                 if process.poll() is None:
                     os.kill(pid, signal.SIGKILL)
                     killed.add(pid)
