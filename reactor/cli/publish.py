@@ -55,13 +55,7 @@ def command(scans: Path, bootstrap_servers: str, topic: str, partitions: int, sp
         log.close()
     if as_json:
         print_json(
-            {
-                "topic": topic,
-                "partitions": there,
-                "lines": lines,
-                "published": lines - skipped,
-                "there": skipped,
-            }
+            {"topic": topic, "partitions": there, "lines": lines, "published": lines - skipped, "there": skipped}
         )
     else:
         out.print(f"{topic}: {lines - skipped} lines published, {skipped} were there already")

@@ -117,13 +117,7 @@ def _table(summary: dict[str, Any]) -> str:
 @contextmanager
 def _progress(total: int) -> Iterator[Any]:
     """Yields what passes minutes through and shows how far they are."""
-    columns = (
-        TextColumn("scanning"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("minutes"),
-        TimeRemainingColumn(),
-    )
+    columns = (TextColumn("scanning"), BarColumn(), MofNCompleteColumn(), TextColumn("minutes"), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task("scanning", total=total)
 

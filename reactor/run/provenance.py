@@ -30,11 +30,7 @@ def code_hash() -> str:
 def versions() -> dict[str, str]:
     """What computed: interpreter, machine and the libraries that decide."""
     names = ("numpy", "numba", "msgspec", "confluent-kafka", "clickhouse-connect", "chdb", "violet-reactor")
-    found = {
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "libc": " ".join(platform.libc_ver()),
-    }
+    found = {"python": platform.python_version(), "machine": platform.machine(), "libc": " ".join(platform.libc_ver())}
     for name in names:
         try:
             found[name] = metadata.version(name)

@@ -47,8 +47,7 @@ class SoakSettings(BaseModel):
     ] = None
     topic: Annotated[str | None, Field(description="Topic to follow.")] = None
     from_: Annotated[
-        str,
-        Field(alias="from", description="Where a new run starts: earliest, latest, an offset, or an event time."),
+        str, Field(alias="from", description="Where a new run starts: earliest, latest, an offset, or an event time.")
     ] = "earliest"
     until: Annotated[
         str | None,

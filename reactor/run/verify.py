@@ -249,11 +249,7 @@ def _compare(store: Store, run: Run, batch: Batch, report: Report, dropped: int)
             if was is None:
                 report.differ(batch.partition, offset, f"no outcome, recomputed a {kind.name.lower()}")
             elif was != (kind, row_hash):
-                report.differ(
-                    batch.partition,
-                    offset,
-                    f"journaled as {was[0].name.lower()}, recomputed otherwise",
-                )
+                report.differ(batch.partition, offset, f"journaled as {was[0].name.lower()}, recomputed otherwise")
     for offset in kept:
         report.differ(batch.partition, offset, "journaled, but not in the log")
 
