@@ -14,17 +14,19 @@ from typing import Any, Final, cast
 from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard as models
-from panel import CLICKHOUSE, Panel, answer, bars, figure, lines, live, rows, saved
+from panel import CLICKHOUSE, SCANS, Panel, answer, bars, figure, live, mine, percentiles, rate, rows, saved, series
 
 from journal.query import find
 from lanes.registry import LANES
 from reactor.evaluate.state import LANE_PLANES
 
 FOLDER: Final = Path(__file__).parent / "dashboards"
-UIDS: Final = {"metrics": "violet-prometheus", "journal": "violet-clickhouse"}  # of provisioning/datasources
+SOURCES: Final = (  # name, type, label, uid in provisioning/datasources
+    ("metrics", "prometheus", "Metrics", "violet-prometheus"),
+    ("journal", CLICKHOUSE.type_val, "Journal", "violet-clickhouse"),
+)
 WIDTH: Final = 24  # Grafana's grid
-MINE: Final = 'name="$name"'
-SCANS: Final = "run_id = '${run}' AND stream IN (${stream:singlequote}) AND $__timeFilter(ts)"
+SHARE: Final = "percentunit"
 # Per lane: what its value is made of, its planes, and how wide a bar of its distribution is.
 PARTS: Final[dict[str, tuple[str, ...]]] = {
     lane.name: parts
@@ -40,32 +42,33 @@ def _query(name: str, label: str, sql: str) -> build.QueryVariable:
     return made.refresh(models.VariableRefresh.ON_DASHBOARD_LOAD)
 
 
+def _chosen(text: str, value: str) -> models.VariableOption:
+    return models.VariableOption(text=text, value=value, selected=True)
+
+
 def _integrity() -> list[Panel]:
     """What must be 0 of every run."""
     return [
-        figure("Lost", f"violet_lost{{{MINE}}}", "Offsets without an outcome.", bad_from=1),
-        figure("Doubled", f"violet_doubled{{{MINE}}}", "Offsets with two outcomes.", bad_from=1),
-        figure("Corrupt", f"violet_corrupt{{{MINE}}}", "Batches whose hash differs.", bad_from=1),
+        figure("Lost", "violet_lost", "Offsets without an outcome.", bad_from=1),
+        figure("Doubled", "violet_doubled", "Offsets with two outcomes.", bad_from=1),
+        figure("Corrupt", "violet_corrupt", "Batches whose hash differs.", bad_from=1),
     ]
 
 
 def _board(uid: str, title: str, says: str, panels: Sequence[Panel], *more: Any) -> models.Dashboard:
     board = build.Dashboard(f"VIOLET: {title}").uid(f"violet-{uid}").description(says).tags(["violet"]).timezone("utc")
     board = board.time("now-6h", "now").refresh("30s").editable().tooltip(models.DashboardCursorSync.CROSSHAIR)
-    for name, (kind, label) in {
-        "metrics": ("prometheus", "Metrics"),
-        "journal": (CLICKHOUSE.type_val, "Journal"),
-    }.items():
-        chosen = models.VariableOption(text=UIDS[name], value=UIDS[name], selected=True)
-        board = board.with_variable(build.DatasourceVariable(name).label(label).type(str(kind)).current(chosen))
-    board = board.with_variable(_query("name", "Name", "SELECT DISTINCT name FROM runs ORDER BY name"))
-    board = board.with_variable(
-        _query("run", "Run", "SELECT run_id FROM runs WHERE name = '${name}' ORDER BY started_at DESC, run_id DESC")
-    )
     streams = _query("stream", "Stream", "SELECT DISTINCT stream FROM scans WHERE run_id = '${run}' ORDER BY stream")
-    everything = models.VariableOption(text="All", value="$__all", selected=True)
-    board = board.with_variable(streams.multi(multi=True).include_all(include_all=True).current(everything))
-    for variable in more:
+    for variable in (
+        *(
+            build.DatasourceVariable(name).label(label).type(str(kind)).current(_chosen(uid, uid))
+            for name, kind, label, uid in SOURCES
+        ),
+        _query("name", "Name", "SELECT DISTINCT name FROM runs ORDER BY name"),
+        _query("run", "Run", "SELECT run_id FROM runs WHERE name = '${name}' ORDER BY started_at DESC, run_id DESC"),
+        streams.multi(multi=True).include_all(include_all=True).current(_chosen("All", "$__all")),
+        *more,
+    ):
         board = board.with_variable(variable)
     links = build.DashboardLink("VIOLET").type(models.DashboardLinkType.DASHBOARDS).tags(["violet"])
     board = board.link(links.include_vars(include_vars=True).keep_time(keep_time=True).as_dropdown(as_dropdown=True))
@@ -94,51 +97,38 @@ def _overview() -> models.Dashboard:
         "overview",
         "How the soak does, and what it decides.",
         [
-            figure("Mode", f"violet_mode{{{MINE}}} == 1", "What the soak is in.", legend="{{mode}}"),
+            figure("Mode", "violet_mode", "What the soak is in.", ask="{} == 1", legend="{{mode}}"),
+            figure("Silence", "violet_silence_seconds", "Since a scan was last journaled.", unit="s", bad_from=60),
+            figure("Lag", "violet_lag_records", "Records that wait in the log.", ask="sum({})"),
             figure(
-                "Silence",
-                f"violet_silence_seconds{{{MINE}}}",
-                "Since a scan was last journaled.",
-                unit="s",
-                bad_from=60,
-            ),
-            figure("Lag", f"sum(violet_lag_records{{{MINE}}})", "Records that wait in the log."),
-            figure(
-                "Coverage",
-                f"violet_coverage_ratio{{{MINE}}}",
-                "Scans with an outcome, of all; since UTC midnight.",
-                unit="percentunit",
+                "Coverage", "violet_coverage_ratio", "Scans with an outcome, of all; since UTC midnight.", unit=SHARE
             ),
             *_integrity(),
-            figure("Orders", f"violet_orders_total{{{MINE}}}", "Must be 0 for ever.", bad_from=1),
-            live("Scans a second", (f"rate(violet_scans_total{{{MINE}}}[$__rate_interval])", "scans"), unit="reqps"),
-            live(
-                "Outcomes a second",
-                (f"rate(violet_outcomes_total{{{MINE}}}[$__rate_interval])", "{{kind}}"),
-                unit="reqps",
-            ),
-            lines(
+            figure("Orders", "violet_orders_total", "Must be 0 for ever.", bad_from=1),
+            live("Scans a second", (rate("violet_scans_total"), "scans"), unit="reqps"),
+            live("Outcomes a second", (rate("violet_outcomes_total"), "{{kind}}"), unit="reqps"),
+            series(
                 "Leverage of decisions",
-                "SELECT $__timeInterval(ts) AS time, quantileExactInclusive(0.5)(leverage) AS median, min(leverage) AS least, "
-                f"max(leverage) AS most FROM decisions WHERE {SCANS} GROUP BY time ORDER BY time",
+                "quantileExactInclusive(0.5)(leverage) AS median, min(leverage) AS least, max(leverage) AS most",
                 "Conviction as BLUE would size it.",
+                source=f"decisions WHERE {SCANS}",
             ),
-            lines(
+            series(
                 "Decisions by bound",
-                f"SELECT $__timeInterval(ts) AS time, toString(bound) AS bound, count() AS n FROM decisions WHERE {SCANS} "
-                "GROUP BY time, bound ORDER BY time, bound",
+                "toString(bound) AS bound, count() AS n",
                 "Which term fixed the leverage.",
+                source=f"decisions WHERE {SCANS}",
+                by="bound",
             ),
-            lines(
+            series(
                 "Reasons",
-                f"SELECT $__timeInterval(ts) AS time, toString(arrayJoin(reasons)) AS reason, count() AS n FROM scans WHERE {SCANS} "
-                "GROUP BY time, reason ORDER BY time, reason",
+                "toString(arrayJoin(reasons)) AS reason, count() AS n",
                 "Doubts, and why scans did not decide.",
+                by="reason",
             ),
-            lines(
+            series(
                 "What the lanes multiply",
-                f"SELECT $__timeInterval(ts) AS time, {', '.join(f'avg({lane.name}) AS {lane.name}_avg' for lane in LANES[1:])} "
-                f"FROM scans WHERE {SCANS} GROUP BY time ORDER BY time",
+                ", ".join(f"avg({lane.name}) AS {lane.name}_avg" for lane in LANES[1:]),
                 "Means over all scans.",
             ),
             answer("by_strength", "By strength of signal"),
@@ -154,37 +144,19 @@ def _lane(name: str, formula: str) -> models.Dashboard:
     bar = BAR.get(name, NARROW_BAR)
     planes = LANE_PLANES.get(name, ())
     columns = ", ".join((f"{name} AS value", *PARTS.get(name, ())))
-    spent = f'rate(violet_lane_cpu_seconds_total{{{MINE}, lane="{name}"}}[$__rate_interval])'
+    own = f', lane="{name}"'
+    a_scan = f"{rate('violet_lane_cpu_seconds_total', own)} / ignoring (lane) {rate('violet_scans_total')}"
     panels = [
-        figure("Now", f'violet_lane_value{{{MINE}, lane="{name}"}}', "Of the last scan that was journaled."),
-        lines(
-            "Value",
-            f"SELECT $__timeInterval(ts) AS time, avg({name}) AS mean, min({name}) AS least, max({name}) AS most FROM scans "
-            f"WHERE {SCANS} GROUP BY time ORDER BY time",
-            formula,
-            span=WIDTH - 3,
-        ),
+        figure("Now", "violet_lane_value", "Of the last scan that was journaled.", more=own),
+        series("Value", f"avg({name}) AS mean, min({name}) AS least, max({name}) AS most", formula, span=WIDTH - 3),
         bars(
             "Distribution",
             f"SELECT toString(from) AS value_from, n FROM (SELECT round(floor(round({name} / {bar}, 9)) * {bar}, 2) AS from, count() AS n "
             f"FROM scans WHERE {SCANS} GROUP BY from ORDER BY from)",
             f"Scans by value, in steps of {bar}.",
         ),
-        live(
-            "Quantiles, live",
-            *(
-                (
-                    f'histogram_quantile({q}, rate(violet_lane_value_distribution_bucket{{{MINE}, lane="{name}"}}[$__rate_interval]))',
-                    f"p{q * 100:g}",
-                )
-                for q in (0.05, 0.5, 0.95)
-            ),
-        ),
-        live(
-            "CPU time a scan",
-            (f"{spent} / ignoring (lane) rate(violet_scans_total{{{MINE}}}[$__rate_interval])", "seconds a scan"),
-            unit="s",
-        ),
+        live("Quantiles, live", *percentiles("violet_lane_value_distribution", (0.05, 0.5, 0.95), own)),
+        live("CPU time a scan", (a_scan, "seconds a scan"), unit="s"),
         *_inputs(name, planes),
         rows(
             "Last readings",
@@ -207,27 +179,16 @@ def _inputs(name: str, planes: tuple[str, ...]) -> Iterator[Panel]:
     """What the lane's value is made of and its planes; of the lanes without one, what stands in the scan."""
     if name in PARTS:
         parts = ", ".join(f"avg({part}) AS {part}_avg" for part in PARTS[name])
-        yield lines(
-            "What it is made of",
-            f"SELECT $__timeInterval(ts) AS time, {parts} FROM scans WHERE {SCANS} GROUP BY time ORDER BY time",
-            "Means over all scans.",
-        )
+        yield series("What it is made of", parts, "Means over all scans.")
     if planes:
-        some = "|".join(planes)
-        yield live(
-            "Age of its planes, live", (f'violet_plane_age_seconds{{{MINE}, plane=~"{some}"}}', "{{plane}}"), unit="s"
-        )
+        ages = mine("violet_plane_age_seconds", f', plane=~"{"|".join(planes)}"')
+        yield live("Age of its planes, live", (ages, "{{plane}}"), unit="s")
         marks = ", ".join(
-            f"countIf(has(reasons, 'PLANE_MISSING_{plane.upper()}')) / count() AS {plane}_missing, "
-            f"countIf(has(reasons, 'PLANE_STALE_{plane.upper()}')) / count() AS {plane}_stale"
+            f"countIf(has(reasons, 'PLANE_{word}_{plane.upper()}')) / count() AS {plane}_{word.lower()}"
             for plane in planes
+            for word in ("MISSING", "STALE")
         )
-        yield lines(
-            "Missing or stale planes",
-            f"SELECT $__timeInterval(ts) AS time, {marks} FROM scans WHERE {SCANS} GROUP BY time ORDER BY time",
-            "Share of scans.",
-            unit="percentunit",
-        )
+        yield series("Missing or stale planes", marks, "Share of scans.", unit=SHARE)
         names = ", ".join(f"'{plane}'" for plane in planes)
         yield rows(
             "Its planes",
@@ -237,81 +198,60 @@ def _inputs(name: str, planes: tuple[str, ...]) -> Iterator[Panel]:
             span=WIDTH if name in PARTS else 12,
         )
     elif name == "dc":
-        yield lines(
-            "Direction-confirm status",
-            f"SELECT $__timeInterval(ts) AS time, toString(dc_status) AS status, count() AS n FROM scans WHERE {SCANS} "
-            "GROUP BY time, status ORDER BY time, status",
-            "Scans by status.",
-        )
+        counted = "toString(dc_status) AS status, count() AS n"
+        yield series("Direction-confirm status", counted, "Scans by status.", by="status")
     else:
-        yield lines(
-            "Signals",
-            f"SELECT $__timeInterval(ts) AS time, countIf(NOT has(reasons, 'NO_SIGNAL')) / count() AS signal, "
-            f"countIf(strength = 1) / count() AS saturated, avg(actuated) AS decided FROM scans WHERE {SCANS} GROUP BY time ORDER BY time",
-            "Share of scans.",
-            unit="percentunit",
-            span=WIDTH,
+        shares = (
+            "countIf(NOT has(reasons, 'NO_SIGNAL')) / count() AS signal, "
+            "countIf(strength = 1) / count() AS saturated, avg(actuated) AS decided"
         )
+        yield series("Signals", shares, "Share of scans.", unit=SHARE, span=WIDTH)
 
 
 # Long since it is a list of panels, each with its query.
 def _journal() -> models.Dashboard:
-    written = "run_id = '${run}' AND $__timeFilter(written_at)"
+    written = "batches WHERE run_id = '${run}' AND $__timeFilter(written_at)"
     return _board(
         "journal",
         "journal health",
         "Whether everything is written, once, and soon. Panels over batches follow the wall clock.",
         [
             figure(
-                "Disk",
-                f"violet_disk_used_ratio{{{MINE}}}",
-                "DEGRADED from 85 %, HALTED from 92 %.",
-                unit="percentunit",
-                bad_from=0.85,
+                "Disk", "violet_disk_used_ratio", "DEGRADED from 85 %, HALTED from 92 %.", unit=SHARE, bad_from=0.85
             ),
-            figure("Journal", f"violet_journal_bytes{{{MINE}}}", "On disk.", unit="bytes"),
+            figure("Journal", "violet_journal_bytes", "On disk.", unit="bytes"),
             figure(
                 "Time coverage",
-                f"violet_time_coverage_ratio{{{MINE}}}",
+                "violet_time_coverage_ratio",
                 "Of event time, without gaps; since UTC midnight.",
-                unit="percentunit",
+                unit=SHARE,
             ),
-            figure("Rejects", f"sum(violet_rejects_total{{{MINE}}})", "Of this process."),
-            figure("Dropped taps", f"sum(violet_taps_dropped_total{{{MINE}}})", "Readings that were not tapped."),
+            figure("Rejects", "violet_rejects_total", "Of this process.", ask="sum({})"),
+            figure("Dropped taps", "violet_taps_dropped_total", "Readings that were not tapped.", ask="sum({})"),
             *_integrity(),
-            live(
-                "Latency, live",
-                *(
-                    (
-                        f"histogram_quantile({q}, rate(violet_journal_latency_seconds_bucket{{{MINE}}}[$__rate_interval]))",
-                        f"p{q * 100:g}",
-                    )
-                    for q in (0.5, 0.99)
-                ),
-                unit="s",
-            ),
-            live(
-                "Rejects a second",
-                (f"rate(violet_rejects_total{{{MINE}}}[$__rate_interval])", "{{code}}"),
-                unit="reqps",
-            ),
-            lines(
+            live("Latency, live", *percentiles("violet_journal_latency_seconds", (0.5, 0.99)), unit="s"),
+            live("Rejects a second", (rate("violet_rejects_total"), "{{code}}"), unit="reqps"),
+            series(
                 "Latency of batches",
-                "SELECT $__timeInterval(written_at) AS time, quantileExactInclusive(0.5)(latency_ms) AS p50, "
-                f"quantileExactInclusive(0.99)(latency_ms) AS p99 FROM batches WHERE {written} GROUP BY time ORDER BY time",
+                ", ".join(f"quantileExactInclusive({q})(latency_ms) AS p{q * 100:g}" for q in (0.5, 0.99)),
                 "From the poll to the completion.",
+                source=written,
+                at="written_at",
                 unit="ms",
             ),
-            lines(
+            series(
                 "Records journaled",
-                "SELECT $__timeInterval(written_at) AS time, sum(decisions) AS decision, sum(evaluations) AS evaluation, "
-                f"sum(planes) AS plane, sum(rejects) AS reject FROM batches WHERE {written} GROUP BY time ORDER BY time",
+                ", ".join(f"sum({kind}s) AS {kind}" for kind in ("decision", "evaluation", "plane", "reject")),
                 "By kind of outcome.",
+                source=written,
+                at="written_at",
             ),
-            lines(
+            series(
                 "Wall clock minus event time",
-                f"SELECT $__timeInterval(written_at) AS time, max(drift_ms) AS drift FROM batches WHERE {written} AND decisions + evaluations > 0 GROUP BY time ORDER BY time",
+                "max(drift_ms) AS drift",
                 "How far behind the scans' own time.",
+                source=f"{written} AND decisions + evaluations > 0",
+                at="written_at",
                 unit="ms",
             ),
             answer("freshness", "Freshness"),
@@ -337,8 +277,8 @@ def _journal() -> models.Dashboard:
 
 # Long since it is a list of panels, each with its query.
 def _blue() -> models.Dashboard:
-    mine = "run_id = '${run}' AND label = '${label}'"
-    inside = f"{mine} AND is_colocated AND recorded IS NOT NULL"
+    ours = "run_id = '${run}' AND label = '${label}'"
+    inside = f"{ours} AND is_colocated AND recorded IS NOT NULL"
     label = _query("label", "Trades", "SELECT DISTINCT label FROM blue_imports WHERE state = 'COMPLETE' ORDER BY label")
     edge, tail = (
         f"SELECT * FROM (\n{saved(name)}\n) WHERE label = '${{label}}'" for name in ("blue_edge", "blue_tail")
@@ -359,31 +299,32 @@ def _blue() -> models.Dashboard:
                 "Co-location",
                 "SELECT count() AS trades, countIf(is_colocated) AS within_5_min, within_5_min / trades AS share, "
                 "quantileExactInclusiveOrNullIf(0.5)(gap_ms, is_colocated) / 1000 AS gap_median_s, countIf(is_identical) AS identical "
-                f"FROM blue_pairs WHERE {mine}",
+                f"FROM blue_pairs WHERE {ours}",
                 "Trades with a decision on their asset within 5 minutes.",
                 span=8,
             ),
             rows(
                 "Trades without a decision",
-                f"SELECT why, count() AS trades FROM blue_unmatched WHERE {mine} GROUP BY why ORDER BY trades DESC",
+                f"SELECT why, count() AS trades FROM blue_unmatched WHERE {ours} GROUP BY why ORDER BY trades DESC",
                 "And why.",
                 span=8,
             ),
-            lines(
+            series(
                 "Recorded and journaled leverage",
-                "SELECT $__timeInterval(entry_ts) AS time, avg(recorded) AS recorded_avg, avg(journaled) AS journaled_avg FROM blue_pairs "
-                f"WHERE {inside} AND $__timeFilter(entry_ts) GROUP BY time ORDER BY time",
+                "avg(recorded) AS recorded_avg, avg(journaled) AS journaled_avg",
                 "Means of co-located trades.",
+                source=f"blue_pairs WHERE {inside} AND $__timeFilter(entry_ts)",
+                at="entry_ts",
             ),
             bars(
                 "Median curve",
                 "SELECT toString(round(vel_div_from, 4)) AS vel_div, recorded_median, journaled_median, base_median FROM blue_curve "
-                f"WHERE {mine} ORDER BY vel_div_from DESC",
+                f"WHERE {ours} ORDER BY vel_div_from DESC",
                 "Leverage by step of vel_div.",
             ),
             rows(
                 "By vel_div and dc_status",
-                f"SELECT * EXCEPT (run_id, label) FROM blue_buckets WHERE {mine} ORDER BY vel_div, dc_status",
+                f"SELECT * EXCEPT (run_id, label) FROM blue_buckets WHERE {ours} ORDER BY vel_div, dc_status",
                 span=WIDTH,
             ),
             rows("Upward tail", tail, find("blue_tail").question),
@@ -391,12 +332,12 @@ def _blue() -> models.Dashboard:
             bars(
                 "Haircuts recovered",
                 "SELECT band, recorded_to_base, journaled_to_base, recorded_to_esof, journaled_to_esof FROM blue_recovery "
-                f"WHERE {mine} ORDER BY band",
+                f"WHERE {ours} ORDER BY band",
                 "Leverage over base, and over base, dc, acb and ob.",
             ),
             rows(
                 "Universe",
-                f"SELECT * EXCEPT (run_id, label) FROM blue_universe WHERE {mine} ORDER BY trades DESC, asset",
+                f"SELECT * EXCEPT (run_id, label) FROM blue_universe WHERE {ours} ORDER BY trades DESC, asset",
                 "Assets that BLUE traded.",
             ),
         ],

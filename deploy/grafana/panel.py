@@ -1,5 +1,6 @@
 """Panels of Grafana: figures and lines from Prometheus, lines, bars and tables from the journal in ClickHouse."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from grafana_foundation_sdk.builders import barchart, prometheus, stat, table, timeseries
@@ -12,6 +13,8 @@ from journal.query import find
 
 PROMETHEUS: Final = models.DataSourceRef(type_val="prometheus", uid="${metrics}")
 CLICKHOUSE: Final = models.DataSourceRef(type_val="grafana-clickhouse-datasource", uid="${journal}")
+SCANS: Final = "run_id = '${run}' AND stream IN (${stream:singlequote}) AND $__timeFilter(ts)"
+ALL: Final = f"scans WHERE {SCANS}"
 Panel = Any  # the builders share no type
 
 
@@ -45,10 +48,27 @@ def prom(panel: Panel, *asked: tuple[str, str], now: bool = False) -> Panel:
     return panel.datasource(PROMETHEUS)
 
 
+def mine(metric: str, more: str = "") -> str:
+    """A metric of the soak that is chosen. more: labels, each with a comma before it."""
+    return f'{metric}{{name="$name"{more}}}'
+
+
+def rate(metric: str, more: str = "") -> str:
+    """How fast a counter of the soak rises, a second."""
+    return f"rate({mine(metric, more)}[$__rate_interval])"
+
+
+def percentiles(metric: str, shares: Sequence[float], more: str = "") -> list[tuple[str, str]]:
+    """Quantiles of a histogram, with their legends."""
+    return [(f"histogram_quantile({q}, {rate(f'{metric}_bucket', more)})", f"p{q * 100:g}") for q in shares]
+
+
 def figure(
-    title: str, expr: str, says: str, *, unit: str = "short", legend: str = "", bad_from: float | None = None
-) -> Panel:
-    """One figure of the live soak, or, where it has a legend, that word; red from bad_from on."""
+    title: str, metric: str, says: str, *, ask: str = "{}", more: str = "", unit: str = "short", legend: str = "",
+    bad_from: float | None = None,
+) -> Panel:  # fmt: skip
+    """One figure of the live soak, or, where it has a legend, that word; red from bad_from on. ask: of the metric."""
+    expr = ask.format(mine(metric, more))
     panel = prom(stat.Panel().title(title).description(says).unit(unit), (expr, legend), now=True).span(3).height(4)
     steps = [models.Threshold(color="green", value=None)]
     steps += [] if bad_from is None else [models.Threshold(color="red", value=bad_from)]
@@ -62,8 +82,13 @@ def live(title: str, *asked: tuple[str, str], unit: str = "short", span: int = 1
     return prom(timeseries.Panel().title(title).unit(unit), *asked).span(span).height(8)
 
 
-def lines(title: str, sql: str, says: str = "", *, unit: str = "short", span: int = 12) -> Panel:
-    """Lines out of the journal: a column time, names, figures."""
+def series(
+    title: str, what: str, says: str, *, source: str = ALL, at: str = "ts", by: str = "", unit: str = "short",
+    span: int = 12,
+) -> Panel:  # fmt: skip
+    """Lines out of the journal: what is selected of a source, over its time `at`; `by`: one for each value of it."""
+    keys = f"time, {by}" if by else "time"
+    sql = f"SELECT $__timeInterval({at}) AS time, {what} FROM {source} GROUP BY {keys} ORDER BY {keys}"
     panel = timeseries.Panel().title(title).description(says).unit(unit).datasource(CLICKHOUSE)
     return panel.with_target(Sql(sql, series=True)).span(span).height(8)
 
