@@ -10,13 +10,14 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 
 from journal.engine.address import Address
 from journal.refusal import Refusal
@@ -34,105 +35,63 @@ class SoakSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    data: Annotated[Path, Field(description="Data directory: journal, engine, locks.")] = Path("violet-data")
-    name: Annotated[
-        str, Field(description="Name of the soak; it stands on its runs, client id, group id and locks.")
-    ] = "violet"
-    profile: Annotated[str, Field(description="Profile: blue_8b or v3_base9.")] = "blue_8b"
-    scans: Annotated[
-        Path | None, Field(description="Soak this archive (.jsonl or .jsonl.zst), through the embedded broker.")
-    ] = None
-    bootstrap_servers: Annotated[
-        str | None, Field(description="Follow a topic of this broker, HOST:PORT; with --topic.")
-    ] = None
-    topic: Annotated[str | None, Field(description="Topic to follow.")] = None
-    from_: Annotated[
-        str, Field(alias="from", description="Where a new run starts: earliest, latest, an offset, or an event time.")
-    ] = "earliest"
-    until: Annotated[
-        str | None,
-        Field(description="Where the run ends: end (the log's end at the start), an offset, or an event time."),
-    ] = None
-    for_: Annotated[str | None, Field(alias="for", description="End the run this long after its start, e.g. 14d.")] = (
-        None
+    data: Path = Field(default=Path("violet-data"), description="Data directory: journal, engine, locks.")
+    name: str = Field(
+        default="violet", description="Name of the soak; it stands on its runs, client id, group id and locks."
     )
-    speed: Annotated[str, Field(description="Pace of the archive in event time: max, or a factor such as 60x.")] = "max"
-    batch_size: Annotated[int, Field(ge=1, le=1_000_000, description="Journal at most so many records together.")] = (
-        131_072
+    profile: str = Field(default="blue_8b", description="Profile: blue_8b or v3_base9.")
+    scans: Path | None = Field(
+        default=None, description="Soak this archive (.jsonl or .jsonl.zst), through the embedded broker."
     )
-    flush_ms: Annotated[int, Field(ge=1, le=60_000, description="Journal after this many ms at the latest.")] = 1_000
-    keep_inputs: Annotated[
-        str | None,
-        Field(description="Drop stored planes and bytes of rejects that were journaled longer ago, e.g. 30d."),
-    ] = None
-    taps: Annotated[
-        str | None, Field(description="Write readings to a topic a lane: all, or names such as acb,ob.")
-    ] = None
-    topology: Annotated[
-        Literal["fused", "faust"],
-        Field(description="fused: all lanes in this process; faust: each lane a worker of its own."),
-    ] = "fused"
-    lane_workers: Annotated[
-        int,
-        Field(
-            ge=0, le=len(LANES), description="Worker processes under faust; 0: you start them with `violet lane run`."
-        ),
-    ] = 1
-    metrics_port: Annotated[
-        int, Field(ge=0, le=65_535, description="Serve metrics to Prometheus at 127.0.0.1:PORT/metrics; 0: do not.")
-    ] = 0
-    sketches: Annotated[bool, Field(description="Keep live quantiles of every lane (needs the extra tdigest).")] = False
-    log_format: Annotated[
-        Literal["text", "json"],
-        Field(description="Form of messages on standard error: text for people, or one JSON object a line."),
-    ] = "text"
-    web: Annotated[bool, Field(description="Show the soak in a browser; the address of its page is printed.")] = False
-    new: Annotated[bool, Field(description="Start another run instead of resuming.")] = False
-    new_segment: Annotated[bool, Field(description="Go on with other code, params or kernels as a new segment.")] = (
-        False
+    bootstrap_servers: str | None = Field(
+        default=None, description="Follow a topic of this broker, HOST:PORT; with --topic."
     )
-    accept_gap: Annotated[bool, Field(description="Go on although the log lost offsets; the gap is recorded.")] = False
-    resume_halted: Annotated[str | None, Field(description="Resume a HALTED run; give the reason as the text.")] = None
+    topic: str | None = Field(default=None, description="Topic to follow.")
+    from_: str = Field(
+        default="earliest", alias="from",
+        description="Where a new run starts: earliest, latest, an offset, or an event time.",
+    )  # fmt: skip
+    until: str | None = Field(
+        default=None, description="Where the run ends: end (the log's end at the start), an offset, or an event time."
+    )
+    for_: str | None = Field(default=None, alias="for", description="End the run this long after its start, e.g. 14d.")
+    speed: str = Field(default="max", description="Pace of the archive in event time: max, or a factor such as 60x.")
+    batch_size: int = Field(
+        default=131_072, ge=1, le=1_000_000, description="Journal at most so many records together."
+    )
+    flush_ms: int = Field(default=1_000, ge=1, le=60_000, description="Journal after this many ms at the latest.")
+    keep_inputs: str | None = Field(
+        default=None, description="Drop stored planes and bytes of rejects that were journaled longer ago, e.g. 30d."
+    )
+    taps: str | None = Field(
+        default=None, description="Write readings to a topic a lane: all, or names such as acb,ob."
+    )
+    topology: Literal["fused", "faust"] = Field(
+        default="fused", description="fused: all lanes in this process; faust: each lane a worker of its own."
+    )
+    lane_workers: int = Field(
+        default=1, ge=0, le=len(LANES),
+        description="Worker processes under faust; 0: you start them with `violet lane run`.",
+    )  # fmt: skip
+    metrics_port: int = Field(
+        default=0, ge=0, le=65_535, description="Serve metrics to Prometheus at 127.0.0.1:PORT/metrics; 0: do not."
+    )
+    sketches: bool = Field(default=False, description="Keep live quantiles of every lane (needs the extra tdigest).")
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="Form of messages on standard error: text for people, or one JSON object a line."
+    )
+    web: bool = Field(default=False, description="Show the soak in a browser; the address of its page is printed.")
+    new: bool = Field(default=False, description="Start another run instead of resuming.")
+    new_segment: bool = Field(default=False, description="Go on with other code, params or kernels as a new segment.")
+    accept_gap: bool = Field(default=False, description="Go on although the log lost offsets; the gap is recorded.")
+    resume_halted: str | None = Field(default=None, description="Resume a HALTED run; give the reason as the text.")
 
-    @field_validator("name")
+    @field_validator("name", "speed", "from_", "until", "for_", "keep_inputs", "taps")
     @classmethod
-    def _plain(cls, value: str) -> str:
-        if not _NAME.fullmatch(value):
-            raise ValueError("must be 1 to 64 letters, digits, dots, underscores or hyphens")
-        return value
-
-    @field_validator("speed")
-    @classmethod
-    def _speed(cls, value: str) -> str:
-        pace(value)
-        return value
-
-    @field_validator("from_")
-    @classmethod
-    def _from(cls, value: str) -> str:
-        if value not in ("earliest", "latest"):
-            point(value, "from")
-        return value
-
-    @field_validator("until")
-    @classmethod
-    def _until(cls, value: str | None) -> str | None:
-        if value not in (None, "end"):
-            point(value, "until")
-        return value
-
-    @field_validator("for_", "keep_inputs")
-    @classmethod
-    def _span(cls, value: str | None) -> str | None:
-        if value is not None:
-            span_s(value)
-        return value
-
-    @field_validator("taps")
-    @classmethod
-    def _taps(cls, value: str | None) -> str | None:
-        if value is not None:
-            tapped(value)
+    def _fits(cls, value: str | None, info: ValidationInfo) -> str | None:
+        words, check = _CHECKS[str(info.field_name)]
+        if value is not None and value not in words:
+            check(value)
         return value
 
     @property
@@ -151,13 +110,13 @@ class JournalSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    url: Annotated[
-        str | None, Field(description="HTTP address of a ClickHouse server; without it the embedded engine is used.")
-    ] = None
-    user: Annotated[str, Field(description="Its user.")] = "default"
-    password: Annotated[
-        SecretStr, Field(description="The user's password; better as the variable VIOLET_JOURNAL_PASSWORD.")
-    ] = SecretStr("")
+    url: str | None = Field(
+        default=None, description="HTTP address of a ClickHouse server; without it the embedded engine is used."
+    )
+    user: str = Field(default="default", description="Its user.")
+    password: SecretStr = Field(
+        default=SecretStr(""), description="The user's password; better as the variable VIOLET_JOURNAL_PASSWORD."
+    )
 
     @property
     def address(self) -> Address | None:
@@ -281,6 +240,11 @@ def span_s(text: str) -> float:
     return float(match[1]) * _UNIT_S[match[2]]
 
 
+def _name(text: str) -> None:
+    if not _NAME.fullmatch(text):
+        raise ValueError("must be 1 to 64 letters, digits, dots, underscores or hyphens")
+
+
 def point(text: str, flag: str) -> int | datetime:
     """An OFFSET or an event TIME (ISO 8601, UTC where no zone is given) of --from or --until."""
     if text.isdecimal():
@@ -296,6 +260,18 @@ def instant(text: str) -> datetime:
     """A time of a flag: ISO 8601, UTC where no zone is given. Raises ValueError."""
     at = datetime.fromisoformat(text)
     return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+_Check = Callable[[str], object]
+_CHECKS: Final[dict[str, tuple[tuple[str, ...], _Check]]] = {  # by field: words that fit, and what refuses others
+    "name": ((), _name),
+    "speed": ((), pace),
+    "from_": (("earliest", "latest"), partial(point, flag="from")),
+    "until": (("end",), partial(point, flag="until")),
+    "for_": ((), span_s),
+    "keep_inputs": ((), span_s),
+    "taps": ((), tapped),
+}
 
 
 def _value(text: str) -> Any:
