@@ -4,7 +4,7 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +20,7 @@ from journal.lock import Lock
 from journal.refusal import Refusal
 from journal.store import JournalAway, Store, connect
 from reactor.blue import places as trade_source
-from reactor.cli.common import data_option, journal, json_option, out, print_json, print_rows, run_argument
+from reactor.cli.common import PATH, data_option, journal, json_option, out, print_json, print_rows, run_argument
 from reactor.feed import archive_writer
 from reactor.feed.table import Row
 from reactor.log import archive
@@ -43,12 +43,7 @@ def command() -> None:
 @command.command("import")
 @click.option("--trades", metavar="PLACE", help="Trade rows: a file, table:DB.NAME or topic:NAME.")
 @click.option("--legs", metavar="PLACE", help="Exit legs: a file, table:DB.NAME or topic:NAME.")
-@click.option(
-    "--map",
-    "mapping",
-    type=click.Path(path_type=Path),
-    help="TOML mapping; without it the columns must have our names.",
-)
+@click.option("--map", "mapping", type=PATH, help="TOML mapping; without it the columns must have our names.")
 @click.option("--clickhouse", metavar="URL", help="HTTP address of the server that holds table:...")
 @click.option("--user", default="default", show_default=True, help="User of that server.")
 @click.option(
@@ -157,9 +152,9 @@ def look_(run_id: str | None, label: str | None, data: Path, as_json: bool) -> N
 
 
 @command.command("simulate")
-@click.option("--scans", type=click.Path(path_type=Path), required=True, help="Scan archive, .jsonl or .jsonl.zst.")
-@click.option("--out", "target", type=click.Path(path_type=Path), required=True, help="Trades, .csv.")
-@click.option("--legs-out", type=click.Path(path_type=Path), help="Exit legs, .csv.")
+@click.option("--scans", type=PATH, required=True, help="Scan archive, .jsonl or .jsonl.zst.")
+@click.option("--out", "target", type=PATH, required=True, help="Trades, .csv.")
+@click.option("--legs-out", type=PATH, help="Exit legs, .csv.")
 @click.option(
     "--dc-boost", type=float, default=standin.Engine().dc_boost, show_default=True, help="DC boost of the stand-in."
 )
@@ -185,25 +180,19 @@ def simulate(
     made = list(standin.trades(lines, engine))
     if not made:
         raise Refusal(f"{scans}: no scan made a trade; fix: give an archive with scans of vel_div < -0.02 and irp")
-    rows = made
-    told: dict[str, Any] = {"rows": len(made), "trades": len(made), "kept": len(made)}
+    rows, counts, kept = made, {"trades": len(made)}, len(made)
     if dirty:
         soiled = dirt.soil(made, seed)
-        rows = soiled.rows
-        told = {"rows": len(rows), **soiled.counts, "kept": soiled.kept}
+        rows, counts, kept = soiled.rows, soiled.counts, soiled.kept
+    told: dict[str, Any] = {"rows": len(rows), **counts, "kept": kept}
     _write(target, TRADE_COLUMNS, (asdict(trade) | {"label": standin.MARK} for trade in rows))
     legs = {trade.trade_id: trade.legs for trade in rows if trade.legs}
     if legs_out:
-        _write(
-            legs_out,
-            LEG_COLUMNS,
-            ({"trade_id": i, **asdict(leg), "label": standin.MARK} for i, each in legs.items() for leg in each),
-        )
+        each_leg = ({"trade_id": i, **asdict(leg), "label": standin.MARK} for i, of in legs.items() for leg in of)
+        _write(legs_out, LEG_COLUMNS, each_leg)
     told |= {"legs": sum(map(len, legs.values())), "label": standin.MARK, "out": str(target)}
-    if as_json:
-        print_json(told)
-    else:
-        out.print("\n".join(f"{name:>15}  {value}" for name, value in told.items()))
+    words = "\n".join(f"{name:>15}  {value}" for name, value in told.items())
+    print_json(told) if as_json else out.print(words)
 
 
 def _mapped(
@@ -215,8 +204,7 @@ def _mapped(
         return []
     if kind not in sources:
         raise Refusal(f"the mapping must hold a [[source]] that feeds {kind}; fix: add one")
-    found = _rows(place, server, stack)
-    return trade_source.mapped(found, sources[kind], place, offset_ms, strict=strict)
+    return trade_source.mapped(_rows(place, server, stack), sources[kind], place, offset_ms, strict=strict)
 
 
 def _rows(place: str, server: dict[str, Any], stack: ExitStack) -> Iterator[Row]:
@@ -230,8 +218,7 @@ def _rows(place: str, server: dict[str, Any], stack: ExitStack) -> Iterator[Row]
         if server["bootstrap_servers"] is None:
             raise Refusal(f"{place} must have a broker; fix: --bootstrap-servers HOST:PORT")
         log = KafkaLog(server["bootstrap_servers"], name, "violet-blue")
-        stack.callback(log.close)
-        return trade_source.topic_rows(log)
+        return trade_source.topic_rows(stack.enter_context(closing(log)))
     return trade_source.file_rows(Path(place))
 
 

@@ -4,7 +4,7 @@ import json
 import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
@@ -25,6 +25,7 @@ PIPE_COLUMNS: Final = 200  # a table on a pipe is read by something that does no
 out: Final = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
 err: Final = Console(stderr=True, highlight=False)
 
+PATH: Final = click.Path(path_type=Path)
 Command = Callable[..., Any]
 
 
@@ -43,11 +44,11 @@ def _place(context: click.Context, parameter: click.Parameter, data: Path) -> Pa
 def data_option(command: Command) -> Command:
     """--data, or the directory and the journal's address out of a soak's --config."""
     command = click.option(
-        "--data", type=click.Path(path_type=Path), default=Path("violet-data"), envvar="VIOLET_DATA", show_default=True,
+        "--data", type=PATH, default=Path("violet-data"), envvar="VIOLET_DATA", show_default=True,
         callback=_place, help="Data directory of the soak.",
     )(command)  # fmt: skip
     return click.option(
-        "--config", type=click.Path(path_type=Path), expose_value=False, is_eager=True, callback=_read_config,
+        "--config", type=PATH, expose_value=False, is_eager=True, callback=_read_config,
         help="TOML file of the soak; names its directory, or its ClickHouse server.",
     )(command)  # fmt: skip
 
@@ -62,19 +63,19 @@ def journal(data: Path, *, current: bool = True) -> Iterator[Store]:
 
     Never made here. current: refuses where its tables are not those of this version.
     """
-    remote = getattr(click.get_current_context().obj, "journal", None)
-    if remote is not None and remote.url is not None:
-        store = connect(Address(remote.url, remote.user, remote.password.get_secret_value()))
-        if current:
-            require(store)
-        yield store
-        return
-    require_journal(data)
-    with running(data) as address:
+    with ExitStack() as stack:
+        if (address := server()) is None:
+            require_journal(data)
+            address = stack.enter_context(running(data))
         store = connect(address)
         if current:
             require(store)
         yield store
+
+
+def server() -> Address | None:
+    """The server of --config; None for the engine of the directory."""
+    return None if (settings := click.get_current_context().obj) is None else settings.journal.address
 
 
 def require_journal(data: Path) -> None:
@@ -92,8 +93,7 @@ def engine() -> Iterator[Callable[[str], Iterator[dict[str, Any]]]]:
 
 def has_journal(data: Path) -> bool:
     """Whether there is a journal to ask: a server's, or the directory's."""
-    remote = getattr(click.get_current_context().obj, "journal", None)
-    return (remote is not None and remote.url is not None) or (data / "engine").is_dir()
+    return server() is not None or (data / "engine").is_dir()
 
 
 def plain(value: Any) -> Any:
@@ -121,10 +121,7 @@ def print_json(value: Any) -> None:
 
 def show(rows: Sequence[Mapping[str, Any]], as_json: bool, title: str = "") -> None:
     """Rows as JSON or as a table."""
-    if as_json:
-        print_json(rows)
-    else:
-        print_rows(rows, title)
+    print_json(rows) if as_json else print_rows(rows, title)
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], title: str = "") -> None:

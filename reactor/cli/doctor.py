@@ -4,6 +4,7 @@ import math
 import platform
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -35,7 +36,7 @@ def command(data: Path, bootstrap_servers: str | None, topic: str | None, as_jso
     violet doctor --bootstrap-servers 127.0.0.1:9092 --topic scans
     """  # noqa: D301 - click's mark for lines that are not to be filled
     checks: list[tuple[str, Callable[[], str]]] = [
-        ("python", _python),
+        ("python", lambda: f"{platform.python_version()} on {platform.machine()}"),
         ("libraries", lambda: ", ".join(f"{k} {v}" for k, v in versions().items())),
         ("arithmetic", _arithmetic),
         ("disk", lambda: _disk(data)),
@@ -53,10 +54,6 @@ def command(data: Path, bootstrap_servers: str | None, topic: str | None, as_jso
             rows.append({"check": name, "ok": False, "found": str(refusal)})
     show(rows, as_json)
     raise SystemExit(0 if all(row["ok"] for row in rows) else 1)
-
-
-def _python() -> str:
-    return f"{platform.python_version()} on {platform.machine()}"
 
 
 def _arithmetic() -> str:
@@ -96,8 +93,5 @@ def _journal(data: Path) -> str:
 
 
 def _broker(bootstrap: str, topic: str) -> str:
-    source = BrokerSource(bootstrap, topic, "violet-doctor")
-    try:
+    with closing(BrokerSource(bootstrap, topic, "violet-doctor")) as source:
         return f"cluster {source.identity['cluster'] or '?'}, topic {topic}, {source.partitions} partition(s)"
-    finally:
-        source.close()

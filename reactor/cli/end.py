@@ -32,7 +32,4 @@ def command(data: Path, name: str, as_json: bool) -> None:
             raise Refusal(f"run {run.run_id} is Ended already; fix: nothing to do")
         runs.save(store, replace(run, state="ENDED", reason=ENDED_EARLY))
         note(store, Note(run.run_id, runs.now(), Severity.INFO, Incident.ENDED, "by violet end"))
-    if as_json:
-        print_json({"run_id": run.run_id, "state": "ENDED"})
-    else:
-        out.print(f"run {run.run_id} is Ended")
+    print_json({"run_id": run.run_id, "state": "ENDED"}) if as_json else out.print(f"run {run.run_id} is Ended")

@@ -46,22 +46,17 @@ def _print(row: dict[str, Any]) -> None:
         for name, value in row.items():
             out.print(f"{name:>18}  {value}")
         return
-    what = f"vel_div {row['vel_div']!r}, strength {row['strength']!r}, dc_status {row['dc_status']}"
-    out.print(
-        f"scan {row['scan_id']} of {row['stream']}, {row['ts']:%Y-%m-%d %H:%M:%S} UTC, posture {row['posture'] or '-'}"
-    )
-    out.print(what)
+    at = f"{row['ts']:%Y-%m-%d %H:%M:%S} UTC"
+    out.print(f"scan {row['scan_id']} of {row['stream']}, {at}, posture {row['posture'] or '-'}")
+    out.print(f"vel_div {row['vel_div']!r}, strength {row['strength']!r}, dc_status {row['dc_status']}")
     if row["outcome"] == "decision":
         out.print(f"SHORT {row['asset']}" + (f"; marks: {', '.join(row['reasons'])}" if row["reasons"] else ""))
     else:
         out.print(f"did not decide: {', '.join(row['reasons'])}", style="yellow")
-    inputs = {
-        lane.name: "= " + " * ".join(f"{row[name]!r} {name}" for name in lane.components)
-        for lane in LANES
-        if lane.factors
-    }
+    factors = {lane.name: lane.components for lane in LANES if lane.factors}
     for step in row["steps"]:
-        sign, note = " " if step["part"] == "base" else "x", inputs.get(step["part"], "")
+        sign, of = " " if step["part"] == "base" else "x", factors.get(step["part"])
+        note = "= " + " * ".join(f"{row[name]!r} {name}" for name in of) if of else ""
         out.print(f"  {sign} {step['part']:>10}  {step['value']!r:<22} -> {step['product']!r:<22} {note}")
     out.print(f"  = {'raw':>10}  {row['raw']!r}   {row['raw'].hex()}")
     out.print(f"    {'cap':>10}  {row['cap']!r}   bound: {row['bound']}")

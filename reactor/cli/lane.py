@@ -5,6 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from functools import reduce
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +15,7 @@ import click
 from journal.refusal import Refusal
 from lanes.profile import Profile
 from lanes.registry import LANES
-from reactor.cli.common import out
+from reactor.cli.common import PATH, out
 from reactor.log.kafka import KafkaLog, create_all
 from reactor.log.outlet import KafkaWriter
 from reactor.run.settings import Settings, assigned, load
@@ -28,27 +29,21 @@ _WHERE: Final = (
     click.option("--bootstrap-servers", help="The broker, HOST:PORT."),
     click.option("--topic", help="The scans' topic."),
     click.option("--name", help="Name of the soak that uses the lane.  [default: violet]"),
-    click.option("--config", type=click.Path(path_type=Path), help="TOML file of the soak; flags win over it."),
+    click.option("--config", type=PATH, help="TOML file of the soak; flags win over it."),
 )
 _HOW: Final = (
     click.option("--profile", help="Profile: blue_8b or v3_base9. [default: blue_8b]"),
     click.option(
-        "--set",
-        "assignments",
-        metavar="LANE.KEY=VALUE",
-        multiple=True,
+        "--set", "assignments", metavar="LANE.KEY=VALUE", multiple=True,
         help="Set a param of the lane, e.g. acb.signals_gain=0.75; may be repeated.",
     ),
-)
+)  # fmt: skip
 NAMES = tuple(lane.name for lane in LANES)
 _lane = click.argument("lane", type=click.Choice(NAMES))
 
 
 def _options(*options: Callable[..., Any]) -> Callable[..., Any]:
-    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        return reduce(lambda command, option: option(command), reversed(options), command)
-
-    return decorate
+    return lambda command: reduce(lambda made, option: option(made), reversed(options), command)
 
 
 @click.group("lane")
@@ -90,12 +85,8 @@ def canary(lane: str, config: Path | None, assignments: tuple[str, ...], **flags
     violet lane canary acb --set acb.signals_gain=0.75 --bootstrap-servers 127.0.0.1:9092 --topic scans
     """  # noqa: D301 - click's mark for lines that are not to be filled
     _speak("canary", (lane,), flags, config, assignments)
-    given = [
-        text for name, value in flags.items() if value is not None for text in (f"--{name.replace('_', '-')}", value)
-    ]
-    given += [text for assignment in assignments for text in ("--set", assignment)]
-    if config is not None:
-        given += ["--config", str(config)]
+    named = [*flags.items(), *(("set", each) for each in assignments), ("config", config and str(config))]
+    given = [text for name, value in named if value is not None for text in (f"--{name.replace('_', '-')}", value)]
     interpreter = sys.orig_argv[: 1 + len(sys.orig_argv) - len(sys.argv)]
     # Another image, for Faust's threads outlive its stop.
     os.execv(sys.executable, [*interpreter, "lane", "run", lane, *given])  # noqa: S606 - this very program
@@ -117,15 +108,12 @@ def promote(lane: str, config: Path | None, **flags: str | None) -> None:
     name = settings.soak.name
     topic = orders_topic(name)
     create_all(bootstrap, [topic], 1)
-    log = KafkaLog(bootstrap, topic, f"{name}-promote")
-    try:
+    with closing(KafkaLog(bootstrap, topic, f"{name}-promote")) as log:
         log.assign(log.ends([0]))
         writer = KafkaWriter(bootstrap, topic, f"{name}-promote")
         writer.write(canaries.encode(Order(1, "promote", lane)), b"", 0)
         writer.flush()
         heard = _answers(log, lane)
-    finally:
-        log.close()
     if "take" not in heard:
         raise Refusal(
             f"no candidate of {lane} answers within {HAND_OVER_S:.0f} s; fix: start it with `violet lane canary {lane}`"

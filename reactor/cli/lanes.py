@@ -34,11 +34,8 @@ def command(run_id: str | None, data: Path, drift: bool, as_json: bool) -> None:
     violet lanes --drift
     """  # noqa: D301 - click's mark for lines that are not to be filled
     if drift:
-        show(
-            [asdict(entry) for entry in REGISTER],
-            as_json,
-            "drift register: what the sources leave open, and the default of our own",
-        )
+        title = "drift register: what the sources leave open, and the default of our own"
+        show([asdict(entry) for entry in REGISTER], as_json, title)
         return
     params, said = PROFILES["blue_8b"].model_dump(), {}
     title = "lanes of profile blue_8b"
@@ -50,10 +47,8 @@ def command(run_id: str | None, data: Path, drift: bool, as_json: bool) -> None:
             run = runs.pick(store, run_id)
             segment = runs.segments(store, run.run_id)[-1]
             params, kernels = msgspec.json.decode(segment.params), dict(segment.kernels)
-            title, standins = (
-                f"run {run.run_id}: lanes of segment {segment.segment}, figures of the whole run",
-                set(run.standins),
-            )
+            title = f"run {run.run_id}: lanes of segment {segment.segment}, figures of the whole run"
+            standins = set(run.standins)
             said = readings.figures(store, run.run_id, RECENT_MS)
     rows: list[dict[str, Any]] = []
     for lane in LANES:

@@ -7,7 +7,7 @@ import click
 from journal.keep import backup
 from journal.keep.migrate import changes, migrate, name, pending
 from journal.lock import Lock
-from reactor.cli.common import data_option, journal, json_option, out, print_json
+from reactor.cli.common import data_option, journal, json_option, out, print_json, server
 
 
 @click.command("migrate")
@@ -26,17 +26,13 @@ def command(data: Path, dry_run: bool, without_backup: bool, as_json: bool) -> N
     violet migrate --data my-soak
     """  # noqa: D301 - click's mark for lines that are not to be filled
     made: list[str] = []
-    server = getattr(click.get_current_context().obj, "journal", None)
 
     def keep(title: str) -> None:
-        if server is None or server.url is None:
+        if own := server() is None:
             backup.alone(data)
         if not without_backup:
             made.append(title)
-            if server is not None and server.url is not None:
-                backup.remote(store, title)
-            else:
-                backup.link(data, title)
+            backup.link(data, title) if own else backup.remote(store, title)
 
     with journal(data, current=False) as store, Lock.acquire(data / "locks" / "migrate.lock"):
         due = pending(store) if dry_run else migrate(store, keep)

@@ -1,12 +1,13 @@
 """`violet publish`: fill a topic with a scan archive, or go on where it was left."""
 
+from contextlib import closing
 from pathlib import Path
 
 import click
 from rich.progress import Progress
 
 from journal.refusal import Refusal
-from reactor.cli.common import err, json_option, out, print_json
+from reactor.cli.common import PATH, err, json_option, out, print_json
 from reactor.feed.publish import publish
 from reactor.log import archive
 from reactor.log.kafka import KafkaLog
@@ -15,7 +16,7 @@ from reactor.run.settings import pace
 
 
 @click.command("publish")
-@click.option("--scans", type=click.Path(path_type=Path), required=True, help="Scan archive, .jsonl or .jsonl.zst.")
+@click.option("--scans", type=PATH, required=True, help="Scan archive, .jsonl or .jsonl.zst.")
 @click.option("--bootstrap-servers", required=True, help="Broker, HOST:PORT.")
 @click.option("--topic", required=True, help="Topic; created where it is missing.")
 @click.option(
@@ -41,8 +42,7 @@ def command(scans: Path, bootstrap_servers: str, topic: str, partitions: int, sp
     total = archive.identity(scans).lines
     writer = KafkaWriter(bootstrap_servers, topic, "violet-publisher")
     writer.create(partitions)
-    log = KafkaLog(bootstrap_servers, topic, "violet-publisher")
-    try:
+    with closing(KafkaLog(bootstrap_servers, topic, "violet-publisher")) as log:
         there = log.describe().partitions
         if partitions not in (there, 1):
             raise Refusal(f"topic {topic!r} has {there} partitions, not {partitions}; fix: --partitions {there}")
@@ -51,11 +51,6 @@ def command(scans: Path, bootstrap_servers: str, topic: str, partitions: int, sp
             lines, skipped = publish(
                 scans, writer, log, there, pace=factor, on_line=lambda n: bar.update(task, completed=n)
             )
-    finally:
-        log.close()
-    if as_json:
-        print_json(
-            {"topic": topic, "partitions": there, "lines": lines, "published": lines - skipped, "there": skipped}
-        )
-    else:
-        out.print(f"{topic}: {lines - skipped} lines published, {skipped} were there already")
+    found = {"topic": topic, "partitions": there, "lines": lines, "published": lines - skipped, "there": skipped}
+    words = f"{topic}: {lines - skipped} lines published, {skipped} were there already"
+    print_json(found) if as_json else out.print(words)

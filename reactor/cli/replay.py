@@ -27,28 +27,20 @@ from reactor.watch.observe import Observers
 @click.command("replay")
 @click.argument("run_id", metavar="RUN")
 @data_option
+@click.option("--profile", metavar="P", help="Profile to evaluate under; the run's own params where none is given.")
 @click.option(
-    "--profile", "profile", metavar="P", help="Profile to evaluate under; the run's own params where none is given."
-)
-@click.option(
-    "--set",
-    "assignments",
-    multiple=True,
-    metavar="KEY=VALUE",
+    "--set", "assignments", multiple=True, metavar="KEY=VALUE",
     help="A param by its dotted key, e.g. acb.enabled=false.",
-)
+)  # fmt: skip
 @click.option("--name", help="Name of the sibling [default: the run's, with -replay behind it].")
 @click.option("--bootstrap-servers", help="Broker that holds the run's topic; else archive or stored inputs are used.")
 @click.option(
     "--assert-identical", is_flag=True, help="Exit 0 only where every row and the content hash are the run's."
 )
 @click.option(
-    "--batch-size",
-    type=int,
-    default=SoakSettings.model_fields["batch_size"].default,
-    show_default=True,
+    "--batch-size", type=int, default=SoakSettings.model_fields["batch_size"].default, show_default=True,
     help="Records journaled together at most.",
-)
+)  # fmt: skip
 @click.option("--new", is_flag=True, help="Start another replay instead of resuming one that did not end.")
 @json_option
 def command(run_id: str, data: Path, as_json: bool, **asked: Any) -> None:
@@ -75,12 +67,8 @@ def run(run_id: str, data: Path, remote: JournalSettings, asked: Mapping[str, An
         journal.steady(require)
         original = runs.pick(journal.store, run_id)
         profile = replays.params(journal.store, original, asked["profile"], asked["assignments"])
-        flags = {
-            "data": data,
-            "name": asked["name"] or f"{original.name}-replay",
-            "batch_size": asked["batch_size"],
-            "new": asked["new"],
-        }
+        flags = {name: asked[name] for name in ("batch_size", "new")}
+        flags |= {"data": data, "name": asked["name"] or f"{original.name}-replay"}
         settings = of_flags(flags, remote, profile)
         stack.enter_context(Lock.acquire(soak_lock(data, settings.soak.name)))
         replays.refuse_taken(journal.store, settings, original)
@@ -103,10 +91,7 @@ def run(run_id: str, data: Path, remote: JournalSettings, asked: Mapping[str, An
                 result |= {"identical": found.identical, "original_hash": found.original_hash}
                 result |= {"differing": found.differing, "first_differing": found.first}
                 code = 0 if found.identical else EXIT[FAIL]
-        if as_json:
-            print_json(result)
-        else:
-            _print(result)
+        print_json(result) if as_json else _print(result)
     return code
 
 
@@ -118,8 +103,5 @@ def _print(result: Mapping[str, Any]) -> None:
     for line in result.get("first_differing", ()):
         out.print(f"  {line}")
     if "identical" in result:
-        same = result["identical"]
-        out.print(
-            "identical" if same else f"not identical: {result['differing']} rows differ",
-            style="green" if same else "red",
-        )
+        same, rows = result["identical"], f"{result['differing']} rows differ"
+        out.print("identical" if same else f"not identical: {rows}", style="green" if same else "red")

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from journal.refusal import Refusal
 from lanes.profile import PROFILES
-from reactor.cli.common import engine
+from reactor.cli.common import PATH, engine
 from reactor.feed import archive_writer
 from reactor.standin import bars, scanner
 
@@ -21,9 +21,9 @@ THRESHOLD: Final = PROFILES["blue_8b"].base.thr
 
 
 @click.command("scan", short_help="Turn recorded 1-minute bars into an archive of scans and planes.")
-@click.option("--klines", required=True, type=click.Path(path_type=Path), help="Bars: Parquet, or CSV with a header.")
-@click.option("--funding", type=click.Path(path_type=Path), help="Funding rates, for the acb plane.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Archive: .jsonl or .jsonl.zst.")
+@click.option("--klines", required=True, type=PATH, help="Bars: Parquet, or CSV with a header.")
+@click.option("--funding", type=PATH, help="Funding rates, for the acb plane.")
+@click.option("--out", required=True, type=PATH, help="Archive: .jsonl or .jsonl.zst.")
 @click.option("--stream", default=scanner.ScannerParams().stream, show_default=True, help="Stream of the records.")
 @click.option(
     "--posture", default=scanner.ScannerParams().posture, show_default=True, help="Posture plane of every day."
@@ -32,16 +32,9 @@ THRESHOLD: Final = PROFILES["blue_8b"].base.thr
 @click.option("--force", is_flag=True, help="Replace an archive that exists.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
 def command(
-    *,
-    klines: Path,
-    funding: Path | None,
-    out: Path,
-    stream: str,
-    posture: str,
-    capital: float,
-    force: bool,
+    *, klines: Path, funding: Path | None, out: Path, stream: str, posture: str, capital: float, force: bool,
     as_json: bool,
-) -> None:
+) -> None:  # fmt: skip
     """Turn recorded 1-minute bars into the ordered log: a scan a minute from bar 51 on, after its planes.
 
     This is a REFERENCE STAND-IN for the upstream scanner, and every scan says so. The bars need the columns

@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict
 from itertools import islice
@@ -14,7 +14,7 @@ import click
 import msgspec
 
 from journal.refusal import Refusal
-from reactor.cli.common import err, json_option, out, print_json
+from reactor.cli.common import PATH, err, json_option, out, print_json
 from reactor.evaluate.record import MAX_BYTES
 from reactor.feed import archive_writer, live, mapping, sequence, table
 from reactor.feed.alone import alone
@@ -29,48 +29,31 @@ SHOWN: Final = 3  # records and bad rows of a source that it prints
 
 
 @click.command("sequence")
-@click.option("--config", required=True, type=click.Path(path_type=Path), help="Mapping file, TOML.")
-@click.option("--out", "target", type=click.Path(path_type=Path), help="Archive: .jsonl or .jsonl.zst.")
+@click.option("--config", required=True, type=PATH, help="Mapping file, TOML.")
+@click.option("--out", "target", type=PATH, help="Archive: .jsonl or .jsonl.zst.")
 @click.option(
-    "--enrich",
-    default="",
-    metavar="irp,dc",
+    "--enrich", default="", metavar="irp,dc",
     help="Compute from the prices what the scans lack: irp, dc or both. A stand-in.",
-)
+)  # fmt: skip
 @click.option(
-    "--dry-run",
-    is_flag=True,
+    "--dry-run", is_flag=True,
     help="Write nothing; print the first records of each source, and which of its fields are unmapped.",
-)
+)  # fmt: skip
 @click.option(
-    "--set-aside",
-    type=click.Path(path_type=Path),
-    help="Keep rows that do not fit in this JSONL file; without it they are refused.",
+    "--set-aside", type=PATH, help="Keep rows that do not fit in this JSONL file; without it they are refused."
 )
 @click.option("--bootstrap-servers", help="Broker, HOST:PORT, where the sources are topics.")
 @click.option("--topic", help="Topic that becomes the log; created where it is missing.")
 @click.option(
-    "--lateness-ms",
-    type=click.IntRange(0, 600_000),
-    default=1_000,
-    show_default=True,
+    "--lateness-ms", type=click.IntRange(0, 600_000), default=1_000, show_default=True,
     help="How long a topic's record is held for earlier ones.",
-)
+)  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace files that exist.")
 @json_option
 def command(
-    *,
-    config: Path,
-    target: Path | None,
-    enrich: str,
-    dry_run: bool,
-    set_aside: Path | None,
-    bootstrap_servers: str | None,
-    topic: str | None,
-    lateness_ms: int,
-    force: bool,
-    as_json: bool,
-) -> None:
+    *, config: Path, target: Path | None, enrich: str, dry_run: bool, set_aside: Path | None,
+    bootstrap_servers: str | None, topic: str | None, lateness_ms: int, force: bool, as_json: bool,
+) -> None:  # fmt: skip
     """Merge foreign scan and plane feeds into the one ordered log.
 
     By event time, then the source's place in the mapping, then the row's place in its source. Files are JSONL, CSV
@@ -97,8 +80,7 @@ def command(
     with ExitStack() as stack:
         rows = _rows(config.parent, sources)
         if dry_run:
-            code = _dry_run(sources, rows, as_json)
-            click.get_current_context().exit(code)
+            raise SystemExit(_dry_run(sources, rows, as_json))
         if target is None:
             raise Refusal("--out must name the archive; fix: --out scans.jsonl.zst, or --dry-run to look first")
         archive_writer.check_target(target, force=force)
@@ -179,9 +161,13 @@ def _dry_run(sources: Sequence[mapping.MappedSource], rows: sequence.Rows, as_js
     else:
         for look in looks:
             out.print("\n".join(_look(look)), markup=False)
-        for note in notes:
-            out.print(f"NOTE: {note}", markup=False)
+        _note(notes)
     return 3 if any(look["bad"] or look["never_found"] or not look["records"] for look in looks) else 0
+
+
+def _note(notes: Iterable[str]) -> None:
+    for note in notes:
+        out.print(f"NOTE: {note}", markup=False)
 
 
 def _unmapped(source: mapping.MappedSource, rows: Sequence[dict[str, Any]]) -> list[str]:
@@ -216,14 +202,11 @@ def _look(look: dict[str, Any]) -> Iterator[str]:
 
 
 def _report(
-    target: Path,
-    sources: Sequence[mapping.MappedSource],
-    sequencer: sequence.Sequencer,
-    enricher: Enricher,
+    target: Path, sources: Sequence[mapping.MappedSource], sequencer: sequence.Sequencer, enricher: Enricher,
     as_json: bool,
-) -> None:
+) -> None:  # fmt: skip
     tallies = sequencer.tallies
-    found = {
+    found: dict[str, Any] = {
         "out": str(target),
         "records": sum(t.records for t in tallies.values()),
         "set_aside": sum(t.set_aside for t in tallies.values()),
@@ -241,22 +224,16 @@ def _report(
             f"{t.passed_over} passed over, {t.set_aside} set aside, {t.backwards} out of order",
             markup=False,
         )
-    for part, n in enricher.counts.items():
-        if n:
-            out.print(f"{part}: computed for {n} scans by the project's own stand-in, and marked so")
-    for note in sequence.notes(sources, tallies):
-        out.print(f"NOTE: {note}", markup=False)
+    for part, n in found["enriched"].items():
+        out.print(f"{part}: computed for {n} scans by the project's own stand-in, and marked so")
+    _note(found["notes"])
     out.print(f"{target}: {found['records']} records", markup=False)
 
 
 def _follow(
-    sources: Sequence[mapping.MappedSource],
-    bootstrap: str,
-    topic: str,
-    lateness_ms: int,
-    enricher: Enricher | None,
+    sources: Sequence[mapping.MappedSource], bootstrap: str, topic: str, lateness_ms: int, enricher: Enricher | None,
     as_json: bool,
-) -> None:
+) -> None:  # fmt: skip
     """Follow topics into a topic until a signal."""
     for source in sources:
         if source.topic is None or source.topic == topic or source.group:
@@ -278,12 +255,9 @@ def _follow(
             err.print(f"{topic}: {resumed.records} records there{twice}; following {len(feeds)} feeds until Ctrl-C")
         try:
             live.follow(
-                feeds,
-                merger,
-                lambda each: writer.write(each.line, each.key, 0, {live.STAMP_HEADER: each.stamp}),
-                lambda: time.time_ns() // 1_000_000,
-                stopped.is_set,
-            )
+                feeds, merger, lambda each: writer.write(each.line, each.key, 0, {live.STAMP_HEADER: each.stamp}),
+                lambda: time.time_ns() // 1_000_000, stopped.is_set,
+            )  # fmt: skip
             writer.flush()
         except NotAlone as error:
             raise Refusal(
@@ -309,7 +283,11 @@ def _feeds(
     sources: Sequence[mapping.MappedSource], bootstrap: str, topic: str, enricher: Enricher | None, stack: ExitStack
 ) -> tuple[list[live.Feed], live.Resumed]:
     """A feed for each partition of each source, where the output topic says that it goes on."""
-    written = stack.enter_context(closing(KafkaLog(bootstrap, topic, "violet-sequence")))
+
+    def opened(name: str) -> KafkaLog:
+        return stack.enter_context(closing(KafkaLog(bootstrap, name, "violet-sequence")))
+
+    written = opened(topic)
     if (there := written.describe().partitions) != 1:
         raise Refusal(f"topic {topic!r} must have one partition, has {there}; fix: name a fresh topic")
     first = written.lows([0])[0]
@@ -318,7 +296,7 @@ def _feeds(
         resumed.take(offset, value, stamp)
     feeds = []
     for source in sources:
-        log = stack.enter_context(closing(KafkaLog(bootstrap, str(source.topic), "violet-sequence")))
+        log = opened(str(source.topic))
         partitions = range(log.describe().partitions)
         for partition, low in log.lows(partitions).items():
             at, done = resumed.place(source.name, partition)
@@ -327,11 +305,7 @@ def _feeds(
                     f"source {source.name!r}: retention ate what comes next of it, in {topic!r} or its own topic; "
                     "fix: name a fresh --topic, and keep both for longer than a stop lasts"
                 )
-            own = (
-                log
-                if partition == 0
-                else stack.enter_context(closing(KafkaLog(bootstrap, log.topic, "violet-sequence")))
-            )
+            own = log if partition == 0 else opened(log.topic)
             feeds.append(live.Feed(source, partition, own, low if at is None else at, done))
     for feed in feeds:
         feed.log.assign({feed.partition: feed.next})

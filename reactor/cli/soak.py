@@ -11,7 +11,7 @@ import click
 from journal.judge.gate import EXIT, HOLD
 from journal.refusal import Refusal
 from journal.store import Store
-from reactor.cli.common import err, json_option, out, print_json
+from reactor.cli.common import PATH, err, json_option, out, print_json
 from reactor.cli.terminal import Terminal, print_summary
 from reactor.run.attend import Stop, log_of, soak
 from reactor.run.session import Session
@@ -31,26 +31,21 @@ COMPARE_S: Final = 1.0  # between looks at what lanes' candidates gave
 
 def _options(command: Callable[..., Any]) -> Callable[..., Any]:
     """One click option for every field of SoakSettings, so that flags and file cannot drift apart."""
-    path = click.Path(path_type=Path)
-    kinds: dict[Any, Any] = {Path: path, Path | None: path, int: int, bool: bool}
+    kinds: dict[Any, Any] = {Path: PATH, Path | None: PATH, int: int, bool: bool}
     for name, field in reversed(SoakSettings.model_fields.items()):
         flag, kind = "--" + (field.alias or name).replace("_", "-"), kinds.get(field.annotation, str)
         names = f"{flag}/--no-{flag[2:]}" if kind is bool else flag  # it wins over the file, either way
         default = "" if field.default in (None, False) else f" [default: {field.default}]"
         command = click.option(
-            names,
-            field.alias or name,
-            type=kind,
-            default=None,
-            is_flag=kind is bool,
+            names, field.alias or name, type=kind, default=None, is_flag=kind is bool,
             help=f"{field.description}{default}",
-        )(command)
+        )(command)  # fmt: skip
     return command
 
 
 @click.command("soak")
 @_options
-@click.option("--config", type=click.Path(path_type=Path), help="TOML file; flags win over it.")
+@click.option("--config", type=PATH, help="TOML file; flags win over it.")
 @json_option
 def command(config: Path | None, as_json: bool, **flags: Any) -> None:
     """Run a dark shadow soak.
@@ -99,12 +94,9 @@ def _run(settings: Settings, as_json: bool, seam: Callable[[str], None], events:
             settings, watcher, source=lambda: watcher.topology(named or _market(settings)), stop=Stop(warn), seam=seam
         )
     events.summary(result)
-    if as_json:
-        print_json(result)
-    else:
-        print_summary(result)
-        if settings.soak.web:
-            out.print(f"{'look at it':>20}  violet web --data {settings.soak.data}")
+    print_json(result) if as_json else print_summary(result)
+    if settings.soak.web and not as_json:
+        out.print(f"{'look at it':>20}  violet web --data {settings.soak.data}")
     return EXIT[HOLD] if result["state"] == "STOPPED" else EXIT[result["verdict"]]
 
 

@@ -40,18 +40,9 @@ GRACE_S: Final = 10  # beyond the query's own limit, for the answer to arrive
     "--timeout", type=click.IntRange(1, 3_600), default=30, show_default=True, help="Seconds; longer is an error."
 )
 def command(
-    *,
-    query: str | None,
-    saved: str | None,
-    data: Path | None,
-    config: Path | None,
-    form: str,
-    as_json: bool,
-    param: tuple[str, ...],
-    run: str | None,
-    max_rows: int,
-    timeout: int,
-) -> None:
+    *, query: str | None, saved: str | None, data: Path | None, config: Path | None, form: str, as_json: bool,
+    param: tuple[str, ...], run: str | None, max_rows: int, timeout: int,
+) -> None:  # fmt: skip
     """Ask the journal in ClickHouse's SQL. Read only; what is too large is an error, never cut short.
 
     \b

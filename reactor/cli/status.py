@@ -12,11 +12,10 @@ from rich.text import Text
 
 from journal.judge.health import EXIT, FAILING, HEALTHY, NOT_SURE, health
 from journal.ledger import run as runs
-from journal.ledger.run import Run
 from journal.lock import held, soak_lock
 from journal.refusal import Refusal
 from journal.store import JournalAway, Store
-from reactor.cli.common import data_option, err, journal, json_option, out, print_json
+from reactor.cli.common import data_option, err, journal, json_option, out, print_json, run_argument
 
 EVERY_S: Final = 2.0
 _BAD: Final = (HEALTHY, NOT_SURE, FAILING)
@@ -24,7 +23,7 @@ _STYLE: Final = {HEALTHY: "bold green", FAILING: "bold red"}
 
 
 @click.command("status")
-@click.argument("run_id", metavar="[RUN]", required=False)
+@run_argument
 @data_option
 @click.option("--name", help="Only the soak of this name.")
 @click.option("--watch", is_flag=True, help=f"Look again every {EVERY_S:.0f} s, until Ctrl-C.")
@@ -45,15 +44,12 @@ def command(run_id: str | None, data: Path, name: str | None, watch: bool, as_js
     if not watch:
         with journal(data) as store:
             rows = _rows(store, data, run_id, name)
-        _show(rows, as_json)
+        print_json(rows) if as_json else out.print(_text(rows))
     else:
         looks = closing(_looks(data, run_id, name))
         with suppress(KeyboardInterrupt), Live(console=out, auto_refresh=False, screen=False) as live, looks as each:
             for rows in each:
-                if as_json:
-                    print_json(rows)
-                else:
-                    live.update(_text(rows), refresh=True)
+                print_json(rows) if as_json else live.update(_text(rows), refresh=True)
     raise SystemExit(exit_code(rows))
 
 
@@ -85,18 +81,9 @@ def _rows(store: Store, data: Path, run_id: str | None, name: str | None) -> lis
         chosen = [run for run in runs.newest(store) if name in (None, run.name)]
         if name is not None and not chosen:
             raise Refusal(f"--name {name}: no soak of that name in {data}; fix: `violet status` lists them")
-    return [health(store, run, data, alive=_alive(run, data), at=runs.now()) for run in chosen]
-
-
-def _alive(run: Run, data: Path) -> bool:
-    return held(soak_lock(data, run.name)) is not None
-
-
-def _show(rows: list[dict[str, Any]], as_json: bool) -> None:
-    if as_json:
-        print_json(rows)
-    else:
-        out.print(_text(rows))
+    return [
+        health(store, run, data, alive=held(soak_lock(data, run.name)) is not None, at=runs.now()) for run in chosen
+    ]
 
 
 def _text(rows: list[dict[str, Any]]) -> Text:
@@ -108,12 +95,11 @@ def _text(rows: list[dict[str, Any]]) -> Text:
         for why in row["why"]:
             text.append(f"           ! {why}\n", "yellow")
         last = f"{row['last_scan']:%Y-%m-%d %H:%M:%S} UTC" if row["last_scan"] else "none yet"
+        size = row["journal_bytes"] / 2**20
         integrity = " ".join(f"{name} {_n(row[name])}" for name in ("lost", "doubled", "corrupt"))
+        noted = f"{row['error_incidents']} errors, {row['warnings']} warnings"
         shares = ", ".join(f"{name} {_share(row[name])}" for name in ("coverage", "time_coverage"))
         worst_day = f" (worst: {row['time_coverage_of']})" if row["time_coverage_of"] else ""
-        disk = (
-            f"{_share(row['disk_used'])} full, journal {row['journal_bytes'] / 2**20:.1f} MiB in {row['parts']} parts"
-        )
         so_far = "" if row["state"] == "ENDED" else " so far"
         behind = "unknown" if row["lag_records"] is None else f"{row['lag_records']} records"
         outcomes = ", ".join(f"{row[name]} {name}" for name in ("decisions", "evaluations", "planes", "rejects"))
@@ -121,11 +107,8 @@ def _text(rows: list[dict[str, Any]]) -> Text:
             ("last scan", f"{last}, journaled {_span(row['silence_s'])} ago"),
             ("lag", f"{behind}; batch p99 {_n(row['latency_ms_p99'])} ms, event time {_span(row['drift_s'])} behind"),
             ("outcomes", f"{outcomes}; {shares}{worst_day}"),
-            (
-                "integrity",
-                f"{integrity} orders {row['orders']}; {row['error_incidents']} errors, {row['warnings']} warnings",
-            ),
-            ("disk", disk),
+            ("integrity", f"{integrity} orders {row['orders']}; {noted}"),
+            ("disk", f"{_share(row['disk_used'])} full, journal {size:.1f} MiB in {row['parts']} parts"),
             ("verdict", f"{row['verdict']}{so_far}{row['held'] and ' (' + row['held'] + ')'}; {row['profile']}, DARK"),
             ("run", f"{row['run_id']}{row['reason'] and ' (' + row['reason'] + ')'}"),
         ):

@@ -4,7 +4,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain, dropwhile
@@ -57,10 +57,6 @@ class Point:
             "or an event time such as 2025-05-04T15:33Z"
         )
 
-    def names(self, reading: Reading) -> bool:
-        """Whether it is a reading's scan id or offset."""
-        return self.scan_id == reading.scan_id or self.offset == reading.offset
-
     def begins(self, reading: Reading, latest_ms: int) -> bool:
         """Whether a reading is the first to show."""
         if self.scan_id is not None:
@@ -74,20 +70,17 @@ class Point:
 @click.argument("lane", type=click.Choice([lane.name for lane in LANES]), metavar="LANE")
 @data_option
 @click.option(
-    "--from",
-    "from_",
-    metavar="POINT",
+    "--from", "from_", metavar="POINT",
     help=f"Where to begin: -5m, @OFFSET, SCAN_ID or TIME.  [default: the last {LAST}]",
-)
+)  # fmt: skip
 @click.option("--at", metavar="SCAN_ID|@OFFSET", help="Only this scan, whether it decided or not.")
 @click.option("--where", metavar="SQL", help="Only readings that meet this condition on columns of lane_readings.")
 @click.option("--stream", help="Only this stream; needed where several streams have the scan id.")
 @click.option("--follow", is_flag=True, help="Go on as readings come, until the run ends or Ctrl-C.")
 @click.option(
-    "--limit",
-    type=click.IntRange(1),
+    "--limit", type=click.IntRange(1),
     help="Show at most so many readings: the first behind --from, else the last of each partition.",
-)
+)  # fmt: skip
 @click.option("--run", "run_id", help="Run.  [default: the latest run]")
 @click.option("--topic", help="Read this tap topic instead of the journal.")
 @click.option("--bootstrap-servers", help="Broker of --topic, HOST:PORT.")
@@ -150,9 +143,7 @@ class Ask:
             some = page[:left]
             sys.stdout.write("".join(map(line, some)))
             sys.stdout.flush()
-            if left is not None:
-                left -= len(some)
-            if left == 0:
+            if left is not None and not (left := left - len(some)):
                 return
 
 
@@ -222,11 +213,8 @@ def _places(history: History, run_id: str, point: Point) -> list[dict[str, Any]]
     """Where the scans of an id or at an offset are. Raises Refusal where there is none, or they are of two streams."""
     places = history.places.at(point.offset) if point.offset is not None else history.places.of_scan(point.scan_id or 0)
     if not places:
-        other = (
-            f"@{point.text} if it is an offset"
-            if point.scan_id is not None
-            else "a scan's, not a plane's or a reject's"
-        )
+        scan, offset = "a scan's, not a plane's or a reject's", f"@{point.text} if it is an offset"
+        other = scan if point.scan_id is None else offset
         raise Refusal(f"run {run_id} has no reading at {point.text}; fix: {other}, or look it up in lane_readings")
     streams = sorted({place["stream"] for place in places})
     if point.scan_id is not None and len(streams) > 1:
@@ -239,9 +227,7 @@ def _places(history: History, run_id: str, point: Point) -> list[dict[str, Any]]
 
 def _of_topic(ask: Ask) -> Iterator[list[Reading]]:
     """Pages out of a tap topic, from its beginning, as it keeps no index; a follower goes on with what comes."""
-    topic = ask.topic or ""
-    log = KafkaLog(ask.bootstrap or "", topic, "violet-tap")
-    try:
+    with closing(KafkaLog(ask.bootstrap or "", ask.topic or "", "violet-tap")) as log:
         partitions = range(log.describe().partitions)
         lows, ends = log.lows(partitions), log.ends(partitions)
 
@@ -252,11 +238,8 @@ def _of_topic(ask: Ask) -> Iterator[list[Reading]]:
 
         latest_ms, begun = 0, set[int]()
         if (point := ask.at or ask.begin) is not None:
-            latest_ms = (
-                max((r.ts_ms for _, some in stored() for r in some), default=0)
-                if ask.begin and ask.begin.back_ms is not None
-                else 0
-            )
+            if point.back_ms is not None:
+                latest_ms = max((r.ts_ms for _, some in stored() for r in some), default=0)
             yield from _chosen(ask, point, stored(), latest_ms, begun)
         else:
             last: dict[int, deque[Reading]] = {p: deque(maxlen=ask.last) for p in partitions}
@@ -269,8 +252,6 @@ def _of_topic(ask: Ask) -> Iterator[list[Reading]]:
             for chunk in log.poll(10_000, FOLLOW_S):
                 some = _readings(ask, chunk)
                 yield some if point is None else _since(point, latest_ms, begun, chunk.partition, some)
-    finally:
-        log.close()
 
 
 def _chosen(
@@ -280,7 +261,7 @@ def _chosen(
     found = False
     for partition, some in stored:
         if ask.at is not None:
-            page = list(filter(ask.at.names, some))
+            page = [r for r in some if point.scan_id == r.scan_id or point.offset == r.offset]
         else:
             page = _since(point, latest_ms, begun, partition, some)
         found = found or bool(page)
@@ -291,10 +272,8 @@ def _chosen(
 
 def _since(point: Point, latest_ms: int, begun: set[int], partition: int, some: list[Reading]) -> list[Reading]:
     """Readings of a partition from a point on; it is one of those that have begun once it came to the point."""
-    if partition not in begun:
-        some = list(dropwhile(lambda reading: not point.begins(reading, latest_ms), some))
-        if some:
-            begun.add(partition)
+    if partition not in begun and (some := list(dropwhile(lambda r: not point.begins(r, latest_ms), some))):
+        begun.add(partition)
     return some
 
 

@@ -23,12 +23,7 @@ class Terminal(Watcher):
     """Shows a soak to people, and tells its observers."""
 
     def __init__(self, name: str, observers: Observers) -> None:
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[said]}"),
-        )
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[said]}")
         self.observers = observers
         self._bar = Progress(*columns, TimeRemainingColumn(), console=err, disable=not err.is_terminal)
         self._name, self._printed_at = name, time.monotonic()

@@ -1,12 +1,13 @@
 """`violet web`: the live page of a journal, on loopback, until Ctrl-C."""
 
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
 import click
 
 from journal.ledger import run as runs
-from reactor.cli.common import data_option, json_option, out, print_json, require_journal
+from reactor.cli.common import data_option, json_option, out, print_json, require_journal, server
 from reactor.web.host import Page, end_on_signal
 from reactor.web.poller import Poller, reader
 
@@ -16,8 +17,7 @@ from reactor.web.poller import Poller, reader
 @click.option("--port", type=click.IntRange(0, 65_535), default=0, show_default=True, help="Port; 0 for any free one.")
 @click.option("--run", "run_id", help="Run to open.  [default: the latest run]")
 @json_option
-@click.pass_context
-def command(context: click.Context, data: Path, port: int, run_id: str | None, as_json: bool) -> None:
+def command(data: Path, port: int, run_id: str | None, as_json: bool) -> None:
     """Show a soak in a browser, while it runs and after.
 
     Prints an address with a token that is good once, for one browser; start the command again for another browser. It
@@ -26,20 +26,13 @@ def command(context: click.Context, data: Path, port: int, run_id: str | None, a
     \b
     violet web --data my-soak
     """  # noqa: D301 - click's mark for lines that are not to be filled
-    server = context.obj.journal.address if context.obj is not None else None
-    if server is None:
-        require_journal(data)
-    poller = Poller(data, partial(reader, data, server))
-    try:
+    require_journal(data)
+    with closing(Poller(data, partial(reader, data, server()))) as poller:
         if run_id is not None:
             poller.ask(partial(runs.pick, run_id=run_id))
         page = Page(poller, port)
         url = page.url(f"/run/{run_id}" if run_id else "/")
-        if as_json:
-            print_json({"url": url, "port": page.port})
-        else:
-            out.print(f"the page of {data}, for one browser, until Ctrl-C:\n  {url}")
+        words = f"the page of {data}, for one browser, until Ctrl-C:\n  {url}"
+        print_json({"url": url, "port": page.port}) if as_json else out.print(words)
         end_on_signal()
         page.serve()
-    finally:
-        poller.close()
