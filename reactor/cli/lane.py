@@ -85,7 +85,7 @@ def canary(lane: str, config: Path | None, assignments: tuple[str, ...], **flags
     violet lane canary acb --set acb.signals_gain=0.75 --bootstrap-servers 127.0.0.1:9092 --topic scans
     """  # noqa: D301 - click's mark for lines that are not to be filled
     _speak("canary", (lane,), flags, config, assignments)
-    named = [*flags.items(), *(("set", each) for each in assignments), ("config", config and str(config))]
+    named = [*flags.items(), *(("set", each) for each in assignments), ("config", str(config) if config else None)]
     given = [text for name, value in named if value is not None for text in (f"--{name.replace('_', '-')}", value)]
     interpreter = sys.orig_argv[: 1 + len(sys.orig_argv) - len(sys.argv)]
     # Another image, for Faust's threads outlive its stop.

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final, TypeVar
 
-from journal.engine.owner import Address, ensure
+from journal.engine.owner import ensure
 from journal.judge.day import Day
 from journal.judge.gate import EXIT, HOLD, summary
 from journal.judge.health import DISK_DEGRADED, DISK_HALT, DISK_TAPS
@@ -192,15 +192,16 @@ class Journal:
         One soak at a time: a view that is replaced is away for an instant.
         """
 
-        def current(store: Store) -> None:
-            def backup_first(name: str) -> None:
-                check(store)
-                self._backup(name)
-
-            migrate(store, backup_first)
+        def backup_first(name: str) -> None:
+            check(self.store)
+            if self._remote.url is not None:
+                backup.remote(self.store, name)
+            else:
+                backup.alone(self._data)
+                self._say(f"the journal is migrated; as it was it stays in {backup.link(self._data, name)}")
 
         with Lock.acquire(self._data / "locks" / "migrate.lock", MIGRATE_S):
-            self.steady(current)
+            self.steady(lambda store: migrate(store, backup_first))
 
     def steady(self, call: Callable[[Store], T]) -> T:
         """A call before there is a ledger to insist: again where the directory's engine ended under it."""
@@ -226,31 +227,19 @@ class Journal:
         self._why = ""
         return Revived(store, is_new_engine=self._started > started)
 
-    def _backup(self, name: str) -> None:
-        """Keep the journal as it is before migrations change it."""
-        if self._remote.url is not None:
-            backup.remote(self.store, name)
-        else:
-            backup.alone(self._data)
-            self._say(f"the journal is migrated; as it was it stays in {backup.link(self._data, name)}")
-
     def beside(self) -> Store:
         """Another connection to where this one goes, for another thread."""
         return connect(self._address)
 
     def _connect(self) -> Store:
-        self._address = self._ensure()
-        return connect(self._address)
-
-    def _ensure(self) -> Address:
-        """The server's address, or that of the directory's engine, which is started where none runs."""
-        if (server := self._remote.address) is not None:
-            return server
-        address, engine = ensure(self._data)
-        if engine is not None:
-            self._stack.callback(engine.close)
-            self._started += 1
-        return address
+        """A store on the server, or on the directory's engine, which is started where none runs."""
+        if (address := self._remote.address) is None:
+            address, engine = ensure(self._data)
+            if engine is not None:
+                self._stack.callback(engine.close)
+                self._started += 1
+        self._address = address
+        return connect(address)
 
 
 class Stop:

@@ -60,21 +60,11 @@ class Loop:
     """Reads partitions to their ends or until it is told to stop."""
 
     def __init__(
-        self,
-        log: Log,
-        ledger: Ledger,
-        rules: Rules,
-        readers: dict[int, Reader],
-        pace: Pace,
-        *,
-        topic: str,
-        segment: int,
-        until_ms: int | None = None,
-        on_batch: Callable[[Batch], None] = lambda batch: None,
-        seen: Sequence[str] = (),
-        lanes: RemoteLanes | None = None,
-        lane_done: Callable[[str], None] = lambda lane: None,
-    ) -> None:
+        self, log: Log, ledger: Ledger, rules: Rules, readers: dict[int, Reader], pace: Pace, *,
+        topic: str, segment: int, until_ms: int | None = None,
+        on_batch: Callable[[Batch], None] = lambda batch: None, seen: Sequence[str] = (),
+        lanes: RemoteLanes | None = None, lane_done: Callable[[str], None] = lambda lane: None,
+    ) -> None:  # fmt: skip
         """on_batch: told of each batch that is journaled. lane_done: of each lane when its loop over a part is over."""
         self._log, self._readers, self._pace = log, readers, pace
         self._topic, self._until_ms, self._lanes = topic, until_ms, lanes
@@ -137,10 +127,8 @@ class Loop:
         if reader.done:
             return
         end = reader.end
-        if self._until_ms is not None:
-            reached = first_at(chunk, self._until_ms)
-            if reached is not None:
-                end = chunk.offsets[reached] if end is None else min(end, chunk.offsets[reached])
+        if self._until_ms is not None and (reached := first_at(chunk, self._until_ms)) is not None:
+            end = chunk.offsets[reached] if end is None else min(end, chunk.offsets[reached])
         if end is not None and chunk.offsets[-1] >= end - 1:
             chunk, _ = chunk.split(sum(offset < end for offset in chunk.offsets))
             self._over(partition)
@@ -179,15 +167,10 @@ class Loop:
         reader = self._readers[partition]
         if reader.walk is not None:
             part = outcomes(
-                reader.walk,
-                topic=self._topic,
-                partition=partition,
-                segment=self._decides[partition][1],
-                expected=reader.parts[-1].last + 1 if reader.parts else reader.position,
-                seen=self._seen,
-                values=None if self._lanes is None else partial(self._lanes.values, partition),
-                lane_done=self._lane_done,
-            )
+                reader.walk, topic=self._topic, partition=partition, segment=self._decides[partition][1],
+                expected=reader.parts[-1].last + 1 if reader.parts else reader.position, seen=self._seen,
+                values=None if self._lanes is None else partial(self._lanes.values, partition), lane_done=self._lane_done,
+            )  # fmt: skip
             reader.parts.append(part)
             reader.walk = None
 

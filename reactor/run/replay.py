@@ -19,10 +19,9 @@ from reactor.evaluate.walk import Rules
 from reactor.log.port import Log
 from reactor.run.foreign import load
 from reactor.run.loop import Reader
-from reactor.run.remote import RemoteLanes
 from reactor.run.session import Session
 from reactor.run.settings import Settings, assigned
-from reactor.run.source import SourceIncident
+from reactor.run.source import Source
 from reactor.run.verify import records, spans
 
 
@@ -43,12 +42,10 @@ def _own(store: Store, run: Run) -> Profile:
     return Profile.model_validate_json(opened[0].params)
 
 
-class ReplaySource:
+class ReplaySource(Source):
     """What a run journaled, as a log that ends there. Nothing is published, and no broker hears of it."""
 
-    finite: bool = True
-    bootstrap: str = ""
-    lanes: RemoteLanes | None = None
+    finite = True
 
     def __init__(self, store: Store, run: Run, bootstrap: str | None, profile: Profile) -> None:
         """Raises Refusal where the records are not to be had, or not all that this profile reads of them."""
@@ -87,9 +84,6 @@ class ReplaySource:
     def ends(self) -> dict[int, int]:
         return {p: spans[-1][1] if spans else self.start[p] for p, spans in self._spans.items()}
 
-    def known_ends(self) -> dict[int, int]:
-        return self.ends()
-
     def range(self, partition: int, first: int, end: int) -> Iterator[Chunk]:
         for begin, stop in self._spans[partition]:
             if max(begin, first) < min(stop, end):
@@ -104,9 +98,6 @@ class ReplaySource:
 
     def check(self) -> None:
         """Nothing feeds it."""
-
-    def take_incidents(self) -> list[SourceIncident]:
-        return []
 
     def close(self) -> None:
         self._records.close()

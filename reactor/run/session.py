@@ -4,6 +4,7 @@ What a resume may go on with is decided here: the log's identity, the segment's 
 that the log lost. See docs/design/running.md.
 """
 
+import math
 import secrets
 import time
 from collections.abc import Callable, Container, Iterator, Mapping
@@ -78,11 +79,7 @@ class Session:
         """Read to the end of the run or until told to stop; returns the run as it was left."""
         soak = self.settings.soak
         readers = self._readers
-        deadline = self.run.started_at.timestamp() + span_s(soak.for_) if soak.for_ else None
-
-        def over() -> bool:
-            return deadline is not None and time.time() >= deadline
-
+        deadline = self.run.started_at.timestamp() + span_s(soak.for_) if soak.for_ else math.inf
         todo = [r.end - r.position if r.end is not None else None for r in readers.values()]
         progress.expect(None if None in todo else sum(t for t in todo if t), sum(r.position for r in readers.values()))
         if self._lanes is not None:
@@ -97,23 +94,14 @@ class Session:
             progress.batch(batch)
 
         loop = Loop(
-            log,
-            self.ledger,
-            self.rules,
-            readers,
-            Pace(soak.batch_size, soak.flush_ms),
-            topic=self.source.topic,
-            segment=self._segment.segment,
-            until_ms=self.run.until.get("ts_ms"),
-            on_batch=on_batch,
-            seen=self.taps.seen,
-            lanes=self._lanes,
-            lane_done=progress.lane_done,
-        )
-        at_end = loop.run(lambda: stop() or over())
+            log, self.ledger, self.rules, readers, Pace(soak.batch_size, soak.flush_ms), topic=self.source.topic,
+            segment=self._segment.segment, until_ms=self.run.until.get("ts_ms"), on_batch=on_batch,
+            seen=self.taps.seen, lanes=self._lanes, lane_done=progress.lane_done,
+        )  # fmt: skip
+        at_end = loop.run(lambda: stop() or time.time() >= deadline)
         self.taps.close()
         self.taps.tell(self.ledger.note)
-        ended = at_end or over()
+        ended = at_end or time.time() >= deadline
         reason = "" if at_end or not ended else ENDED_EARLY
         self._save(replace(self.run, state="ENDED" if ended else "STOPPED", reason=reason))
         self.ledger.note(Severity.INFO, Incident.ENDED if ended else Incident.STOPPED)
@@ -145,18 +133,12 @@ class Session:
             reader.end = until.get("ends", {}).get(str(partition))
         standins = [lane.name for lane in LANES if self._stands_in(lane.name)]
         run = Run(
-            run_id=f"{datetime.now().astimezone():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}",
-            name=soak.name,
-            state="RUNNING",
-            profile=self.settings.profile.name,
-            source=source.identity,
-            until=until,
-            start={str(p): r.position for p, r in self._readers.items()},
-            warm=warmth,
+            run_id=f"{datetime.now().astimezone():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}", name=soak.name,
+            state="RUNNING", profile=self.settings.profile.name, source=source.identity, until=until,
+            start={str(p): r.position for p, r in self._readers.items()}, warm=warmth,
             standins=(*standins, *(n for n in runs.UPSTREAM if source.identity.get(f"standin_{n}"))),
-            versions=versions(),
-            started_at=runs.now(),
-        )
+            versions=versions(), started_at=runs.now(),
+        )  # fmt: skip
         self._segment = _segment(self.settings, self.kernels, source.topic, run.run_id, 1)
         self._open(self._segment, "start", self._readers)
         run = runs.save(self._store, run)  # after its segment: a run that can be found can be resumed
@@ -236,15 +218,9 @@ class Session:
             values = self._lanes.again(segment, chunk, start) if self._lanes is not None else None
             rules = Rules(profile, load(profile).kernels if values is None else {})
             batch = step(
-                state,
-                chunk,
-                rules,
-                Decoder(),
-                topic=self.source.topic,
-                segment=segment.segment,
-                expected=position,
+                state, chunk, rules, Decoder(), topic=self.source.topic, segment=segment.segment, expected=position,
                 values=values,
-            )
+            )  # fmt: skip
             if digest(batch) != at.doubt_digest:
                 if segment.code_hash != code_hash():
                     raise Refusal(
@@ -377,18 +353,9 @@ def _differs(settings: Settings, mine: Segment, newest: Segment) -> list[str]:
 def _segment(settings: Settings, kernels: Kernels, topic: str, run_id: str, number: int) -> Segment:
     profile = settings.profile
     return Segment(
-        run_id=run_id,
-        segment=number,
-        topic=topic,
-        partition=0,
-        first_offset=0,
-        cause="",
-        profile=profile.name,
-        params=profile.model_dump_json(),
-        params_hash=profile.hash,
-        code_hash=code_hash(),
-        kernels=kernels.hashes,
-    )
+        run_id=run_id, segment=number, topic=topic, partition=0, first_offset=0, cause="", profile=profile.name,
+        params=profile.model_dump_json(), params_hash=profile.hash, code_hash=code_hash(), kernels=kernels.hashes,
+    )  # fmt: skip
 
 
 def _join(chunks: Iterator[Chunk]) -> Chunk:

@@ -6,6 +6,7 @@ See docs/design/running.md.
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
@@ -45,11 +46,12 @@ class Source(Protocol):
     partitions: int
     finite: bool
     identity: dict[str, Any]
-    bootstrap: str  # of the broker that holds it, once it is open; empty where none does
+    bootstrap: str = ""  # of the broker that holds it, once it is open; empty where none does
 
     @property
     def lanes(self) -> RemoteLanes | None:
         """Who evaluates the lanes; None where the run does."""
+        return None
 
     def lows(self) -> dict[int, int]:
         """First offset that each partition still has."""
@@ -59,6 +61,7 @@ class Source(Protocol):
 
     def known_ends(self) -> dict[int, int]:
         """The same as far as it is known without asking anybody."""
+        return self.ends()
 
     def range(self, partition: int, first: int, end: int) -> Iterator[Chunk]:
         """Records of a range of offsets."""
@@ -71,17 +74,17 @@ class Source(Protocol):
 
     def take_incidents(self) -> list[SourceIncident]:
         """What happened since the last call, such as an outage of the broker that is over."""
+        return []
 
     def close(self) -> None:
         """End what `open` started; returns when it is gone."""
 
 
-class ArchiveSource:
+class ArchiveSource(Source):
     """An archive, published line by line into a broker of its own: line n is offset n."""
 
-    partitions: int = 1
-    finite: bool = True
-    lanes: RemoteLanes | None = None
+    partitions = 1
+    finite = True
 
     def __init__(self, path: Path, name: str, speed: str, work: Path, *, seeded: bool = False) -> None:
         """work: folder for the broker's messages. Reads the archive once, for its identity."""
@@ -91,7 +94,6 @@ class ArchiveSource:
         self._path, self._pace, self._work, self._client = path, pace(speed) or math.inf, work, f"{name}-shadow"
         known = archive.identity(path)
         self._lines = known.lines
-        self.bootstrap = ""  # until it is open
         self.identity = {
             "kind": "archive",
             "path": str(path.resolve()),
@@ -109,9 +111,6 @@ class ArchiveSource:
 
     def ends(self) -> dict[int, int]:
         return {0: self._lines}
-
-    def known_ends(self) -> dict[int, int]:
-        return self.ends()
 
     def range(self, partition: int, first: int, end: int) -> Iterator[Chunk]:
         return archive.ranges(self._path)(partition, first, end)
@@ -133,11 +132,8 @@ class ArchiveSource:
         if self._feeder is not None and self._feeder.code:
             raise Refusal(f"the archive could not be published: {self._feeder.failure()}")
 
-    def take_incidents(self) -> list[SourceIncident]:
-        return []  # a child that is away is dead
-
     def away(self) -> bool:
-        return False
+        return False  # a child that is away is dead
 
     def close(self) -> None:
         if self._feeder is not None:
@@ -148,11 +144,10 @@ class ArchiveSource:
             self._broker.close()
 
 
-class BrokerSource:
+class BrokerSource(Source):
     """A topic that exists. It is read, never written."""
 
-    finite: bool = False
-    lanes: RemoteLanes | None = None
+    finite = False
 
     def __init__(self, bootstrap: str, topic: str, name: str) -> None:
         """Raises Refusal where the broker or the topic does not answer."""
@@ -180,11 +175,8 @@ class BrokerSource:
         return self._log.known_ends(range(self.partitions))
 
     def range(self, partition: int, first: int, end: int) -> Iterator[Chunk]:
-        log = KafkaLog(self.bootstrap, self.topic, self._client)  # the live one reads on where it is
-        try:
+        with closing(KafkaLog(self.bootstrap, self.topic, self._client)) as log:  # the live one reads on where it is
             yield from log.range(partition, first, end)
-        finally:
-            log.close()
 
     def open(self, paced_from: int) -> Log:
         return self._log

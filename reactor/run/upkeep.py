@@ -22,13 +22,9 @@ class Upkeep:
     """Looks after the runs of one soak. keep_s: age at which stored inputs go, None for never."""
 
     def __init__(
-        self,
-        ledger: Ledger,
-        run: Run,
-        keep_s: float | None,
-        say: Callable[[Day | str], None],
+        self, ledger: Ledger, run: Run, keep_s: float | None, say: Callable[[Day | str], None],
         clock: Callable[[], datetime] = now,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self._ledger, self._run, self._keep_s, self._say, self._clock = ledger, run, keep_s, say, clock
         self._closed = date.min
         self._prune_at = clock()

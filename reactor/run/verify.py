@@ -113,14 +113,9 @@ def _recompute(store: Store, run: Run, scope: Scope, bootstrap: str | None, on_b
                     state = found.state(segment, run.warm, rules)
                 for chunk in found.ranges(partition, max(first, begin), last + 1):
                     batch = step(
-                        state,
-                        chunk,
-                        rules,
-                        decoder,
-                        topic=segment.topic,
-                        segment=segment.segment,
+                        state, chunk, rules, decoder, topic=segment.topic, segment=segment.segment,
                         expected=chunk.offsets[0],
-                    )
+                    )  # fmt: skip
                     _compare(store, run, batch, report, scope.dropped_ends.get(partition, -1))
                     on_batch(report.recomputed)
     return report
@@ -217,10 +212,7 @@ def records(store: Store, run: Run, bootstrap: str | None, *, whole: bool) -> Re
 def spans(store: Store, scope: Scope, opened: list[Segment], partition: int) -> Iterator[tuple[Segment, int, int]]:
     """Offsets that each segment journaled of a partition."""
     for segment in opened:
-        if segment.partition != partition:
-            continue
-        found = stored.span(store, scope, segment.segment, partition)
-        if found is not None:
+        if segment.partition == partition and (found := stored.span(store, scope, segment.segment, partition)):
             yield segment, *found
 
 
@@ -244,11 +236,9 @@ def _compare(store: Store, run: Run, batch: Batch, report: Report, dropped: int)
         for offset, row_hash in zip(rows.offsets.tolist(), rows.hashes.tolist(), strict=True):
             report.recomputed += 1
             was = kept.pop(offset, None)
-            if was is None and kind is Outcome.PLANE and offset <= dropped:
-                continue
-            if was is None:
+            if was is None and not (kind is Outcome.PLANE and offset <= dropped):
                 report.differ(batch.partition, offset, f"no outcome, recomputed a {kind.name.lower()}")
-            elif was != (kind, row_hash):
+            elif was is not None and was != (kind, row_hash):
                 report.differ(batch.partition, offset, f"journaled as {was[0].name.lower()}, recomputed otherwise")
     for offset in kept:
         report.differ(batch.partition, offset, "journaled, but not in the log")
