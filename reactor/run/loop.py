@@ -168,8 +168,9 @@ class Loop:
         if reader.walk is not None:
             part = outcomes(
                 reader.walk, topic=self._topic, partition=partition, segment=self._decides[partition][1],
-                expected=reader.parts[-1].last + 1 if reader.parts else reader.position, seen=self._seen,
-                values=None if self._lanes is None else partial(self._lanes.values, partition), lane_done=self._lane_done,
+                expected=reader.parts[-1].last + 1 if reader.parts else reader.position,
+                values=None if self._lanes is None else partial(self._lanes.values, partition),
+                seen=self._seen, lane_done=self._lane_done,
             )  # fmt: skip
             reader.parts.append(part)
             reader.walk = None
