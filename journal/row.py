@@ -13,7 +13,7 @@ See docs/design/exactly-once.md.
 import hashlib
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any, Final
 
@@ -27,7 +27,6 @@ from lanes.registry import LANES, MORE, REASONS
 Words = NDArray[np.uint64]
 _sha256 = hashlib.sha256
 SEED: Final = 0x5649_4F4C_4554_0001  # "VIOLET", layout 1: another layout must never give an old layout's hash
-SIDE: Final = "SHORT"
 RAW_MAX: Final = 65_536  # bytes of a rejected record that are kept
 
 
@@ -46,12 +45,12 @@ class Column:
     optional: bool = False
 
 
-def _enum(codes: Any) -> str:
-    return "Enum8(" + ", ".join(f"'{c.name}' = {c.value}" for c in codes) + ")"
+def _enum(codes: Any, bits: int = 8) -> str:
+    return f"Enum{bits}(" + ", ".join(f"'{c.name}' = {c.value}" for c in codes) + ")"
 
 
-def _enum16(codes: Any) -> str:
-    return "Enum16(" + ", ".join(f"'{c.name}' = {c.value}" for c in codes) + ")"
+def _floats(*names: str) -> tuple[Column, ...]:
+    return tuple(Column(name, "Float64", "float") for name in names)
 
 
 KEY: Final = (
@@ -71,24 +70,8 @@ SCORED: Final = (
     Column("dc_status", _enum(DcStatus), "int"),
     Column("bound", _enum(Bound), "int"),
     Column("reasons", "UInt64", "int"),
-    Column("vel_div", "Float64", "float"),
-    Column("w750", "Float64", "float"),
-    Column("strength", "Float64", "float"),
-    Column("base", "Float64", "float"),
-    Column("dc", "Float64", "float"),
-    Column("acb_boost", "Float64", "float"),
-    Column("meta_boost", "Float64", "float"),
-    Column("mc_scale", "Float64", "float"),
-    Column("ob", "Float64", "float"),
-    Column("esof", "Float64", "float"),
-    Column("esof_fanin", "Float64", "float"),
-    Column("cap", "Float64", "float"),
-    Column("leverage_fanin", "Float64", "float"),
-    Column("sc_mult", "Float64", "float"),
-    Column("leverage", "Float64", "float"),
-    Column("fraction", "Float64", "float"),
-    Column("capital_usd", "Float64", "float"),
-    Column("notional_usd", "Float64", "float"),
+    *_floats("vel_div", "w750", "strength", "base", "dc", "acb_boost", "meta_boost", "mc_scale", "ob", "esof"),
+    *_floats("esof_fanin", "cap", "leverage_fanin", "sc_mult", "leverage", "fraction", "capital_usd", "notional_usd"),
     Column("params_hash", "LowCardinality(String)", "string"),
     *(Column(name, "Nullable(Float64)", "float", optional=True) for lane in MORE for name in lane.stored),
 )
@@ -98,13 +81,11 @@ PLANE: Final = (
     Column("seq", "Int64", "int"),
     Column("ts_ms", "Int64", "int"),
     Column("form", _enum(PlaneForm), "int"),
-    Column("x", "Float64", "float"),
-    Column("y", "Float64", "float"),
-    Column("z", "Float64", "float"),
+    *_floats("x", "y", "z"),
     Column("text", "LowCardinality(String)", "string"),
 )
 REJECT: Final = (
-    Column("code", _enum16(Reject), "int"),
+    Column("code", _enum(Reject, bits=16), "int"),
     Column("lane", "LowCardinality(String)", "string"),
     Column("kind", "LowCardinality(String)", "string"),
     Column("stream", "LowCardinality(String)", "string"),
@@ -115,18 +96,8 @@ REJECT: Final = (
     Column("raw", "String", "string", sha="raw_sha"),
     Column("detail", "String"),
 )
-COLUMNS: Final[dict[Outcome, tuple[Column, ...]]] = {
-    Outcome.DECISION: SCORED,
-    Outcome.EVALUATION: SCORED,
-    Outcome.PLANE: PLANE,
-    Outcome.REJECT: REJECT,
-}
-TABLES: Final[dict[Outcome, str]] = {
-    Outcome.DECISION: "violet_decisions",
-    Outcome.EVALUATION: "violet_evaluations",
-    Outcome.PLANE: "violet_planes",
-    Outcome.REJECT: "violet_rejects",
-}
+COLUMNS: Final = dict(zip(Outcome, (SCORED, SCORED, PLANE, REJECT), strict=True))
+TABLES: Final = {kind: f"violet_{kind.name.lower()}s" for kind in Outcome}
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,21 +189,13 @@ def joined(parts: Sequence[Batch]) -> Batch:
     Args:
         parts: at least one, of one topic, partition and segment, in offset order.
     """
-    head, tail = parts[0], parts[-1]
-    unknown: Counter[str] = Counter()
-    for part in parts:
-        unknown.update(part.unknown)
-    return Batch(
-        topic=head.topic,
-        partition=head.partition,
-        segment=head.segment,
-        first=head.first,
-        last=tail.last,
+    return replace(
+        parts[-1],
+        first=parts[0].first,
         rows={kind: _joined_rows([part.rows[kind] for part in parts]) for kind in Outcome},
         skipped=[span for part in parts for span in part.skipped],
-        unknown=dict(unknown),
+        unknown=dict(sum((Counter(part.unknown) for part in parts), Counter[str]())),
         last_ts_ms=max(part.last_ts_ms for part in parts),
-        state=tail.state,
     )
 
 

@@ -108,11 +108,7 @@ def _listen(data: Path, engine: Embedded) -> Server:
         server = Server(known.port if known else 0, engine)
     except OSError as error:
         server = Server(0, engine)
-        print(
-            f"port {known.port if known else 0} is taken ({error}); now at {server.url}",
-            file=sys.stderr,
-            flush=True,
-        )
+        print(f"port {known.port if known else 0} is taken ({error}); now at {server.url}", file=sys.stderr, flush=True)
     for user in (address.WRITER, address.READER):
         server.tokens[user] = address.write(data, user, server.url).token
     return server

@@ -33,14 +33,7 @@ MAX_BODY: Final = {READER: MIB, WRITER: 1 << 30}
 MAX_QUERY: Final = 16 * MIB
 READERS: Final = 4  # reader queries at once; the next one waits, the writer never does
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
-CODINGS: Final = {
-    "gzip": "gzip",
-    "x-gzip": "gzip",
-    "deflate": "deflate",
-    "zstd": "zstd",
-    "lz4": "lz4",
-    "br": "br",
-}
+CODINGS: Final = {"x-gzip": "gzip"} | {name: name for name in ("gzip", "deflate", "zstd", "lz4", "br")}
 
 # Parameters that HTTP itself uses; every other one of the writer is a setting.
 _RESERVED: Final = frozenset(
@@ -174,9 +167,7 @@ class Handler(Wire):
         same = hmac.compare_digest(token.encode(errors="replace"), (expected or secrets.token_hex(16)).encode())
         if not (same and expected):
             raise QueryError.of(
-                516,
-                "AUTHENTICATION_FAILED",
-                "no such user, or another token: DIR/sql.json holds the reader's",
+                516, "AUTHENTICATION_FAILED", "no such user, or another token: DIR/sql.json holds the reader's"
             )
         return user
 
@@ -263,10 +254,7 @@ class Handler(Wire):
         """Decompressed by the engine, which knows every coding that a ClickHouse client may send."""
         if user == READER or coding not in CODINGS:
             raise QueryError.of(48, "NOT_IMPLEMENTED", f"Content-Encoding {coding[:20]!r} is not for this request")
-        with (
-            memory_file() as (fd, path),
-            self.server.engine.session({"max_memory_usage": str(4 << 30)}) as session,
-        ):
+        with memory_file() as (fd, path), self.server.engine.session({"max_memory_usage": str(4 << 30)}) as session:
             fill(fd, body)
             if os.fstat(fd).st_size:
                 sql = f"SELECT * FROM file('{path}', 'RawBLOB', 'data String', '{CODINGS[coding]}')"
@@ -275,11 +263,7 @@ class Handler(Wire):
     def _answer(self, answer: Answer, form: str, params: Mapping[str, str], *, written: bool = False) -> None:
         rows, size = ("written_rows", "written_bytes") if written else ("read_rows", "read_bytes")
         counts = dict.fromkeys(("read_rows", "read_bytes", "written_rows", "written_bytes"), "0")
-        counts |= {
-            rows: str(answer.rows_read),
-            size: str(answer.bytes_read),
-            "elapsed_ns": str(answer.elapsed_ns),
-        }
+        counts |= {rows: str(answer.rows_read), size: str(answer.bytes_read), "elapsed_ns": str(answer.elapsed_ns)}
         self.reply(answer.body, self._headers(form, params) | {"X-ClickHouse-Summary": json.dumps(counts)})
 
     def _headers(self, form: str, params: Mapping[str, str]) -> dict[str, str]:

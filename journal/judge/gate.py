@@ -189,11 +189,7 @@ def summary(store: Store, run: Run, since_ms: int | None = None) -> dict[str, An
     whole = judged[0].figures if one else figures(store, run, Scope.of(store, run.run_id, since_ms))
     held = [f"{c.name} {c.verdict}" for j in judged for c in j.clauses if c.verdict != PASS]
     listed = [
-        {
-            "segment": j.segment,
-            "verdict": j.verdict,
-            "clauses": [asdict(c) for c in j.clauses if c.verdict != PASS],
-        }
+        {"segment": j.segment, "verdict": j.verdict, "clauses": [asdict(c) for c in j.clauses if c.verdict != PASS]}
         for j in judged
     ]
     kernels = {k: v for s in segments(store, run.run_id) for k, v in s.kernels.items()}

@@ -31,24 +31,6 @@ _LAST: Final = (Incident.STOPPED, Incident.ENDED, Incident.HALTED)  # of a sessi
 # A scan that ends in one of these still counts among its stream's identities.
 _SCAN_REJECTS: Final = (Reject.LANE_NON_FINITE.value, Reject.LANE_ERROR.value, Reject.BLOCK_REFUSED.value)
 _TYPES: Final = {kind: dict(table_columns(kind)) for kind in _KINDS}
-_BATCH_TYPES: Final = {
-    "run_id": "LowCardinality(String)",
-    "segment": "UInt32",
-    "topic": "LowCardinality(String)",
-    "partition": "UInt32",
-    "first_offset": "Int64",
-    "last_offset": "Int64",
-    "phase": "Enum8('INTENT' = 0, 'COMPLETE' = 1)",
-    **{f"{kind.name.lower()}s": "UInt32" for kind in _KINDS},
-    **{f"{kind.name.lower()}s_hash": "UInt64" for kind in _KINDS},
-    "digest": "String",
-    "skipped": "String",
-    "unknown": "String",
-    "state": "String",
-    "latency_ms": "Float64",
-    "drift_ms": "Int64",
-    "written_at": "DateTime64(3, 'UTC')",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,8 +202,7 @@ class Ledger:
             "written_at": at,
         }
         token = f"{self._run_id}|{batch.topic}|{batch.partition}|{batch.first}-{batch.last}|{phase}|{row['digest']}"
-        columns = {name: [value] for name, value in row.items()}
-        self.insist(lambda store: store.insert("violet_batches", columns, _BATCH_TYPES, token))
+        self.insist(lambda store: store.put_row("violet_batches", row, token))
 
     def insist(self, call: Callable[[Store], T]) -> T:
         """Ask until ClickHouse answers; an insert's token makes it harmless that an answer was lost."""
