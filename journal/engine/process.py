@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -50,8 +50,7 @@ class Embedded:
     @contextmanager
     def session(self, settings: Mapping[str, str], database: str = "") -> Generator["EmbeddedSession"]:
         """A connection in which these settings hold; nothing of it stays."""
-        connection = connect(self._path)
-        try:
+        with closing(connect(self._path)) as connection:
             session = EmbeddedSession(connection)
             if database:
                 session.run(f"USE {database}", "TabSeparated", {})
@@ -59,8 +58,6 @@ class Embedded:
                 pairs = ", ".join(f"{name} = {quoted(value)}" for name, value in settings.items())
                 session.run(f"SET {pairs}", "TabSeparated", {})
             yield session
-        finally:
-            connection.close()
 
 
 class EmbeddedSession:

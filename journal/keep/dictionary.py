@@ -9,6 +9,7 @@ from functools import cache
 from importlib import resources
 from typing import Any, Final
 
+from journal.engine.reader import quoted
 from journal.store import Store
 from lanes.registry import MORE
 
@@ -67,16 +68,12 @@ def comment(store: Store) -> None:
         table = row["table"]
         changes = due.setdefault(table, [])
         if not changes and row["said"] != (head := heads.get(table, row["said"])):
-            changes.append(f"MODIFY COMMENT {_quoted(head)}")
+            changes.append(f"MODIFY COMMENT {quoted(head)}")
         if row["comment"] != (words := text(table, row["column"]) or row["comment"]):
-            changes.append(f"COMMENT COLUMN `{row['column']}` {_quoted(words)}")
+            changes.append(f"COMMENT COLUMN `{row['column']}` {quoted(words)}")
     for table, changes in due.items():
         if changes:
             store.command(f"ALTER TABLE `{table}` {', '.join(changes)}")
-
-
-def _quoted(words: str) -> str:
-    return "'" + words.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 @cache

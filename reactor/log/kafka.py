@@ -6,7 +6,7 @@ tools. A lost range of offsets raises LogGap, never a silent jump. See docs/desi
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, cast
 
@@ -171,8 +171,7 @@ class KafkaLog:
         Reads on from the broker's watermark until nothing more comes: Tansu reports it too low.
         """
         found = {p: self._watermarks(p)[1] for p in partitions}
-        scout = Consumer(self._config())
-        try:
+        with closing(Consumer(self._config())) as scout:
             scout.assign([TopicPartition(self.topic, p, end) for p, end in found.items()])
             deadline, quiet = time.monotonic() + REACH_S, time.monotonic() + QUIET_S
             while time.monotonic() < min(deadline, quiet):
@@ -180,8 +179,6 @@ class KafkaLog:
                     if message.error() is None:
                         found[_partition(message)] = _offset(message) + 1
                         quiet = time.monotonic() + QUIET_S
-        finally:
-            scout.close()
         return found
 
     def filled(self, topics: Iterable[str], partitions: Sequence[int]) -> list[str]:

@@ -29,11 +29,7 @@ KLINES: Final = {"symbol": "String", "open_time_ms": "Int64"} | dict.fromkeys(
     ("open", "high", "low", "close", "volume"), "Float64"
 )
 FUNDING: Final = {"symbol": "String", "funding_time_ms": "Int64", "funding_rate": "Float64"}
-_ABSENT: Final = {
-    "String": "''",
-    "Int64": "0",
-    "Float64": "nan",
-}  # what cannot be read becomes what the checks refuse
+_ABSENT: Final = {"String": "''", "Int64": "0", "Float64": "nan"}  # what cannot be read becomes what the checks refuse
 _symbol_ok = re.compile(SYMBOL_PATTERN).fullmatch
 
 
@@ -63,11 +59,8 @@ def klines(path: Path, blocks: Blocks) -> Iterator[Minute]:
 
 def minutes_in(path: Path, blocks: Blocks) -> int:
     """How many minutes a kline file holds."""
-    return sum(
-        int(n)
-        for block in _read(path, blocks, f"SELECT uniqExact(open_time_ms) AS n FROM {_source(path)}")
-        for n in block["n"]
-    )
+    (block,) = _read(path, blocks, f"SELECT uniqExact(open_time_ms) AS n FROM {_source(path)}")
+    return int(block["n"][0])
 
 
 def funding(path: Path, blocks: Blocks) -> Iterator[Funding]:
@@ -80,10 +73,7 @@ def from_blocks(blocks: Iterable[Block]) -> Iterator[Minute]:
     held: list[Any] = []
     known: set[str] = set()
     for block in blocks:
-        columns = [
-            np.asarray(block["symbol"], dtype=object),
-            np.asarray(block["open_time_ms"], dtype=np.int64),
-        ]
+        columns = [np.asarray(block["symbol"], dtype=object), np.asarray(block["open_time_ms"], dtype=np.int64)]
         columns += [np.asarray(block[name], dtype=np.float64) for name in ("close", "high", "low", "volume")]
         if held:
             columns = [np.concatenate(pair) for pair in zip(held, columns, strict=True)]
@@ -119,21 +109,14 @@ def _check(columns: list[Any], known: set[str]) -> None:
     """Refuse the first row that no scan may be computed from."""
     symbols, ts, close, high, low, volume = columns
     same, step = ts[1:] == ts[:-1], np.diff(ts)
+    unsorted = np.r_[False, (step < 0) | (same & (symbols[1:] <= symbols[:-1]))]
+    off_minute = (ts < FIRST_MS) | (ts >= END_MS) | (ts % MINUTE_MS != 0)
     rules = (
-        (
-            "open_time_ms must be UTC milliseconds on the minute",
-            (ts < FIRST_MS) | (ts >= END_MS) | (ts % MINUTE_MS != 0),
-        ),
-        (
-            "close, high and low must be finite and above 0",
-            ~_positive(close) | ~_positive(high) | ~_positive(low),
-        ),
+        ("open_time_ms must be UTC milliseconds on the minute", off_minute),
+        ("close, high and low must be finite and above 0", ~_positive(close) | ~_positive(high) | ~_positive(low)),
         ("low <= close <= high must hold", (low > close) | (close > high)),
         ("volume must be finite and at least 0", ~(np.isfinite(volume) & (volume >= 0.0))),
-        (
-            "rows must be sorted by open_time_ms, symbol, one bar a symbol and minute",
-            np.r_[False, (step < 0) | (same & (symbols[1:] <= symbols[:-1]))],
-        ),
+        ("rows must be sorted by open_time_ms, symbol, one bar a symbol and minute", unsorted),
     )
     for rule, broken in rules:
         if broken.any():

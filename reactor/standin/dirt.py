@@ -56,9 +56,7 @@ def soil(trades: Sequence[Trade], seed: int) -> Dirt:
     dice = random.Random(seed)  # noqa: S311 - which trades are dirty, the same for a seed
     clean = list(trades[:TRADES])
     share = len(clean) / TRADES
-    halted, no_bars, both, legless, several = (
-        round(n * share) for n in (HALTED, NO_BARS, BOTH, LEGLESS, SEVERAL)
-    )  # fmt: skip
+    halted, no_bars, both, legless, several = (round(n * share) for n in (HALTED, NO_BARS, BOTH, LEGLESS, SEVERAL))
     picked = dice.sample(range(len(clean)), halted + no_bars + both + legless)
     for n, at in enumerate(picked):
         trade = clean[at]

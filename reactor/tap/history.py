@@ -5,6 +5,7 @@ and the planes since, as a resume has it. See docs/design/watching.md.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import chain, groupby
 from typing import Any, Final
 
@@ -65,9 +66,13 @@ class History:
             at, end = start, ends.get(partition, 0)
             while at < end:
                 found = self.places.between(partition, at, end, PAGE)
-                for page in _near(found, self._dropped.get(partition, -1)):
-                    yield self._page(partition, page)
+                for _, page in groupby(found, partial(self._stretch, partition)):
+                    yield self._page(partition, list(page))
                 at = found[-1] + 1 if len(found) == PAGE else end
+
+    def _stretch(self, partition: int, offset: int) -> tuple[int, bool]:
+        """Where an offset lies: one state serves a stretch, of at most SPAN offsets, all or none of them dropped."""
+        return offset // SPAN, offset <= self._dropped.get(partition, -1)
 
     def _page(self, partition: int, offsets: Sequence[int]) -> list[Reading]:
         """Readings of these offsets, which lie near one another."""
@@ -101,7 +106,8 @@ class History:
                 for stream, of in state.streams.items()
                 for name, plane in zip(READ, of.planes, strict=True)
             }
-            planes = self._planes(partition, behind, scans[-1]["log_offset"], names)
+            last = scans[-1]["log_offset"] - 1
+            planes = iter(stored.planes(self._store, self._run_id, self.topic, partition, behind + 1, last, names))
         saw: dict[str, list[Any]] = {column: [] for name in names for column in seen_columns(name)}
         plane = next(planes, None)
         for scan in scans:
@@ -116,9 +122,6 @@ class History:
                     saw[column].append(fields[what])
         return {column: np.array(values) for column, values in saw.items()}
 
-    def _planes(self, partition: int, behind: int, before: int, names: Sequence[str]) -> Iterator[dict[str, Any]]:
-        return iter(stored.planes(self._store, self._run_id, self.topic, partition, behind + 1, before - 1, names))
-
     def _state(self, partition: int, offset: int) -> tuple[int, State]:
         """The state stored last before an offset, and the last offset that it knows."""
         found = stored.state_before(self._store, self._run_id, self.topic, partition, offset)
@@ -126,15 +129,3 @@ class History:
             return found[0], State.load(found[1], ())
         opened = self._opened[partition]
         return opened.first_offset - 1, State.load(opened.state.encode(), ())
-
-
-def _near(offsets: Sequence[int], dropped: int) -> Iterator[list[int]]:
-    """Offsets that one state serves: none further than SPAN from the first, all or none of them dropped."""
-    page: list[int] = []
-    for offset in offsets:
-        if page and (offset - page[0] > SPAN or (page[0] <= dropped) is not (offset <= dropped)):
-            yield page
-            page = []
-        page.append(offset)
-    if page:
-        yield page

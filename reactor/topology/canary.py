@@ -7,6 +7,7 @@ hear it. Nobody is silent before a candidate is there, and the other lanes go on
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Final, Literal
 
 import msgspec
@@ -37,10 +38,8 @@ def orders(values: Iterable[bytes | None]) -> list[Order]:
     """The orders among some records; what is none is passed over, for it is nobody's."""
     found = []
     for value in values:
-        try:
+        with suppress(msgspec.DecodeError):
             found.append(_decode(value or b""))
-        except msgspec.DecodeError:
-            continue
     return found
 
 

@@ -7,9 +7,10 @@ by it. See docs/design/stages.md.
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -20,15 +21,14 @@ from journal.judge.scope import completed
 from journal.ledger.run import Run, segments
 from journal.refusal import Refusal
 from journal.store import Store
-from lanes.columns import LaneColumns, compose
-from lanes.kernel import Floats
-from lanes.lane import Lane
+from lanes.columns import compose
 from lanes.profile import Profile
-from lanes.registry import LANES
+from lanes.registry import BY_NAME, LANES
 from reactor.log.kafka import KafkaLog
 from reactor.tap.reading import Reading, decode
 from reactor.topology import checkpoint as checkpoints
 from reactor.topology.canary import canary_topic
+from reactor.topology.join import lane_columns
 from reactor.topology.joined import start
 from reactor.topology.lane_source import LaneSource
 from reactor.topology.lane_topic import LaneTopic
@@ -42,7 +42,7 @@ _VALUES: Final = tuple(dict.fromkeys(name for lane in LANES for name in (*lane.c
 _COLUMNS: Final = ("segment", "posture", "capital_usd", "leverage", "actuated", *_VALUES)
 
 Row = Mapping[str, Any]
-Version = tuple[str, str]  # params hash and kernel hash
+_version: Final = attrgetter("params_hash", "kernel_hash")
 
 
 @dataclass(slots=True)
@@ -129,8 +129,8 @@ class Comparison:
             for partition, waiting in candidates.waiting.items():
                 end = ends.get(partition, 0)
                 due = sorted((r for r in waiting if r.offset < end), key=lambda reading: reading.offset)
-                for some in _near(due):
-                    self._write(store, lane, some, candidates.params)
+                for _, some in groupby(due, lambda reading: reading.offset // SPAN):
+                    self._write(store, lane, list(some), candidates.params)
                 candidates.waiting[partition] = [reading for reading in waiting if reading.offset >= end]
         return ends
 
@@ -166,7 +166,7 @@ class Comparison:
     def _write(self, store: Store, lane: str, due: Sequence[Reading], params: Mapping[str, dict[str, Any]]) -> None:
         """Insert the rows of some readings of a partition, one candidate's at a time; a scan without a row has none."""
         journaled = self._journaled(store, due)
-        for (params_hash, kernel_hash), every in _by_version(due):
+        for (params_hash, kernel_hash), every in groupby(sorted(due, key=_version), key=_version):
             said = [reading for reading in every if reading.offset in journaled]
             if not said:
                 continue
@@ -200,12 +200,13 @@ class Comparison:
             if checkpoints.accepted(profile, lane, params) is None:
                 continue  # it reads other bounds than the fan-in has
             theirs = [rows[at] for at in some]
-            heard = {each.name: _said(each, theirs) for each in profile.lanes}
-            components = next(each.components for each in profile.lanes if each.name == lane)
-            heard[lane] = LaneColumns(
-                np.array([said[at].value for at in some], dtype=np.float64),
-                tuple(np.array([said[at].components[p] for at in some], dtype=np.float64) for p in components),
-            )
+            heard = {
+                each.name: lane_columns([row[each.name] for row in theirs], theirs, each.components)
+                for each in profile.lanes
+            }
+            candidate = [said[at] for at in some]
+            parts = [reading.components for reading in candidate]
+            heard[lane] = lane_columns([reading.value for reading in candidate], parts, BY_NAME[lane].components)
             stalker = np.array([row["posture"] == "STALKER" for row in theirs], dtype=np.bool_)
             capital_usd = np.array([row["capital_usd"] for row in theirs], dtype=np.float64)
             readings = compose(profile, heard, stalker, capital_usd)
@@ -226,32 +227,3 @@ class Comparison:
             opened = segments(store, self._run.run_id)
             self._profiles = {(s.partition, s.segment): Profile.model_validate_json(s.params) for s in opened}
         return self._profiles[partition, segment]
-
-
-def _said(lane: Lane, rows: Sequence[Row]) -> LaneColumns:
-    """What a lane said of some rows."""
-
-    def column(name: str) -> Floats:
-        return np.array([row[name] for row in rows], dtype=np.float64)
-
-    return LaneColumns(column(lane.name), tuple(map(column, lane.components)))
-
-
-def _near(due: Sequence[Reading]) -> Iterator[list[Reading]]:
-    """Readings by offset, cut where the journal would be asked for too much at once."""
-    some: list[Reading] = []
-    for reading in due:
-        if some and reading.offset - some[0].offset >= SPAN:
-            yield some
-            some = []
-        some.append(reading)
-    if some:
-        yield some
-
-
-def _by_version(due: Sequence[Reading]) -> Iterator[tuple[Version, list[Reading]]]:
-    def version(reading: Reading) -> Version:
-        return reading.params_hash, reading.kernel_hash
-
-    for key, said in groupby(sorted(due, key=version), key=version):
-        yield key, list(said)

@@ -5,8 +5,9 @@ of the same params and kernel must be equal. A lane without a reading is named, 
 in, columns come out. See docs/design/stages.md.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Final
 
 import msgspec
@@ -156,10 +157,8 @@ class Join:
                     f"lane {lane.name} has no reading of the scan at offset {offset} in partition {partition}, "
                     "but of later ones"
                 ) from None
-            columns[lane.name] = LaneColumns(
-                np.array([said.value for said in rows], dtype=np.float64),  # None becomes NaN
-                tuple(np.array([s.components[n] for s in rows], dtype=np.float64) for n in lane.components),
-            )
+            parts = [said.components for said in rows]
+            columns[lane.name] = lane_columns([said.value for said in rows], parts, lane.components)
             faults.update({at: (lane.name, said.fault) for at, said in enumerate(rows) if said.fault})
         if wanted:
             self._forget(partition, wanted[-1] + 1)
@@ -180,16 +179,14 @@ class Join:
     def _forget(self, partition: int, used: int) -> None:
         self._used[partition] = used
         for received in self._received[partition].values():
-            old = _before(received.readings, used - KEPT)
-            for offset in old:
+            # Readings come nearly in order.
+            for offset in list(takewhile(lambda offset: offset < used - KEPT, received.readings)):
                 del received.readings[offset]
 
 
-def _before(offsets: Iterable[int], limit: int) -> list[int]:
-    """The first of some offsets up to the first that is not below a limit: readings come nearly in order."""
-    found = []
-    for offset in offsets:
-        if offset >= limit:
-            break
-        found.append(offset)
-    return found
+def lane_columns(
+    values: Sequence[float | None], parts: Sequence[Mapping[str, float | None]], components: Sequence[str]
+) -> LaneColumns:
+    """Columns of one lane at some scans, of their values and what explains each; None becomes NaN."""
+    columns = ([part[name] for part in parts] for name in components)
+    return LaneColumns(np.array(values, dtype=np.float64), tuple(np.array(each, dtype=np.float64) for each in columns))

@@ -7,6 +7,7 @@ is waited for. See docs/design/stages.md.
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from typing import Any, Final
 
@@ -39,10 +40,7 @@ class LaneSource:
     """A source with its lanes' workers. Its log's identity is the source's: the topology is no part of a run."""
 
     def __init__(
-        self,
-        source: ArchiveSource | BrokerSource,
-        settings: Settings,
-        lanes: Callable[["LaneSource"], RemoteLanes],
+        self, source: ArchiveSource | BrokerSource, settings: Settings, lanes: Callable[["LaneSource"], RemoteLanes]
     ) -> None:
         """lanes: makes the run's view of the lanes that speak here."""
         self._source, self._settings = source, settings
@@ -178,11 +176,8 @@ class LaneSource:
         return join
 
     def _joining(self, profile: Profile, starts: Mapping[int, int], *, only: bool) -> Join:
-        log = KafkaLog(self._source.bootstrap, self.topic, f"{self._settings.soak.name}-join")
-        try:
+        with closing(KafkaLog(self._source.bootstrap, self.topic, f"{self._settings.soak.name}-join")) as log:
             identity = log.describe().log
-        finally:
-            log.close()
         kernels = load(profile) if only else Kernels()
         mine = tuple(version(lane.name, profile, kernels) for lane in profile.lanes) if only else None
         return Join(profile, identity, mine, starts)

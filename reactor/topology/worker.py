@@ -17,6 +17,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice, product
@@ -150,23 +151,17 @@ class Stage:
 
     def _resume(self, partition: int) -> tuple[Evaluator, int]:
         """The evaluator as the lane's topic has it, and where the group stands."""
-        log = KafkaLog(self._place.bootstrap, self.lane.topic, self._app.conf.id)
-        try:
+        with closing(KafkaLog(self._place.bootstrap, self.lane.topic, self._app.conf.id)) as log:
             return resumed(self.lane, self._place, partition, log), log.committed(partition)
-        finally:
-            log.close()
 
     async def _catch_up(self, partition: int, evaluator: Evaluator, end: int) -> None:
         """Write the readings between the evaluator's offset and another, read from the log itself; mostly nothing."""
         if evaluator.next >= end:
             return
-        log = KafkaLog(self._place.bootstrap, self.lane.topic, f"{self._client}-gap")
-        try:
+        with closing(KafkaLog(self._place.bootstrap, self.lane.topic, f"{self._client}-gap")) as log:
             chunks = log.range(partition, evaluator.next, end)
             while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
                 await self._send(partition, evaluator, chunk)
-        finally:
-            log.close()
         evaluator.next = max(evaluator.next, end)
 
     async def _send(self, partition: int, evaluator: Evaluator, chunk: Chunk) -> None:
@@ -187,22 +182,17 @@ def resumed(lane: LaneVersion, place: Place, partition: int, log: KafkaLog) -> E
     """An evaluator as the soak or its topic has it. A new candidate begins where its lane stands."""
     low = log.lows([partition])[partition]
     lane_topic = partial(LaneTopic, place.bootstrap, client=f"{place.client(lane.name)}-tail")
-    mine = lane_topic(place.out(lane.name))
-    try:
+    with closing(lane_topic(place.out(lane.name))) as mine:
         if place.role == "managed":
             return Evaluator.begun(lane, partition, mine.back(partition), *place.begins[partition])
         if place.role == "canary":  # behind another candidate's readings it begins anew, where its lane stands
             evaluator = Evaluator.resumed(lane, partition, islice(mine.back(partition), 1), low, lane.is_own)
         else:
             evaluator = Evaluator.resumed(lane, partition, mine.back(partition), low, lane.agrees)
-    finally:
-        mine.close()
     if place.role == "canary" and not evaluator.known:
-        current, written = lane_topic(tap_topic(place.name, lane.name)), evaluator.written
-        try:
+        written = evaluator.written
+        with closing(lane_topic(tap_topic(place.name, lane.name))) as current:
             evaluator = Evaluator.resumed(lane, partition, current.back(partition), low, lambda checkpoint: True)
-        finally:
-            current.close()
         evaluator.written = written
     return evaluator
 
@@ -226,36 +216,23 @@ async def work(place: Place, names: Sequence[str], profile: Profile) -> bool:
     Raises what made a lane end.
     """
     kernels, group = load(profile), place.client("-".join(names))
-    log = KafkaLog(place.bootstrap, place.topic, group)
-    try:
+    with closing(KafkaLog(place.bootstrap, place.topic, group)) as log:
         found = log.describe()
         lanes = [LaneVersion.of(name, place.topic, found.log, profile, kernels) for name in names]
         create_all(place.bootstrap, map(place.out, names), found.partitions)
         if place.role == "canary":  # what Faust brought of what lies before would only be passed over
             create_all(place.bootstrap, [tap_topic(place.name, name) for name in names], found.partitions)
             log.stand({p: resumed(lane, place, p, log).next for lane in lanes for p in range(found.partitions)})
-    finally:
-        log.close()
     with tempfile.TemporaryDirectory(prefix="violet-lanes-") as folder:
         app = faust.App(
             group,
             broker=f"kafka://{place.bootstrap}",
-            datadir=folder,
-            store="memory://",
-            web_enabled=False,
-            topic_disable_leader=True,
-            topic_allow_declare=False,
-            topic_partitions=found.partitions,
-            value_serializer="raw",
-            key_serializer="raw",
-            broker_commit_interval=1.0,
-            consumer_auto_offset_reset="earliest",
-            producer_acks=-1,
-            broker_heartbeat_interval=1.0,
-            broker_session_timeout=6.0,
+            datadir=folder, store="memory://", web_enabled=False, stream_wait_empty=False,
+            topic_disable_leader=True, topic_allow_declare=False, topic_partitions=found.partitions,
+            value_serializer="raw", key_serializer="raw", consumer_auto_offset_reset="earliest", producer_acks=-1,
+            broker_commit_interval=1.0, broker_heartbeat_interval=1.0, broker_session_timeout=6.0,
             broker_request_timeout=20.0,
-            stream_wait_empty=False,
-        )
+        )  # fmt: skip
         app.transport = _Transport(app.conf.broker_consumer, app, loop=app.loop)
         scans = app.topic(place.topic, value_serializer="raw", key_serializer="raw", value_type=bytes, key_type=bytes)
         over: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
@@ -288,8 +265,7 @@ async def _obey(app: faust.App, stages: Sequence[Stage], place: Place, over: "as
     """Hear what is ordered of the lanes from now on, and hand over or take over."""
     topic = orders_topic(place.name)
     await asyncio.to_thread(create_all, place.bootstrap, [topic], 1)
-    log = KafkaLog(place.bootstrap, topic, f"{app.conf.id}-orders")
-    try:
+    with closing(KafkaLog(place.bootstrap, topic, f"{app.conf.id}-orders")) as log:
         log.assign(await asyncio.to_thread(log.ends, [0]))
         while not over.done():
             for chunk in await asyncio.to_thread(log.poll, 100, ORDERS_S):
@@ -298,8 +274,6 @@ async def _obey(app: faust.App, stages: Sequence[Stage], place: Place, over: "as
                         await (await app.producer.send(topic, b"", canary.encode(answer), 0, None, None))
             if all(stage.silent for stage in stages):
                 _end(over)
-    finally:
-        log.close()
 
 
 async def _answer(stage: Stage, order: Order, place: Place, over: "asyncio.Future[bool]") -> Order | None:

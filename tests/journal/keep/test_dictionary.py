@@ -2,6 +2,7 @@
 
 import pytest
 
+from journal.engine.reader import quoted
 from journal.keep import dictionary
 from journal.keep.migrate import migrate
 from tests.integration.fixtures import own_journal
@@ -49,7 +50,7 @@ def test_a_comment_that_went_astray_comes_back(journal):
 
 
 def test_a_quote_in_a_text_is_kept():
-    assert dictionary._quoted("it's \\ so") == "'it\\'s \\\\ so'"
+    assert quoted("it's \\ so") == "'it\\'s \\\\ so'"
 
 
 def test_the_page_of_the_dictionary_is_that_of_the_schema(journal):
