@@ -7,11 +7,10 @@ See docs/design/watching.md.
 import difflib
 import re
 from dataclasses import dataclass
-from importlib import resources
 from typing import Final
 
 from journal.refusal import Refusal
-from journal.template import fill
+from journal.template import fill, head, texts
 
 _HEAD: Final = re.compile(r"(?P<question>.+?) Columns: (?P<columns>.+?) Source: (?P<source>.+)")
 
@@ -36,12 +35,7 @@ def saved() -> dict[str, Query]:
     >>> saved()["clamps"].question
     'Which bound fixed the leverage, how often, and at which values?'
     """
-    entries = sorted((resources.files("sql") / "queries").iterdir(), key=lambda entry: entry.name)
-    return {
-        entry.name[:-4]: _query(entry.name[:-4], fill(entry.read_text("utf-8")))
-        for entry in entries
-        if entry.name.endswith(".sql")
-    }
+    return {name: _query(name, fill(text)) for name, text in texts("queries").items()}
 
 
 def find(name: str) -> Query:
@@ -63,10 +57,9 @@ def find(name: str) -> Query:
 
 
 def _query(name: str, sql: str) -> Query:
-    head = " ".join(line[2:].strip() for line in sql.splitlines() if line.startswith("--"))
-    match = _HEAD.fullmatch(head)
+    match = _HEAD.fullmatch(words := head(sql))
     if match is None:
         raise ValueError(
-            f"sql/queries/{name}.sql must begin with its question, Columns: and Source:, was {head[:80]!r}"
+            f"sql/queries/{name}.sql must begin with its question, Columns: and Source:, was {words[:80]!r}"
         )
     return Query(name, sql=sql, **match.groupdict())

@@ -80,6 +80,12 @@ class Store:
         with _errors():
             return list(self._client.query(sql, parameters=dict(params or {})).named_results())
 
+    def count(self, sql: str, params: Mapping[str, Any] | None = None) -> int:
+        """The number that a query gives as its only value."""
+        (row,) = self.rows(sql, params)
+        (value,) = row.values()
+        return int(value or 0)
+
     def blocks(self, sql: str) -> Iterator[dict[str, Any]]:
         """The result of a query in blocks, as they come: column name -> values."""
         with _errors(), self._client.query_column_block_stream(sql) as stream:
@@ -109,23 +115,13 @@ class Store:
             raise ValueError("must have a deduplication token")
         count = len(next(iter(columns.values())))
         # A block's keys are distinct, so sorting it into its final form at once would cost and give nothing.
-        settings = {
-            "insert_deduplication_token": token,
-            "insert_deduplicate": 1,
-            "async_insert": 0,
-            "optimize_on_insert": 0,
-        }
+        settings = {"insert_deduplicate": 1, "async_insert": 0, "optimize_on_insert": 0}
+        kinds = [_CODED if isinstance(column, Coded) else get_from_name(types[n]) for n, column in columns.items()]
         with _errors():
             context = self._client.create_insert_context(
-                table,
-                list(columns),
-                column_types=[
-                    _CODED if isinstance(column, Coded) else get_from_name(types[name])
-                    for name, column in columns.items()
-                ],
-                column_oriented=True,
-                settings=settings,
-            )
+                table, list(columns), column_types=kinds, column_oriented=True,
+                settings={**settings, "insert_deduplication_token": token},
+            )  # fmt: skip
             context.req_block_size = max(1, count)
             context.data = list(columns.values())
             self._client.data_insert(context)

@@ -6,6 +6,7 @@ is in all of them. See docs/design/records.md.
 
 from collections.abc import Sequence
 from functools import cache
+from importlib import resources
 from string import Template
 from typing import Final
 
@@ -20,6 +21,17 @@ _FANIN: Final = (
     "notional_usd", "notional_fraction", "posture", "reasons",
 )  # fmt: skip
 _EXACT: Final = ("asset", "bound", "posture")  # compared as they are; floats by their bits
+
+
+def texts(folder: str) -> dict[str, str]:
+    """The SQL files of a folder of sql/ as they are, by name without .sql, in the order of their names."""
+    files = sorted((resources.files("sql") / folder).iterdir(), key=lambda file: file.name)
+    return {file.name[:-4]: file.read_text("utf-8") for file in files if file.name.endswith(".sql")}
+
+
+def head(text: str) -> str:
+    """The comments of a SQL text, as one line."""
+    return " ".join(line[2:].strip() for line in text.splitlines() if line.startswith("--"))
 
 
 def fill(text: str) -> str:

@@ -103,8 +103,5 @@ def _close(store: Store, run: Run, day: date) -> Day:
 
 def disk_bytes(store: Store) -> int:
     """What the journal's tables take on disk."""
-    row = store.rows(
-        "SELECT sum(bytes_on_disk) AS n FROM system.parts WHERE active AND database = currentDatabase() "
-        "AND table LIKE 'violet\\\\_%'"
-    )[0]
-    return int(row["n"])
+    mine = "active AND database = currentDatabase() AND table LIKE 'violet\\\\_%'"
+    return store.count(f"SELECT sum(bytes_on_disk) FROM system.parts WHERE {mine}")

@@ -73,23 +73,20 @@ def figures(store: Store, run: Run, scope: Scope) -> dict[str, Any]:
 def _figures(store: Store, run: Run, scope: Scope) -> dict[str, Any]:
     wheres = {Outcome.REJECT: scope.where_rows, Outcome.PLANE: scope.where_kept + scope.and_since}
     counts = {
-        f"{kind.name.lower()}s": store.rows(
-            f"SELECT uniqExact(topic, partition, log_offset) AS n FROM {TABLES[kind]} "
+        f"{kind.name.lower()}s": store.count(
+            f"SELECT uniqExact(topic, partition, log_offset) FROM {TABLES[kind]} "
             f"WHERE {wheres.get(kind, scope.where_scans)}",
             scope.params,
-        )[0]["n"]
+        )
         for kind in Outcome
     }
-    rejected = store.rows(
-        f"SELECT countIf(kind != 'plane') AS n FROM violet_rejects FINAL WHERE {scope.where_rows}", scope.params
-    )[0]["n"]
+    sql = f"SELECT countIf(kind != 'plane') FROM violet_rejects FINAL WHERE {scope.where_rows}"
+    rejected = store.count(sql, scope.params)
     seen = counts["decisions"] + counts["evaluations"]
     span = _span(store, scope)
     if scope.since_ms is None:
         counts["planes"] += span["dropped_planes"]  # whose event times are gone with them
     outcomes = sum(counts.values())
-    hashed = store.rows(content_hash_sql(scope), scope.params)[0]
-    time = _time(store, scope)
     return {
         "records": outcomes,
         **counts,
@@ -100,21 +97,18 @@ def _figures(store: Store, run: Run, scope: Scope) -> dict[str, Any]:
         "scan_rejects": rejected,
         "coverage": _ratio(seen, seen + rejected),
         "reject_share": _ratio(counts["rejects"], outcomes),
-        **time,
+        **_time(store, scope),
         "orders": _incidents(store, scope, "code = 'WRITE_REFUSED'"),
-        "content_hash": f"{hashed['content_hash'] or 0:016x}",
+        "content_hash": f"{store.count(content_hash_sql(scope), scope.params):016x}",
         "pruned": [asdict(each) for each in scope.dropped.values()],
     }
 
 
 def _incidents(store: Store, scope: Scope, which: str) -> int:
     """How often something happened to the run of a scope, or on its day."""
-    n: int = store.rows(
-        f"SELECT sum(count) AS n FROM violet_incidents WHERE run_id = {{run:String}} AND {which}"
-        + (" AND toDate(at, 'UTC') = {on:Date}" if scope.on else ""),
-        {**scope.params, "on": scope.on},
-    )[0]["n"]
-    return n
+    on = " AND toDate(at, 'UTC') = {on:Date}" if scope.on else ""
+    sql = f"SELECT sum(count) FROM violet_incidents WHERE run_id = {{run:String}} AND {which}{on}"
+    return store.count(sql, {**scope.params, "on": scope.on})
 
 
 def content_hash_sql(scope: Scope) -> str:
@@ -220,9 +214,7 @@ def _judge(store: Store, run: Run, scope: Scope, profile: Profile) -> Judged:
         {**scope.params, "pegged": list(profile.select.excluded), "abs": profile.fanin.abs_max},
     )[0]
     broken = sum(
-        store.rows(f"SELECT countIf(NOT ({rule})) AS n FROM {table} FINAL WHERE {scope.where_scans}", scope.params)[0][
-            "n"
-        ]
+        store.count(f"SELECT countIf(NOT ({rule})) FROM {table} FINAL WHERE {scope.where_scans}", scope.params)
         for table, rule in (
             ("violet_decisions", f"{sound_sql()} AND notEmpty(asset) AND bitAnd(reasons, 15) = 0"),
             ("violet_evaluations", f"{sound_sql()} AND empty(asset) AND bitAnd(reasons, 15) != 0"),
@@ -300,16 +292,12 @@ def _span(store: Store, scope: Scope) -> dict[str, int]:
         first = max(opened[part["segment"], part["topic"], part["partition"]], scope.starts.get(part["partition"], 0))
         deliverable += part["last"] - first + 1 - part["gone"]
     dropped = sum(part["dropped"] for part in parts)
-    journaled = store.rows(
-        "SELECT uniqExact(topic, partition, log_offset) AS n FROM ("
-        + " UNION ALL ".join(
-            f"SELECT topic, partition, log_offset FROM {table} "
-            f"WHERE {scope.where_kept if kind is Outcome.PLANE else scope.where_rows}"
-            for kind, table in TABLES.items()
-        )
-        + ")",
-        scope.params,
-    )[0]["n"]
+    rows = " UNION ALL ".join(
+        f"SELECT topic, partition, log_offset FROM {table} "
+        f"WHERE {scope.where_kept if kind is Outcome.PLANE else scope.where_rows}"
+        for kind, table in TABLES.items()
+    )
+    journaled = store.count(f"SELECT uniqExact(topic, partition, log_offset) FROM ({rows})", scope.params)
     return {
         "deliverable": deliverable,
         "journaled": journaled + dropped,
@@ -342,11 +330,10 @@ def _doubled(store: Store, scope: Scope) -> int:
         for kind in Outcome
     )
     sql = (
-        "SELECT count() AS n FROM (SELECT topic, partition, log_offset FROM "
+        "SELECT count() FROM (SELECT topic, partition, log_offset FROM "
         f"({parts}) GROUP BY topic, partition, log_offset HAVING min(outcome) != max(outcome) OR min(h) != max(h))"
     )
-    n: int = store.rows(sql, scope.params)[0]["n"]
-    return n
+    return store.count(sql, scope.params)
 
 
 def _time(store: Store, scope: Scope) -> Mapping[str, Any]:

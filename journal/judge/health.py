@@ -62,9 +62,7 @@ def health(store: Store, run: Run, data: Path, *, alive: bool, at: datetime) -> 
         "missing_lanes": _missing_lanes(store, run),
         "disk_used": _disk(data),
         "journal_bytes": disk_bytes(store),
-        "parts": store.rows(
-            "SELECT count() AS n FROM system.parts WHERE active AND database = currentDatabase()"
-        )[0]["n"],
+        "parts": store.count("SELECT count() FROM system.parts WHERE active AND database = currentDatabase()"),
     }  # fmt: skip
     found["mode_s"] = (at - found["since"]).total_seconds()
     failing, unsure = _why(run, found)

@@ -61,8 +61,7 @@ class Places:
 
     def latest_ms(self) -> int:
         """Event time of the latest scan; 0 where there is none."""
-        sql = f"SELECT toUnixTimestamp64Milli(max(ts)) AS ts_ms FROM ({self._all})"
-        return int(self._store.rows(sql)[0]["ts_ms"])
+        return self._store.count(f"SELECT toUnixTimestamp64Milli(max(ts)) FROM ({self._all})")
 
     def last(self, n: int, ends: Mapping[int, int]) -> Iterable[dict[str, Any]]:
         """The last n readings of each partition before its end that meet `where`."""

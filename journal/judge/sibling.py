@@ -40,7 +40,7 @@ def compare(store: Store, replayed: Run, original: Run) -> Comparison:
     starts = {int(p): at for p, at in replayed.start.items()}
     dropped = pruned(store, original.run_id)
     scopes = tuple(Scope(r.run_id, ends, starts=starts, dropped=dropped) for r in (original, replayed))
-    hashes = [store.rows(content_hash_sql(s), s.params)[0]["content_hash"] or 0 for s in scopes]
+    hashes = [f"{store.count(content_hash_sql(scope), scope.params):016x}" for scope in scopes]
     count, first = 0, dict[tuple[int, int], str]()
     for topic, partition, offset, was, became in _differing(store, replayed, scopes):
         count += 1
@@ -50,7 +50,7 @@ def compare(store: Store, replayed: Run, original: Run) -> Comparison:
             )
     other = _other(store, replayed, list(first)) if first else {}
     named = tuple(words + other.get(place, "") for place, words in first.items())
-    return Comparison(f"{hashes[0]:016x}", f"{hashes[1]:016x}", count, named)
+    return Comparison(hashes[0], hashes[1], count, named)
 
 
 def columns(store: Store, replayed: Run) -> dict[str, int]:

@@ -87,12 +87,11 @@ def cut_rejects(store: Store, run_id: str, most: int, dropped: Mapping[int, int]
     Args:
         dropped: up to which offset of a partition retention dropped the bytes; those are not counted.
     """
-    row = store.rows(
-        "SELECT count() AS n FROM violet_rejects FINAL WHERE run_id = {run:String} AND bytes <= {most:UInt64} "
+    return store.count(
+        "SELECT count() FROM violet_rejects FINAL WHERE run_id = {run:String} AND bytes <= {most:UInt64} "
         f"AND length(raw) < bytes AND NOT {dropped_sql(dropped)}",
         {"run": run_id, "most": most},
-    )[0]
-    return int(row["n"])
+    )
 
 
 def hashes(

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from journal.engine.reader import quoted
 from journal.store import Store
+from journal.template import head, texts
 from lanes.registry import MORE
 
 _REPLAYED: Final = "_replayed"
@@ -23,15 +24,7 @@ _NAMES: Final = (
 
 def about() -> dict[str, str]:
     """What each table and view answers, by name."""
-    heads = {
-        view.name[:-4]: " ".join(
-            line[2:].strip()
-            for line in view.read_text("utf-8").splitlines()
-            if line.startswith("--") and not line.startswith("-- Source:")
-        )
-        for view in (resources.files("sql") / "views").iterdir()
-        if view.name.endswith(".sql")
-    }
+    heads = {name: head(sql).partition(" Source: ")[0] for name, sql in texts("views").items()}
     return {**heads, **_texts()["tables"]}
 
 
@@ -41,9 +34,8 @@ def text(table: str, column: str) -> str:
     >>> text("decisions", "leverage_fanin")
     'Conviction: max(min_lev, min(raw, cap)).'
     """
-    texts = _texts()
-    own = texts["columns"]
-    for place in (own.get(table, {}), own.get(table.removeprefix("violet_"), {}), texts["shared"]):
+    own = _texts()["columns"]
+    for place in (own.get(table, {}), own.get(table.removeprefix("violet_"), {}), _texts()["shared"]):
         if column in place:
             return str(place[column])
     for lane in MORE:
@@ -67,8 +59,8 @@ def comment(store: Store) -> None:
     for row in columns(store):
         table = row["table"]
         changes = due.setdefault(table, [])
-        if not changes and row["said"] != (head := heads.get(table, row["said"])):
-            changes.append(f"MODIFY COMMENT {quoted(head)}")
+        if not changes and row["said"] != (answer := heads.get(table, row["said"])):
+            changes.append(f"MODIFY COMMENT {quoted(answer)}")
         if row["comment"] != (words := text(table, row["column"]) or row["comment"]):
             changes.append(f"COMMENT COLUMN `{row['column']}` {quoted(words)}")
     for table, changes in due.items():

@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
-from importlib import resources
 from typing import Final
 
 from journal.keep import dictionary
@@ -17,7 +16,7 @@ from journal.ledger.run import now
 from journal.refusal import Refusal
 from journal.row import TABLES
 from journal.store import JournalRefused, Store
-from journal.template import fill
+from journal.template import fill, texts
 from lanes.code import Outcome
 from lanes.lane import Lane
 from lanes.registry import MORE
@@ -46,8 +45,8 @@ class Script:
 
 def scripts() -> list[Script]:
     """The migrations of this code, in order; raises ValueError where the numbers have a gap."""
-    entries = sorted(resources.files("sql").iterdir(), key=lambda e: e.name)
-    found = [Script(int(match[1]), e.name, e.read_text("utf-8")) for e in entries if (match := _NAME.fullmatch(e.name))]
+    files = ((f"{name}.sql", text) for name, text in texts("").items())
+    found = [Script(int(match[1]), name, text) for name, text in files if (match := _NAME.fullmatch(name))]
     if [s.version for s in found] != list(range(1, len(found) + 1)):
         raise ValueError(f"migrations must be numbered 1 to n without a gap, were {[s.version for s in found]}")
     return [*found, *lane_scripts()]
@@ -71,9 +70,7 @@ def _columns_of(lane: Lane, table: str) -> str:
 
 def views() -> list[Script]:
     """The views of this code, by name, each behind those that it reads."""
-    folder = resources.files("sql") / "views"
-    entries = sorted(folder.iterdir(), key=lambda e: e.name)
-    todo = {e.name[:-4]: Script(0, e.name, fill(e.read_text("utf-8"))) for e in entries if e.name.endswith(".sql")}
+    todo = {name: Script(0, f"{name}.sql", fill(text)) for name, text in texts("views").items()}
     reads = {
         name: set(re.findall(r"\b(?:FROM|JOIN) (\w+)", s.text)) & (todo.keys() - {name}) for name, s in todo.items()
     }

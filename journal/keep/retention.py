@@ -56,15 +56,11 @@ def prune(store: Store, run_id: str, before: datetime) -> Pruning:
             scope.params,
         )[0]
         one = Pruned(row["topic"], partition, last, utc(row["up_to"]), counts["planes"], counts["rejects"])
-        _record(store, run_id, one)
+        entry = {"run_id": run_id, **asdict(one), "at": now()}
+        store.put_row("violet_pruned", entry, f"{run_id}|{one.topic}|{partition}|pruned|{last}")
         found.dropped.append(one)
     _drop(store, run_id, {p: each.last_offset for p, each in pruned(store, run_id).items()})
     return found
-
-
-def _record(store: Store, run_id: str, one: Pruned) -> None:
-    row = {"run_id": run_id, **asdict(one), "at": now()}
-    store.put_row("violet_pruned", row, f"{run_id}|{one.topic}|{one.partition}|pruned|{one.last_offset}")
 
 
 def _drop(store: Store, run_id: str, ends: dict[int, int]) -> None:
@@ -72,9 +68,9 @@ def _drop(store: Store, run_id: str, ends: dict[int, int]) -> None:
     params = {"run": run_id}
     here = "IN PARTITION {run:String}"  # or every run's parts would be looked through
     where = f"run_id = {{run:String}} AND {dropped_sql(ends)}"
-    if store.rows(f"SELECT count() AS n FROM violet_planes WHERE {where}", params)[0]["n"]:
+    if store.count(f"SELECT count() FROM violet_planes WHERE {where}", params):
         store.command(f"ALTER TABLE violet_planes DELETE {here} WHERE {where} {_SYNC}", params)
     where += " AND notEmpty(raw)"
-    if store.rows(f"SELECT count() AS n FROM violet_rejects WHERE {where}", params)[0]["n"]:
+    if store.count(f"SELECT count() FROM violet_rejects WHERE {where}", params):
         sha = "raw_sha = lower(hex(SHA256(raw)))"
         store.command(f"ALTER TABLE violet_rejects UPDATE {sha}, raw = '' {here} WHERE {where} {_SYNC}", params)

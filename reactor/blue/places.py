@@ -7,6 +7,7 @@ names. See docs/design/blue.md.
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -64,7 +65,6 @@ def mapped(
     """
     rows: list[intake.BlueRow] = []
     bad: list[str] = []
-    count = 0
     make = _MAKE[source.feeds]
     for row in found:
         if not row.fault and not source.takes(row.fields):
@@ -74,13 +74,11 @@ def mapped(
                 raise BadRow(row.fault)
             rows.append(make(row.line, source(row.fields), row.raw, clock_offset_ms))
         except ValueError as error:
-            count += 1
-            if len(bad) < SHOWN:
-                bad.append(f"line {row.line}: {error}")
+            bad.append(f"line {row.line}: {error}")
     if bad:
-        more = f"; and {count - len(bad)} more rows" if count > len(bad) else ""
-        fix = "" if "fix: " in bad[-1] else "; fix: mend the rows, or the mapping"
-        raise Refusal(f"{where}: {'; '.join(bad)}{more}; nothing was imported{fix}")
+        more = f"; and {len(bad) - SHOWN} more rows" if len(bad) > SHOWN else ""
+        fix = "" if "fix: " in bad[:SHOWN][-1] else "; fix: mend the rows, or the mapping"
+        raise Refusal(f"{where}: {'; '.join(bad[:SHOWN])}{more}; nothing was imported{fix}")
     if not rows:
         raise Refusal(
             f"{where}: must hold at least one row that the mapping takes; nothing was imported; fix: see `where`"
@@ -116,12 +114,9 @@ def topic_rows(log: KafkaLog) -> Iterator[Row]:
     """The records of a topic up to its end as of now, one JSON object each."""
     partitions = range(log.describe().partitions)
     lows, ends = log.lows(partitions), log.ends(partitions)
-    count = 0
-    for partition in partitions:
-        for chunk in log.range(partition, lows[partition], ends[partition]):
-            for value in chunk.values:
-                count += 1
-                yield table.object_row(count, value or b"")
+    chunks = chain.from_iterable(log.range(p, lows[p], ends[p]) for p in partitions)
+    for count, value in enumerate(chain.from_iterable(chunk.values for chunk in chunks), 1):
+        yield table.object_row(count, value or b"")
 
 
 def _is_array(path: Path) -> bool:

@@ -214,43 +214,31 @@ def _pair(text: str) -> str:
 
 
 def _prices(spec: Row, here: str) -> Read:
-    symbol, number = to_symbol(spec, here), to_number(spec, here)
+    number = to_number(spec, here)
     inner = steps(spec["value"]) if "value" in spec else None
-
-    def read(value: Any) -> dict[str, float]:
-        entries = _entries(value)
-        out = {symbol(k): number(v if inner is None else walk(v, inner)) for k, v in entries.items()}
-        return _whole(out, entries)
-
-    return read
+    return _map(spec, here, number if inner is None else lambda entry: number(walk(entry, inner)))
 
 
 def _ranks(spec: Row, here: str) -> Read:
-    symbol, number = to_symbol(spec, here), to_number(spec, here)
-    score, alignment = (steps(spec.get(name, name)) for name in ("score", "alignment"))
+    number = to_number(spec, here)
+    paths = {name: steps(spec.get(name, name)) for name in ("score", "alignment")}
+    return _map(spec, here, lambda entry: {name: number(walk(entry, path)) for name, path in paths.items()})
 
-    def read(value: Any) -> dict[str, dict[str, float]]:
-        entries = _entries(value)
-        out = {
-            symbol(k): {"score": number(walk(v, score)), "alignment": number(walk(v, alignment))}
-            for k, v in entries.items()
-        }
-        return _whole(out, entries)
+
+def _map(spec: Row, here: str, entry: Read) -> Read:
+    """A map by symbol, each entry read by `entry`."""
+    symbol = to_symbol(spec, here)
+
+    def read(value: Any) -> Row:
+        entries = parsed(value) if isinstance(value, str) else value
+        if not isinstance(entries, dict):
+            raise BadRow(f"{_show(value)} is no map of symbols; fix: give the path of one, or `key` and `value`")
+        out = {symbol(k): entry(v) for k, v in entries.items()}
+        if len(out) != len(entries):
+            raise BadRow("two keys become one symbol; fix: map one of them away upstream")
+        return out
 
     return read
-
-
-def _entries(value: Any) -> Row:
-    found = parsed(value) if isinstance(value, str) else value
-    if not isinstance(found, dict):
-        raise BadRow(f"{_show(value)} is no map of symbols; fix: give the path of one, or `key` and `value`")
-    return found
-
-
-def _whole(out: Row, entries: Row) -> Row:
-    if len(out) != len(entries):
-        raise BadRow("two keys become one symbol; fix: map one of them away upstream")
-    return out
 
 
 def _any(_: Row, _here: str) -> Read:

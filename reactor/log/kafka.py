@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias, TypeVar, cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -18,6 +18,7 @@ from journal.refusal import Refusal
 from reactor.evaluate.chunk import Chunk
 from reactor.evaluate.record import CUT_BYTES, DIGEST_HEADER, LENGTH_HEADER
 
+T = TypeVar("T")
 REACH_S: Final = 10.0  # an unreachable broker is refused after this long
 QUIET_S: Final = 1.0  # nothing more for this long: the end of the log, where a broker's watermark cannot be trusted
 _AGAIN_S: Final = 0.1
@@ -114,15 +115,20 @@ class KafkaLog:
         """Records of a range of offsets. Raises Refusal where they do not come."""
         if first >= end:
             return
+        for chunk in self._awaited(partition, first, end, lambda: self.poll(16_384, 0.2)):
+            head, _ = chunk.split(sum(offset < end for offset in chunk.offsets))
+            if len(head):
+                yield head
+
+    def _awaited(self, partition: int, first: int, end: int, take: Callable[[], list[T]]) -> Iterator[T]:
+        """What `take` gives of a range of offsets of a partition. Raises Refusal where nothing comes for REACH_S."""
         self.assign({partition: first})
-        at, deadline = first, time.monotonic() + REACH_S
-        while at < end and self._reached.get(partition, -1) < end:
-            for chunk in self.poll(16_384, 0.2):
-                at, deadline = chunk.offsets[-1] + 1, time.monotonic() + REACH_S
-                head, _ = chunk.split(sum(offset < end for offset in chunk.offsets))
-                if len(head):
-                    yield head
-            if time.monotonic() > deadline:
+        deadline = time.monotonic() + REACH_S
+        while (at := self._positions[partition]) < end and self._reached.get(partition, -1) < end:
+            if found := take():
+                deadline = time.monotonic() + REACH_S
+                yield from found
+            elif time.monotonic() > deadline:
                 raise Refusal(
                     f"offsets {at} to {end - 1} of partition {partition} of {self.topic!r} did not come within "
                     f"{REACH_S:.0f} s; fix: look at the broker, then try again"
@@ -196,21 +202,21 @@ class KafkaLog:
 
     def stamped(self, header: str) -> Iterator[tuple[int, bytes | None, bytes | None]]:
         """Offset, value and one header of each record of partition 0, to its end. Refusal where they do not come."""
-        at, end = self.lows([0])[0], self.ends([0])[0]
-        self.assign({0: at})
-        deadline = time.monotonic() + REACH_S
-        while at < end and self._reached.get(0, -1) < end:
-            for message in self._consumer.consume(10_000, 0.2):
-                if message.error() is not None:
-                    self._take(message, {})
-                    continue
-                at, deadline = _offset(message) + 1, time.monotonic() + REACH_S
-                found = dict(message.headers() or ()).get(header)
-                yield at - 1, _value(message), None if found is None else bytes(found)  # type: ignore[arg-type]
-            if time.monotonic() > deadline:
-                raise Refusal(
-                    f"{self.topic!r} did not give offset {at} within {REACH_S:.0f} s; fix: look at the broker"
-                )
+        low, end = self.lows([0])[0], self.ends([0])[0]
+        for message in self._awaited(0, low, end, lambda: self._consume(10_000, 0.2)):
+            found = dict(message.headers() or ()).get(header)
+            yield _offset(message), _value(message), None if found is None else bytes(found)  # type: ignore[arg-type]
+
+    def _consume(self, limit: int, timeout_s: float) -> list[_Read]:
+        """Messages that have come, without those that say something else."""
+        found = []
+        for message in self._consumer.consume(limit, timeout_s):
+            if message.error() is not None:
+                self._take(message, {})
+                continue
+            self._positions[_partition(message)] = _offset(message) + 1
+            found.append(message)
+        return found
 
     def committed(self, partition: int) -> int:
         """Where the group of this client's name stands; negative where nowhere."""

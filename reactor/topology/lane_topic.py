@@ -3,12 +3,10 @@
 See docs/design/stages.md.
 """
 
-import time
 from collections.abc import Iterator
 from typing import Final
 
-from journal.refusal import Refusal
-from reactor.log.kafka import REACH_S, KafkaLog
+from reactor.log.kafka import KafkaLog
 from reactor.topology.checkpoint import HEADER, SINCE, LaneRecord
 
 BACK: Final = 8_192  # records looked at first, from the end back
@@ -25,13 +23,9 @@ class LaneTopic(KafkaLog):
     def listen(self, limit: int, timeout_s: float) -> list[LaneRecord]:
         """Records that have come, at most `limit`."""
         found = []
-        for message in self._consumer.consume(limit, timeout_s):
-            if message.error() is not None:
-                self._take(message, {})
-                continue
+        for message in self._consume(limit, timeout_s):
             at, headers = message.offset() or 0, dict(message.headers() or ())
             checkpoint, since = headers.get(HEADER), headers.get(SINCE)
-            self._positions[message.partition() or 0] = at + 1
             known = int(since) if since else 0
             found.append(LaneRecord(at, message.value() or b"", checkpoint and bytes(checkpoint), known))  # type: ignore[arg-type]
         return found
@@ -50,16 +44,6 @@ class LaneTopic(KafkaLog):
         size = BACK
         while high > low:
             first = max(low, high - size)
-            yield list(self._between(partition, first, high))
+            records = self._awaited(partition, first, high, lambda: self.listen(16_384, 0.2))
+            yield [record for record in records if record.at < high]
             high, size = first, size * _WIDER
-
-    def _between(self, partition: int, first: int, end: int) -> Iterator[LaneRecord]:
-        self.assign({partition: first})
-        deadline = time.monotonic() + REACH_S
-        while self._positions[partition] < end and self._reached.get(partition, -1) < end:
-            for each in self.listen(16_384, 0.2):
-                deadline = time.monotonic() + REACH_S
-                if each.at < end:
-                    yield each
-            if time.monotonic() > deadline:
-                raise Refusal(f"{self.topic!r} gave no record within {REACH_S:.0f} s; fix: look at the broker")
