@@ -56,11 +56,15 @@ def prune(store: Store, run_id: str, before: datetime) -> Pruning:
             scope.params,
         )[0]
         one = Pruned(row["topic"], partition, last, utc(row["up_to"]), counts["planes"], counts["rejects"])
-        entry = {"run_id": run_id, **asdict(one), "at": now()}
-        store.put_row("violet_pruned", entry, f"{run_id}|{one.topic}|{partition}|pruned|{last}")
+        _record(store, run_id, one)
         found.dropped.append(one)
     _drop(store, run_id, {p: each.last_offset for p, each in pruned(store, run_id).items()})
     return found
+
+
+def _record(store: Store, run_id: str, one: Pruned) -> None:
+    row = {"run_id": run_id, **asdict(one), "at": now()}
+    store.put_row("violet_pruned", row, f"{run_id}|{one.topic}|{one.partition}|pruned|{one.last_offset}")
 
 
 def _drop(store: Store, run_id: str, ends: dict[int, int]) -> None:
