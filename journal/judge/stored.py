@@ -1,11 +1,11 @@
 """Stored: what a run left in the journal, row by row, for who computes it again or reads it on.
 
-Every function asks for one partition of a run and a range of offsets, both ends included. See docs/design/running.md.
+Most ask for a Stretch: a range of offsets of one partition. See docs/design/running.md.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from journal.judge.scope import Scope
 from journal.ledger.pruned import dropped_sql
@@ -28,16 +28,17 @@ _COMPUTED: Final = {
 }
 
 
-def scans(
-    store: Store,
-    run_id: str,
-    topic: str,
-    partition: int,
-    first: int,
-    last: int,
-    columns: Sequence[str],
-    only: Sequence[int] = (),
-) -> list[dict[str, Any]]:
+class Stretch(NamedTuple):
+    """Offsets of one partition of a run, both ends included."""
+
+    run: str
+    topic: str
+    p: int
+    a: int
+    b: int
+
+
+def scans(store: Store, where: Stretch, columns: Sequence[str], only: Sequence[int] = ()) -> list[dict[str, Any]]:
     """Decisions and evaluations, by offset.
 
     Args:
@@ -53,30 +54,28 @@ def scans(
     )
     return store.rows(
         f"SELECT * FROM ({' UNION ALL '.join(each)}) ORDER BY log_offset",
-        {**_params(run_id, topic, partition, first, last), "only": list(only)},
+        where._asdict() | {"only": list(only)},
     )
 
 
-def planes(
-    store: Store, run_id: str, topic: str, partition: int, first: int, last: int, names: Sequence[str] = ()
-) -> list[dict[str, Any]]:
+def planes(store: Store, where: Stretch, names: Sequence[str] = ()) -> list[dict[str, Any]]:
     """Planes, by offset, `form` as its number; of these names alone where any are given."""
     return store.rows(
         "SELECT log_offset, stream, name, seq, CAST(form, 'Int8') AS form, x, y, z, ts_ms, text "
         f"FROM violet_planes FINAL WHERE {_HERE} "
         "AND (empty({names:Array(String)}) OR name IN {names:Array(String)}) "
         "ORDER BY log_offset",
-        {**_params(run_id, topic, partition, first, last), "names": list(names)},
+        where._asdict() | {"names": list(names)},
     )
 
 
-def rejects(store: Store, run_id: str, topic: str, partition: int, first: int, last: int) -> list[dict[str, Any]]:
+def rejects(store: Store, where: Stretch) -> list[dict[str, Any]]:
     """Rejects, by offset: bytes (the record's length), digest, raw."""
     # As hex: the driver reads a String as text, and these bytes may be none.
     found = store.rows(
         "SELECT log_offset, bytes, digest, hex(raw) AS raw FROM violet_rejects FINAL "
         f"WHERE {_HERE} ORDER BY log_offset",
-        _params(run_id, topic, partition, first, last),
+        where._asdict(),
     )
     return [{**row, "raw": bytes.fromhex(row["raw"])} for row in found]
 
@@ -94,18 +93,13 @@ def cut_rejects(store: Store, run_id: str, most: int, dropped: Mapping[int, int]
     )
 
 
-def hashes(
-    store: Store, run_id: str, topic: str, partition: int, first: int, last: int
-) -> dict[int, tuple[Outcome, int]]:
+def hashes(store: Store, where: Stretch) -> dict[int, tuple[Outcome, int]]:
     """Kind of outcome and row hash, by offset."""
-    params = _params(run_id, topic, partition, first, last)
-    return {
-        row["log_offset"]: (kind, row["h"])
+    sql = {
+        kind: f"SELECT log_offset, {row_hash_sql(kind)} AS h FROM {TABLES[kind]} FINAL WHERE {_HERE}"
         for kind in Outcome
-        for row in store.rows(
-            f"SELECT log_offset, {row_hash_sql(kind)} AS h FROM {TABLES[kind]} FINAL WHERE {_HERE}", params
-        )
     }
+    return {row["log_offset"]: (kind, row["h"]) for kind in Outcome for row in store.rows(sql[kind], where._asdict())}
 
 
 def span(store: Store, scope: Scope, segment: int, partition: int) -> tuple[int, int] | None:
@@ -144,7 +138,3 @@ def repeats(store: Store, run_id: str, topic: str, partition: int) -> list[Ident
         {"run": run_id, "topic": topic, "p": partition, "bit": Reason.DUP_SCAN.value},
     )
     return [(row["stream"], row["scan_id"], row["ts_ms"]) for row in rows]
-
-
-def _params(run_id: str, topic: str, partition: int, first: int, last: int) -> dict[str, Any]:
-    return {"run": run_id, "topic": topic, "p": partition, "a": first, "b": last}

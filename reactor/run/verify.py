@@ -229,7 +229,7 @@ def _rules(segment: Segment) -> Rules:
 
 def _compare(store: Store, run: Run, batch: Batch, report: Report, dropped: int) -> None:
     """Rows of a recomputed batch against the stored rows of its offsets; planes are dropped up to `dropped`."""
-    kept = stored.hashes(store, run.run_id, batch.topic, batch.partition, batch.first, batch.last)
+    kept = stored.hashes(store, stored.Stretch(run.run_id, batch.topic, batch.partition, batch.first, batch.last))
     for kind, rows in batch.rows.items():
         if kind in (Outcome.DECISION, Outcome.EVALUATION):
             report.content_hash = (report.content_hash + rows.hash) % 2**64
@@ -250,12 +250,12 @@ def stored_inputs(store: Store, run: Run) -> Ranges:
 
     def read(partition: int, first: int, end: int) -> Iterator[Chunk]:
         for begin in range(first, end, _CHUNK):
-            place = store, run.run_id, topic, partition, begin, min(end, begin + _CHUNK) - 1
+            place = stored.Stretch(run.run_id, topic, partition, begin, min(end, begin + _CHUNK) - 1)
             chunk = Chunk(partition, [], [])
-            chunk.typed = {row["log_offset"]: _scan(row) for row in stored.scans(*place, _SCAN_COLUMNS)}
-            chunk.typed |= {row["log_offset"]: _plane(row) for row in stored.planes(*place)}
+            chunk.typed = {row["log_offset"]: _scan(row) for row in stored.scans(store, place, _SCAN_COLUMNS)}
+            chunk.typed |= {row["log_offset"]: _plane(row) for row in stored.planes(store, place)}
             rejected: dict[int, bytes | None] = {}
-            for row in stored.rejects(*place):
+            for row in stored.rejects(store, place):
                 rejected[row["log_offset"]] = row["raw"]
                 if row["bytes"] > MAX_BYTES:
                     chunk.cut[row["log_offset"]] = (row["bytes"], row["digest"])

@@ -14,6 +14,7 @@ import numpy as np
 from journal.judge import stored
 from journal.judge.readings import Places
 from journal.judge.scope import completed
+from journal.judge.stored import Stretch
 from journal.ledger.pruned import pruned
 from journal.ledger.run import segments
 from journal.row import Rows, Values
@@ -76,8 +77,8 @@ class History:
 
     def _page(self, partition: int, offsets: Sequence[int]) -> list[Reading]:
         """Readings of these offsets, which lie near one another."""
-        place = self._store, self._run_id, self.topic, partition, offsets[0], offsets[-1]
-        rows = stored.scans(*place, _COLUMNS, offsets)
+        place = Stretch(self._run_id, self.topic, partition, offsets[0], offsets[-1])
+        rows = stored.scans(self._store, place, _COLUMNS, offsets)
         seen = self._seen(partition, rows)
         found: list[Reading] = []
         for segment, mine in groupby(range(len(rows)), key=lambda at: rows[at]["segment"]):
@@ -107,7 +108,8 @@ class History:
                 for name, plane in zip(READ, of.planes, strict=True)
             }
             last = scans[-1]["log_offset"] - 1
-            planes = iter(stored.planes(self._store, self._run_id, self.topic, partition, behind + 1, last, names))
+            place = Stretch(self._run_id, self.topic, partition, behind + 1, last)
+            planes = iter(stored.planes(self._store, place, names))
         saw: dict[str, list[Any]] = {column: [] for name in names for column in seen_columns(name)}
         plane = next(planes, None)
         for scan in scans:

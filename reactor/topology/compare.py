@@ -18,6 +18,7 @@ import numpy as np
 
 from journal.judge import canary, stored
 from journal.judge.scope import completed
+from journal.judge.stored import Stretch
 from journal.ledger.run import Run, segments
 from journal.refusal import Refusal
 from journal.store import Store
@@ -218,8 +219,8 @@ class Comparison:
 
     def _journaled(self, store: Store, due: Sequence[Reading]) -> dict[int, dict[str, Any]]:
         """Rows of the scans at these offsets; a scan that was rejected has none."""
-        place = self._run.run_id, self._source.topic, due[0].partition, due[0].offset, due[-1].offset
-        return {row["log_offset"]: row for row in stored.scans(store, *place, _COLUMNS)}
+        place = Stretch(self._run.run_id, self._source.topic, due[0].partition, due[0].offset, due[-1].offset)
+        return {row["log_offset"]: row for row in stored.scans(store, place, _COLUMNS)}
 
     def _profile(self, store: Store, partition: int, segment: int) -> Profile:
         """What decided in a segment."""

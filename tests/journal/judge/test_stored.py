@@ -4,6 +4,7 @@ import pytest
 
 from journal.judge import stored
 from journal.judge.scope import Scope
+from journal.judge.stored import Stretch
 from tests.strategies import START_MS, encode, scan
 from tests.written import begin, decisions, every_kind
 
@@ -27,29 +28,29 @@ def test_hashes_are_those_of_the_batches_with_their_kinds(store, one):
         for offset, row_hash in zip(rows.offsets.tolist(), rows.hashes.tolist(), strict=True)
     }
     assert len(wanted) == 15
-    assert stored.hashes(store, one.run_id, "t", 0, 0, 14) == wanted
-    assert stored.hashes(store, one.run_id, "t", 0, 8, 9) == {at: wanted[at] for at in (8, 9)}
-    assert stored.hashes(store, one.run_id, "other", 0, 0, 14) == {}
+    assert stored.hashes(store, Stretch(one.run_id, "t", 0, 0, 14)) == wanted
+    assert stored.hashes(store, Stretch(one.run_id, "t", 0, 8, 9)) == {at: wanted[at] for at in (8, 9)}
+    assert stored.hashes(store, Stretch(one.run_id, "other", 0, 0, 14)) == {}
 
 
 def test_scans_come_by_offset_with_what_was_asked_for(store, one):
     names = ("scan_id", "acb", "acb_boost", "meta_boost", "mc_scale", "dc_code", "dc_status", "actuated")
-    rows = stored.scans(store, one.run_id, "t", 0, 0, 14, names)
+    rows = stored.scans(store, Stretch(one.run_id, "t", 0, 0, 14), names)
     assert [row["log_offset"] for row in rows] == [7, 8, 9, 10, 13]
     assert [row["actuated"] for row in rows] == [True, True, True, False, False]
     assert all(row["acb"] == row["acb_boost"] * row["meta_boost"] * row["mc_scale"] for row in rows)
     assert {(row["dc_code"], row["dc_status"]) for row in rows} == {(0, "NEUTRAL")}
-    some = stored.scans(store, one.run_id, "t", 0, 7, 13, ("scan_id",), only=[8, 13])
+    some = stored.scans(store, Stretch(one.run_id, "t", 0, 7, 13), ("scan_id",), only=[8, 13])
     assert [row["log_offset"] for row in some] == [8, 13]
 
 
 def test_planes_and_rejects_come_as_they_were(store, one):
-    planes = stored.planes(store, one.run_id, "t", 0, 0, 14)
+    planes = stored.planes(store, Stretch(one.run_id, "t", 0, 0, 14))
     assert [row["log_offset"] for row in planes] == list(range(7))
     assert {type(row["form"]) for row in planes} == {int}
-    (acb,) = stored.planes(store, one.run_id, "t", 0, 0, 14, ("acb",))
+    (acb,) = stored.planes(store, Stretch(one.run_id, "t", 0, 0, 14), ("acb",))
     assert (acb["name"], acb["log_offset"]) in [(row["name"], row["log_offset"]) for row in planes]
-    rejects = stored.rejects(store, one.run_id, "t", 0, 0, 14)
+    rejects = stored.rejects(store, Stretch(one.run_id, "t", 0, 0, 14))
     assert [(row["log_offset"], row["bytes"]) for row in rejects] == [
         (11, 1),
         (12, len(one.lines[0][12])),
