@@ -32,11 +32,8 @@ class Shift:
     @property
     def is_off(self) -> bool:
         """Whether the trades are hours beside the decisions."""
-        return (
-            self.trades >= ENOUGH
-            and self.matched < BELIEVED * self.trades
-            and self.shifted >= BETTER * self.trades
-        )  # fmt: skip
+        is_doubted, is_better = self.matched < BELIEVED * self.trades, self.shifted >= BETTER * self.trades
+        return self.trades >= ENOUGH and is_doubted and is_better
 
 
 def best_shift(trades: Sequence[tuple[str, int]], decided: Mapping[str, Sequence[int]]) -> Shift:

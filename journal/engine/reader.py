@@ -17,13 +17,10 @@ READONLY: Final = 164  # ClickHouse's own codes
 BAD_ARGUMENTS: Final = 36
 SYNTAX_ERROR: Final = 62
 
+_AI: Final = ("classify", "embed", "extract", "filter", "generate", "redact", "similarity", "translate")
 FORBIDDEN: Final = frozenset(
     {"file", "python", "eval", "catboostevaluate", "evalmlmethod", "showcertificate", "logtrace", "getclienthttpheader"}
-    | {"addresstoline", "addresstolinewithinlines", "addresstosymbol"}
-    | {
-        f"ai{verb}"
-        for verb in ("classify", "embed", "extract", "filter", "generate", "redact", "similarity", "translate")
-    }
+    | {"addresstoline", "addresstolinewithinlines", "addresstosymbol", *(f"ai{verb}" for verb in _AI)}
 )
 LIMITS: Final = {"max_result_rows": 10_000_000, "max_execution_time": 3_600}  # what a reader may raise, and how far
 STYLES: Final = ("simple", "iso")  # of date_time_output_format

@@ -18,7 +18,7 @@ import threading
 import traceback
 import uuid
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from socketserver import ThreadingTCPServer
 from typing import Any, Final, Protocol
@@ -220,7 +220,7 @@ class Handler(Wire):
         text = _text(head + b"".join(bounded(data, MAX_QUERY, "query")))
         found = _FORMAT.search(text)
         form = found[1] if found else _default_format(params)
-        counted = self.server.inserting() if re.match(r"\s*INSERT\b", text, re.IGNORECASE) else _nothing()
+        counted = self.server.inserting() if re.match(r"\s*INSERT\b", text, re.IGNORECASE) else nullcontext()
         with counted, self.server.engine.session(settings, _database(params)) as session:
             if found and form == "Native" and _SELECT.match(text):
                 with closing(session.stream(text, _bound(params))) as blocks:
@@ -328,8 +328,3 @@ def _latest_run(session: EngineSession) -> str:
             456, "UNKNOWN_QUERY_PARAMETER", "{run:String} is the latest run, and the journal has none yet"
         )
     return escaped(found)
-
-
-@contextmanager
-def _nothing() -> Generator[None]:
-    yield

@@ -5,7 +5,7 @@ taken for lost. See docs/design/exactly-once.md.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from journal.store import Store
@@ -37,12 +37,8 @@ def pruned(store: Store, run_id: str) -> dict[int, Pruned]:
         "GROUP BY topic, partition ORDER BY partition",
         {"run": run_id},
     )
-    return {
-        row["partition"]: Pruned(
-            row["topic"], row["partition"], row["last"], utc(row["up_to_at"]), row["n_planes"], row["n_rejects"]
-        )
-        for row in rows
-    }
+    found = (Pruned(*row.values()) for row in rows)
+    return {each.partition: replace(each, up_to=utc(each.up_to)) for each in found}
 
 
 def dropped_sql(ends: Mapping[int, int], offset: str = "log_offset") -> str:

@@ -190,16 +190,10 @@ FIELD_KEYS: Final[Mapping[str, str]] = {
 }
 _TOML: Final = {str: "text", dict: "a table", list: "a list", bool: "true or false"}
 _TYPES: Final = {"file": str, "topic": str, "where": dict, "skip_without": list, "group": bool, "fields": dict}
-_SPEC_KEYS: Final = {
-    "time": ("unit", "zone"),
-    "number": ("scale",),
-    "integer": (),
-    "text": ("values",),
-    "symbol": ("unit",),
-    "prices": ("unit", "scale", "key", "value"),
-    "ranks": ("unit", "scale", "key", "score", "alignment"),
-    "any": (),
-}
+_SPEC_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
+    "time": ("unit", "zone"), "number": ("scale",), "integer": (), "text": ("values",), "symbol": ("unit",), "any": (),
+    "prices": ("unit", "scale", "key", "value"), "ranks": ("unit", "scale", "key", "score", "alignment"),
+}  # fmt: skip
 
 
 def _source(table: Row, rank: int, stream: Any, targets: Mapping[str, Target], placed: bool) -> MappedSource:

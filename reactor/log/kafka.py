@@ -244,13 +244,8 @@ class KafkaLog:
         self._consumer.close()
 
     def _config(self) -> dict[str, Any]:
-        return {
-            **_FETCH,
-            "bootstrap.servers": self._bootstrap,
-            "client.id": self._client,
-            "group.id": self._client,
-            "error_cb": self._on_error,
-        }
+        names = {"bootstrap.servers": self._bootstrap, "client.id": self._client, "group.id": self._client}
+        return {**_FETCH, **names, "error_cb": self._on_error}
 
     def _on_error(self, error: KafkaError) -> None:
         if error.code() in (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT):

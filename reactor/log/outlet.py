@@ -150,9 +150,8 @@ class KafkaWriter:
             self._failed = self._failed or failed(self.topic, error)
         elif self._next is not None:
             offset = message.offset()
-            if (
-                offset is not None and offset >= 0 and offset != self._next
-            ):  # else: stored, and the answer that said where was lost
+            # Without an offset: stored, and the answer that said where was lost.
+            if offset is not None and 0 <= offset != self._next:
                 self._failed = self._failed or NotAlone(f"offset {self._next} of {self.topic!r} is another writer's")
             self._next += 1
 

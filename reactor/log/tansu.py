@@ -6,7 +6,6 @@ It keeps what it is given in RAM and forgets it when it ends: it serves archives
 import socket
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 
 from journal import child
@@ -32,7 +31,7 @@ class Tansu:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *exc: object) -> None:
         self.close()
 
     def alive(self) -> bool:

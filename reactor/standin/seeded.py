@@ -115,10 +115,9 @@ def write_market(
     """Write the archive whole or not at all; its number of lines. `progress` is told of each line."""
     with writing(path) as put:
         total = 0
-        for line in lines(seed, scans):
+        for total, line in enumerate(lines(seed, scans), 1):  # noqa: B007 - the count is what is asked for
             put(line)
             progress()
-            total += 1
     return total
 
 

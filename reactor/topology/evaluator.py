@@ -5,7 +5,7 @@ other lanes. It is pure but for the state that it advances. See docs/design/stag
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Self
 
 from msgspec import Raw
@@ -66,6 +66,7 @@ def version(lane: str, profile: Profile, kernels: Kernels) -> tuple[str, str]:
     return checkpoints.hash_of(checkpoints.params_of(profile, lane)), kernels.hashes.get(lane, code_hash())
 
 
+@dataclass(slots=True)
 class Evaluator:
     """One lane in one partition, as of an offset.
 
@@ -74,21 +75,15 @@ class Evaluator:
     the log still has the next record.
     """
 
-    def __init__(
-        self,
-        lane: LaneVersion,
-        partition: int,
-        state: State,
-        next_: int,
-        written: int,
-        *,
-        since: int = 0,
-        known: bool = True,
-    ) -> None:
-        self._lane, self._partition, self._state, self.since = lane, partition, state, since
-        self.next, self.written, self.known = next_, written, known
-        self._decoder = Decoder()
-        self._checkpointed: int | None = None
+    lane: LaneVersion
+    partition: int
+    state: State
+    next: int
+    written: int
+    since: int = 0
+    known: bool = True
+    _decoder: Decoder = field(default_factory=Decoder)
+    _checkpointed: int | None = None
 
     @classmethod
     def resumed(
@@ -134,16 +129,16 @@ class Evaluator:
         first = chunk.offsets[0]
         checkpoint = None
         if self._checkpointed is None or first >= self._checkpointed + EVERY:
-            state = Raw(self._state.dump())
-            params = checkpoints.params_of(self._lane.rules.profile, self._lane.name)
+            state = Raw(self.state.dump())
+            params = checkpoints.params_of(self.lane.rules.profile, self.lane.name)
             checkpoint = checkpoints.encode(
-                Checkpoint(1, self._lane.log, params, state, first, first > self.written, self.since)
+                Checkpoint(1, self.lane.log, params, state, first, first > self.written, self.since)
             )
-        walk = Walk(self._state, self._lane.rules, self._decoder)
+        walk = Walk(self.state, self.lane.rules, self._decoder)
         walk.take(chunk)
         self.next = chunk.offsets[-1] + 1
-        rows = lane_rows(walk, BY_NAME[self._lane.name], self._lane.params_hash)
-        readings = of_rows(rows, self._lane.name, self._lane.topic, self._partition, self._lane.kernel_hash)
+        rows = lane_rows(walk, BY_NAME[self.lane.name], self.lane.params_hash)
+        readings = of_rows(rows, self.lane.name, self.lane.topic, self.partition, self.lane.kernel_hash)
         faults = {walk.offsets[at]: f.detail for at, f in walk.faults.items() if f.code is Reject.LANE_ERROR}
         for reading in readings if faults else ():
             reading.fault = faults.get(reading.offset, "")
