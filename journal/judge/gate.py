@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from journal.judge.scope import Scope
 from journal.ledger.pruned import dropped_sql, pruned
-from journal.ledger.run import UPSTREAM, Run, Segment, segments
+from journal.ledger.run import UPSTREAM, Run, segments
 from journal.row import TABLES, row_hash_sql, sound_sql
 from journal.store import Store
 from lanes.code import Outcome
@@ -151,17 +151,15 @@ def corrupt_batches(store: Store, scope: Scope) -> list[dict[str, Any]]:
 
 def judge(store: Store, run: Run, since_ms: int | None = None, scope: Scope | None = None) -> list[Judged]:
     """Every segment's verdict; of a scope, that of the segments which have a batch in it."""
-    by_number: dict[int, Segment] = {}
-    for segment in segments(store, run.run_id):
-        by_number.setdefault(segment.segment, segment)
+    params = {segment.segment: segment.params for segment in segments(store, run.run_id)}  # alike in every partition
     if scope is not None:
         sql = f"SELECT DISTINCT segment FROM violet_batches WHERE phase = 'COMPLETE' AND {scope.where}"
         within = {row["segment"] for row in store.rows(sql, scope.params)}
-        by_number = {number: segment for number, segment in by_number.items() if number in within}
+        params = {number: text for number, text in params.items() if number in within}
     scope = scope or Scope.of(store, run.run_id, since_ms)
     return [
-        _judge(store, run, replace(scope, segment=number), Profile.model_validate_json(segment.params))
-        for number, segment in by_number.items()
+        _judge(store, run, replace(scope, segment=number), Profile.model_validate_json(text))
+        for number, text in params.items()
     ]
 
 

@@ -10,7 +10,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from journal.refusal import Refusal
 from reactor.evaluate.record import Decoder, Fault, Scan
@@ -68,13 +68,9 @@ def fill(
         paced_from: lines before this one never wait.
         on_line: called with the number of lines now and then.
     """
-    partitions = len(there)
-    counts = [0] * partitions
     total, skipped, wait = 0, 0, _Pace(pace)
-    for total, (line, key, ts_ms) in enumerate(_keyed(path), 1):
-        partition = _partition(key, partitions)
-        counts[partition] += 1
-        if counts[partition] <= len(there[partition]):
+    for total, partition, offset, line, key, ts_ms in _placed(path, len(there)):
+        if offset < len(there[partition]):
             skipped += 1
             continue
         if ts_ms is not None and total > paced_from:
@@ -107,19 +103,27 @@ class _Pace:
             writer.serve(min(max(left, _WAIT_S[0]), _WAIT_S[1]))
 
 
-def _keyed(path: Path) -> Iterator[tuple[bytes | Cut, bytes | None, int | None]]:
-    """Each line with its key (the stream where it decodes) and its event time (of scans)."""
-    decode = Decoder().decode
-    for line in lines(path):
+class _Placed(NamedTuple):
+    """A line with its number from 1, its place, its key (the stream where it decodes), and the event time of a scan."""
+
+    number: int
+    partition: int
+    offset: int
+    line: bytes | Cut
+    key: bytes | None
+    ts_ms: int | None
+
+
+def _placed(path: Path, partitions: int) -> Iterator[_Placed]:
+    decode, counts = Decoder().decode, [0] * partitions
+    for number, line in enumerate(lines(path), 1):
         record = None if isinstance(line, Cut) else decode(line)
-        if record is None or isinstance(record, Fault):
-            yield line, None, None
-        else:
-            yield line, record.stream.encode(), record.ts_ms if isinstance(record, Scan) else None
-
-
-def _partition(key: bytes | None, partitions: int) -> int:
-    return zlib.crc32(key or b"") % partitions
+        key = None if record is None or isinstance(record, Fault) else record.stream.encode()
+        partition = zlib.crc32(key or b"") % partitions
+        yield _Placed(
+            number, partition, counts[partition], line, key, record.ts_ms if isinstance(record, Scan) else None
+        )
+        counts[partition] += 1
 
 
 def _digest(line: bytes | Cut | None) -> bytes:
@@ -146,10 +150,8 @@ def _compare(path: Path, there: list[list[bytes]], partitions: int) -> None:
     if not any(there):
         return
     counts = [0] * partitions
-    for number, (line, key, _) in enumerate(_keyed(path), 1):
-        partition = _partition(key, partitions)
-        at = counts[partition]
-        counts[partition] += 1
+    for number, partition, at, line, _, _ in _placed(path, partitions):
+        counts[partition] = at + 1
         if at < len(there[partition]) and there[partition][at] != _digest(line):
             raise Refusal(
                 f"partition {partition} holds another record than the archive at offset {at} (line {number}); "

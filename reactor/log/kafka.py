@@ -227,17 +227,11 @@ class KafkaLog:
         """Fetch no more of a partition."""
         self._consumer.pause([TopicPartition(self.topic, partition)])
 
-    def commit(self, positions: dict[int, int]) -> None:
-        """Commit group offsets, without waiting and without minding."""
+    def commit(self, positions: dict[int, int], *, waits: bool = False) -> None:
+        """Put the group of this client's name at these offsets, where the broker lets it. waits: until it has."""
         offsets = [TopicPartition(self.topic, p, offset) for p, offset in positions.items()]
         with suppress(KafkaException):  # a courtesy to lag tools; the journal alone owns the offsets
-            self._consumer.commit(offsets=offsets, asynchronous=True)
-
-    def stand(self, positions: dict[int, int]) -> None:
-        """Put the group of this client's name at these offsets, where the broker lets it, and wait for that."""
-        offsets = [TopicPartition(self.topic, p, offset) for p, offset in positions.items()]
-        with suppress(KafkaException):
-            self._consumer.commit(offsets=offsets, asynchronous=False)
+            self._consumer.commit(offsets=offsets, asynchronous=not waits)  # type: ignore[call-overload]
 
     def close(self) -> None:
         """Leave without waiting for the group."""

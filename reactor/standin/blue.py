@@ -236,11 +236,10 @@ def _record(line: bytes) -> dict[str, Any] | None:
 def _whole_scan(record: Mapping[str, Any]) -> bool:
     if record["kind"] != "scan" or [*map(type, (record["scan_id"], record["ts_ms"]))] != [int, int]:
         return False
-    if record["scan_id"] < 0:
-        return False
     numbers = [record["vel_div"], *record["prices"].values()]
     numbers += [rank[name] for rank in (record.get("irp") or {}).values() for name in ("score", "alignment")]
-    return "stream" in record and all(type(n) in (int, float) and math.isfinite(n) for n in numbers)
+    known = "stream" in record and record["scan_id"] >= 0
+    return known and all(type(n) in (int, float) and math.isfinite(n) for n in numbers)
 
 
 def _whole_plane(record: Mapping[str, Any]) -> bool:

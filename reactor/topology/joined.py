@@ -46,7 +46,7 @@ class JoinedLog:
         waiting = any(map(len, self._held.values()))
         if sum(map(len, self._held.values())) < HELD:
             for chunk in self._log.poll(limit, 0.0 if waiting else timeout_s):
-                self._hold(chunk)
+                self._held.setdefault(chunk.partition, Chunk(chunk.partition, [], [])).extend(chunk)
         for lane in self._lane_topics:
             self._read(lane, 0.0)
         given = self._give(limit)
@@ -69,13 +69,6 @@ class JoinedLog:
         for lane_topic in self._lane_topics.values():
             lane_topic.close()
         self._log.close()
-
-    def _hold(self, chunk: Chunk) -> None:
-        held = self._held.get(chunk.partition)
-        if held is None or not len(held):
-            self._held[chunk.partition] = chunk
-        else:
-            held.extend(chunk)
 
     def _read(self, lane: str, timeout_s: float) -> None:
         lane_topic = self._lane_topics[lane]

@@ -222,7 +222,8 @@ async def work(place: Place, names: Sequence[str], profile: Profile) -> bool:
         create_all(place.bootstrap, map(place.out, names), found.partitions)
         if place.role == "canary":  # what Faust brought of what lies before would only be passed over
             create_all(place.bootstrap, [tap_topic(place.name, name) for name in names], found.partitions)
-            log.stand({p: resumed(lane, place, p, log).next for lane in lanes for p in range(found.partitions)})
+            stands = {p: resumed(lane, place, p, log).next for lane in lanes for p in range(found.partitions)}
+            log.commit(stands, waits=True)
     with tempfile.TemporaryDirectory(prefix="violet-lanes-") as folder:
         app = faust.App(
             group,
