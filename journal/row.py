@@ -20,9 +20,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from lanes.code import END_MS, FIRST_MS, Bound, DcStatus, Outcome, PlaneForm, Reason, Reject
+from lanes.code import END_MS, FIRST_MS, Bound, DcStatus, Outcome, PlaneForm, Reject
 from lanes.kernel import kernel
-from lanes.registry import LANES, MORE, REASONS
+from lanes.registry import LANES, MORE
 
 Words = NDArray[np.uint64]
 _sha256 = hashlib.sha256
@@ -280,24 +280,6 @@ def sound_sql() -> str:
         [f"(isNull({name}) OR {rule})" if name in optional else rule for name, rule in rules]
         + ["capital_usd > 0", f"ts_ms >= {FIRST_MS}", f"ts_ms < {END_MS}", "scan_id >= 0", "notEmpty(stream)"]
     )
-
-
-def reasons_mask(reasons: Iterable[Reason]) -> int:
-    """The mask that stores these reasons.
-
-    >>> reasons_mask([Reason.NO_SIGNAL, Reason.OUT_OF_ORDER])
-    18
-    """
-    return sum(1 << reason for reason in set(reasons))
-
-
-def reason_names(mask: int) -> list[str]:
-    """Names of the reasons in a mask, lowest bit first.
-
-    >>> reason_names(18)
-    ['NO_SIGNAL', 'OUT_OF_ORDER']
-    """
-    return [name for bit, name in sorted(REASONS.items()) if mask >> bit & 1]
 
 
 def table_columns(kind: Outcome) -> Mapping[str, str]:

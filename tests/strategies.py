@@ -7,6 +7,7 @@ from pathlib import Path
 from hypothesis import strategies as st
 
 from lanes.code import Reject
+from lanes.registry import REASONS
 from reactor.log.archive import zstd
 
 START_MS = 1_746_372_780_000  # 2025-05-04T15:33Z
@@ -320,3 +321,8 @@ def damaged(draw):
             )
         )
     return bytes(raw)
+
+
+def reason_names(mask):
+    """Names of the reasons in a stored mask, lowest bit first."""
+    return [name for bit, name in sorted(REASONS.items()) if mask >> bit & 1]

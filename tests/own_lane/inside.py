@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from funding import LANE, funding
 
-from journal.row import present, reason_names
+from journal.row import present
 from journal.template import fill
 from lanes import columns
 from lanes.code import Outcome
@@ -27,7 +27,7 @@ from reactor.topology.join import Join
 from tests.lanes import points
 from tests.lanes.bits import same
 from tests.own_lane import archive
-from tests.strategies import START_MS, encode, plane, scan
+from tests.strategies import START_MS, encode, plane, reason_names, scan
 
 OFF = PROFILES["blue_8b"]
 ON = profile("blue_8b", {"funding": {"enabled": True}})

@@ -12,7 +12,6 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from journal.refusal import Refusal
-from journal.row import reason_names
 from lanes.code import Bound, Outcome, Reject
 from lanes.profile import PROFILES
 from reactor.evaluate.chunk import Chunk
@@ -25,7 +24,7 @@ from reactor.tap.writer import Taps
 from reactor.watch.measure import Measures
 from reactor.watch.metrics import FAMILIES, LANE_NAMES, VALUE_BOUNDS, Endpoint, Metrics
 from reactor.watch.observe import Observers
-from tests.strategies import encode, mixed_archive, plane, scan
+from tests.strategies import encode, mixed_archive, plane, reason_names, scan
 
 RUN = SimpleNamespace(run_id="r", name="n", profile="blue_8b", versions={"violet-reactor": "1"})
 NO_TAPS = Taps((), "n", {})
