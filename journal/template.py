@@ -71,10 +71,8 @@ def _parts() -> dict[str, str]:
 
 def _selected() -> str:
     """Components and values of the lanes, as a view over the stored columns selects them."""
-    found = []
-    for lane in LANES:
-        found += [*lane.components, f"{product(lane)} AS {lane.name}" if lane.factors else lane.name]
-    return ",\n    ".join(found)
+    values = {lane: f"{product(lane)} AS {lane.name}" if lane.factors else lane.name for lane in LANES}
+    return ",\n    ".join(name for lane in LANES for name in (*lane.components, values[lane]))
 
 
 def _quoted(names: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ See docs/design/running.md.
 """
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Final
 
 from journal.ledger.pruned import pruned
@@ -49,15 +50,21 @@ def at(
     store: Store, run_id: str, partition: int | None, offset: int, outcomes: Sequence[str] = OUTCOMES
 ) -> list[dict[str, Any]]:
     """The outcome at an offset, of whatever kind; of each partition where none is given."""
-    where = "run_id = {run:String} AND log_offset = {offset:Int64}"
-    where += " AND partition = {p:UInt32}" if partition is not None else ""
+    here = "log_offset = {offset:Int64}" + (" AND partition = {p:UInt32}" if partition is not None else "")
     params = {"run": run_id, "p": partition, "offset": offset}
-    found = [
+    return sorted(_outcomes(store, here, params, outcomes), key=itemgetter("partition"))
+
+
+def _outcomes(store: Store, here: str, params: Mapping[str, Any], outcomes: Sequence[str]) -> list[dict[str, Any]]:
+    return [
         {"outcome": outcome, **row}
         for outcome in outcomes
-        for row in store.rows(f"SELECT {_COLUMNS.get(outcome, '*')} FROM {outcome}s WHERE {where}", params)
+        for row in store.rows(
+            f"SELECT {_COLUMNS.get(outcome, '*')} FROM {outcome}s WHERE run_id = {{run:String}} AND {here} "
+            "ORDER BY log_offset",
+            params,
+        )
     ]
-    return sorted(found, key=lambda row: row["partition"])
 
 
 def planes(store: Store, row: Mapping[str, Any], behind: int = -1) -> list[dict[str, Any]]:
@@ -106,13 +113,8 @@ def waterfall(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _scans(store: Store, run_id: str, scan_id: int, stream: str | None) -> list[dict[str, Any]]:
-    where = "run_id = {run:String} AND scan_id = {id:Int64} AND ({stream:String} = '' OR stream = {stream:String})"
-    params = {"run": run_id, "id": scan_id, "stream": stream or ""}
-    rows = [
-        {"outcome": outcome, **row}
-        for outcome in SCANS
-        for row in store.rows(f"SELECT * FROM {outcome}s WHERE {where} ORDER BY log_offset", params)
-    ]
+    here = "scan_id = {id:Int64} AND {stream:String} IN ('', stream)"
+    rows = _outcomes(store, here, {"run": run_id, "id": scan_id, "stream": stream or ""}, SCANS)
     streams = sorted({row["stream"] for row in rows})
     if len(streams) > 1:
         raise Refusal(f"scan {scan_id} is in the streams {', '.join(streams)}; fix: --stream NAME")

@@ -11,7 +11,7 @@ Source: findings 4.
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from reactor.standin.blue import Trade
 
@@ -57,18 +57,13 @@ def soil(trades: Sequence[Trade], seed: int) -> Dirt:
     clean = list(trades[:TRADES])
     share = len(clean) / TRADES
     halted, no_bars, both, legless, several = (round(n * share) for n in (HALTED, NO_BARS, BOTH, LEGLESS, SEVERAL))
-    picked = dice.sample(range(len(clean)), halted + no_bars + both + legless)
-    for n, at in enumerate(picked):
-        trade = clean[at]
-        if n < both:
-            pnl = LOSS * trade.entry_price * trade.quantity
-            clean[at] = replace(trade, exit_reason="HIBERNATE_HALT", bars_held=0, pnl=pnl)
-        elif n < both + halted:
-            clean[at] = replace(trade, exit_reason="HIBERNATE_HALT")
-        elif n < both + halted + no_bars:
-            clean[at] = replace(trade, bars_held=0)
-        else:
-            clean[at] = replace(trade, legs=[])
+    halt, none, bare = {"exit_reason": "HIBERNATE_HALT"}, {"bars_held": 0}, dict[str, Any](legs=[])
+    changes: list[dict[str, Any]] = [halt | none] * both + [halt] * halted + [none] * no_bars + [bare] * legless
+    picked = dice.sample(range(len(clean)), len(changes))
+    for at, change in zip(picked, changes, strict=True):
+        clean[at] = replace(clean[at], **change)
+    for at in picked[:both]:
+        clean[at].pnl = LOSS * clean[at].entry_price * clean[at].quantity
     again = dice.sample(range(len(clean)), max(1, several))
     extra = dict.fromkeys(again, 1)
     spare = round(ROWS * share) - len(clean) - len(again)

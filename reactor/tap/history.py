@@ -7,6 +7,7 @@ and the planes since, as a resume has it. See docs/design/watching.md.
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain, groupby
+from operator import itemgetter
 from typing import Any, Final
 
 import numpy as np
@@ -99,7 +100,7 @@ class History:
         """Columns of the lane's planes as these scans saw them; never seen, where retention dropped them."""
         names = LANE_PLANES.get(self._lane, ())
         held: dict[tuple[str, str], Held] = {}
-        planes: Iterator[dict[str, Any]] = iter(())
+        planes: list[dict[str, Any]] = []
         if names and scans[0]["log_offset"] > self._dropped.get(partition, -1):
             behind, state = self._state(partition, scans[0]["log_offset"])
             held = {
@@ -109,16 +110,14 @@ class History:
             }
             last = scans[-1]["log_offset"] - 1
             place = Stretch(self._run_id, self.topic, partition, behind + 1, last)
-            planes = iter(stored.planes(self._store, place, names))
+            planes = stored.planes(self._store, place, names)
         saw: dict[str, list[Any]] = {column: [] for name in names for column in seen_columns(name)}
-        plane = next(planes, None)
-        for scan in scans:
-            while plane is not None and plane["log_offset"] < scan["log_offset"]:
-                numbers = tuple(plane[n] for n in ("form", "x", "y", "z", "ts_ms", "text"))
-                held[plane["stream"], plane["name"]] = numbers
-                plane = next(planes, None)
+        for row in sorted((*planes, *scans), key=itemgetter("log_offset")):
+            if "form" in row:  # a plane
+                held[row["stream"], row["name"]] = tuple(row[n] for n in ("form", "x", "y", "z", "ts_ms", "text"))
+                continue
             for name in names:
-                form, x, y, z, ts_ms, _ = held.get((scan["stream"], name), NEVER)
+                form, x, y, z, ts_ms, _ = held.get((row["stream"], name), NEVER)
                 fields = {"form": form, "ts_ms": ts_ms, "x": x, "y": y, "z": z}
                 for column, what in seen_columns(name).items():
                     saw[column].append(fields[what])
