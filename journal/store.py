@@ -150,18 +150,11 @@ def connect(address: Address) -> Store:
     """Connect; never through a proxy of the environment, which would learn the token."""
     try:
         with _errors():
-            return Store(
-                get_client(
-                    host=address.host,
-                    port=address.port,
-                    username=address.user,
-                    password=address.token,
-                    compress=False,  # on loopback it costs more than it saves
-                    send_receive_timeout=TIMEOUT_S,
-                    autogenerate_session_id=False,
-                    pool_mgr=get_pool_manager(),
-                )
-            )
+            return Store(get_client(
+                host=address.host, port=address.port, username=address.user, password=address.token,
+                compress=False,  # on loopback it costs more than it saves
+                send_receive_timeout=TIMEOUT_S, autogenerate_session_id=False, pool_mgr=get_pool_manager(),
+            ))  # fmt: skip
     except JournalAway as away:
         raise JournalAway(f"no ClickHouse answers at {address.url} ({away}); fix: start it, or name another") from None
 

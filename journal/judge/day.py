@@ -85,18 +85,12 @@ def _close(store: Store, run: Run, day: date) -> Day:
     )[0]
     verdict = worst([j.verdict for j in judged]) if judged else HOLD
     row = {
-        "run_id": run.run_id,
-        "day": day,
-        "verdict": verdict,
+        "run_id": run.run_id, "day": day, "verdict": verdict, "written_at": now(),
         "held": words(short) or ("" if judged else "nothing was journaled"),
         "clauses": {c.name: worst([each.verdict for each in short if each.name == c.name]) for c in short},
-        "first_offsets": dict(scope.starts),
-        "last_offsets": dict(scope.ends),
-        **{name: found[name] for name in _FIGURES},
-        **levels,
-        "disk_bytes": disk_bytes(store),
-        "written_at": now(),
-    }
+        "first_offsets": dict(scope.starts), "last_offsets": dict(scope.ends), "disk_bytes": disk_bytes(store),
+        **levels, **{name: found[name] for name in _FIGURES},
+    }  # fmt: skip
     store.put_row("violet_days", row, f"{run.run_id}|{day}")
     return Day(day, verdict, row)
 

@@ -186,11 +186,7 @@ def summary(store: Store, run: Run, since_ms: int | None = None) -> dict[str, An
     ]
     kernels = {k: v for s in segments(store, run.run_id) for k, v in s.kernels.items()}
     return {
-        "run_id": run.run_id,
-        "name": run.name,
-        "state": run.state,
-        "profile": run.profile,
-        "source": dict(run.source),
+        "run_id": run.run_id, "name": run.name, "state": run.state, "profile": run.profile, "source": dict(run.source),
         "kernels": kernels,
         "standin_lanes": [name for name in run.standins if name not in UPSTREAM],
         "segments": listed,
@@ -198,7 +194,7 @@ def summary(store: Store, run: Run, since_ms: int | None = None) -> dict[str, An
         "verdict_basis": basis(run) + (f"; {'; '.join(held)}" if held else ""),
         "trust": TRUST,
         **whole,
-    }
+    }  # fmt: skip
 
 
 def _judge(store: Store, run: Run, scope: Scope, profile: Profile) -> Judged:

@@ -184,23 +184,16 @@ class Ledger:
         at = runs.now()
         drift_ms = int(at.timestamp() * 1e3) - batch.last_ts_ms if batch.last_ts_ms else 0
         row: dict[str, Any] = {
-            "run_id": self._run_id,
-            "segment": batch.segment,
-            "topic": batch.topic,
-            "partition": batch.partition,
-            "first_offset": batch.first,
-            "last_offset": batch.last,
-            "phase": phase,
+            "run_id": self._run_id, "segment": batch.segment, "topic": batch.topic, "partition": batch.partition,
+            "first_offset": batch.first, "last_offset": batch.last, "phase": phase,
             **{f"{kind.name.lower()}s": len(batch.rows[kind]) for kind in _KINDS},
             **{f"{kind.name.lower()}s_hash": batch.rows[kind].hash for kind in _KINDS},
             "digest": digest(batch),
             "skipped": msgspec.json.encode(batch.skipped).decode(),
             "unknown": msgspec.json.encode(batch.unknown).decode(),
             "state": batch.state.decode() if phase == "COMPLETE" else "",
-            "latency_ms": latency_ms,
-            "drift_ms": drift_ms,
-            "written_at": at,
-        }
+            "latency_ms": latency_ms, "drift_ms": drift_ms, "written_at": at,
+        }  # fmt: skip
         token = f"{self._run_id}|{batch.topic}|{batch.partition}|{batch.first}-{batch.last}|{phase}|{row['digest']}"
         self.insist(lambda store: store.put_row("violet_batches", row, token))
 
