@@ -51,11 +51,9 @@ def command() -> None:
 )
 @click.option("--bootstrap-servers", metavar="HOST:PORT", help="Broker that holds topic:...")
 @click.option(
-    "--clock-offset-ms",
-    type=int,
-    default=0,
+    "--clock-offset-ms", type=int, default=0,
     help="How far the trades' clock is ahead, in ms; it is taken off their times.",
-)
+)  # fmt: skip
 @click.option("--any-clock", is_flag=True, help="Import although the times look like another time zone's.")
 @data_option
 @json_option

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +11,12 @@ from journal.judge.gate import EXIT, FAIL, HOLD
 from journal.judge.sibling import columns, compare
 from journal.keep.migrate import require
 from journal.ledger import run as runs
-from journal.ledger.ledger import Ledger
 from journal.lock import Lock, soak_lock
 from reactor.cli.common import data_option, err, json_option, out, print_json, require_journal
 from reactor.cli.terminal import Terminal, print_summary
 from reactor.run import replay as replays
 from reactor.run.attend import Journal, Stop, attend
 from reactor.run.settings import JournalSettings, SoakSettings, of_flags
-from reactor.run.source import reread
 from reactor.watch.events import Events
 from reactor.watch.observe import Observers
 
@@ -74,12 +71,7 @@ def run(run_id: str, data: Path, remote: JournalSettings, asked: Mapping[str, An
         replays.refuse_taken(journal.store, settings, original)
         source = replays.ReplaySource(journal.store, original, asked["bootstrap_servers"], profile)
         stack.callback(source.close)
-        session = journal.steady(
-            lambda store: replays.Replay(
-                settings, store, source,
-                lambda run_id: Ledger(store, run_id, partial(reread, source), revive=journal.revive),
-            )
-        )  # fmt: skip
+        session = journal.session(replays.Replay, settings, source)
         watcher = Terminal(settings.soak.name, Observers(settings.soak, Events(None, "")))
         result = attend(session, watcher, Stop(lambda words: err.print(words, style="yellow")))
         result |= {"replay_of": original.run_id, "read_from": source.identity["read_from"]}

@@ -36,6 +36,7 @@ from reactor.run.source import ArchiveSource, BrokerSource, Source, reread
 from reactor.run.upkeep import Upkeep
 
 T = TypeVar("T")
+S = TypeVar("S", bound=Session)
 LOOK_S: Final = 5.0  # between looks at children, disk, taps and upkeep
 MIGRATE_S: Final = 60.0  # waited for another soak's migration
 OPENINGS: Final = 3  # times that an engine may end while a run is opened: killed, or with the soak that began it
@@ -120,14 +121,7 @@ def soak(
         journal = Journal(data, settings.journal, stack, watcher.say)
         journal.migrate(partial(same_code, settings))
         log = source()
-        session = journal.steady(
-            lambda store: Session(
-                settings, store, log,
-                lambda run_id: Ledger(
-                    store, run_id, partial(reread, log), revive=journal.revive, seam=seam, on_incident=watcher.incident
-                ),
-            )
-        )  # fmt: skip
+        session = journal.session(Session, settings, log, seam=seam, on_incident=watcher.incident)
         watcher.begin(session, journal.beside, stack)
         return attend(session, watcher, stop)
 
@@ -213,6 +207,17 @@ class Journal:
                     raise
                 self.store = self._connect()
         return call(self.store)
+
+    def session(self, kind: Callable[..., S], settings: Settings, source: Source, **ledger: Any) -> S:
+        """A session of a kind on a source; ledger: what else its ledger takes."""
+
+        def opened(store: Store) -> S:
+            read = partial(reread, source)
+            return kind(
+                settings, store, source, lambda run_id: Ledger(store, run_id, read, revive=self.revive, **ledger)
+            )
+
+        return self.steady(opened)
 
     def revive(self) -> Revived | None:
         """A store on an engine that answers, or None while there is none; why it cannot start is said once."""

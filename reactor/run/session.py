@@ -68,12 +68,7 @@ class Session:
         self.run = self._resume(audited) if audited is not None and resumable else self._start()
         self.ledger = ledger(self.run.run_id)
         tapped = settings.soak.tapped
-        self.taps = Taps(tapped, settings.soak.name, {lane: self._segment.kernel_hash(lane) for lane in tapped})
-
-    @property
-    def segment(self) -> Segment:
-        """What decides now."""
-        return self._segment
+        self.taps = Taps(tapped, settings.soak.name, {lane: self.segment.kernel_hash(lane) for lane in tapped})
 
     def read(self, stop: Callable[[], bool], progress: Progress) -> Run:
         """Read to the end of the run or until told to stop; returns the run as it was left."""
@@ -95,7 +90,7 @@ class Session:
 
         loop = Loop(
             log, self.ledger, self.rules, readers, Pace(soak.batch_size, soak.flush_ms), topic=self.source.topic,
-            segment=self._segment.segment, until_ms=self.run.until.get("ts_ms"), on_batch=on_batch,
+            segment=self.segment.segment, until_ms=self.run.until.get("ts_ms"), on_batch=on_batch,
             seen=self.taps.seen, lanes=self._lanes, lane_done=progress.lane_done,
         )  # fmt: skip
         at_end = loop.run(lambda: stop() or time.time() >= deadline)
@@ -131,7 +126,8 @@ class Session:
         until = self._until()
         for partition, reader in self._readers.items():
             reader.end = until.get("ends", {}).get(str(partition))
-        standins = [lane.name for lane in LANES if self._stands_in(lane.name)]
+        on = [lane.name for lane in LANES if getattr(self.settings.profile, lane.name).enabled and lane.name != "base"]
+        standins = (name for name in on if name not in self.kernels.hashes)
         run = Run(
             run_id=f"{datetime.now().astimezone():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}", name=soak.name,
             state="RUNNING", profile=self.settings.profile.name, source=source.identity, until=until,
@@ -139,8 +135,8 @@ class Session:
             standins=(*standins, *(n for n in runs.UPSTREAM if source.identity.get(f"standin_{n}"))),
             versions=versions(), started_at=runs.now(),
         )  # fmt: skip
-        self._segment = _segment(self.settings, self.kernels, source.topic, run.run_id, 1)
-        self._open(self._segment, "start", self._readers)
+        self.segment = _segment(self.settings, self.kernels, source.topic, run.run_id, 1)
+        self._open(self.segment, "start", self._readers)
         run = runs.save(self._store, run)  # after its segment: a run that can be found can be resumed
         ledger = self._ledger_of(run.run_id)
         ledger.note(Severity.INFO, Incident.STARTED, f"{warmth} start")
@@ -184,11 +180,11 @@ class Session:
             wanted = self._readers[partition].position
             ledger.note(Severity.WARN, Incident.GAP_ACCEPTED, f"partition {partition}: offsets {wanted} to {low - 1}")
             self._readers[partition].position = low
-        self._segment = newest
+        self.segment = newest
         if differs or gaps:
             cause = "; ".join([*differs, *(f"gap before {low} in partition {p}" for p, low in gaps.items())])
-            self._segment = replace(mine, segment=newest.segment + 1)
-            self._open(self._segment, cause, self._readers)
+            self.segment = replace(mine, segment=newest.segment + 1)
+            self._open(self.segment, cause, self._readers)
             ledger.note(Severity.INFO, Incident.SEGMENT_OPENED, cause)
         elif self._lanes is not None:
             self._lanes.opened(opened)
@@ -321,9 +317,6 @@ class Session:
         runs.open_segments(self._store, opened)
         if self._lanes is not None:
             self._lanes.opened(opened, fresh=True)
-
-    def _stands_in(self, lane: str) -> bool:
-        return lane not in self.kernels.hashes and getattr(self.settings.profile, lane).enabled and lane != "base"
 
 
 def same_code(settings: Settings, store: Store) -> None:

@@ -21,16 +21,11 @@ from lanes.registry import LANES
 from reactor.web.poller import Poller, Viewer, stream
 
 VIEWERS: Final = 8  # browsers at once
-FILES: Final = {
-    "page.html": "text/html; charset=utf-8",
-    "page.css": "text/css; charset=utf-8",
-    "page.js": "text/javascript; charset=utf-8",
-    "panel.js": "text/javascript; charset=utf-8",
-    "outcome.js": "text/javascript; charset=utf-8",
-    "text.js": "text/javascript; charset=utf-8",
-    "icon.svg": "image/svg+xml",
-    "uPlot.esm.js": "text/javascript; charset=utf-8",
-    "uPlot.min.css": "text/css; charset=utf-8",
+KINDS: Final = {  # of the files of the folder `static`, by how their names end
+    "html": "text/html; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
 }
 PAGES: Final = ("/", "/lane/{lane}", "/scan/{scan}", "/run/{run}", "/run/{run}/lane/{lane}", "/run/{run}/scan/{scan}")
 _EXACT: Final = 1 << 53  # beyond it a browser's numbers have holes
@@ -39,8 +34,8 @@ _EXACT: Final = 1 << 53  # beyond it a browser's numbers have holes
 # Long since it is the table of routes and what answers each, over one shared reader.
 def application(poller: Poller) -> Starlette:
     """The page over one journal."""
-    folder = files("reactor.web") / "static"
-    static = {name: ((folder / name).read_bytes(), kind) for name, kind in FILES.items()}
+    there = [(file, KINDS.get(file.name.rpartition(".")[2])) for file in (files("reactor.web") / "static").iterdir()]
+    static = {file.name: (file.read_bytes(), kind) for file, kind in there if kind}
     whole = static["page.html"][0].replace(b"{{lanes}}", " ".join(lane.name for lane in LANES).encode())
     viewers = 0
 
