@@ -158,12 +158,12 @@ def test_the_document_needs_nobody_else_and_runs_nothing_inline():
 
 
 def test_the_files_that_are_served_are_those_that_are_there(client):
-    kept = {file.name for file in STATIC.iterdir()}
-    assert set(app.FILES) == kept - {"uPlot.LICENSE"}
-    for name in app.FILES:
+    kept = {file.name for file in STATIC.iterdir()} - {"uPlot.LICENSE"}
+    assert {"page.html", "page.css", "page.js", "icon.svg"} < kept
+    for name in kept:
         code, headers, body = client.get(f"/static/{name}")
         assert (code, body) == (200, (STATIC / name).read_bytes())
-        assert headers["Content-Type"] == app.FILES[name]
+        assert headers["Content-Type"] == app.KINDS[name.rpartition(".")[2]]
     for name in ("../app.py", "..%2fapp.py", "app.py", "uPlot.LICENSE", ""):
         assert client.get(f"/static/{name}")[0] == 404
 
