@@ -215,9 +215,7 @@ def _judge(store: Store, run: Run, scope: Scope, profile: Profile) -> Judged:
         )
     )
     errors = _incidents(store, scope, "severity = 'ERROR'")
-    n, share = d["n"], f["reject_share"]
-    few_rejects = share is not None and share <= 0.01
-    thr, floor, top = profile.base.thr, profile.base.min_lev, profile.fanin.abs_max
+    n, thr, floor, top = d["n"], profile.base.thr, profile.base.min_lev, profile.fanin.abs_max
     clauses = (
         _zero("pegged_decisions", "count of decisions on one of the 10 pegged symbols", d["pegged"]),
         _zero("broken_rows", "rows that break a constraint on audit", broken),
@@ -235,7 +233,7 @@ def _judge(store: Store, run: Run, scope: Scope, profile: Profile) -> Judged:
         _always(n, "schema", "share of journaled rows that satisfy the schema"),
         _share("coverage", "scans with outcome / (those + rejects not known to be planes)", f["coverage"], 0.95, 0.80),
         _share("time_coverage", "1 - sum(gap - c) / (last - first), worst stream", f["time_coverage"], 0.95, -math.inf),
-        Clause("rejects", "rejects / outcomes", share, "<= 0.01", PASS if few_rejects else HOLD),
+        _at_most("rejects", "rejects / outcomes", f["reject_share"], 0.01),
         Clause("decisions", "count of decisions", n, f">= {MIN_DECISIONS}", PASS if n >= MIN_DECISIONS else HOLD),
     )  # fmt: skip
     return Judged(scope.segment or 0, worst([c.verdict for c in clauses]), clauses, f)
@@ -259,6 +257,10 @@ def _of(n: int, name: str, formula: str, figure: float, bound: str, holds: Calla
 def _share(name: str, formula: str, figure: float | None, full: float, low: float) -> Clause:
     verdict = HOLD if figure is None else PASS if figure >= full else HOLD if figure >= low else FAIL
     return Clause(name, formula, figure, f">= {full}", verdict)
+
+
+def _at_most(name: str, formula: str, figure: float | None, most: float) -> Clause:
+    return Clause(name, formula, figure, f"<= {most}", PASS if figure is not None and figure <= most else HOLD)
 
 
 def _ratio(part: int, whole: int) -> float | None:
