@@ -20,6 +20,7 @@ import uuid
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
+from itertools import chain
 from socketserver import ThreadingTCPServer
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qsl
@@ -215,7 +216,7 @@ class Handler(Wire):
                 break
         if match := _INSERT.match(head):
             with self.server.inserting():
-                self._insert(match, head[match.end() :], data, settings, params)
+                self._insert(match, chain([head[match.end() :]], data), settings, params)
             return
         text = _text(head + b"".join(bounded(data, MAX_QUERY, "query")))
         found = _FORMAT.search(text)
@@ -230,20 +231,14 @@ class Handler(Wire):
                 self._answer(answer, form if answer.body or _ROWS.match(text) else "", params)
 
     def _insert(
-        self,
-        match: re.Match[bytes],
-        first: bytes,
-        rest: Iterator[bytes],
-        settings: dict[str, str],
-        params: dict[str, str],
+        self, match: re.Match[bytes], data: Iterator[bytes], settings: dict[str, str], params: dict[str, str]
     ) -> None:
         """Insert from an anonymous file: the engine's own streaming insert hides a violated constraint."""
         clause = ", ".join(f"{name} = {quoted(value)}" for name, value in settings.items())
         if match["settings"]:
             clause += f", {match['settings'].decode()}"
         with memory_file() as (fd, path):
-            fill(fd, [first])
-            fill(fd, rest)
+            fill(fd, data)
             into, form = match["into"].decode(), match["format"].decode()
             sql = f"INSERT INTO {into} FROM INFILE '{path}' SETTINGS {clause} FORMAT {form}"
             with self.server.engine.session({}, _database(params)) as session:

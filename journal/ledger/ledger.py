@@ -103,14 +103,9 @@ class Ledger:
         self._seam("after_commit")
 
     def note(
-        self,
-        severity: Severity,
-        code: Incident,
-        detail: str = "",
-        *,
-        lanes: Mapping[str, str] | None = None,
-        mode: Mode | None = None,
-    ) -> None:
+        self, severity: Severity, code: Incident, detail: str = "", *,
+        lanes: Mapping[str, str] | None = None, mode: Mode | None = None,
+    ) -> None:  # fmt: skip
         """Write an incident of the run, unless so many of its code came today that a later row stands for it.
 
         Args:

@@ -91,10 +91,8 @@ class MappedSource:
 
     def takes(self, row: Row) -> bool:
         """Whether `where` and `skip_without` let the row through."""
-        for path, wanted in self.where:
-            if text(walk(row, path)) not in wanted:
-                return False
-        return not any(is_empty(walk(row, path)) for path in self.skip_without)
+        wanted = all(text(walk(row, path)) in values for path, values in self.where)
+        return wanted and not any(is_empty(walk(row, path)) for path in self.skip_without)
 
     def __call__(self, row: Row) -> Row:
         """Ours -> value, for the fields that the row has.

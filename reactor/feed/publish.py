@@ -23,14 +23,9 @@ _WAIT_S: Final = (0.005, 0.5)  # least and most at a time: below a millisecond t
 
 
 def publish(
-    path: Path,
-    writer: KafkaWriter,
-    log: KafkaLog,
-    partitions: int,
-    *,
-    pace: float | None = None,
-    on_line: Callable[[int], None] = lambda n: None,
-) -> tuple[int, int]:
+    path: Path, writer: KafkaWriter, log: KafkaLog, partitions: int, *,
+    pace: float | None = None, on_line: Callable[[int], None] = lambda n: None,
+) -> tuple[int, int]:  # fmt: skip
     """Publish what the topic lacks; returns (lines, of which were there already).
 
     Args:
@@ -50,14 +45,9 @@ def publish(
 
 
 def fill(
-    path: Path,
-    writer: KafkaWriter,
-    there: list[list[bytes]],
-    *,
-    pace: float | None = None,
-    paced_from: int = 0,
-    on_line: Callable[[int], None] = lambda n: None,
-) -> tuple[int, int]:
+    path: Path, writer: KafkaWriter, there: list[list[bytes]], *,
+    pace: float | None = None, paced_from: int = 0, on_line: Callable[[int], None] = lambda n: None,
+) -> tuple[int, int]:  # fmt: skip
     """Publish the lines that follow those in `there`; returns (lines, of which were there already).
 
     Args:

@@ -167,14 +167,9 @@ def record(source: MappedSource, found: dict[str, Any]) -> dict[str, Any]:
 
 
 def log(
-    sources: Sequence[MappedSource],
-    rows: Rows,
-    sequencer: Sequencer,
-    folder: Path,
-    enricher: Enrich | None = None,
-    *,
-    buffer_bytes: int = BUFFER_BYTES,
-) -> Iterator[bytes]:
+    sources: Sequence[MappedSource], rows: Rows, sequencer: Sequencer, folder: Path,
+    enricher: Enrich | None = None, *, buffer_bytes: int = BUFFER_BYTES,
+) -> Iterator[bytes]:  # fmt: skip
     """The lines of the log, by event time, then rank of the source, then place in it.
 
     Args:
