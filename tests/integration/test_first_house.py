@@ -14,7 +14,7 @@ from journal.keep import backup
 from tests.integration import golden
 from tests.integration.soaking import COUNTS, ROOT, Journal, ended, free_of, soak
 
-pytestmark = pytest.mark.timeout(300)  # three processes of that version start at once
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # three processes of that version start at once
 
 COMMIT = "aec54f3"
 HOUSE = ROOT / "tests/first_house"

@@ -48,6 +48,7 @@ def test_it_is_refused_where_it_cannot_stand(environment, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(360)
 def test_the_product_has_it_from_the_config_to_the_dashboard(environment, tmp_path):
     scans, data, config = tmp_path / "scans.jsonl", tmp_path / "data", tmp_path / "on.toml"
     scans.write_bytes(b"\n".join(archive.lines()) + b"\n")
