@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
@@ -20,9 +21,10 @@ from journal.store import Store, connect
 from lanes.code import Bound, Incident, Reason, Reject
 from lanes.params import Params
 from lanes.profile import PROFILES, Profile
-from lanes.registry import LANES
+from lanes.registry import LANES, PLANES
 from reactor.blue import places
 from reactor.cli.main import COMMANDS
+from reactor.evaluate.record import Scan
 from reactor.feed import mapping
 from reactor.run.settings import JournalSettings, SoakSettings
 
@@ -32,7 +34,87 @@ MAPPING = (
     'A mapping file has `stream = "..."`, the default stream of its sources, and one or more `[[source]]` tables. '
     "[Feeds](feeds.md) has an example."
 )
-FIELDS = "What a source may feed. **Bold** fields are required. Where there are forms, one must be mapped whole."
+FIELDS = (
+    "What a source may feed. **Bold** fields are required. Where there are forms, one must be mapped whole. "
+    "[Records](#records) says what the fields of scans and planes mean; those of `trade` and `leg` are the columns of "
+    "`blue_trades` and `violet_blue_legs` in the [dictionary](dictionary.md)."
+)
+RECORDS = (
+    "A record is one JSON object: a scan or a plane. [Feeds](feeds.md) has an example of each. A symbol is 1 to 32 of "
+    "`A-Z 0-9 . _ -`; a stream is 1 to 64 letters, digits, `.`, `_`, `-`."
+)
+PLANE = (
+    "A plane has `v`, `kind` (always `plane`), `stream`, `name`, `seq` (a number, as the feed counts), `ts_ms` and "
+    "`value`: an object with the fields of one form. Of a value that holds both forms the first counts."
+)
+SCAN = {
+    "v": "Version of the form: always 1.",
+    "stream": "Name of the feed. Planes act on the scans of their own stream alone.",
+    "scan_id": "Number of the scan, as the feed counts.",
+    "ts_ms": "Event time: milliseconds since 1970, UTC.",
+    "vel_div": "The signal, velocity divergence. Below `base.thr` (-0.02) BLUE would go SHORT.",
+    "prices": "Price by symbol, in the quote currency. A price of 0 or less drops its symbol.",
+    "w750": "Trend over 750 bars. The lane `acb` chooses its beta by its sign.",
+    "irp": "`{score, alignment}` by symbol. The symbol with the highest score is chosen; without irp no scan decides.",
+    "dc_status": "Whether the price moves as the signal says: CONFIRM, CONTRADICT or NEUTRAL (where it is absent).",
+    "context": "An object of anything else. No lane reads it.",
+}
+VALUES = {  # field of a plane's value -> meaning
+    "acb.boost": "First factor of the lane `acb`, taken as it is.",
+    "acb.signals": "How many signs of stress the market shows. The lane computes the first factor from it.",
+    "meta.boost": "Second factor of the lane `acb`. Where `acb` gave signals, it is computed from `w750` instead.",
+    "mc.scale": "Third factor of the lane `acb`.",
+    "ob.mult": "Factor of the lane `ob`, taken as it is.",
+    "ob.eff_imb": "Effective imbalance of the order books; above 0 where buyers outweigh sellers.",
+    "ob.agree": "Share of the assets whose order books lean to the same side, 0 to 1.",
+    "ob.n_assets": "Number of the assets that were looked at.",
+    "esof.mult": "The haircut itself, clamped to 0..1.",
+    "esof.score": "How favourable the moment is, -1 to 1. The lane computes the haircut from it.",
+    "posture.posture": "APEX, STALKER, TURTLE or HIBERNATE. Only STALKER has an effect: the leverage is at most 2.",
+    "capital.capital_usd": "Capital in USD.",
+    "cadence.decide": "Of so many scans only the last may decide.",
+}
+NEVER = {  # plane -> what counts before its first record
+    "acb": "1", "meta": "1", "mc": "1", "ob": "1", "esof": "0.4", "posture": "no cap", "capital": "25,000 USD",
+    "cadence": "1",
+}  # fmt: skip
+PARAMS = {  # key of a lane's table -> meaning
+    "enabled": "Whether the lane is on; off, its factor is 1.",
+    "kernel": "`package.module:factory`, a function of yours in the place of the lane's own.",
+    "alert_age_ms": "Age beyond which a plane of the lane is marked as stale, ms.",
+    "base.thr": "A scan has a signal where vel_div is below this.",
+    "base.extreme": "vel_div from which on the strength is 1.",
+    "base.min_lev": "The floor: the least leverage.",
+    "base.base_max": "Leverage of the lane at strength 1.",
+    "base.convexity": "Exponent of the strength: 3 is the cubic.",
+    "dc.boost": "Factor where dc_status is CONFIRM.",
+    "acb.signals_gain": "Boost: 1 + this * log(1 + signals).",
+    "acb.signals_from": "Below so many signals the boost is 1.",
+    "acb.beta_low": "Weight of the strength in the meta boost where w750 is below w750_thr.",
+    "acb.beta_high": "The same where it is not.",
+    "acb.w750_thr": "The value of w750 that parts the two.",
+    "ob.imb_from": "Imbalance up to which the factor is 1.",
+    "ob.imb_full": "Imbalance from which on the factor is up or down in full.",
+    "ob.agree_above": "Where no larger share agrees, the factor is 1.",
+    "ob.up": "Largest factor.",
+    "ob.down": "Least factor.",
+    "ob.min_assets": "Of fewer assets the factor is 1.",
+    "esof.splits": "Scores that part the plateaus.",
+    "esof.plateaus": "Haircut between two splits, from the lowest score up.",
+    "esof.edge": "How far to each side of a split two plateaus are blended.",
+    "esof.stale": "Haircut where the plane is missing or too old.",
+    "esof.max_age_ms": "Age beyond which the plane is too old, ms.",
+    "esof.application": "`fan_in`: a factor like the others; `sc_post`: after the fan-in, with BLUE's rounding.",
+    "esof.near_one": "Under sc_post a haircut so near to 1 changes nothing.",
+    "fanin.abs_max": "Largest leverage of all.",
+    "fanin.stalker_cap": "Largest leverage under the posture STALKER; none: no cap.",
+    "fanin.fraction": "Share of the capital that leverage 1 sizes.",
+    "fanin.paper_capital_usd": "Capital before the first capital plane, USD.",
+    "fanin.alert_age_ms": "Age beyond which the posture or capital plane is marked as stale, ms.",
+    "select.excluded": "Symbols that are never chosen.",
+    "select.min_alignment": "Symbols with a lower alignment are not chosen.",
+    "select.postures": "Postures that are known; another one is marked POSTURE_UNKNOWN.",
+}
 EXIT = {
     "0": "PASS, or done",
     "1": "FAIL",
@@ -42,8 +124,9 @@ EXIT = {
 
 
 def reference() -> str:
-    """Exit codes, commands, configuration, mapping, codes."""
-    return "\n".join(["# Reference", "", NOTE, "", *_commands(), *_configuration(), *_mapping(), *_codes()])
+    """Exit codes, commands, records, configuration, mapping, codes."""
+    parts = (*_commands(), *_records(), *_configuration(), *_mapping(), *_codes())
+    return "\n".join(["# Reference", "", NOTE, "", *parts])
 
 
 def tables(store: Store) -> str:
@@ -99,6 +182,21 @@ def _commands() -> Iterator[str]:
     )
 
 
+def _records() -> Iterator[str]:
+    yield from ("## Records", "", RECORDS, "", "### Scan", "", "**Bold** fields are required.", "")
+    fields = ((f"**`{f.name}`**" if f.required else f"`{f.name}`", SCAN[f.name]) for f in msgspec.structs.fields(Scan))
+    yield from (*_table(("field", "meaning"), [("**`kind`**", "Always `scan`."), *fields]), "", "### Planes", "")
+    yield from (PLANE, "")
+    rows = (
+        (f"`{name}`", f"{form}", f"`{field.name}`", field.kind.value, VALUES[f"{name}.{field.name}"], NEVER[name])
+        for name, plane in PLANES.items()
+        for form, fields in enumerate(plane.forms, 1)
+        for field in fields
+    )
+    head = ("plane", "form", "field of `value`", "domain", "meaning", "before the first one")
+    yield from (*_table(head, rows), "")
+
+
 def _configuration() -> Iterator[str]:
     yield from ("## Configuration", "", "Keys of the file that `--config` names.")
     yield from ("[Configuration](configuration.md) says how it is used.", "", "### `[reactor]`", "")
@@ -125,8 +223,15 @@ def _lanes() -> Iterator[str]:
         if isinstance(model, type) and issubclass(model, Params):
             yield from (f"### `[{table}]`", "", " ".join((model.__doc__ or "").split()), "")
             values = [getattr(profile, table) for profile in PROFILES.values()]
-            rows = ((f"`{key}`", *(f"`{_toml(getattr(each, key))}`" for each in values)) for key in model.model_fields)
-            yield from (*_table(("key", *(f"`{name}`" for name in PROFILES)), rows), "")
+            rows = (
+                (
+                    f"`{key}`",
+                    *(f"`{_toml(getattr(each, key))}`" for each in values),
+                    PARAMS.get(f"{table}.{key}") or PARAMS[key],
+                )
+                for key in model.model_fields
+            )
+            yield from (*_table(("key", *(f"`{name}`" for name in PROFILES), "meaning"), rows), "")
 
 
 def _toml(value: Any) -> str:

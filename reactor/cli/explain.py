@@ -50,7 +50,7 @@ def _print(row: dict[str, Any]) -> None:
     out.print(f"scan {row['scan_id']} of {row['stream']}, {at}, posture {row['posture'] or '-'}")
     out.print(f"vel_div {row['vel_div']!r}, strength {row['strength']!r}, dc_status {row['dc_status']}")
     if row["outcome"] == "decision":
-        out.print(f"SHORT {row['asset']}" + (f"; marks: {', '.join(row['reasons'])}" if row["reasons"] else ""))
+        out.print(f"SHORT {row['asset']}" + (f"; reasons: {', '.join(row['reasons'])}" if row["reasons"] else ""))
     else:
         out.print(f"did not decide: {', '.join(row['reasons'])}", style="yellow")
     factors = {lane.name: lane.components for lane in LANES if lane.factors}

@@ -1,4 +1,4 @@
--- For how many scans on end does a signal stick to one asset?
+-- For how many consecutive scans does a signal stay on one asset?
 -- Columns: asset, episodes (unbroken rows of scans of a stream that all decided on it), n (decisions), length_avg, length_max
 --   (decisions an episode), longest_from_ts (event time at which the longest begins).
 -- Source: findings 9.

@@ -1,4 +1,4 @@
--- Which part was zero where the floor lifted a size of nothing to the least leverage?
+-- Which factor was 0 where the floor lifted a product of 0 to the least leverage?
 -- Columns: zero (the part; product where none of them is), n (decisions), notional_usd (sum of what is sized all the same),
 --   first_ts, last_ts (event time).
 -- Source: docs/design/lanes.md.

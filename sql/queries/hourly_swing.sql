@@ -1,4 +1,4 @@
--- How does conviction swing from hour to hour?
+-- How does conviction change from hour to hour?
 -- Columns: hour (UTC, event time), n (decisions), conviction_avg, conviction_median, conviction_min, conviction_max (leverage
 --   before any haircut after the fan-in), acb_avg (the regime's multiplier), swing (conviction_avg minus that of the last hour
 --   with a decision).

@@ -1,4 +1,4 @@
--- Which doubts do rows carry, and why did scans not decide?
+-- Which reasons do rows carry: doubts, and why scans did not decide?
 -- Columns: reason, decisions, evaluations (rows that carry it), first_ts, last_ts (event time).
 -- Source: docs/design/lanes.md.
 SELECT arrayJoin(reasons) AS reason, countIf(actuated) AS decisions, countIf(NOT actuated) AS evaluations,

@@ -28,6 +28,7 @@ def folder(tmp_path_factory):
     journals = [Journal(home / name) for name in ("my-soak", "violet-data")]
     for journal in journals:
         journal.soak(scans=home / "scans.jsonl.zst", name="violet")
+    (home / "violet-data/market.jsonl.zst").hardlink_to(home / "scans.jsonl.zst")  # where `make soak` has its market
     yield home, journals[0], len(lines)
     for journal in journals:
         journal.close()
