@@ -111,7 +111,7 @@ def import_(
 
 @command.command("forget")
 @click.argument("import_id")
-@click.option("--reason", required=True, help="Why; it is kept in blue_imports.")
+@click.option("--reason", required=True, help="Why; the view blue_imports keeps it.")
 @data_option
 def forget(import_id: str, reason: str, data: Path) -> None:
     """Take an import back. Its rows stay in the tables and count no longer.
@@ -130,7 +130,9 @@ def forget(import_id: str, reason: str, data: Path) -> None:
 
 @command.command("look")
 @run_argument
-@click.option("--label", type=click.Choice(intake.LABELS), help="Whose trades.  [default: REAL where there are any]")
+@click.option(
+    "--label", type=click.Choice(intake.LABELS), help="Whose trades to show.  [default: REAL where there are any]"
+)
 @data_option
 @json_option
 def look_(run_id: str | None, label: str | None, data: Path, as_json: bool) -> None:

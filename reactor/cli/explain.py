@@ -21,10 +21,11 @@ from reactor.cli.common import data_option, journal, json_option, out, print_jso
 def command(
     what: str, data: Path, stream: str | None, run_id: str | None, partition: int | None, as_json: bool
 ) -> None:
-    """Show how one scan came to its outcome.
+    """Show how the outcome of one scan was computed.
 
     For a decision: the factors, left to right, and their product raw; then cap, the bound, leverage, sc_mult, notional.
-    For an evaluation: every lane's reading, and why the scan did not decide. For a plane or a reject: what it was.
+    For an evaluation: every lane's reading, and why the scan did not decide. For a plane or a reject:
+    the record.
 
     \b
     violet explain 17 --data my-soak

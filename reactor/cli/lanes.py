@@ -1,4 +1,4 @@
-"""`violet lanes`: the five lanes: formula, params, provenance, and what they said in a run."""
+"""`violet lanes`: the five lanes: formula, params, provenance, and the figures of a run."""
 
 from dataclasses import asdict
 from pathlib import Path

@@ -29,7 +29,7 @@ class Entry(NamedTuple):
 RUN: Final = "Run a soak"
 ASK: Final = "Ask the journal"
 FEED: Final = "Make and publish scans"
-KEEP: Final = "Look after it"
+KEEP: Final = "Look after the journal"
 COMMANDS: Final = {
     "soak": Entry(RUN, "Evaluate scans as BLUE would, trade nothing, journal every outcome."),
     "status": Entry(RUN, "Show where each run stands, and whether it is healthy."),
@@ -38,17 +38,17 @@ COMMANDS: Final = {
     "replay": Entry(RUN, "Evaluate a run's records once more, under other params or the same."),
     "end": Entry(RUN, "End a stopped run for good."),
     "sql": Entry(ASK, "Query the journal, while a soak runs and after; read only."),
-    "gate": Entry(ASK, "Judge a run: each clause, its figure and its bound."),
+    "gate": Entry(ASK, "Judge a run: each condition, its figure and its bound."),
     "verify": Entry(ASK, "Compute every outcome again and compare it with the journal."),
-    "explain": Entry(ASK, "Show how one scan came to its leverage, factor by factor."),
+    "explain": Entry(ASK, "Show how the leverage of one scan was computed, factor by factor."),
     "lanes": Entry(ASK, "The lanes: formula, params, kernel, figures of a run."),
-    "tap": Entry(ASK, "Watch one lane, live or at any scan."),
+    "tap": Entry(ASK, "Show what one lane gave, live or at any scan."),
     "blue": Entry(ASK, "BLUE's trades: import, a first look beside a run, a stand-in."),
     "rejects": Entry(ASK, "Records that could not be used, by code, with their bytes."),
     "scan": Entry(FEED, "Turn 1-minute bars into a scan archive."),
-    "sequence": Entry(FEED, "Merge foreign scan and plane feeds into the one ordered log."),
+    "sequence": Entry(FEED, "Merge scans and planes of other forms into one archive or topic."),
     "publish": Entry(FEED, "Fill a topic with a scan archive."),
-    "serve": Entry(KEEP, "Serve the journal over ClickHouse's HTTP protocol on loopback."),
+    "serve": Entry(KEEP, "Serve the journal to ClickHouse clients of this machine."),
     "migrate": Entry(KEEP, "Bring the journal's tables up to this version."),
     "doctor": Entry(KEEP, "Check this machine, the broker and the journal."),
 }
@@ -95,10 +95,10 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="violet-reactor", prog_name="violet")
 def violet() -> None:
-    """VIOLET: the dark twin of a live sizing engine.
+    """VIOLET: the dark shadow of BLUE, a live trading engine.
 
-    It reads BLUE's scans, sizes every one as BLUE would, never trades, and journals each outcome exactly
-    once. Start with `violet soak`, then `violet sql "SELECT count() FROM decisions"`.
+    It reads BLUE's scans, computes the size of each trade as BLUE would, never trades, and writes each outcome
+    exactly once into a journal. Start with `violet soak`, then `violet sql --saved`.
     """
 
 

@@ -18,8 +18,8 @@ from reactor.cli.common import data_option, journal, json_option, out, print_jso
 def command(data: Path, dry_run: bool, without_backup: bool, as_json: bool) -> None:
     """Bring a journal's tables, views and comments up to this version. A soak does so too when it starts.
 
-    Where a migration changes tables that are there, the journal is kept first: DIR/engine in DIR/backups, the last
-    three times; a server by its own BACKUP.
+    Before a migration changes existing tables it makes a backup: a copy of DIR/engine in DIR/backups, where the last
+    three are kept; on a server by the server's own BACKUP.
 
     \b
     violet migrate --data my-soak --dry-run

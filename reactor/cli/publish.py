@@ -20,7 +20,11 @@ from reactor.run.settings import pace
 @click.option("--bootstrap-servers", required=True, help="Broker, HOST:PORT.")
 @click.option("--topic", required=True, help="Topic; created where it is missing.")
 @click.option(
-    "--partitions", type=click.IntRange(1, 1024), default=1, show_default=True, help="Of a new topic, by key."
+    "--partitions",
+    type=click.IntRange(1, 1024),
+    default=1,
+    show_default=True,
+    help="Partitions of a new topic; a stream's records stay together.",
 )
 @click.option("--speed", default="max", show_default=True, help="Pace in event time: max, or a factor such as 60x.")
 @json_option

@@ -27,9 +27,9 @@ from reactor.watch.observe import Observers
 @click.option("--profile", metavar="P", help="Profile to evaluate under; the run's own params where none is given.")
 @click.option(
     "--set", "assignments", multiple=True, metavar="KEY=VALUE",
-    help="A param by its dotted key, e.g. acb.enabled=false.",
+    help="Change a param, e.g. acb.enabled=false; may be repeated.",
 )  # fmt: skip
-@click.option("--name", help="Name of the sibling [default: the run's, with -replay behind it].")
+@click.option("--name", help="Name of the replay.  [default: the run's name and -replay]")
 @click.option("--bootstrap-servers", help="Broker that holds the run's topic; else archive or stored inputs are used.")
 @click.option(
     "--assert-identical", is_flag=True, help="Exit 0 only where every row and the content hash are the run's."
@@ -41,7 +41,7 @@ from reactor.watch.observe import Observers
 @click.option("--new", is_flag=True, help="Start another replay instead of resuming one that did not end.")
 @json_option
 def command(run_id: str, data: Path, as_json: bool, **asked: Any) -> None:
-    """Evaluate a run's records once more, as a sibling run: "this soak without ACB", "cap 8.5".
+    """Evaluate a run's records once more, as another run: this soak without ACB, or with a largest leverage of 8.5.
 
     The records are those that the run journaled, from its archive, its topic (--bootstrap-servers) or the journal's
     stored inputs. Nothing is published. The view `replays` lays the rows side by side. Exit code: 0 done, or identical;

@@ -35,7 +35,7 @@ def command(
     *, klines: Path, funding: Path | None, out: Path, stream: str, posture: str, capital: float, force: bool,
     as_json: bool,
 ) -> None:  # fmt: skip
-    """Turn recorded 1-minute bars into the ordered log: a scan a minute from bar 51 on, after its planes.
+    """Turn recorded 1-minute bars into an archive: one scan a minute from bar 51 on, after its planes.
 
     This is a REFERENCE STAND-IN for the upstream scanner, and every scan says so. The bars need the columns
     symbol, open_time_ms, open, high, low, close, volume; the rates symbol, funding_time_ms, funding_rate.

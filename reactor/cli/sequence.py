@@ -54,12 +54,12 @@ def command(
     *, config: Path, target: Path | None, enrich: str, dry_run: bool, set_aside: Path | None,
     bootstrap_servers: str | None, topic: str | None, lateness_ms: int, force: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Merge foreign scan and plane feeds into the one ordered log.
+    """Merge scans and planes of other forms into one ordered log: an archive or a topic.
 
-    By event time, then the source's place in the mapping, then the row's place in its source. Files are JSONL, CSV
-    (both also .zst) or Parquet, named from the mapping file's folder. A row that does not fit is refused with its line
-    and the fix, or kept in --set-aside. Sources that are topics are followed, by arrival within --lateness-ms, until
-    Ctrl-C; the same command goes on.
+    The order is by event time, then the source's place in the mapping, then the row's place in its source. Files are
+    JSONL, CSV (both also .zst) or Parquet; a path is relative to the mapping file's folder. A row that does not fit is
+    refused with its line and the fix, or kept in --set-aside. Sources that are topics are followed until Ctrl-C, in
+    the order of arrival within --lateness-ms; after that the same command goes on.
 
     \b
     violet sequence --config map.toml --dry-run

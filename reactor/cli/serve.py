@@ -23,7 +23,7 @@ WAIT_S: Final = 10.0
 @click.option("--config", type=click.Path(path_type=Path), help="TOML file with the data directory.")
 @click.option("--json", "as_json", is_flag=True, help="Print the address as one JSON object.")
 def command(*, data: Path | None, config: Path | None, as_json: bool) -> int:
-    """Serve the journal on loopback until Ctrl-C, for any client that speaks to ClickHouse over HTTP.
+    """Serve the journal on loopback until Ctrl-C, for any client of ClickHouse's HTTP protocol.
 
     The login that is printed here, and kept in DIR/sql.json, may only read. While a soak of the directory runs, its
     engine is that server already: use the address in DIR/sql.json.

@@ -1,4 +1,4 @@
-"""`violet tap`: what one lane said, live or at any bar, from the journal or from its tap topic."""
+"""`violet tap`: what one lane gave, live or at any scan, from the journal or from its tap topic."""
 
 import sys
 import time
@@ -79,14 +79,14 @@ class Point:
 @click.option("--follow", is_flag=True, help="Go on as readings come, until the run ends or Ctrl-C.")
 @click.option(
     "--limit", type=click.IntRange(1),
-    help="Show at most so many readings: the first behind --from, else the last of each partition.",
+    help="Show at most so many readings: the first after --from, else the last of each partition.",
 )  # fmt: skip
 @click.option("--run", "run_id", help="Run.  [default: the latest run]")
 @click.option("--topic", help="Read this tap topic instead of the journal.")
 @click.option("--bootstrap-servers", help="Broker of --topic, HOST:PORT.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line: the record of the tap topic.")
 def command(**asked: Any) -> None:
-    """Watch one lane: its value at every scan, its components, and what it had read.
+    """Show what one lane gave at every scan: its value, its components, and the inputs that it used.
 
     It reads the journal, so it answers for any scan of any run, while the run goes on and after. Times are event time;
     -5m is five minutes before the latest scan. An offset is that of the scan in its topic. Ctrl-C ends it with exit

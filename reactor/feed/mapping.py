@@ -163,8 +163,8 @@ def parse(toml: str, targets: Mapping[str, Target] = TARGETS, *, placed: bool = 
 
 
 SOURCE_KEYS: Final[Mapping[str, str]] = {
-    "name": "Name in messages and stamps; without it what the source feeds.",
-    "file": "File of the rows, from the folder of the mapping.",
+    "name": "Name in messages and stamps; by default what the source feeds.",
+    "file": "File of the rows, relative to the folder of the mapping.",
     "topic": "Topic of the rows, instead of a file.",
     "format": "`jsonl`, `csv` or `parquet`; without it by the file's name.",
     "feeds": "What the rows become: `scan`, a plane by its name, or for BLUE `trade` or `leg`.",
