@@ -19,7 +19,7 @@ from reactor.run.settings import instant
 @click.option("--since", help="Judge scans from this event time on, e.g. 2025-05-04T15:33Z.")
 @json_option
 def command(run_id: str | None, data: Path, since: str | None, as_json: bool) -> None:
-    """Judge a run: every condition (clause) with its formula, figure and bound, for each segment. Without RUN: the latest run.
+    """Judge a run: each condition (clause) with its formula, figure and bound, by segment. Without RUN: the latest run.
 
     Exit code: 0 PASS, 1 FAIL, 2 HOLD (not sure).
 
