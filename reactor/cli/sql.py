@@ -11,7 +11,6 @@ from urllib.parse import urlencode
 
 import click
 
-from journal import query as queries
 from journal.engine import owner
 from journal.engine.address import Address
 from journal.refusal import Refusal
@@ -56,7 +55,7 @@ def command(
     if saved == "":
         _list(form)
         return
-    text = query if query is not None else queries.find(saved or "").sql
+    text = query if query is not None else _saved(saved or "")
     folder = settings.load({"data": data} if data else {}, config).soak.data
     bound = dict(_pair(text) for text in param) | ({"run": run} if run is not None else {})
     asked = {f"param_{name}": _escaped(value) for name, value in bound.items()} | {
@@ -74,6 +73,12 @@ def command(
         click.echo(json.dumps(_objects(json.loads(answer)), ensure_ascii=False, separators=(",", ":")))
     else:
         _print(json.loads(answer))
+
+
+def _saved(name: str) -> str:
+    from journal.query import find  # late: it asks the lanes, and so loads numba
+
+    return find(name).sql
 
 
 def ask(address: Address, query: str, params: dict[str, str], timeout_s: float) -> tuple[bytes, str]:
@@ -95,7 +100,9 @@ def ask(address: Address, query: str, params: dict[str, str], timeout_s: float) 
 
 def _list(form: str) -> None:
     """The saved queries: a line each, or with their heads and texts as JSON."""
-    found = queries.saved().values()
+    from journal.query import saved
+
+    found = saved().values()
     if form == "json":
         click.echo(json.dumps([asdict(each) for each in found], ensure_ascii=False, separators=(",", ":")))
         return
