@@ -12,10 +12,11 @@ See docs/design/lanes.md.
 
 import inspect
 from collections.abc import Callable
-from typing import Any, ParamSpec, Protocol, TypeVar, cast
+from functools import cached_property
+from types import FunctionType
+from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 import numpy as np
-from numba import config, njit
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
@@ -25,27 +26,41 @@ Flags = NDArray[np.bool_]
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
 
-if getattr(config, "USING_SVML", False):  # its pow is not libm's in the last bit, fastmath or not
-    raise ImportError("lanes must be compiled without Intel SVML; fix: set NUMBA_DISABLE_INTEL_SVML=1")
 
+class Kernel(Generic[P, R_co]):
+    """A function that is compiled at its first call, and its pure Python twin.
 
-class Kernel(Protocol[P, R_co]):
-    """A compiled function and its pure Python twin."""
+    The compiler is loaded then, and not with the lane: who asks for params alone does not wait for it.
+    """
 
-    @property
-    def py_func(self) -> Callable[P, R_co]: ...
+    def __init__(self, function: Callable[P, R_co]) -> None:
+        self.py_func = function
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        return self.compiled(*args, **kwargs)
+
+    @cached_property
+    def compiled(self) -> Callable[P, R_co]:
+        """What is called, compiled for each set of argument types. Raises ImportError where the compiler has SVML."""
+        import numba
+
+        if getattr(numba.config, "USING_SVML", False):  # its pow is not libm's in the last bit, fastmath or not
+            raise ImportError("lanes must be compiled without Intel SVML; fix: set NUMBA_DISABLE_INTEL_SVML=1")
+        plain = self.py_func
+        called = {name: plain.__globals__.get(name) for name in plain.__code__.co_names}
+        kernels = {name: each.compiled for name, each in called.items() if isinstance(each, Kernel)}
+        compiled = numba.njit(
+            cache=True,  # a soak starts in a second, not in ten
+            fastmath=False,  # no regrouping, no FMA contraction, NaN and -0.0 count: the bits are the contract
+            error_model="numpy",  # x / 0 as IEEE has it; the Python model's branch stops the vectoriser
+        )
+        function = FunctionType(plain.__code__, {**plain.__globals__, **kernels}, plain.__name__)
+        return cast("Callable[P, R_co]", compiled(function))
 
 
 def kernel(function: Callable[P, R_co]) -> Kernel[P, R_co]:
-    """Compile at the first call, once for each set of argument types."""
-    compiled = njit(
-        cache=True,  # a soak starts in a second, not in ten
-        fastmath=False,  # no regrouping, no FMA contraction, NaN and -0.0 count: the bits are the contract
-        error_model="numpy",  # x / 0 as IEEE has it; the Python model's branch stops the vectoriser
-    )
-    return cast("Kernel[P, R_co]", compiled(function))
+    """Compile a function at its first call."""
+    return Kernel(function)
 
 
 def column(scalar: Kernel[..., Any], inputs: int, outputs: int) -> Kernel[..., tuple[Floats, ...]]:

@@ -5,10 +5,9 @@ import inspect
 
 import numpy as np
 import pytest
-from numba.core.dispatcher import Dispatcher
 
 from lanes import columns, fanin
-from lanes.kernel import kernel
+from lanes.kernel import Kernel, kernel
 from lanes.params import LaneParams
 from lanes.profile import Profile, override, profile
 from lanes.registry import FIVE, LANES, MORE
@@ -30,7 +29,7 @@ def calls(compiled):
     """Kernels that a kernel calls."""
     function = compiled.py_func
     called = [function.__globals__.get(name) for name in function.__code__.co_names]
-    return [each for each in called if isinstance(each, Dispatcher)]
+    return [each for each in called if isinstance(each, Kernel)]
 
 
 def test_five_lanes_in_the_order_of_the_product():
@@ -123,7 +122,7 @@ def test_the_first_lane_that_is_not_finite_is_the_one_named():
 
 
 def test_kernels_are_compiled_without_licence_to_reorder():
-    compiled = kernel(lambda x: x)
+    compiled = kernel(lambda x: x).compiled
     assert compiled.targetoptions["error_model"] == "numpy"
     assert compiled.targetoptions["fastmath"] is False
     assert "parallel" not in compiled.targetoptions
