@@ -29,6 +29,13 @@ def test_every_incident_is_counted_in_few_rows(times):
     assert limit.held() == []
 
 
+def test_behind_the_limit_a_row_comes_each_time_there_are_twice_as_many():
+    limit = RowLimit()
+    limit.begin(DAY, {})
+    rows = {n: row.count for n in range(1, 8 * FULL + 1) if (row := limit.take(told(n))) and n > FULL}
+    assert rows == {2 * FULL: FULL, 4 * FULL: 2 * FULL, 8 * FULL: 4 * FULL}
+
+
 def test_codes_do_not_take_each_others_rows():
     limit = RowLimit()
     limit.begin(DAY, {})
