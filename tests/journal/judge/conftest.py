@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
+from journal.ledger import run as runs
 from journal.ledger.ledger import Ledger
 from journal.ledger.run import Run, Segment, now, open_segments, save
 from lanes.profile import PROFILES
@@ -49,13 +51,9 @@ def write(store):
             if some:
                 chunk = Chunk(0, list(range(first, first + len(some))), some)
                 batch = step(at, chunk, Rules(rules, {}), Decoder(), topic="scans", segment=1, expected=first)
-                ledger.append(batch, 0.0, lambda positions: None)
-                if ago:
-                    store.command(
-                        "ALTER TABLE violet_batches UPDATE written_at = written_at - toIntervalDay({d:UInt32}) WHERE "
-                        "run_id = {r:String} AND first_offset = {f:Int64} SETTINGS mutations_sync = 2",
-                        {"d": ago, "r": run_id, "f": first},
-                    )
+                with pytest.MonkeyPatch.context() as clock:
+                    clock.setattr(runs, "now", partial(lambda ago: now() - timedelta(days=ago), ago))
+                    ledger.append(batch, 0.0, lambda positions: None)
         return Written(run, ledger)
 
     return make

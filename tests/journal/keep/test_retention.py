@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from journal.judge.gate import figures
 from journal.judge.scope import Scope
 from journal.keep.retention import prune
@@ -30,6 +32,7 @@ def left(run):
     return list(planes), list(raws)
 
 
+@pytest.mark.slow  # the engine takes up a change of rows in place after seconds
 def test_what_is_older_goes_what_is_not_stays_and_the_proof_is_the_same(store):
     run = three(store)
     before = figures(store, run.run, Scope.of(store, run.run_id))
