@@ -75,6 +75,8 @@ SCORED: Final = (
     Column("params_hash", "LowCardinality(String)", "string"),
     *(Column(name, "Nullable(Float64)", "float", optional=True) for lane in MORE for name in lane.stored),
 )
+if len({column.name for column in (*KEY, *SCORED)}) != len(KEY) + len(SCORED):
+    raise ValueError(f"a lane's columns must be its own, were {[column.name for column in SCORED if column.optional]}")
 PLANE: Final = (
     Column("stream", "LowCardinality(String)", "string"),
     Column("name", "LowCardinality(String)", "string"),

@@ -75,6 +75,8 @@ class _Profile(Params):
 
 
 _MORE: Final = {lane.name for lane in MORE}
+if _taken := _MORE & {*_Profile.model_fields, "reactor", "journal"}:
+    raise ValueError(f"lane {', '.join(sorted(_taken))}: must have a name that no table of a config has")
 if TYPE_CHECKING:
     Profile = _Profile
 else:  # with a table for each lane beyond the five, off where it is not given

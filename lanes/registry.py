@@ -1,8 +1,8 @@
 """LANES: the lanes in the order in which the fan-in multiplies them, and the planes that they read.
 
 The five of BLUE come first, then those that were registered. These are off unless a config turns them on, and while one
-is off nothing of a run changes. Listings, columns, panels
-and the conformance tests go over LANES, so a lane joins them all by joining it. See docs/design/lanes.md.
+is off nothing of a run changes. Listings, columns, panels and the conformance tests go over LANES, so a lane joins them
+all by joining it. See docs/design/lanes.md.
 """
 
 from itertools import chain
@@ -42,6 +42,9 @@ def _check() -> None:
         if clash := {lane.name, *lane.stored} & (taken | {each.name for each in FIVE}):
             raise ValueError(f"lane {lane.name}: the columns {', '.join(sorted(clash))} must be its own")
         taken |= {*lane.stored}
+        read = {name.partition(".")[0] for name in lane.inputs if "." in name}
+        if strange := read - {*lane.plane_names}:
+            raise ValueError(f"lane {lane.name}: inputs must be of its planes, were of {', '.join(sorted(strange))}")
     if len(READ) != len(_OF_FIVE) + len(_OF_MORE):
         raise ValueError(f"planes must have names of their own, were {[p.name for p in (*_OF_FIVE, *_OF_MORE)]}")
     bits = [bit for plane in _OF_MORE for bit in (plane.missing, plane.stale)]

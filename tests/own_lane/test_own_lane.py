@@ -38,13 +38,21 @@ def test_every_surface_in_one_process_has_it(environment):
     run(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *INNER, env=environment)
 
 
-def test_it_is_refused_where_it_cannot_stand(environment, tmp_path):
-    (tmp_path / "funding.py").write_text(
-        (HERE / "funding.py").read_text("utf-8").replace("missing=40", "missing=3"), "utf-8"
-    )
+@pytest.mark.parametrize(
+    ("was", "becomes", "words"),
+    [
+        ("missing=40", "missing=3", "two bits of their own"),
+        ('"funding_dear"', '"leverage"', "a lane's columns must be its own"),
+        ('"funding.x"', '"ob.x"', "inputs must be of its planes, were of ob"),
+        ('name="funding",\n    title', 'name="select",\n    title', "a name that no table of a config has"),
+    ],
+)
+def test_it_is_refused_where_it_cannot_stand(environment, tmp_path, was, becomes, words):
+    text = (HERE / "funding.py").read_text("utf-8")
+    assert was in text
+    (tmp_path / "funding.py").write_text(text.replace(was, becomes), "utf-8")
     path = os.pathsep.join([str(tmp_path), environment["PYTHONPATH"]])
-    words = run(*VIOLET, "lanes", "--data", tmp_path, env=environment | {"PYTHONPATH": path}, code=3).stderr
-    assert "two bits of their own" in words
+    assert words in run(*VIOLET, "lanes", "--data", tmp_path, env=environment | {"PYTHONPATH": path}, code=3).stderr
 
 
 @pytest.mark.slow
