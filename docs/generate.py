@@ -188,7 +188,14 @@ def _records() -> Iterator[str]:
     yield from (*_table(("field", "meaning"), [("**`kind`**", "Always `scan`."), *fields]), "", "### Planes", "")
     yield from (PLANE, "")
     rows = (
-        (f"`{name}`", f"{form}", f"`{field.name}`", field.kind.value, VALUES[f"{name}.{field.name}"], NEVER[name])
+        (
+            f"`{name}`",
+            f"{form}",
+            f"`{field.name}`",
+            field.kind.value,
+            VALUES.get(f"{name}.{field.name}", ""),
+            NEVER.get(name, ""),
+        )
         for name, plane in PLANES.items()
         for form, fields in enumerate(plane.forms, 1)
         for field in fields
@@ -227,7 +234,7 @@ def _lanes() -> Iterator[str]:
                 (
                     f"`{key}`",
                     *(f"`{_toml(getattr(each, key))}`" for each in values),
-                    PARAMS.get(f"{table}.{key}") or PARAMS[key],
+                    PARAMS.get(f"{table}.{key}", PARAMS.get(key, "")),
                 )
                 for key in model.model_fields
             )
