@@ -60,7 +60,9 @@ def installed(wheel, tmp_path_factory):
 
 def test_the_wheel_holds_every_file_of_the_packages_and_no_other(wheel):
     names = {n for n in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in n}
-    kept = {f for package in PACKAGES for s in ("*.py", "*.sql", "*.toml", "static/*") for f in (ROOT / package).rglob(s)}
+    kept = {
+        f for package in PACKAGES for s in ("*.py", "*.sql", "*.toml", "static/*") for f in (ROOT / package).rglob(s)
+    }
     assert names == {f.relative_to(ROOT).as_posix() for f in kept}
     assert any(n.startswith("sql/views/") for n in names)
 
