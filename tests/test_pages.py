@@ -9,6 +9,8 @@ from pathlib import Path
 import click
 import pytest
 
+from lanes.profile import PROFILES
+from lanes.registry import PLANES
 from reactor.cli.main import COMMANDS, violet
 from reactor.feed import mapping
 from tests.test_house import DOCS, MODULES, ROOT, files, name
@@ -188,3 +190,13 @@ def test_the_list_of_metrics_that_a_page_names_is_there():
         timeout=60,
     )
     assert "violet_lane" in said.stdout
+
+
+def test_the_reference_means_something_by_every_plane_and_param_of_ours():
+    """What only a package's lane has stays empty there; of ours nothing may."""
+    for plane in PLANES.values():
+        assert generate.NEVER[plane.name]
+        assert all(generate.VALUES[f"{plane.name}.{name}"] for form in plane.names for name in form)
+    for table, params in PROFILES["blue_8b"]:
+        for key in params.model_dump() if table != "name" else ():
+            assert generate.PARAMS.get(f"{table}.{key}") or generate.PARAMS[key], f"{table}.{key}"

@@ -14,7 +14,7 @@ sys.modules |= {name: MagicMock() for name in ("structlog", "zstandard")}
 
 from reactor.settings import load  # noqa: E402 - a module of that version alone
 
-from reactor.cli import soak  # noqa: E402
+from reactor.cli import soak  # noqa: E402 - behind what stands in for the two packages
 
 
 def main(flags, step=None, at=0, signal=0):

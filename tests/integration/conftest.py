@@ -1,3 +1,3 @@
 """What every test here may ask for."""
 
-from tests.integration.fixtures import mixed, spawn, topic, two_streams  # noqa: F401
+from tests.integration.fixtures import mixed, spawn, topic, two_streams  # noqa: F401 - pytest finds fixtures by their names here
