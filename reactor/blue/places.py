@@ -19,7 +19,7 @@ from reactor.feed import table
 from reactor.feed.convert import BadRow
 from reactor.feed.mapping import Field, MappedSource, Target, parse
 from reactor.feed.table import Row
-from reactor.log import archive
+from reactor.log.container import Kind, opened
 from reactor.log.kafka import KafkaLog
 
 SHOWN: Final = 3  # bad rows named in a refusal
@@ -120,16 +120,13 @@ def topic_rows(log: KafkaLog) -> Iterator[Row]:
 
 
 def _is_array(path: Path) -> bool:
-    for line in archive.lines(path):
-        text = line.head if isinstance(line, archive.Cut) else line
-        if text := text.lstrip():
-            return text.startswith(b"[")
-    return False
+    with opened(path) as found:
+        return found.kind is Kind.ARRAY
 
 
 def _array(path: Path) -> Iterator[Row]:
-    with archive.reading(path) as stream:
-        text = stream.read()
+    with opened(path) as found:
+        text = found.stream.read()
     try:
         items = msgspec.json.decode(text, type=list[msgspec.Raw])
     except (msgspec.DecodeError, RecursionError) as error:

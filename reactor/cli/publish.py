@@ -16,7 +16,7 @@ from reactor.run.settings import pace
 
 
 @click.command("publish")
-@click.option("--scans", type=PATH, required=True, help="Scan archive, .jsonl or .jsonl.zst.")
+@click.option("--scans", type=PATH, required=True, help="Scan archive: JSON lines, plain or packed (zst, gzip, bzip2, xz, zip).")
 @click.option("--bootstrap-servers", required=True, help="Broker, HOST:PORT.")
 @click.option("--topic", required=True, help="Topic; created where it is missing.")
 @click.option(
@@ -37,8 +37,7 @@ def command(scans: Path, bootstrap_servers: str, topic: str, partitions: int, sp
     \b
     violet publish --scans scans.jsonl.zst --bootstrap-servers 127.0.0.1:9092 --topic scans
     """  # noqa: D301 - click's mark for lines that are not to be filled
-    if not scans.is_file():
-        raise Refusal(f"--scans {scans}: no such file; fix: name a scan archive, .jsonl or .jsonl.zst")
+    archive.check(scans)
     try:
         factor = pace(speed)
     except ValueError as error:

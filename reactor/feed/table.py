@@ -14,6 +14,7 @@ import msgspec
 
 from journal.refusal import Refusal
 from reactor.log import archive
+from reactor.log.container import opened
 
 _decode: Final = msgspec.json.Decoder().decode
 _encode: Final = msgspec.json.Encoder().encode
@@ -49,7 +50,7 @@ def rows(path: Path, kind: str) -> Iterator[Row]:
 
 
 def _jsonl(path: Path) -> Iterator[Row]:
-    for line, raw in enumerate(archive.lines(path), 1):
+    for line, raw in enumerate(_lines(path), 1):
         if isinstance(raw, archive.Cut):
             yield Row(line, {}, f"the line has {raw.length} bytes, more than a record may have", raw.head)
         elif raw.strip():
@@ -101,11 +102,16 @@ def _csv(path: Path) -> Iterator[Row]:
 
 
 def _texts(path: Path, taken: list[bytes]) -> Iterable[str]:
-    for raw in archive.lines(path):
+    for raw in _lines(path):
         if isinstance(raw, archive.Cut):
             raise Refusal(f"{path} must be CSV, has a line of {raw.length} bytes; fix: give a CSV file")
         taken.append(raw)
         yield raw.decode() + "\n"
+
+
+def _lines(path: Path) -> Iterator[bytes | archive.Cut]:
+    with opened(path) as found:
+        yield from archive.split(found.stream)
 
 
 def _parquet(path: Path) -> Iterator[Row]:

@@ -1,13 +1,11 @@
-"""Scan archives: one record a line, `.jsonl`, optionally `.zst`.
+"""Scan archives: one record a line of JSON, plain or packed.
 
 Lines come as they are, empty and malformed ones too; a line over MAX_BYTES comes cut, with its length and digest.
 Memory is bounded whatever the line. See docs/design/records.md.
 """
 
 import hashlib
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, cast
@@ -15,11 +13,7 @@ from typing import BinaryIO, Final, cast
 from journal.refusal import Refusal
 from reactor.evaluate.chunk import Chunk
 from reactor.evaluate.record import CUT_BYTES, MAX_BYTES
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+from reactor.log.container import Kind, opened, zstd
 
 _BLOCK: Final = 1 << 20
 
@@ -41,28 +35,54 @@ class Identity:
     lines: int
 
 
+def check(path: Path) -> None:
+    """Raises Refusal where a file can be no scan archive, before anything is written or published.
+
+    Args:
+        path: what a command was given for one.
+    """
+    if not path.is_file():
+        what = (
+            "a directory"
+            if path.is_dir()
+            else "a pipe, and a scan archive is read more than once"
+            if path.exists()
+            else ""
+        )
+        raise Refusal(f"--scans {path}: {what or 'no such file'}; fix: name a scan archive, a file of JSON lines")
+    with opened(path) as found:
+        _want_lines(path, found.kind)
+
+
 def lines(path: Path) -> Iterator[bytes | Cut]:
     """The lines of an archive in order, without their line feeds; a line over MAX_BYTES as a Cut.
 
     Raises:
-        Refusal: the file cannot be read, or is no whole .zst file.
+        Refusal: the file cannot be read or unpacked, or is no lines of JSON.
     """
-    with reading(path) as stream:
-        yield from _split(stream)
+    with opened(path) as found:
+        _want_lines(path, found.kind)
+        yield from split(found.stream)
 
 
-@contextmanager
-def reading(path: Path) -> Iterator[BinaryIO]:
-    """The content of a file, unpacked where it ends in .zst.
+def _want_lines(path: Path, kind: Kind) -> None:
+    if kind in _READERS:
+        raise Refusal(f"{path} is {kind.value}, a scan archive is JSON lines; fix: {_READERS[kind]}")
 
-    Raises:
-        Refusal: the file cannot be read, or is no whole .zst file.
-    """
-    try:
-        with _open(path) as stream:
-            yield stream
-    except (OSError, zstd.ZstdError, EOFError) as error:
-        raise Refusal(f"archive {path} cannot be read ({error}); fix: name a whole .jsonl or .jsonl.zst file") from None
+
+_TABLE: Final = "`violet scan --klines` reads bars, `violet sequence` scans and planes, `violet blue import` trades"
+_REPAIR: Final = "fetch or export it again"
+_READERS: Final = {
+    Kind.PARQUET: _TABLE,
+    Kind.FEATHER: _TABLE,
+    Kind.CSV: _TABLE,
+    Kind.ARRAY: f"write one record a line (jq -c '.[]'); {_TABLE}",
+    Kind.OBJECT: f"write one record a line (jq -c .); {_TABLE}",
+    Kind.SQLITE: f"export its rows; {_TABLE}",
+    Kind.UTF16: "write it in UTF-8",
+    Kind.MARKUP: _REPAIR,
+    Kind.BINARY: _REPAIR,
+}
 
 
 def identity(path: Path) -> Identity:
@@ -125,11 +145,8 @@ def packed(file: BinaryIO) -> BinaryIO:
     return cast(BinaryIO, zstd.open(file, "wb"))
 
 
-def _open(path: Path) -> BinaryIO:
-    return cast(BinaryIO, zstd.open(path, "rb")) if path.suffix == ".zst" else path.open("rb")
-
-
-def _split(stream: BinaryIO) -> Iterator[bytes | Cut]:
+def split(stream: BinaryIO) -> Iterator[bytes | Cut]:
+    """The lines of an open content; a line over MAX_BYTES as a Cut."""
     rest, long = b"", None
     while block := stream.read(_BLOCK):
         if long is not None:

@@ -41,7 +41,7 @@ class SoakSettings(BaseModel):
     )
     profile: str = Field(default="blue_8b", description="Profile: blue_8b or v3_base9.")
     scans: Path | None = Field(
-        default=None, description="Soak this archive (.jsonl or .jsonl.zst), through the embedded broker."
+        default=None, description="Soak this archive (JSON lines, plain or packed), through the embedded broker."
     )
     bootstrap_servers: str | None = Field(
         default=None, description="Follow a topic of this broker, HOST:PORT; with --topic."

@@ -88,8 +88,7 @@ class ArchiveSource(Source):
 
     def __init__(self, path: Path, name: str, speed: str, work: Path, *, seeded: bool = False) -> None:
         """work: folder for the broker's messages. Reads the archive once, for its identity."""
-        if not path.is_file():
-            raise Refusal(f"--scans {path}: no such file; fix: name a scan archive, .jsonl or .jsonl.zst")
+        archive.check(path)
         self.topic = f"violet.{name}.scans"
         self._path, self._pace, self._work, self._client = path, pace(speed) or math.inf, work, f"{name}-shadow"
         known = archive.identity(path)

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import os
 import random
 
 import pytest
@@ -47,8 +48,8 @@ def naive(body):
         (b"a\r\nb\r\n", [b"a\r", b"b\r"]),  # JSON takes a carriage return as white space
         (b"\n\na\n\n", [b"", b"", b"a", b""]),
         (
-            b"a\x00\xff\rb\x85\n\xe2\x80\xa8\n",
-            [b"a\x00\xff\rb\x85", b"\xe2\x80\xa8"],
+            b"a\xff\rb\x85\n\xe2\x80\xa8\x00\n{}\n",
+            [b"a\xff\rb\x85", b"\xe2\x80\xa8\x00", b"{}"],
         ),  # a line ends at \n alone
     ],
 )
@@ -82,7 +83,7 @@ def test_long_lines_in_a_row_and_across_blocks_are_each_cut():
     ]
     body = b"\n".join(rng.randbytes(length).replace(b"\n", b" ") for length in lengths)
     for tail in (b"", b"\n", b"\n\n"):
-        assert list(archive._split(io.BytesIO(body + tail))) == naive(body + tail)
+        assert list(archive.split(io.BytesIO(body + tail))) == naive(body + tail)
 
 
 @settings(max_examples=200)
@@ -92,7 +93,7 @@ def test_no_block_size_changes_the_lines(body, block, most):
         patch.setattr(archive, "_BLOCK", block)
         patch.setattr(archive, "MAX_BYTES", most)
         patch.setattr(archive, "CUT_BYTES", 4)
-        found = list(archive._split(io.BytesIO(body)))
+        found = list(archive.split(io.BytesIO(body)))
     parts = body.split(b"\n")
     whole = parts[:-1] if parts[-1] == b"" else parts
     assert [line if isinstance(line, bytes) else (line.length, line.digest) for line in found] == [
@@ -102,7 +103,7 @@ def test_no_block_size_changes_the_lines(body, block, most):
 
 def test_a_cut_line_keeps_its_first_16_kib():
     line = bytes(range(11, 256)) * 5_000
-    (found,) = archive._split(io.BytesIO(line))
+    (found,) = archive.split(io.BytesIO(line))
     assert found.head == line[:16_384]
 
 
@@ -134,14 +135,46 @@ def test_a_truncated_second_frame_is_refused(tmp_path):
         identity(path)
 
 
-@pytest.mark.parametrize(
-    "body", [b"{}\n", b"\x28\xb5\x2f\xfd rubbish", gzip.compress(b"{}\n")], ids=["plain", "magic", "gzip"]
-)
-def test_what_is_not_zstd_is_refused(tmp_path, body):
+@pytest.mark.parametrize("end", [b" rubbish", b"\x00" * 9])
+def test_what_begins_as_zst_and_is_not_is_refused(tmp_path, end):
     path = tmp_path / "a.jsonl.zst"
-    path.write_bytes(body)
+    path.write_bytes(b"\x28\xb5\x2f\xfd" + end)
     with pytest.raises(Refusal, match="cannot be read"):
         list(lines(path))
+
+
+@pytest.mark.parametrize(
+    ("body", "name"),
+    [
+        (b"PAR1 and so on", "Parquet"),
+        (b"ARROW1\x00\x00", "Feather"),
+        (b"symbol,close\nBTCUSDT,1\n", "CSV"),
+        (b'[{"v":1,"kind":"scan"}]', "an array of JSON"),
+        (b'{\n "trades": [\n  {"a": 1}\n ]\n}\n', "one JSON object over several lines"),
+        (b"SQLite format 3\x00", "an SQLite database"),
+        (b"<!DOCTYPE html>\n<p>not found</p>", "HTML"),
+        ('{"v":1}\n'.encode("utf-16"), "text in UTF-16"),
+        (b"\x89HDF\r\n\x1a\n\x00\x00", "binary data"),
+    ],
+)
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, zstd.compress])
+def test_what_is_no_archive_is_refused_by_its_name_with_what_reads_it(tmp_path, body, name, pack):
+    path = tmp_path / "scans.jsonl"
+    path.write_bytes(pack(body))
+    for read in (archive.check, identity, lambda p: list(lines(p))):
+        with pytest.raises(Refusal, match=f"scans.jsonl is {name}.*, a scan archive is JSON lines; fix: "):
+            read(path)
+
+
+def test_a_place_that_is_no_file_is_named_for_what_it_is(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for name, what in (
+        ("pipe", "a pipe, and a scan archive is read more than once"),
+        (".", "a directory"),
+        ("x", "no such"),
+    ):
+        with pytest.raises(Refusal, match=f"--scans .*: {what}.*; fix: "):
+            archive.check(tmp_path / name)
 
 
 def test_a_damaged_archive_is_refused(tmp_path):
