@@ -152,7 +152,7 @@ def look_(run_id: str | None, label: str | None, data: Path, as_json: bool) -> N
 
 
 @command.command("simulate")
-@click.option("--scans", type=PATH, required=True, help="Scan archive: JSON lines, plain or packed (zst, gzip, bzip2, xz, zip).")
+@click.option("--scans", type=PATH, required=True, help="Scan archive: JSON lines, plain or packed.")
 @click.option("--out", "target", type=PATH, required=True, help="Trades, .csv.")
 @click.option("--legs-out", type=PATH, help="Exit legs, .csv.")
 @click.option(

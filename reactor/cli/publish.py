@@ -16,7 +16,7 @@ from reactor.run.settings import pace
 
 
 @click.command("publish")
-@click.option("--scans", type=PATH, required=True, help="Scan archive: JSON lines, plain or packed (zst, gzip, bzip2, xz, zip).")
+@click.option("--scans", type=PATH, required=True, help="Scan archive: JSON lines, plain or packed.")
 @click.option("--bootstrap-servers", required=True, help="Broker, HOST:PORT.")
 @click.option("--topic", required=True, help="Topic; created where it is missing.")
 @click.option(
