@@ -11,7 +11,19 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lanes.code import Reject
-from reactor.evaluate.record import DEPTH_MAX, FORMS, MAX_BYTES, UNKNOWN_MAX, Decoder, Fault, Plane, Scan, schema
+from reactor.evaluate.record import (
+    CUT_BYTES,
+    DEPTH_MAX,
+    FORMS,
+    MAX_BYTES,
+    NAMES_MAX,
+    UNKNOWN_MAX,
+    Decoder,
+    Fault,
+    Plane,
+    Scan,
+    schema,
+)
 from tests import oracle, strategies
 from tests.strategies import FAULTY, POISON, encode, plane, scan, with_text
 
@@ -107,11 +119,22 @@ def test_a_record_may_be_900_000_bytes_and_no_more():
     assert len(padded(MAX_BYTES)) == MAX_BYTES == 900_000
     assert code(padded(MAX_BYTES)) is None
     assert code(padded(MAX_BYTES + 1)) is Reject.TOO_LARGE
+    faulty = padded(MAX_BYTES).replace(b'"v":1', b'"v":2')
+    assert code(faulty) is Reject.SCHEMA_VERSION
 
 
 @pytest.mark.parametrize("filler", [b" ", b"x", b"\xff", b"["])
 def test_size_is_judged_before_content(filler):
     assert code(filler * (MAX_BYTES + 1)) is Reject.TOO_LARGE
+
+
+def test_the_bounds_are_those_of_the_contract():
+    assert (CUT_BYTES, DEPTH_MAX, NAMES_MAX, UNKNOWN_MAX) == (16 * 1024, 128, 100_000, 64)
+
+
+@pytest.mark.parametrize("raw", [b"[" * 300, encode({"v": 1, "kind": "scan", "x" * 300: 1})[:-1], b"\xff" * 300])
+def test_what_is_said_of_a_fault_is_at_most_200_characters_long(raw):
+    assert len(Decoder().decode(raw).detail) <= 200
 
 
 def nested(levels, leaf="1", shape='{"a":'):
@@ -126,6 +149,8 @@ def test_a_record_may_be_128_levels_deep_and_no_more():
     extra = nested(DEPTH_MAX).replace(b'"context"', b'"other"')
     assert code(extra) is None
     assert code(nested(DEPTH_MAX + 1).replace(b'"context"', b'"other"')) is Reject.MALFORMED
+    assert code(nested(DEPTH_MAX, "NaN")) is Reject.NON_FINITE
+    assert code(nested(DEPTH_MAX + 1, "NaN")) is Reject.MALFORMED
 
 
 def test_brackets_in_strings_are_no_nesting():
@@ -287,6 +312,9 @@ def test_unknown_fields_are_counted_by_dotted_name():
     decoder.decode(encode(scan(note=3, vel_div="x")))  # rejected, and yet its field was seen
     assert decoder.take_unknown() == {"note": 3, "w750x": 1, "irp.beta": 2, "value.signals": 1, "value.x": 1}
     assert decoder.take_unknown() == {}
+    decoder.decode(encode(plane("acb", {"boost": 1.0}, note=2)))
+    decoder.decode(encode(scan(irp={"A": entry})))
+    assert decoder.take_unknown() == {"note": 1, "irp.beta": 1}
 
 
 def test_names_of_unknown_fields_are_bounded_and_the_first_ones_stay():
@@ -305,8 +333,8 @@ def test_names_are_remembered_within_a_bound(monkeypatch):
     decoder = Decoder()
     for i in range(1_000):
         assert isinstance(decoder.decode(encode(scan(stream=f"s{i}", prices={f"S{i}": 1.0}))), Scan)
-    assert len(decoder.streams) <= 101
-    assert len(decoder.symbols) <= 101
+    assert len(decoder.streams) <= 100
+    assert len(decoder.symbols) <= 100
 
 
 def test_of_two_forms_the_multiplier_is_used():
@@ -323,6 +351,7 @@ def test_of_two_forms_the_multiplier_is_used():
 def test_a_fault_keeps_what_can_be_trusted_of_its_record():
     fault = Decoder().decode(encode(scan(scan_id=7, vel_div="x")))
     assert (fault.kind, fault.stream, fault.scan_id, fault.ts_ms) == ("scan", "ng7", 7, strategies.START_MS)
+    assert Decoder().decode(encode(scan(scan_id=0, vel_div="x"))).scan_id == 0
     fault = Decoder().decode(encode(scan(stream="a b", scan_id=-1, ts_ms=2**63, kind="trade")))
     assert (fault.kind, fault.stream, fault.scan_id, fault.ts_ms) == ("", "", -1, -1)
     assert Decoder().decode(encode(plane("acb", {}))).kind == "plane"

@@ -88,6 +88,11 @@ def test_a_foreign_kernel_sees_the_planes_of_its_lane_in_the_form_they_came_in()
     }  # fmt: skip
     assert stream.lane_planes("esof") == {"esof": {"score": 0.1, "ts_ms": START_MS + 7}}
     assert stream.lane_planes("ob") == {"ob": None}
+    assert stream.held("posture") is None
+    assert after(plane("posture", {"posture": "STALKER"})).stream("ng7").held("posture") == {
+        "posture": "STALKER",
+        "ts_ms": START_MS,
+    }
     assert stream.lane_planes("base") == stream.lane_planes("dc") == {}
 
 
@@ -109,6 +114,19 @@ def test_4096_scans_back_is_a_repeat_and_4097_is_not():
     assert not stream.repeat(-1, START_MS)
     assert not stream.repeat(1, START_MS)  # 4,097 back
     assert len(stream.identities()) <= IDENTITIES
+
+
+@pytest.mark.parametrize("count", range(2 * IDENTITIES - 1, 2 * IDENTITIES + 2))
+def test_the_window_is_exact_where_older_identities_are_dropped(count):
+    def after_many():
+        stream = StreamState()
+        for i in range(count):
+            stream.repeat(i, START_MS)
+        return stream
+
+    assert after_many().repeat(count - IDENTITIES, START_MS)
+    assert not after_many().repeat(count - IDENTITIES - 1, START_MS)
+    assert len(after_many()._order) < 2 * IDENTITIES
 
 
 def test_a_repeat_is_itself_the_last_sight_of_its_identity():

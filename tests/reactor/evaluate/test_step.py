@@ -116,6 +116,7 @@ def test_a_batch_may_be_of_one_kind_alone(lines):
     (batch,) = run(lines)
     assert sum(map(len, batch.rows.values())) == len(lines)
     assert len(batch.rows[Outcome.DECISION].take(np.array([], np.int64))) == 0
+    assert batch.last_ts_ms == (START_MS if len(batch.rows[Outcome.DECISION]) else 0)
 
 
 @pytest.mark.parametrize("seed", range(3))
