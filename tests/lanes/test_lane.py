@@ -10,7 +10,7 @@ from lanes import columns, fanin
 from lanes.kernel import Kernel, kernel
 from lanes.params import LaneParams
 from lanes.profile import Profile, override, profile
-from lanes.registry import FIVE, LANES, MORE
+from lanes.registry import FIVE, LANES, MORE, PLANES
 from tests.lanes import points
 from tests.lanes.bits import same
 
@@ -126,3 +126,60 @@ def test_kernels_are_compiled_without_licence_to_reorder():
     assert compiled.targetoptions["error_model"] == "numpy"
     assert compiled.targetoptions["fastmath"] is False
     assert "parallel" not in compiled.targetoptions
+
+
+# -- what a declaration says ---------------------------------------------------------------------------------------
+
+STORED = {
+    "base": ("strength", "base"), "dc": ("dc",), "acb": ("acb_boost", "meta_boost", "mc_scale"), "ob": ("ob",),
+    "esof": ("esof",),
+}  # fmt: skip
+SLOTS = {"acb": "x", "meta": "x", "mc": "x", "ob": "xyz", "esof": "x", "posture": "x", "capital": "x", "cadence": "x"}
+
+
+@pytest.mark.parametrize("lane", FIVE, ids=NAMES[:5])
+def test_a_lane_of_the_five_has_these_columns_and_its_value_is_made_of_them(lane):
+    assert lane.stored == STORED[lane.name]
+    assert lane.made_of == (STORED["acb"] if lane.name == "acb" else (lane.name,))
+    columns_of = {name: np.array([1.5 + i, 0.3]) for i, name in enumerate(lane.stored)}
+    value = np.ones(2)
+    for name in lane.made_of:
+        value = value * columns_of[name]
+    assert same(lane.value(columns_of), value).all()
+
+
+def test_an_overflow_of_factors_is_infinite_and_no_warning():
+    assert LANES[2].value({name: np.array([1e200]) for name in STORED["acb"]}).tolist() == [np.inf]
+
+
+def test_what_a_lane_reads_is_told_apart_by_where_it_stands():
+    base, dc, acb = LANES[:3]
+    assert (base.scanned, dc.scanned) == (("vel_div",), ("dc_status",))
+    assert "w750" in acb.scanned
+    assert all("." not in name for lane in LANES for name in lane.scanned)
+    assert all("." in name for lane in LANES for name in lane.borrowed)
+    assert [*acb.borrowed, *base.borrowed] == ["base.thr", "base.extreme", "base.convexity"]
+
+
+def test_a_reading_shows_the_components_and_what_is_named_besides():
+    assert LANES[0].shown == {"strength": "strength", "vel_div": "vel_div"}
+    assert LANES[4].shown == {"esof_fanin": "esof_fanin", "sc_mult": "sc_mult"}
+
+
+@pytest.mark.parametrize("name", SLOTS)
+def test_a_plane_has_as_many_slots_as_its_longest_form_has_fields(name):
+    assert PLANES[name].slots == SLOTS[name]
+    assert PLANES[name].is_text == (name == "posture")
+
+
+def test_each_lane_says_when_it_is_done_and_the_fan_in_last():
+    done = []
+    columns.evaluate(points.inputs(3, 0, BLUE), BLUE, {}, done.append)
+    assert done == ["", *NAMES, "fanin"]
+
+
+@pytest.mark.parametrize("lane", [lane for lane in LANES if lane.foreign_plane], ids=lambda lane: lane.name)
+def test_a_lane_that_is_off_is_one_though_a_kernel_stands_in_it(lane):
+    off = override(BLUE, {lane.name: {"enabled": False}})
+    given = columns.evaluate_lane(lane, points.inputs(3, 0, off), off, np.full(3, 0.25))
+    assert given.value.tolist() == [1.0, 1.0, 1.0]

@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from lanes.dc import DcParams
-from lanes.params import Params
+from lanes.params import Count, NotNegative, Params, Share, SpanMs
 from lanes.profile import PROFILES, Profile, profile
 from lanes.registry import LANES
 
@@ -118,3 +118,25 @@ def test_a_foreign_kernel_is_part_of_the_hash():
     wrapped = profile("blue_8b", {"acb": {"kernel": "blue.wrap:regime"}})
     assert wrapped.acb.kernel == "blue.wrap:regime"
     assert wrapped.hash != BLUE.hash
+
+
+class Every(Params):
+    """One field of each domain that ends at a number."""
+
+    not_negative: NotNegative = 1.0
+    share: Share = 0.5
+    count: Count = 1
+    span_ms: SpanMs = 1
+
+
+@pytest.mark.parametrize("field", Every.model_fields)
+def test_zero_is_in_every_domain_that_begins_there_and_nothing_below_it(field):
+    zero = 0 if field in ("count", "span_ms") else 0.0
+    assert getattr(Every(**{field: zero}), field) == 0
+    with pytest.raises(ValidationError, match="must be"):
+        Every(**{field: zero - 1})
+
+
+def test_only_one_key_is_proposed_for_a_wrong_one():
+    with pytest.raises(ValueError, match=r"did you mean acb\.beta_low\? known are"):
+        profile("blue_8b", {"acb": {"beta_lo": 0.1}})
