@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from journal import child
+from journal import child, directory
 from journal.child import Child
 from journal.engine.address import READER, Address, attach, read
 from journal.lock import engine_lock, held, soaks
@@ -56,8 +56,8 @@ def start(data: Path) -> Engine:
 
 def _start(data: Path, *, shared: bool) -> tuple[Address, Engine | None]:
     """The engine that was started; or, if shared, that of another who was quicker, and ours has gone."""
+    directory.claim(data)
     data = data.resolve()
-    data.mkdir(parents=True, exist_ok=True)
     # Not tied: it ends by itself, in good order, once its parent and every soak of the directory are gone.
     process = child.module(
         "journal.engine.process", "--data", str(data), "--until-orphaned", str(os.getpid()), words=data / "engine.log",
@@ -108,8 +108,7 @@ def running(data: Path) -> Generator[Address]:
 @contextmanager
 def reading(data: Path) -> Generator[Address]:
     """The reader's address for the duration. While a soak holds the directory, waits for its engine."""
-    if not (data / "engine").is_dir():
-        raise Refusal(f"{data} holds no journal; fix: run `violet soak --data {data}` first, or name another --data")
+    directory.require_journal(data)
     deadline = time.monotonic() + FOUND_S
     while not (address := attach(data, READER)) and (holders := soaks(data)):
         if time.monotonic() >= deadline:

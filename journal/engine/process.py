@@ -20,7 +20,7 @@ from journal.engine import address
 from journal.engine.reader import QueryError, quoted
 from journal.engine.server import Answer, Server
 from journal.lock import Lock, engine_lock, soaks
-from journal.refusal import Refusal
+from journal.refusal import Refusal, of_machine
 
 # Before chdb loads: times are UTC wherever the machine stands.
 os.environ["TZ"] = "UTC"
@@ -147,7 +147,10 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         serve(arguments.data.resolve(), arguments.until_orphaned)
-    except Refusal as refusal:
+    except (Refusal, OSError) as error:
+        refusal = of_machine(error) if isinstance(error, OSError) else error
+        if refusal is None:
+            raise
         print(f"refused: {refusal}", file=sys.stderr, flush=True)
         return 3
     return 0

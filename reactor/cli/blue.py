@@ -16,11 +16,10 @@ from journal.blue.look import look
 from journal.engine.address import Address
 from journal.keep.migrate import pending
 from journal.ledger import run as runs
-from journal.lock import Lock
 from journal.refusal import Refusal
 from journal.store import JournalAway, Store, connect
 from reactor.blue import places as trade_source
-from reactor.cli.common import PATH, data_option, journal, json_option, out, print_json, print_rows, run_argument
+from reactor.cli.common import PATH, data_option, journal, json_option, lock, out, print_json, print_rows, run_argument
 from reactor.feed import archive_writer
 from reactor.feed.table import Row
 from reactor.log import archive
@@ -83,8 +82,7 @@ def import_(
         mapping=toml if mapping else "", clock_offset_ms=clock_offset_ms, trades=rows["trade"], legs=rows["leg"],
     )  # fmt: skip
     with journal(data) as store, ExitStack() as stack:
-        if data.is_dir():
-            stack.enter_context(Lock.acquire(data / "locks" / "blue.lock"))
+        stack.enter_context(lock(data / "locks" / "blue.lock", data))
         shift = _clock(store, given)
         if shift.is_off and not any_clock:
             raise Refusal(

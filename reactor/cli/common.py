@@ -16,14 +16,24 @@ from click.core import ParameterSource
 from rich.console import Console
 from rich.table import Table
 
+from journal import directory
 from journal.engine.owner import Address, running
 from journal.keep.migrate import require
-from journal.refusal import Refusal
+from journal.lock import Lock
 from journal.store import Store, connect
 
 PIPE_COLUMNS: Final = 200  # a table on a pipe is read by something that does not wrap
-out: Final = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
-err: Final = Console(stderr=True, highlight=False)
+
+
+class _Console(Console):
+    """A console whose reader that went away is the command's to handle: rich would exit 1, which means FAIL here."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+out: Final = _Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
+err: Final = _Console(stderr=True, highlight=False)
 
 PATH: Final = click.Path(path_type=Path)
 Command = Callable[..., Any]
@@ -80,8 +90,14 @@ def server() -> Address | None:
 
 def require_journal(data: Path) -> None:
     """Refuse where there is no journal to ask."""
-    if not has_journal(data):
-        raise Refusal(f"--data {data}: no journal there; fix: name the directory of a soak, or run `violet soak` first")
+    if server() is None:
+        directory.require_journal(data)
+
+
+def lock(path: Path, data: Path) -> Lock:
+    """A lock of a data directory, which may be a new one where the journal is a server's."""
+    directory.claim(data)
+    return Lock.acquire(path)
 
 
 @contextmanager
@@ -93,7 +109,7 @@ def engine() -> Iterator[Callable[[str], Iterator[dict[str, Any]]]]:
 
 def has_journal(data: Path) -> bool:
     """Whether there is a journal to ask: a server's, or the directory's."""
-    return server() is not None or (data / "engine").is_dir()
+    return server() is not None or directory.has_journal(data)
 
 
 def plain(value: Any) -> Any:

@@ -8,10 +8,11 @@ import click
 from journal.judge.gate import ENDED_EARLY
 from journal.ledger import run as runs
 from journal.ledger.incident import Note, note
-from journal.lock import Lock, soak_lock
+from journal.lock import soak_lock
 from journal.refusal import Refusal
 from lanes.code import Incident, Severity
-from reactor.cli.common import data_option, journal, json_option, out, print_json
+from reactor.cli.common import data_option, journal, json_option, lock, out, print_json
+from reactor.run.settings import named
 
 
 @click.command("end")
@@ -24,7 +25,8 @@ def command(data: Path, name: str, as_json: bool) -> None:
     \b
     violet end --data my-soak
     """  # noqa: D301 - click's mark for lines that are not to be filled
-    with journal(data) as store, Lock.acquire(soak_lock(data, name)):
+    named(name)
+    with journal(data) as store, lock(soak_lock(data, name), data):
         run = runs.find(store, name=name)  # under the lock: a soak that just ended wrote another revision of it
         if run is None:
             raise Refusal(f"--name {name}: no run of that name in {data}; fix: `violet status` lists them")

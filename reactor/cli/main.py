@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 import click
 
-from journal.refusal import Refusal
+from journal.refusal import Refusal, of_machine
 
 ERROR: Final = 3
 
@@ -81,7 +81,7 @@ class Commands(click.Group):
             result = super().invoke(ctx)
             sys.stdout.flush()
         except BrokenPipeError:  # whoever read our output went away; click would exit 1, which means FAIL here
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _drop_output()
             return ERROR
         return result
 
@@ -105,22 +105,50 @@ def violet() -> None:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command line; returns the exit code, which is what the command returned (None: 0)."""
     try:
+        _require_text(sys.argv[1:] if arguments is None else arguments)
         code = violet.main(arguments, prog_name="violet", standalone_mode=False)
     except SystemExit as ended:
         code = ended.code
-    except click.ClickException as error:
-        error.show()
-        code = ERROR
-    except Refusal as refusal:
-        click.echo(f"violet: {refusal}", err=True)
-        code = ERROR
+    except click.UsageError as error:
+        code = _refused(_usage(error))
+    except (click.ClickException, Refusal) as error:
+        code = _refused(str(error))
     except (click.Abort, KeyboardInterrupt):
-        click.echo("violet: interrupted", err=True)
-        code = ERROR
-    except Exception:  # noqa: BLE001 - python's own exit code for it is 1, which means FAIL here
-        traceback.print_exc()
-        code = ERROR
+        code = _refused("interrupted")
+    except Exception as error:  # noqa: BLE001 - python's own exit code for it is 1, which means FAIL here
+        refusal = of_machine(error) if isinstance(error, OSError) else None
+        code = ERROR if refusal is None else _refused(str(refusal))
+        if refusal is None:
+            traceback.print_exc()
+        elif isinstance(error, OSError) and error.filename is None:
+            _drop_output()
     return code if isinstance(code, int) else 0
+
+
+def _refused(words: str) -> int:
+    """One line on standard error, whatever stands in a path or in a quoted answer; the exit code."""
+    shown = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in words.strip())
+    click.echo(f"violet: {shown}", err=True)
+    return ERROR
+
+
+def _usage(error: click.UsageError) -> str:
+    """What is wrong with a command line, and where to read what would be right."""
+    words = " ".join(error.format_message().split()).rstrip(".")
+    command = error.ctx.command_path if error.ctx is not None else "violet"
+    return f"{words}; fix: `{command} --help` lists what it takes"
+
+
+def _require_text(arguments: Sequence[str]) -> None:
+    """Refuse bytes that are no text: the journal keeps names and paths as text."""
+    for each in arguments:
+        if not each.isascii() and any("\ud800" <= letter <= "\udfff" for letter in each):
+            raise Refusal(f"{each!a} is not UTF-8; fix: give the file or folder another name")
+
+
+def _drop_output() -> None:
+    """Forget what standard output still holds: to try it again at the end would fail again, with exit code 120."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def main() -> None:

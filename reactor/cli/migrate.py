@@ -1,13 +1,13 @@
 """`violet migrate`: bring the journal's tables and views up to this version, a backup first."""
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import click
 
 from journal.keep import backup
 from journal.keep.migrate import changes, migrate, name, pending
-from journal.lock import Lock
-from reactor.cli.common import data_option, journal, json_option, out, print_json, server
+from reactor.cli.common import data_option, journal, json_option, lock, out, print_json, server
 
 
 @click.command("migrate")
@@ -34,7 +34,7 @@ def command(data: Path, dry_run: bool, without_backup: bool, as_json: bool) -> N
             made.append(title)
             backup.link(data, title) if own else backup.remote(store, title)
 
-    with journal(data, current=False) as store, Lock.acquire(data / "locks" / "migrate.lock"):
+    with journal(data, current=False) as store, _alone(data, dry_run=dry_run):
         due = pending(store) if dry_run else migrate(store, keep)
         if dry_run and not without_backup and changes(store, due):
             made.append(name(due))
@@ -50,3 +50,8 @@ def command(data: Path, dry_run: bool, without_backup: bool, as_json: bool) -> N
             out.print(script.text)
     if not due:
         out.print("nothing to do: the journal is up to date")
+
+
+def _alone(data: Path, *, dry_run: bool) -> AbstractContextManager[object]:
+    """The lock of whoever changes the tables; none where nothing is changed."""
+    return nullcontext() if dry_run else lock(data / "locks" / "migrate.lock", data)

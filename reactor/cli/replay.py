@@ -11,8 +11,8 @@ from journal.judge.gate import EXIT, FAIL, HOLD
 from journal.judge.sibling import columns, compare
 from journal.keep.migrate import require
 from journal.ledger import run as runs
-from journal.lock import Lock, soak_lock
-from reactor.cli.common import data_option, err, json_option, out, print_json, require_journal
+from journal.lock import soak_lock
+from reactor.cli.common import data_option, err, json_option, lock, out, print_json, require_journal
 from reactor.cli.terminal import Terminal, print_summary
 from reactor.run import replay as replays
 from reactor.run.attend import Journal, Stop, attend
@@ -67,7 +67,7 @@ def run(run_id: str, data: Path, remote: JournalSettings, asked: Mapping[str, An
         flags = {name: asked[name] for name in ("batch_size", "new")}
         flags |= {"data": data, "name": asked["name"] or f"{original.name}-replay"}
         settings = of_flags(flags, remote, profile)
-        stack.enter_context(Lock.acquire(soak_lock(data, settings.soak.name)))
+        stack.enter_context(lock(soak_lock(data, settings.soak.name), data))
         replays.refuse_taken(journal.store, settings, original)
         source = replays.ReplaySource(journal.store, original, asked["bootstrap_servers"], profile)
         stack.callback(source.close)

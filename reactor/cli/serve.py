@@ -8,6 +8,7 @@ from typing import Final
 
 import click
 
+from journal import directory
 from journal.engine import owner
 from journal.engine.address import READER, read
 from journal.lock import engine_lock, held
@@ -32,10 +33,7 @@ def command(*, data: Path | None, config: Path | None, as_json: bool) -> int:
     violet serve --data my-soak
     """  # noqa: D301 - click's mark for lines that are not to be filled
     folder = settings.load({"data": data} if data else {}, config).soak.data
-    if not (folder / "engine").is_dir():
-        raise Refusal(
-            f"{folder} holds no journal; fix: run `violet soak --data {folder}` first, or name another --data"
-        )
+    directory.require_journal(folder)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

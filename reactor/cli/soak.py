@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from journal.judge.gate import EXIT, HOLD
-from journal.refusal import Refusal
+from journal.refusal import Refusal, of_machine
 from journal.store import Store
 from reactor.cli.common import PATH, err, json_option, out, print_json
 from reactor.cli.terminal import Terminal, print_summary
@@ -71,8 +71,9 @@ def run(settings: Settings, as_json: bool, seam: Callable[[str], None] = lambda 
     err.quiet = for_collector or quiet  # lines for a collector, or words for people: not both
     try:
         return _run(settings, as_json, seam, events)
-    except Refusal as refusal:
-        if not for_collector:
+    except (Refusal, OSError) as error:
+        refusal = of_machine(error) if isinstance(error, OSError) else error
+        if refusal is None or not for_collector:
             raise
         events.flush()
         events.say("refused", "error", detail=str(refusal))

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final, TypeVar
 
+from journal import directory
 from journal.engine.owner import ensure
 from journal.judge.day import Day
 from journal.judge.gate import EXIT, HOLD, summary
@@ -117,6 +118,7 @@ def soak(
             stack.callback(named.close)
             source = lambda: named  # noqa: E731 - one name for what is made now and what is made later
         data = settings.soak.data
+        directory.claim(data)
         stack.enter_context(Lock.acquire(soak_lock(data, settings.soak.name)))
         journal = Journal(data, settings.journal, stack, watcher.say)
         journal.migrate(partial(same_code, settings))
@@ -130,11 +132,10 @@ def log_of(settings: Settings) -> ArchiveSource | BrokerSource | None:
     """The archive or topic that settings name, read or reached, before anything on disk is touched; None: neither.
 
     Raises:
-        Refusal: it is not there, or a kernel of the profile is not, or the data directory is a file.
+        Refusal: it is not there, or a kernel of the profile is not, or the data directory is somebody else's.
     """
     soak = settings.soak
-    if soak.data.exists() and not soak.data.is_dir():
-        raise Refusal(f"--data {soak.data}: is a file; fix: name a directory")
+    directory.check(soak.data)
     if soak.decides:
         foreign.load(settings.profile)
     if soak.scans is not None:

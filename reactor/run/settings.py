@@ -240,6 +240,14 @@ def span_s(text: str) -> float:
     return float(match[1]) * _UNIT_S[match[2]]
 
 
+def named(name: str) -> None:
+    """Refuse what is no name of a soak: locks and topics are called after it."""
+    try:
+        _name(name)
+    except ValueError as error:
+        raise Refusal(f"--name {name!r}: {error}") from None
+
+
 def _name(text: str) -> None:
     if not _NAME.fullmatch(text):
         raise ValueError("must be 1 to 64 letters, digits, dots, underscores or hyphens")

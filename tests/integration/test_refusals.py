@@ -29,7 +29,7 @@ def toml(folder, text):
 CASES = {
     "a missing archive": (["--scans", "{folder}/none.jsonl"], ["none.jsonl", "no such file", "name a scan archive"]),
     "a folder as archive": (["--scans", "{folder}"], ["--scans", "fix:"]),
-    "a file as directory": (["--scans", "{good}", "--data", "{good}"], ["is a file", "name a directory"]),
+    "a file as directory": (["--scans", "{good}", "--data", "{good}"], ["is a file and no folder", "name a folder"]),
     "a missing config": (["--config", "{folder}/none.toml"], ["none.toml", "no such file"]),
     "an unknown flag": (["--scan", "{good}"], ["No such option"]),
     "an unknown command": (["--frm", "0"], ["No such option"]),
@@ -143,3 +143,36 @@ def test_a_broken_archive_starts_no_run(folder):
     scans = folder / "broken.jsonl.zst"
     scans.write_bytes(b"\x28\xb5\x2f\xfd" + os.urandom(200))
     refused(folder, ["--scans", scans, "--data", folder / "data"], ["broken.jsonl.zst", "cannot be read", "fix:"])
+
+
+READERS = {
+    "sql": ["SELECT 1"], "status": [], "gate": [], "verify": [], "explain": ["@0"], "rejects": [], "tap": ["acb"],
+    "lanes": [], "web": [], "serve": [], "migrate": [], "end": [], "replay": ["latest"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_command_writes_nothing_into_a_folder_of_somebody_else_nor_makes_one(folder, name):
+    theirs = folder / "theirs"
+    (theirs / "engine").mkdir(parents=True)
+    (theirs / "engine" / "main.c").write_text("int main() {}")
+    before = listing(folder)
+    said = violet(name, *READERS[name], "--data", theirs)
+    assert (said.code, said.out) == (3, "")
+    assert said.err.startswith(f"violet: --data {theirs}: holds other things ('engine' for one)")
+    assert said.err.count("\n") == 1
+    said = violet(name, *READERS[name], "--data", folder / "absent")
+    expected = (0, "") if name == "lanes" else (3, f"violet: --data {folder / 'absent'}: holds no journal; fix: ")
+    assert (said.code, said.err[: len(expected[1])]) == expected
+    assert listing(folder) == before
+
+
+def test_a_soak_into_a_folder_of_somebody_else_writes_nothing_there(folder):
+    refused(folder, ["--scans", folder / "good.jsonl", "--data", folder], ["'good.jsonl' for one", "name a folder"])
+
+
+def test_doctor_says_that_a_folder_is_somebody_elses(folder):
+    before = listing(folder)
+    rows = {row["check"]: row for row in violet("doctor", "--data", folder, "--json").json}
+    assert (rows["journal"]["ok"], "holds other things" in rows["journal"]["found"]) == (False, True)
+    assert listing(folder) == before

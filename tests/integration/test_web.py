@@ -381,7 +381,7 @@ def test_a_directory_without_a_journal_is_refused_and_left_alone(journal, tmp_pa
     said = journal.violet("web", "--run", "none")
     assert (said.code, "no run 'none'" in said.err) == (3, True)
     said = violet("web", "--data", tmp_path / "nothing")
-    assert (said.code, "no journal there" in said.err, (tmp_path / "nothing").exists()) == (3, True, False)
+    assert (said.code, "holds no journal" in said.err, (tmp_path / "nothing").exists()) == (3, True, False)
 
 
 class Elsewhere:

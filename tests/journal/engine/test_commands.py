@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from journal.directory import claim
 from journal.engine.address import Address
 
 CALL = "import sys; from reactor.cli.main import run; sys.exit(run(sys.argv[1:]))"
@@ -89,6 +90,7 @@ def test_a_query_on_a_running_engine_answers_soon_and_loads_no_numba(python, run
 
 
 def test_serve_starts_serves_and_ends_with_its_engine(python, tmp_path, http, gone):
+    claim(tmp_path)
     (tmp_path / "engine").mkdir()
     child = python(CALL, "serve", "--json", "--data", tmp_path)
     told = json.loads(child.stdout.readline())

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from journal import directory
 from journal.engine import owner
 from journal.engine.address import answers, read
 from journal.lock import Lock, engine_lock, held, soak_lock
@@ -99,6 +100,7 @@ def test_port_and_tokens_stay_until_a_stranger_takes_the_port(tmp_path, gone):
 
 
 def test_an_engine_that_cannot_start_says_why(tmp_path):
+    directory.claim(tmp_path)
     (tmp_path / "engine").write_text("not a folder")
     with pytest.raises(Refusal, match=r"engine must be the engine's folder, but is a file"):
         owner.start(tmp_path)

@@ -148,3 +148,39 @@ def test_help_shows_its_examples_line_by_line_and_no_mark_of_its_source(command,
     examples = [line.strip() for line in (command.help or "").splitlines() if line.strip().startswith("violet ")]
     shown = [line.strip() for line in asked.output.splitlines()]
     assert [line for line in examples if line not in shown] == []
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(28, "No space left on device", "a/out.csv"), "a/out.csv: No space left on device; fix: make room"),
+        (FileNotFoundError(2, "No such file or directory", "x\ny"), "x\\ny: No such file or directory; fix: check"),
+        (Refusal("--data a\nb\x1b[2J: no"), "--data a\\nb\\x1b[2J: no"),
+    ],
+)
+def test_what_the_machine_refuses_is_one_line_whatever_stands_in_a_path(command, capsys, error, said):
+    assert command(raising(error)) == 3
+    shown = capsys.readouterr().err
+    assert shown.startswith(f"violet: {said}")
+    assert (shown.count("\n"), shown.endswith("\n")) == (1, True)
+
+
+def test_an_error_of_the_system_that_may_be_a_fault_of_ours_keeps_its_traceback(command, capsys):
+    assert command(raising(OSError(9, "Bad file descriptor"))) == 3
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_an_argument_that_is_no_text_is_refused_before_any_command_sees_it(command, capsys):
+    assert command(lambda data: 0, "--data", "a\udcffb") == 3
+    assert capsys.readouterr().err == ("violet: 'a\\udcffb' is not UTF-8; fix: give the file or folder another name\n")
+
+
+@pytest.mark.parametrize("arguments", [["sok"], ["doctor", "--dta", "x"], ["doctor", "--data"], ["doctor", "a", "b"]])
+def test_wrong_usage_is_one_line_that_names_the_help(command, capsys, arguments):
+    command(lambda data: 0)
+    capsys.readouterr()
+    assert main.run(arguments) == 3
+    shown = capsys.readouterr().err
+    assert shown.count("\n") == 1
+    assert "; fix: `violet" in shown
+    assert "--help` lists what it takes" in shown
