@@ -2,6 +2,8 @@
 
 import json
 import math
+import shlex
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -32,9 +34,11 @@ class _Console(Console):
         raise BrokenPipeError
 
 
-out: Final = _Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
-err: Final = _Console(stderr=True, highlight=False)
-
+# Text stands as it is: brackets and colons in a path or a name are no markup and no emoji.
+out: Final = _Console(
+    soft_wrap=True, width=None if sys.stdout.isatty() else PIPE_COLUMNS, highlight=False, markup=False, emoji=False
+)
+err: Final = _Console(stderr=True, highlight=False, markup=False, emoji=False)
 PATH: Final = click.Path(path_type=Path)
 Command = Callable[..., Any]
 
@@ -63,7 +67,13 @@ def data_option(command: Command) -> Command:
     )(command)  # fmt: skip
 
 
-json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+def json_flag(what: str) -> Callable[[Command], Command]:
+    """--json; what: the form of what it prints."""
+    return click.option("--json", "as_json", is_flag=True, help=f"Print {what} instead of text.")
+
+
+json_option = json_flag("one JSON object")
+json_list_option = json_flag("a JSON list of objects")
 run_argument = click.argument("run_id", metavar="[RUN]", required=False)
 
 
@@ -110,6 +120,14 @@ def engine() -> Iterator[Callable[[str], Iterator[dict[str, Any]]]]:
 def has_journal(data: Path) -> bool:
     """Whether there is a journal to ask: a server's, or the directory's."""
     return server() is not None or directory.has_journal(data)
+
+
+def program() -> str:
+    """This command as it can be typed here: `violet`, or its path where the shell would not find it."""
+    called = sys.argv[0]
+    found = shutil.which("violet")
+    is_found = found is not None and Path(found).resolve() == Path(called).resolve()
+    return "violet" if is_found or Path(called).name != "violet" else shlex.quote(called)
 
 
 def plain(value: Any) -> Any:

@@ -15,7 +15,7 @@ from journal.ledger.ledger import audit
 from journal.ledger.run import ids
 from journal.refusal import Refusal
 from lanes import base
-from reactor.cli.common import data_option, has_journal, journal, json_option, show
+from reactor.cli.common import data_option, has_journal, journal, json_list_option, show
 from reactor.log.tansu import Tansu
 from reactor.run.provenance import versions
 from reactor.run.source import BrokerSource
@@ -25,7 +25,7 @@ from reactor.run.source import BrokerSource
 @data_option
 @click.option("--bootstrap-servers", help="Also check this broker.")
 @click.option("--topic", help="Also check this topic of that broker.")
-@json_option
+@json_list_option
 def command(data: Path, bootstrap_servers: str | None, topic: str | None, as_json: bool) -> None:
     """Check this machine, the embedded broker and the journal; and a broker of yours, where one is given.
 

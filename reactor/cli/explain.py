@@ -8,7 +8,7 @@ import click
 from journal.judge.explain import explain
 from journal.ledger import run as runs
 from lanes.registry import LANES
-from reactor.cli.common import data_option, journal, json_option, out, print_json
+from reactor.cli.common import data_option, journal, json_flag, out, print_json
 
 
 @click.command("explain")
@@ -17,7 +17,7 @@ from reactor.cli.common import data_option, journal, json_option, out, print_jso
 @click.option("--stream", help="Stream; needed where several streams have the scan id.")
 @click.option("--run", "run_id", help="Run.  [default: the latest run]")
 @click.option("--partition", type=int, help="Partition of an @OFFSET.  [default: every partition]")
-@json_option
+@json_flag("one JSON object, a list of them where several outcomes fit,")
 def command(
     what: str, data: Path, stream: str | None, run_id: str | None, partition: int | None, as_json: bool
 ) -> None:

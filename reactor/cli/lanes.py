@@ -12,7 +12,7 @@ from journal.ledger import run as runs
 from lanes.drift import REGISTER
 from lanes.profile import PROFILES
 from lanes.registry import LANES
-from reactor.cli.common import data_option, has_journal, journal, json_option, out, run_argument, show
+from reactor.cli.common import data_option, has_journal, journal, json_list_option, out, run_argument, show
 
 RECENT_MS: Final = 300_000  # of event time, that the rate is over
 _SHOWN: Final = ("n", "last", "rate_per_s", "low", "q05", "q50", "q95", "q99", "high")
@@ -22,7 +22,7 @@ _SHOWN: Final = ("n", "last", "rate_per_s", "low", "q05", "q50", "q95", "q99", "
 @run_argument
 @data_option
 @click.option("--drift", is_flag=True, help="List the defaults of our own, where the sources give none.")
-@json_option
+@json_list_option
 def command(run_id: str | None, data: Path, drift: bool, as_json: bool) -> None:
     """List the lanes: formula, params, kernel; where there is a journal, also the figures of a run.
 

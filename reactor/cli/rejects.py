@@ -8,7 +8,7 @@ from journal.judge.reject import by_code, of_code
 from journal.ledger import run as runs
 from journal.refusal import Refusal
 from lanes.code import Reject
-from reactor.cli.common import data_option, journal, json_option, run_argument, show
+from reactor.cli.common import data_option, journal, json_list_option, run_argument, show
 
 
 @click.command("rejects")
@@ -18,7 +18,7 @@ from reactor.cli.common import data_option, journal, json_option, run_argument, 
 @click.option(
     "--limit", type=click.IntRange(1, 100_000), default=20, show_default=True, help="List at most so many records."
 )
-@json_option
+@json_list_option
 def command(run_id: str | None, data: Path, code: str | None, limit: int, as_json: bool) -> None:
     """Count a run's rejects by code; with --code show them. Without RUN: the latest run.
 

@@ -1,17 +1,18 @@
 """`violet soak`: run a dark shadow soak to its end, or until Ctrl-C; the same command resumes it."""
 
+import shlex
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args, get_origin
 
 import click
 
 from journal.judge.gate import EXIT, HOLD
 from journal.refusal import Refusal, of_machine
 from journal.store import Store
-from reactor.cli.common import PATH, err, json_option, out, print_json
+from reactor.cli.common import PATH, err, json_option, out, print_json, program
 from reactor.cli.terminal import Terminal, print_summary
 from reactor.run.attend import Stop, log_of, soak
 from reactor.run.session import Session
@@ -29,12 +30,34 @@ REFUSED: Final = 3
 COMPARE_S: Final = 1.0  # between looks at what lanes' candidates gave
 
 
+GROUPS: Final = {  # of the flags in --help
+    "What is read": ("scans", "bootstrap_servers", "topic", "from", "until", "for", "speed"),
+    "What is computed": ("profile", "topology", "lane_workers"),
+    "What is kept": ("data", "name", "batch_size", "flush_ms", "keep_inputs"),
+    "An earlier run": ("new", "new_segment", "accept_gap", "resume_halted"),
+    "What is shown": ("web", "taps", "metrics_port", "sketches", "log_format", "as_json"),
+    "All flags": ("config", "help"),
+}
+
+
+class _Grouped(click.Command):
+    """A command with so many flags that its help shows them in groups."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        shown = {param.name: param.get_help_record(ctx) for param in self.get_params(ctx)}
+        for title, names in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([record for name in names if (record := shown[name])])
+
+
 def _options(command: Callable[..., Any]) -> Callable[..., Any]:
     """One click option for every field of SoakSettings, so that flags and file cannot drift apart."""
     kinds: dict[Any, Any] = {Path: PATH, Path | None: PATH, int: int, bool: bool}
     for name, field in reversed(SoakSettings.model_fields.items()):
         flag, kind = "--" + (field.alias or name).replace("_", "-"), kinds.get(field.annotation, str)
         names = f"{flag}/--no-{flag[2:]}" if kind is bool else flag  # it wins over the file, either way
+        if get_origin(field.annotation) is Literal:
+            kind = click.Choice(get_args(field.annotation))
         default = "" if field.default in (None, False) else f" [default: {field.default}]"
         command = click.option(
             names, field.alias or name, type=kind, default=None, is_flag=kind is bool,
@@ -43,9 +66,9 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@click.command("soak")
+@click.command("soak", cls=_Grouped)
 @_options
-@click.option("--config", type=PATH, help="TOML file; flags win over it.")
+@click.option("--config", type=PATH, help="TOML file with any of these flags, and more; flags win over it.")
 @json_option
 def command(config: Path | None, as_json: bool, **flags: Any) -> None:
     """Run a dark shadow soak.
@@ -97,7 +120,7 @@ def _run(settings: Settings, as_json: bool, seam: Callable[[str], None], events:
     events.summary(result)
     print_json(result) if as_json else print_summary(result)
     if settings.soak.web and not as_json:
-        out.print(f"{'look at it':>20}  violet web --data {settings.soak.data}")
+        out.print(f"{'look at it':>20}  {program()} web --data {shlex.quote(str(settings.soak.data))}")
     return EXIT[HOLD] if result["state"] == "STOPPED" else EXIT[result["verdict"]]
 
 

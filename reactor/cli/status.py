@@ -15,7 +15,7 @@ from journal.ledger import run as runs
 from journal.lock import held, soak_lock
 from journal.refusal import Refusal
 from journal.store import JournalAway, Store
-from reactor.cli.common import data_option, err, journal, json_option, out, print_json, run_argument
+from reactor.cli.common import data_option, err, journal, json_list_option, out, print_json, run_argument
 
 EVERY_S: Final = 2.0
 _BAD: Final = (HEALTHY, NOT_SURE, FAILING)
@@ -27,7 +27,7 @@ _STYLE: Final = {HEALTHY: "bold green", FAILING: "bold red"}
 @data_option
 @click.option("--name", help="Only the soak of this name.")
 @click.option("--watch", is_flag=True, help=f"Look again every {EVERY_S:.0f} s, until Ctrl-C.")
-@json_option
+@json_list_option
 def command(run_id: str | None, data: Path, name: str | None, watch: bool, as_json: bool) -> None:
     """Show where the newest run of each soak stands, the newest first, or one RUN.
 

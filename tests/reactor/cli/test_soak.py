@@ -6,6 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
+import pytest
+from click.testing import CliRunner
+
+from reactor.cli import soak
+from reactor.cli.common import program
+from reactor.run.settings import SoakSettings
 from tests.integration import records
 from tests.integration.soaking import free_of
 
@@ -30,3 +37,37 @@ def test_a_fused_soak_loads_neither_faust_nor_the_topology(tmp_path):
     assert (summary["state"], summary["records"]) == ("ENDED", 55)
     assert ends == [2, []]  # HOLD: so few decisions say nothing
     free_of(data)
+
+
+def test_the_help_shows_every_flag_once_in_its_group():
+    shown = [param.name for param in soak.command.get_params(click.Context(soak.command))]
+    assert sorted(shown) == sorted(name for names in soak.GROUPS.values() for name in names)
+    text = CliRunner().invoke(soak.command, ["--help"]).output
+    for title in soak.GROUPS:
+        assert f"\n{title}:\n" in text
+    for param in soak.command.params:
+        assert text.count(f"  {param.opts[0]} ") == 1
+
+
+@pytest.mark.parametrize("name", [n for n, f in SoakSettings.model_fields.items() if f.annotation is bool])
+@pytest.mark.parametrize("wanted", [True, False])
+def test_every_boolean_flag_wins_over_the_file_either_way(tmp_path, monkeypatch, name, wanted):
+    config = tmp_path / "soak.toml"
+    config.write_text(f"[reactor]\n{name} = {str(not wanted).lower()}\n")
+    seen = []
+    monkeypatch.setattr(soak, "run", lambda settings, as_json: seen.append(getattr(settings.soak, name)) or 0)
+    flag = f"--{'' if wanted else 'no-'}{name.replace('_', '-')}"
+    assert CliRunner().invoke(soak.command, ["--config", str(config), flag]).exit_code == 0
+    assert CliRunner().invoke(soak.command, ["--config", str(config)]).exit_code == 0
+    assert seen == [wanted, not wanted]
+
+
+def test_the_hint_names_a_command_that_works_where_violet_is_not_on_the_path(tmp_path, monkeypatch):
+    script = tmp_path / "my env" / "violet"
+    script.parent.mkdir()
+    script.touch(mode=0o700)
+    monkeypatch.setattr(sys, "argv", [str(script), "soak"])
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert program() == f"'{script}'"
+    monkeypatch.setenv("PATH", str(script.parent))
+    assert program() == "violet"
