@@ -67,7 +67,7 @@ TESTED_ELSEWHERE = {
     "journal/blue/look.py": "tests/integration/test_first_look.py: every figure wants a soak and trades",
     "journal/engine/native.py": "tests/journal/engine/test_server.py: it stands in an engine alone",
     "journal/keep/sketches.py": "tests/integration/test_watched.py: it wants a soak with sketches",
-    "journal/refusal.py": "tests/integration/test_refusals.py: an exception without a branch",
+    "journal/refusal.py": "tests/reactor/cli/test_main.py: it is what a command says",
     "journal/template.py": "tests/journal/keep/test_migrate.py: the views that it fills are run there",
     "journal/tied.py": "tests/fault/test_children.py: a child is seen to end with its parent",
     "lanes/kernel.py": "tests/lanes/test_lane.py: what every kernel keeps to",
