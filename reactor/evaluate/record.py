@@ -303,7 +303,7 @@ def _parse(raw: bytes | None) -> dict[str, Any]:
     try:
         obj = _decode_any(raw)
     except Exception as error:  # noqa: BLE001 - recursion, unicode, syntax: one fault each
-        detail = str(error)[:200]
+        detail = str(error)
         if not _deep(raw) and ("out of range" in detail or _only_non_finite(raw)):
             raise _Bad(Reject.NON_FINITE, "NaN, an infinity, or a number that float64 cannot hold") from None
         raise _Bad(Reject.MALFORMED, detail) from None
