@@ -1,15 +1,17 @@
 """The walk: what it keeps of records, however they come; see test_step.py for what becomes of them."""
 
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 
 from lanes.code import Reject
 from lanes.profile import PROFILES
+from lanes.registry import FIVE
 from reactor.evaluate.chunk import Chunk
 from reactor.evaluate.record import Decoder, Fault
 from reactor.evaluate.state import State
-from reactor.evaluate.walk import Rules, Walk
+from reactor.evaluate.walk import PLANE_CODES, Rules, Walk
 from tests.strategies import encode, mixed_archive, plane, planes, scan
 
 BLUE = Rules(PROFILES["blue_8b"])
@@ -66,6 +68,15 @@ def test_a_plane_that_nobody_reads_is_a_reject_that_names_those_that_are_read(fi
     assert (at, fault.code, fault.kind, fault.stream) == (len(first), Reject.PLANE_NAME, "plane", "ng7")
     assert "'mc'" in fault.detail
     assert "acb, meta, ob" in fault.detail
+
+
+@pytest.mark.parametrize("is_on", [True, False])
+def test_a_plane_that_only_a_lane_which_is_off_reads_is_none(monkeypatch, is_on):
+    lane = SimpleNamespace(name="own", plane_names=("ob", "rates"))
+    profile = SimpleNamespace(of=lambda name: SimpleNamespace(enabled=is_on), lanes=(*FIVE, *[lane] * is_on))
+    monkeypatch.setattr("reactor.evaluate.walk.MORE", (lane,))
+    monkeypatch.setattr("reactor.evaluate.walk.PLANE_CODES", PLANE_CODES | {"rates": 8})
+    assert Rules(profile).planes == PLANE_CODES | ({"rates": 8} if is_on else {})
 
 
 def test_scans_are_counted_before_any_cadence_plane_too():
