@@ -165,7 +165,8 @@ class Rows:
 class Batch:
     """The outcomes of a range of offsets of one partition, and the state after it.
 
-    `skipped` holds ranges [a, b] inside first..last that the broker never delivers.
+    `skipped` holds ranges [a, b] inside first..last that the broker never delivers. `standins` names the project's own
+    stand-ins that its scans say they come from.
     """
 
     topic: str
@@ -178,6 +179,7 @@ class Batch:
     unknown: dict[str, int] = field(default_factory=dict)
     last_ts_ms: int = 0
     state: bytes = b"{}"
+    standins: frozenset[str] = frozenset()
 
     @property
     def content_hash(self) -> int:
@@ -198,6 +200,7 @@ def joined(parts: Sequence[Batch]) -> Batch:
         skipped=[span for part in parts for span in part.skipped],
         unknown=dict(sum((Counter(part.unknown) for part in parts), Counter[str]())),
         last_ts_ms=max(part.last_ts_ms for part in parts),
+        standins=frozenset().union(*(part.standins for part in parts)),
     )
 
 

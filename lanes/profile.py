@@ -75,7 +75,7 @@ class _Profile(Params):
 
 
 _MORE: Final = {lane.name for lane in MORE}
-if _taken := _MORE & {*_Profile.model_fields, "reactor", "journal"}:
+if _taken := _MORE & {*_Profile.model_fields, "reactor", "journal", "planes"}:
     raise ValueError(f"lane {', '.join(sorted(_taken))}: must have a name that no table of a config has")
 if TYPE_CHECKING:
     Profile = _Profile

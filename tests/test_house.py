@@ -87,6 +87,7 @@ TESTED_ELSEWHERE = {
     "reactor/cli/sequence.py": "tests/integration/test_sequence.py: the command is run as people run it",
     "reactor/cli/serve.py": "tests/integration/test_life.py: the command is run as people run it",
     "reactor/cli/sql.py": "tests/integration/test_query.py: the command is run as people run it",
+    "reactor/cli/runs.py": "tests/cases/test_what_is_said.py: the command is run as people run it",
     "reactor/cli/verify.py": "tests/integration/test_proof.py: the command is run as people run it",
     "reactor/cli/web.py": "tests/integration/test_web.py: the command is run as people run it",
     "reactor/feed/feeder.py": "tests/integration/test_publish.py: a process of one call",

@@ -19,6 +19,7 @@ from tests.strategies import START_MS, encode, plane, planes, scan
 
 BLUE = PROFILES["blue_8b"]
 MINUTE_MS = 60_000
+ABSENT = ["acb", "meta", "mc", "ob", "esof"]  # planes that a run lacks by default: most tests are about something else
 TABLES = ("runs", "segments", "batches", "decisions", "evaluations", "planes", "rejects", "incidents")
 
 
@@ -124,7 +125,7 @@ def begin(store, profile=BLUE, partitions=(0,), first=0, **fields):
     run = Run(**{
         "run_id": run_id, "name": f"n-{run_id}", "state": "RUNNING", "profile": profile.name, "source": {"kind": "broker"},
         "until": {}, "start": {str(p): first for p in partitions}, "warm": "EXACT", "standins": (), "versions": {},
-        "started_at": now().replace(microsecond=0), **fields,
+        "asked": {"absent": ABSENT}, "started_at": now().replace(microsecond=0), **fields,
     })  # fmt: skip
     text = profile.model_dump_json()
     open_segments(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
+from journal.judge import planes
 from journal.judge.scope import Scope
 from journal.ledger.pruned import dropped_sql, pruned
 from journal.ledger.run import UPSTREAM, Run, segments
@@ -17,6 +18,7 @@ from journal.row import TABLES, row_hash_sql, sound_sql
 from journal.store import Store
 from lanes.code import Outcome
 from lanes.profile import Profile
+from lanes.registry import READ
 
 PASS: Final = "PASS"  # noqa: S105 - a verdict
 HOLD: Final = "HOLD"
@@ -25,6 +27,7 @@ _WORST: Final = (FAIL, HOLD, PASS)
 EXIT: Final = {PASS: 0, FAIL: 1, HOLD: 2}
 ENDED_EARLY: Final = "ended before its end"  # by --for or `violet end`: what it did not read is not lost
 MIN_DECISIONS: Final = 100
+PLANE_CLAUSES: Final = {name: f"plane_{name}" for name in READ}
 TRUST: Final = "HOLD (no kernels of BLUE and no trades of BLUE to compare with)"
 _SCANS: Final = "(SELECT * FROM violet_decisions UNION ALL SELECT * FROM violet_evaluations)"
 
@@ -171,7 +174,8 @@ def basis(run: Run) -> str:
     lanes = [name for name in run.standins if name not in UPSTREAM]
     upstream = [f"stand-in {name}" for name in UPSTREAM if name in run.standins]
     parts = [str(source), f"{len(lanes)} stand-in lanes", *upstream]
-    return ", ".join(parts) + (", cold start" if run.warm == "COLD" else "")
+    absent = [f"BLUE has no plane {', '.join(run.absent)}"] * bool(run.absent)
+    return ", ".join([*parts, *absent]) + (", cold start" if run.warm == "COLD" else "")
 
 
 def summary(store: Store, run: Run, since_ms: int | None = None) -> dict[str, Any]:
@@ -180,15 +184,22 @@ def summary(store: Store, run: Run, since_ms: int | None = None) -> dict[str, An
     one = len(judged) == 1  # its figures are the run's
     whole = judged[0].figures if one else figures(store, run, Scope.of(store, run.run_id, since_ms))
     held = [f"{c.name} {c.verdict}" for j in judged for c in j.clauses if c.verdict != PASS]
+    opened = {s.segment: s for s in segments(store, run.run_id)}  # alike in every partition
+    kernels = {k: v for s in opened.values() for k, v in s.kernels.items()}
     listed = [
-        {"segment": j.segment, "verdict": j.verdict, "clauses": [asdict(c) for c in j.clauses if c.verdict != PASS]}
+        {
+            "segment": j.segment,
+            "verdict": j.verdict,
+            "math_fingerprint": opened[j.segment].math_fingerprint,
+            "clauses": [asdict(c) for c in j.clauses if c.verdict != PASS],
+        }
         for j in judged
     ]
-    kernels = {k: v for s in segments(store, run.run_id) for k, v in s.kernels.items()}
     return {
         "run_id": run.run_id, "name": run.name, "state": run.state, "profile": run.profile, "source": dict(run.source),
         "kernels": kernels,
         "standin_lanes": [name for name in run.standins if name not in UPSTREAM],
+        "math_fingerprint": ", ".join(dict.fromkeys(s.math_fingerprint or "unknown" for s in opened.values())),
         "segments": listed,
         "verdict": worst([j.verdict for j in judged]),
         "verdict_basis": basis(run) + (f"; {'; '.join(held)}" if held else ""),
@@ -233,7 +244,8 @@ def _judge(store: Store, run: Run, scope: Scope, profile: Profile) -> Judged:
         _always(n, "schema", "share of journaled rows that satisfy the schema"),
         _share("coverage", "scans with outcome / (those + rejects not known to be planes)", f["coverage"], 0.95, 0.80),
         _share("time_coverage", "1 - sum(gap - c) / (last - first), worst stream", f["time_coverage"], 0.95, -math.inf),
-        _at_most("rejects", "rejects / outcomes", f["reject_share"], 0.01),
+        _at_most("rejects", "rejects / outcomes", f["reject_share"], 0.01, 0.5),
+        *_seen(planes.shares(store, scope, profile), run.absent),
         Clause("decisions", "count of decisions", n, f">= {MIN_DECISIONS}", PASS if n >= MIN_DECISIONS else HOLD),
     )  # fmt: skip
     return Judged(scope.segment or 0, worst([c.verdict for c in clauses]), clauses, f)
@@ -259,8 +271,22 @@ def _share(name: str, formula: str, figure: float | None, full: float, low: floa
     return Clause(name, formula, figure, f">= {full}", verdict)
 
 
-def _at_most(name: str, formula: str, figure: float | None, most: float) -> Clause:
-    return Clause(name, formula, figure, f"<= {most}", PASS if figure is not None and figure <= most else HOLD)
+def _at_most(name: str, formula: str, figure: float | None, full: float, high: float) -> Clause:
+    verdict = HOLD if figure is None else PASS if figure <= full else HOLD if figure <= high else FAIL
+    return Clause(name, formula, figure, f"<= {full}", verdict)
+
+
+def _seen(shares: Mapping[str, float | None], absent: Sequence[str]) -> list[Clause]:
+    """A clause for each plane that a lane reads. Without it the lane's value says nothing of BLUE's."""
+    found = []
+    for name, share in shares.items():
+        formula = f"scans that saw plane {name} / scans"
+        if name in absent:
+            found.append(Clause(PLANE_CLAUSES[name], formula, share, "BLUE has none", PASS))
+        else:
+            formula += "; fix: publish it, or name it in planes.absent of the config where BLUE has none"
+            found.append(_share(PLANE_CLAUSES[name], formula, share, 0.95, -math.inf))
+    return found
 
 
 def _ratio(part: int, whole: int) -> float | None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from journal.judge.day import disk_bytes
-from journal.judge.gate import FAIL, HOLD, MIN_DECISIONS, PASS, Clause, judge, summary, words, worst
+from journal.judge.gate import FAIL, HOLD, MIN_DECISIONS, PASS, PLANE_CLAUSES, Clause, judge, summary, words, worst
 from journal.judge.scope import Scope, completed
 from journal.ledger.pruned import utc
 from journal.ledger.run import Run, find
@@ -34,7 +34,8 @@ SILENT_S: Final = 60.0  # a live scanner may be silent as long, or for so many o
 SILENT_STEPS: Final = 5
 _USUAL: Final = 1_000  # scans of each partition that the usual step is taken from
 _SHARES: Final = ("coverage", "time_coverage")
-_MEASURED: Final = (*_SHARES, "rejects")  # clauses whose HOLD is a finding, not a lack of data
+_COUNTED: Final = ("rejects", *PLANE_CLAUSES.values())  # shares that have no column of their own
+_MEASURED: Final = (*_SHARES, *_COUNTED)  # clauses whose HOLD is a finding, not a lack of data
 _INTEGRITY: Final = ("lost", "doubled", "corrupt")
 # The newest of these says whether a lane is waited for.
 _LANES_SEEN: Final = (Incident.LANE_MISSING, Incident.LANE_BACK, Incident.STARTED, Incident.RESUMED)
@@ -204,7 +205,7 @@ def _scans(part: Mapping[str, Any]) -> int:
 def _is_short(line: Mapping[str, Any]) -> bool:
     """Whether a day was silent or a share of it, where there was one, below its bound."""
     shares = [name for name in _SHARES if line[name] is not None]
-    return not _scans(line) or any(line["clauses"].get(name) == HOLD for name in ("rejects", *shares))
+    return not _scans(line) or any(line["clauses"].get(name) == HOLD for name in (*_COUNTED, *shares))
 
 
 def _incidents(store: Store, run: Run) -> dict[str, int]:
@@ -245,7 +246,12 @@ def _why(run: Run, found: Mapping[str, Any]) -> tuple[list[str], list[str]]:
         failing.append(f"the gate fails: {found['held']}")
     if found["disk_used"] >= DISK_HALT:
         failing.append(f"the disk is {found['disk_used']:.0%} full")
-    unsure = [f"{name} is beyond its bound" for name in found["short"]]
+    unsure = [f"{name} is beyond its bound" for name in found["short"] if name not in PLANE_CLAUSES.values()]
+    if unseen := [plane for plane, clause in PLANE_CLAUSES.items() if clause in found["short"]]:
+        fix = "publish it, or name it in planes.absent of the config where BLUE has none"
+        unsure.append(f"many scans came before plane {', '.join(unseen)} was ever seen; fix: {fix}")
+    if found["state"] == "ENDED" and not _scans(found):
+        unsure.append("it ended without a scan")
     if DISK_DEGRADED <= found["disk_used"] < DISK_HALT:
         unsure.append(f"the disk is {found['disk_used']:.0%} full")
     if found["state"] in ("STOPPED", "INTERRUPTED"):

@@ -11,17 +11,21 @@ from typing import Any, Final
 
 import msgspec
 
+from journal.ledger.naming import KNOWN, identify
 from journal.ledger.pruned import utc
-from journal.refusal import Refusal
 from journal.store import Store
 
 UPSTREAM: Final = ("scanner", "enrichment")  # stand-ins before the log, beside those of the lanes
-_JSON: Final = ("source", "until", "start", "versions")  # columns of a run that hold JSON
+_JSON: Final = ("source", "until", "asked", "start", "versions")  # columns of a run that hold JSON
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Manifest of a run. `source`: log identity; `start`, `until`: offsets by partition, `until` absent where open."""
+    """Manifest of a run. `source`: log identity; `start`, `until`: offsets by partition, `until` absent where open.
+
+    asked: `from`, `until` and `absent` (planes that BLUE has none of) as they were asked for; empty where an older
+    version began it.
+    """
 
     run_id: str
     name: str
@@ -36,6 +40,12 @@ class Run:
     started_at: datetime
     reason: str = ""
     revision: int = 0
+    asked: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """Planes that BLUE has none of, so that no scan misses them."""
+        return tuple(self.asked.get("absent", ()))
 
     @property
     def replay_of(self) -> str:
@@ -47,7 +57,8 @@ class Run:
 class Segment:
     """What decided from `first_offset` of a partition on.
 
-    params: the profile as JSON. kernels: lane to hash. state: JSON of the state at that offset.
+    params: the profile as JSON. kernels: lane to hash. state: JSON of the state at that offset. math_fingerprint: of
+    the machine that decided; empty where an older version opened it.
     """
 
     run_id: str
@@ -62,6 +73,7 @@ class Segment:
     code_hash: str
     kernels: Mapping[str, str] = field(default_factory=dict)
     state: str = "{}"
+    math_fingerprint: str = ""
 
     def kernel_hash(self, lane: str) -> str:
         """Hash of what computed a lane: the foreign kernel in its place, else the code."""
@@ -78,6 +90,9 @@ class Segment:
             names.append(f"code ({self.code_hash}, was {other.code_hash})")
         if dict(self.kernels) != dict(other.kernels):
             names.append(f"kernels ({dict(self.kernels)}, was {dict(other.kernels)})")
+        mine, theirs = self.math_fingerprint, other.math_fingerprint
+        if mine != theirs and mine and theirs:
+            names.append(f"arithmetic (math fingerprint {mine}, was {theirs}: this machine's pow gives other bits)")
         return names
 
 
@@ -120,22 +135,32 @@ def newest(store: Store) -> list[Run]:
     return [_run(row) for row in store.rows(sql)]
 
 
-def pick(store: Store, run_id: str | None) -> Run:
+def pick(store: Store, wanted: str | None) -> Run:
     """The run that a command is about.
 
     Args:
         store: the journal.
-        run_id: its id; None for the latest run.
+        wanted: how it is named, see `naming.identify`; None for the latest run.
 
     Raises:
-        Refusal: there is none; it names those that are there.
+        Refusal: there is none, or several may be meant; it names those that are there.
     """
-    run = find(store, run_id=run_id)
+    run = find(store, run_id=identify(store.rows(KNOWN), wanted))
     if run is None:
-        known = [r["run_id"] for r in store.rows("SELECT run_id FROM runs ORDER BY started_at DESC LIMIT 5")]
-        wanted = f"no run {run_id!r}" if run_id else "no run"
-        raise Refusal(f"{wanted} in this journal; fix: name one of: {', '.join(known) or '(none: soak first)'}")
+        raise AssertionError("must be there: it was listed")
     return run
+
+
+def listed(store: Store, name: str | None = None) -> list[dict[str, Any]]:
+    """Every run, or those of a name, the newest first, with what it journaled."""
+    return store.rows(
+        "SELECT run_id, name, state, profile, started_at, JSONExtractString(source, 'kind') AS source, "
+        "b.n AS records, b.decided AS decisions, replay_of, reason FROM runs LEFT JOIN "
+        "(SELECT run_id, sum(decisions + evaluations + planes + rejects) AS n, sum(decisions) AS decided "
+        "FROM batches GROUP BY run_id) AS b USING (run_id) WHERE {name:String} IN ('', name) "
+        "ORDER BY started_at DESC, run_id DESC",
+        {"name": name or ""},
+    )
 
 
 def open_segments(store: Store, opened: Sequence[Segment]) -> None:
@@ -151,7 +176,7 @@ def segments(store: Store, run_id: str) -> list[Segment]:
     """Segments of a run, in order."""
     sql = "SELECT * FROM violet_segments FINAL WHERE run_id = {run:String} ORDER BY segment, topic, partition"
     return [
-        Segment(**{f.name: row[f.name] for f in fields(Segment)} | {"kernels": msgspec.json.decode(row["kernels"])})
+        Segment(**_known(Segment, row) | {"kernels": msgspec.json.decode(row["kernels"])})
         for row in store.rows(sql, {"run": run_id})
     ]
 
@@ -165,5 +190,10 @@ def _fields(of: Run | Segment) -> dict[str, Any]:
 
 
 def _run(row: Mapping[str, Any]) -> Run:
-    told = {f.name: row[f.name] for f in fields(Run)} | {name: msgspec.json.decode(row[name]) for name in _JSON}
+    told = _known(Run, row) | {name: msgspec.json.decode(row[name]) for name in _JSON if name in row}
     return Run(**told | {"standins": tuple(row["standins"]), "started_at": utc(row["started_at"])})
+
+
+def _known(of: type[Run | Segment], row: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that a row has: a resume is judged before the tables of an older version are migrated."""
+    return {f.name: row[f.name] for f in fields(of) if f.name in row}

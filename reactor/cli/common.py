@@ -74,7 +74,7 @@ def json_flag(what: str) -> Callable[[Command], Command]:
 
 json_option = json_flag("one JSON object")
 json_list_option = json_flag("a JSON list of objects")
-run_argument = click.argument("run_id", metavar="[RUN]", required=False)
+run_argument = click.argument("run_id", metavar="[RUN]", required=False)  # by id, prefix, name, or `latest`
 
 
 @contextmanager

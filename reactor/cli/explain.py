@@ -15,7 +15,7 @@ from reactor.cli.common import data_option, journal, json_flag, out, print_json
 @click.argument("what", metavar="SCAN_ID|@OFFSET")
 @data_option
 @click.option("--stream", help="Stream; needed where several streams have the scan id.")
-@click.option("--run", "run_id", help="Run.  [default: the latest run]")
+@click.option("--run", "run_id", help="Run, by id, prefix or name.  [default: the latest run]")
 @click.option("--partition", type=int, help="Partition of an @OFFSET.  [default: every partition]")
 @json_flag("one JSON object, a list of them where several outcomes fit,")
 def command(
@@ -35,8 +35,10 @@ def command(
         run = runs.pick(store, run_id)
         results = explain(store, run.run_id, what, stream, partition)
     if as_json:
-        print_json(results if len(results) > 1 else results[0])
+        named = [{"run_id": run.run_id, **result} for result in results]
+        print_json(named if len(named) > 1 else named[0])
         return
+    out.print(f"run {run.run_id} ({run.name})", style="dim")
     for result in results:
         _print(result)
 

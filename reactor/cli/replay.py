@@ -66,7 +66,7 @@ def run(run_id: str, data: Path, remote: JournalSettings, asked: Mapping[str, An
         profile = replays.params(journal.store, original, asked["profile"], asked["assignments"])
         flags = {name: asked[name] for name in ("batch_size", "new")}
         flags |= {"data": data, "name": asked["name"] or f"{original.name}-replay"}
-        settings = of_flags(flags, remote, profile)
+        settings = of_flags(flags, remote, profile, original.absent)
         stack.enter_context(lock(soak_lock(data, settings.soak.name), data))
         replays.refuse_taken(journal.store, settings, original)
         source = replays.ReplaySource(journal.store, original, asked["bootstrap_servers"], profile)

@@ -13,6 +13,7 @@ import click
 
 from journal.engine import owner
 from journal.engine.address import Address
+from journal.ledger.naming import KNOWN, SEVERAL, identify, over_several, scoped
 from journal.refusal import Refusal
 from reactor.run import settings
 
@@ -31,7 +32,7 @@ GRACE_S: Final = 10  # beyond the query's own limit, for the answer to arrive
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), default="table", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Same as --format json: a list of row objects.")
 @click.option("--param", multiple=True, metavar="NAME=VALUE", help="Bind {NAME:Type} in the query; may be repeated.")
-@click.option("--run", help="Bind {run:String}.  [default: the latest run]")
+@click.option("--run", help="Bind {run:String}: a run by id, prefix or name.  [default: the latest run]")
 @click.option(
     "--max-rows", type=click.IntRange(1, 10_000_000), default=100_000, show_default=True, help="More is an error."
 )
@@ -58,14 +59,14 @@ def command(
     text = query if query is not None else _saved(saved or "")
     folder = settings.load({"data": data} if data else {}, config).soak.data
     bound = dict(_pair(text) for text in param) | ({"run": run} if run is not None else {})
-    asked = {f"param_{name}": _escaped(value) for name, value in bound.items()} | {
-        "default_format": FORMATS[form],
-        "max_result_rows": str(max_rows),
-        "max_execution_time": str(timeout),
-        "date_time_output_format": "iso" if form == "json" else "simple",
-    }
     with owner.reading(folder) as address:
-        answer, given = ask(address, text, asked, timeout + GRACE_S)
+        if "run" in bound:
+            bound["run"] = identify(_rows(address, KNOWN), bound["run"])
+        if not scoped(text):
+            (found,) = _rows(address, SEVERAL)
+            if words := over_several(text, int(found["runs"]), found["tables"]):
+                click.echo(f"violet: {words}", err=True)
+        answer, given = ask(address, text, _asked(bound, form, max_rows, timeout), timeout + GRACE_S)
     if given != FORMATS[form] or form == "csv":  # a FORMAT in the query wins
         sys.stdout.buffer.write(answer)
         sys.stdout.buffer.flush()
@@ -73,6 +74,22 @@ def command(
         click.echo(json.dumps(_objects(json.loads(answer)), ensure_ascii=False, separators=(",", ":")))
     else:
         _print(json.loads(answer))
+
+
+def _asked(bound: dict[str, str], form: str, max_rows: int, timeout_s: int) -> dict[str, str]:
+    """The settings of a query that go with it."""
+    return {f"param_{name}": _escaped(value) for name, value in bound.items()} | {
+        "default_format": FORMATS[form],
+        "max_result_rows": str(max_rows),
+        "max_execution_time": str(timeout_s),
+        "date_time_output_format": "iso" if form == "json" else "simple",
+    }
+
+
+def _rows(address: Address, query: str) -> list[dict[str, Any]]:
+    """What a query of our own gives. Many runs are no reason to refuse the user's query."""
+    answer, _ = ask(address, query, _asked({}, "json", 1_000_000, GRACE_S), 2 * GRACE_S)
+    return _objects(json.loads(answer))
 
 
 def _saved(name: str) -> str:

@@ -41,7 +41,7 @@ class Terminal(Watcher):
         self._bar.start()
         self._task = self._bar.add_task(self._name, total=total, said="")
         if behind:
-            err.print(f"resuming behind offset {behind}", style="dim")
+            err.print(f"resuming: {behind} records are journaled already", style="dim")
 
     def batch(self, batch: Batch) -> None:
         for kind, rows in batch.rows.items():
@@ -82,7 +82,7 @@ def print_summary(result: Mapping[str, Any]) -> None:
     style = {"PASS": "bold green", "FAIL": "bold red"}.get(result["verdict"], "bold yellow")
     for name in ("run_id", "state", "profile", "records", "decisions", "evaluations", "planes", "rejects", "lost",
                  "doubled", "corrupt", "skipped", "coverage", "time_coverage", "scan_gaps", "longest_silence_ms",
-                 "orders", "content_hash", "trust"):  # fmt: skip
+                 "orders", "content_hash", "math_fingerprint", "trust"):  # fmt: skip
         out.print(f"{name:>20}  {result[name]}")
     for lane, counts in result.get("taps", {}).items():
         out.print(f"{'tap ' + lane:>20}  {counts['sent']} readings sent, {counts['dropped']} dropped")

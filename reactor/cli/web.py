@@ -29,7 +29,7 @@ def command(data: Path, port: int, run_id: str | None, as_json: bool) -> None:
     require_journal(data)
     with closing(Poller(data, partial(reader, data, server()))) as poller:
         if run_id is not None:
-            poller.ask(partial(runs.pick, run_id=run_id))
+            run_id = poller.ask(partial(runs.pick, wanted=run_id)).run_id
         page = Page(poller, port)
         url = page.url(f"/run/{run_id}" if run_id else "/")
         words = f"the page of {data}, for one browser, until Ctrl-C:\n  {url}"

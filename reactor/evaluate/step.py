@@ -88,6 +88,7 @@ def outcomes(
         skipped=_gaps(expected, walk.offsets),
         unknown=walk.decoder.take_unknown(),
         last_ts_ms=int(scored.rows.columns["ts_ms"].max(initial=0)),  # type: ignore[union-attr]
+        standins=frozenset(walk.standins),
     )
 
 

@@ -44,6 +44,8 @@ DUP_SCAN: Final = 1 << Reason.DUP_SCAN
 NO_SIGNAL: Final = 1 << Reason.NO_SIGNAL
 CADENCE: Final = 1 << Reason.CADENCE
 NO_ELIGIBLE_ASSET: Final = 1 << Reason.NO_ELIGIBLE_ASSET
+# What our own stand-ins write into the context of each of their scans, and what they stand in for.
+STANDIN_MARKS: Final = {("scanner", "stand-in"): "scanner", ("enriched", "stand-in"): "enrichment"}
 _OUT_OF_ORDER: Final = 1 << Reason.OUT_OF_ORDER
 _SYMBOL_DROPPED: Final = 1 << Reason.SYMBOL_DROPPED
 
@@ -96,9 +98,11 @@ class Walk:
         self.planes: list[PlaneRow] = []
         self.faults: dict[int, Fault] = {}
         # A lane that is off is 1.0 whoever stands in it, so nobody is asked, and nobody can fail.
-        self._kernels = {n: k for n, k in rules.kernels.items() if rules.profile.of(n).enabled}
+        on = (lane.name for lane in rules.profile.lanes if rules.profile.of(lane.name).enabled)
+        self._kernels = {name: rules.kernels[name] for name in on if name in rules.kernels}
         self.foreign: dict[str, list[float]] = {lane: [] for lane in self._kernels}
         self.streams, self.assets, self.texts = Names(), Names(""), Names("")
+        self.standins: set[str] = set()
         self._entered: dict[str, StreamState] = {}
         self._codes = decoder.planes = rules.planes
         self._excluded = frozenset(rules.profile.select.excluded)
@@ -201,6 +205,8 @@ class Walk:
             if version is None:
                 version = stream.version = tuple(stream.at)
             versions.append(version)
+            if record.context is not None and "stand-in" in record.context.values():
+                self.standins |= {what for mark, what in STANDIN_MARKS.items() if mark in record.context.items()}
             w750 = record.w750
             scans.append((
                 at, stream.code, record.scan_id, ts_ms, vel_div, _NAN if w750 is None else w750,
@@ -248,7 +254,8 @@ class Walk:
             except Exception as error:  # noqa: BLE001 - a foreign kernel's fault is a reject, never a stall
                 detail = f"{type(error).__name__}: {error}"[:200]
                 known = ("scan", scan.stream, scan.scan_id, scan.ts_ms)
-                self.faults[at] = Fault(Reject.LANE_ERROR, detail, *known, lane)
+                # Of several lanes that fail the first in the order of LANES is named, as where each is a worker.
+                self.faults.setdefault(at, Fault(Reject.LANE_ERROR, detail, *known, lane))
                 value = _NAN
             self.foreign[lane].append(value)
 

@@ -62,7 +62,7 @@ class Watcher:
         """A line for people."""
 
     def expect(self, total: int | None, behind: int) -> None:
-        """So many records are expected (None: nobody knows), behind so many that were read before."""
+        """So many records are expected (None: nobody knows), behind so many that the run has read already."""
 
     def batch(self, batch: Batch) -> None:
         """A batch was journaled."""

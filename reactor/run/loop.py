@@ -9,9 +9,13 @@ See docs/design/running.md.
 import gc
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
+
+import msgspec
+from msgspec import MsgspecError, Struct
 
 from journal.ledger.ledger import Ledger
 from journal.row import Batch, joined
@@ -62,16 +66,18 @@ class Loop:
     def __init__(
         self, log: Log, ledger: Ledger, rules: Rules, readers: dict[int, Reader], pace: Pace, *,
         topic: str, segment: int, until_ms: int | None = None,
+        on_due: Callable[[Batch], None] = lambda batch: None,
         on_batch: Callable[[Batch], None] = lambda batch: None, seen: Sequence[str] = (),
         lanes: RemoteLanes | None = None, lane_done: Callable[[str], None] = lambda lane: None,
     ) -> None:  # fmt: skip
-        """on_batch: told of each batch that is journaled. lane_done: of each lane when its loop over a part is over."""
+        """on_due, on_batch: told of a batch before and after it is journaled. lane_done: of each lane's loop."""
         self._log, self._readers, self._pace = log, readers, pace
         self._topic, self._until_ms, self._lanes = topic, until_ms, lanes
         self._decides: dict[int, Deciding] = dict.fromkeys(readers, (rules, segment))
         if lanes is not None:
             self._decides |= dict(lanes.decides)
-        self._ledger, self._on_batch, self._seen, self._lane_done = ledger, on_batch, seen, lane_done
+        self._on_due, self._on_batch = on_due, on_batch
+        self._ledger, self._seen, self._lane_done = ledger, seen, lane_done
         self._collected = time.monotonic()
 
     def run(self, stop: Callable[[], bool]) -> bool:
@@ -184,6 +190,7 @@ class Loop:
         batch = joined(reader.parts)
         batch.state = reader.state.dump()
         reader.position, reader.parts, reader.pending = batch.last + 1, [], 0
+        self._on_due(batch)
         self._ledger.append(batch, reader.since, self._log.commit)
         self._journaled(partition, batch.state)
         self._on_batch(batch)
@@ -193,10 +200,22 @@ class Loop:
             self._lanes.journaled(partition, self._readers[partition].position, state)
 
 
+class _Timed(Struct, gc=False):
+    """What says whether a record may be a scan at or after a time: all else is skipped, not decoded."""
+
+    ts_ms: int = 0
+
+
+_timed: Final = msgspec.json.Decoder(_Timed).decode
+
+
 def first_at(chunk: Chunk, ts_ms: int) -> int | None:
     """Position of the first scan whose event time is at or after a time."""
     decode = Decoder().decode
     for at, raw in enumerate(chunk.values):
+        with suppress(MsgspecError, UnicodeDecodeError):  # the decoder judges what this cannot read
+            if _timed(raw or b"").ts_ms < ts_ms:
+                continue
         record = decode(raw)
         if isinstance(record, Scan) and record.ts_ms >= ts_ms:
             return at

@@ -9,7 +9,7 @@ See docs/design/running.md.
 from collections.abc import Iterator, Sequence
 
 from journal.judge.scope import Scope
-from journal.ledger.run import Run, Segment, find, segments
+from journal.ledger.run import UPSTREAM, Run, Segment, find, segments
 from journal.refusal import Refusal
 from journal.store import Store
 from lanes.profile import PROFILES, Profile
@@ -75,7 +75,7 @@ class ReplaySource(Source):
             "topic": self.topic,
             "partitions": self.partitions,
             "seeded": run.source.get("seeded", False),
-            **{name: was for name, was in run.source.items() if name.startswith("standin_")},
+            "standins": [name for name in UPSTREAM if name in run.standins],
         }
 
     def lows(self) -> dict[int, int]:

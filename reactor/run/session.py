@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from journal.judge.gate import ENDED_EARLY
 from journal.ledger import run as runs
@@ -20,6 +20,7 @@ from journal.refusal import Integrity, Refusal
 from journal.row import Batch
 from journal.store import Store
 from lanes.code import Incident, Severity
+from lanes.fingerprint import math_fingerprint
 from lanes.profile import Profile
 from lanes.registry import LANES
 from reactor.evaluate.chunk import Chunk
@@ -28,6 +29,8 @@ from reactor.evaluate.state import IDENTITIES, State
 from reactor.evaluate.step import step
 from reactor.evaluate.walk import Rules
 from reactor.log.outlet import TapWriter
+from reactor.run.asked import asked, asked_again, until_again
+from reactor.run.asked import until as until_of
 from reactor.run.foreign import Kernels, load
 from reactor.run.loop import Loop, Pace, Reader
 from reactor.run.position import WARM_MAX, seek, warm
@@ -42,7 +45,7 @@ class Progress(Protocol):
     """Who watches a session while it reads."""
 
     def expect(self, total: int | None, behind: int) -> None:
-        """So many records are expected (None: nobody knows), behind so many that were read before."""
+        """So many records are expected (None: nobody knows), behind so many that the run has read already."""
 
     def batch(self, batch: Batch) -> None:
         """A batch was journaled."""
@@ -76,7 +79,8 @@ class Session:
         readers = self._readers
         deadline = self.run.started_at.timestamp() + span_s(soak.for_) if soak.for_ else math.inf
         todo = [r.end - r.position if r.end is not None else None for r in readers.values()]
-        progress.expect(None if None in todo else sum(t for t in todo if t), sum(r.position for r in readers.values()))
+        behind = sum(r.position - int(self.run.start[str(p)]) for p, r in readers.items())
+        progress.expect(None if None in todo else sum(t for t in todo if t), behind)
         if self._lanes is not None:
             self._lanes.begin(self.run, self.ledger)
         log = self.source.open(min(r.position for r in readers.values()))
@@ -88,9 +92,13 @@ class Session:
             self.taps.take(batch)
             progress.batch(batch)
 
+        def on_due(batch: Batch) -> None:
+            if new := batch.standins - {*self.run.standins}:  # before its scans are there: a label never lacks
+                self._save(replace(self.run, standins=(*self.run.standins, *sorted(new, key=runs.UPSTREAM.index))))
+
         loop = Loop(
             log, self.ledger, self.rules, readers, Pace(soak.batch_size, soak.flush_ms), topic=self.source.topic,
-            segment=self.segment.segment, until_ms=self.run.until.get("ts_ms"), on_batch=on_batch,
+            segment=self.segment.segment, until_ms=self.run.until.get("ts_ms"), on_due=on_due, on_batch=on_batch,
             seen=self.taps.seen, lanes=self._lanes, lane_done=progress.lane_done,
         )  # fmt: skip
         at_end = loop.run(lambda: stop() or time.time() >= deadline)
@@ -123,7 +131,7 @@ class Session:
         """A new run: where it begins, how warm it is, and its first segment."""
         soak, source = self.settings.soak, self.source
         self._readers, warmth = self._begin()
-        until = self._until()
+        until = until_of(self.settings, source)
         for partition, reader in self._readers.items():
             reader.end = until.get("ends", {}).get(str(partition))
         on = [lane.name for lane in LANES if getattr(self.settings.profile, lane.name).enabled and lane.name != "base"]
@@ -132,7 +140,7 @@ class Session:
             run_id=f"{datetime.now().astimezone():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}", name=soak.name,
             state="RUNNING", profile=self.settings.profile.name, source=source.identity, until=until,
             start={str(p): r.position for p, r in self._readers.items()}, warm=warmth,
-            standins=(*standins, *(n for n in runs.UPSTREAM if source.identity.get(f"standin_{n}"))),
+            standins=(*standins, *source.identity.get("standins", ())), asked=asked(self.settings),
             versions=versions(), started_at=runs.now(),
         )  # fmt: skip
         self.segment = _segment(self.settings, self.kernels, source.topic, run.run_id, 1)
@@ -160,6 +168,8 @@ class Session:
             mine = self._lanes.adopted(mine, newest)
         differs = _differs(self.settings, mine, newest)
         known = positions(self._store, run.run_id)
+        until = until_again(self.settings, self.source, run, known)
+        run = replace(run, until=until, asked=asked_again(self.settings, run))
         starts = {int(p): at for p, at in run.start.items()}
         opens = {s.partition: s.first_offset for s in opened}  # the newest's
         gaps = self._gaps(opens, known)
@@ -218,10 +228,10 @@ class Session:
                 values=values,
             )  # fmt: skip
             if digest(batch) != at.doubt_digest:
-                if segment.code_hash != code_hash():
+                if differs := _mine(segment).differs(segment):
                     raise Refusal(
-                        f"the batch in doubt at offsets {first} to {last} comes out differently with this code "
-                        f"({code_hash()}, was {segment.code_hash}); fix: resume once with the version that wrote it"
+                        f"the batch in doubt at offsets {first} to {last} comes out differently with another "
+                        f"{'; another '.join(differs)}; fix: resume once with what wrote it, or --new"
                     )
                 raise Integrity(f"the batch in doubt at offsets {first} to {last} does not come out the same again")
             ledger.append(batch, time.monotonic(), lambda positions: None)
@@ -289,19 +299,6 @@ class Session:
             readers[p] = Reader(state, offset, None)
         return readers, next(w for w in ("COLD", "WARM", "EXACT") if w in warmth)
 
-    def _until(self) -> dict[str, Any]:
-        """The run's end: offsets by partition, or an event time, or nothing."""
-        soak = self.settings.soak
-        if soak.until == "end" or (soak.until is None and self.source.finite):
-            return {"ends": {str(p): end for p, end in self.source.ends().items()}}
-        if soak.until is None:
-            return {}
-        at = point(soak.until, "until")
-        ends = {str(p): end for p, end in self.source.ends().items()} if self.source.finite else {}
-        if isinstance(at, datetime):
-            return {"ts_ms": int(at.timestamp() * 1e3), "ends": ends}
-        return {"ends": {str(p): min(at, ends.get(str(p), at)) for p in range(self.source.partitions)}}
-
     def _state_at(self, partition: int, start: int) -> State:
         """The state before the first offset of a run that has no batch yet."""
         return warm(self.source.range, partition, self.source.lows()[partition], start, self.rules)[0]
@@ -328,7 +325,7 @@ def same_code(settings: Settings, store: Store) -> None:
     if settings.soak.decides:
         mine = _segment(settings, load(settings.profile), "", run.run_id, newest.segment)
     else:
-        mine = replace(newest, code_hash=code_hash())  # params and kernels are its workers' to choose
+        mine = _mine(newest)  # params and kernels are its workers' to choose
     _differs(settings, mine, newest)
 
 
@@ -343,11 +340,17 @@ def _differs(settings: Settings, mine: Segment, newest: Segment) -> list[str]:
     return differs
 
 
+def _mine(segment: Segment) -> Segment:
+    """A segment as this code on this machine would decide it."""
+    return replace(segment, code_hash=code_hash(), math_fingerprint=math_fingerprint())
+
+
 def _segment(settings: Settings, kernels: Kernels, topic: str, run_id: str, number: int) -> Segment:
     profile = settings.profile
     return Segment(
         run_id=run_id, segment=number, topic=topic, partition=0, first_offset=0, cause="", profile=profile.name,
         params=profile.model_dump_json(), params_hash=profile.hash, code_hash=code_hash(), kernels=kernels.hashes,
+        math_fingerprint=math_fingerprint(),
     )  # fmt: skip
 
 

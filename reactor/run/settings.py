@@ -11,9 +11,10 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
@@ -22,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, V
 from journal.engine.address import Address
 from journal.refusal import Refusal
 from lanes.profile import TABLES, Profile, override, profile
-from lanes.registry import LANES
+from lanes.registry import LANES, READ
 
 M = TypeVar("M", bound=BaseModel)
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -124,6 +125,23 @@ class JournalSettings(BaseModel):
         return Address(self.url, self.user, self.password.get_secret_value()) if self.url is not None else None
 
 
+class PlanesSettings(BaseModel):
+    """The `[planes]` table: what is known of BLUE's planes. It changes no outcome, only what the gate asks for."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    absent: tuple[str, ...] = Field(
+        default=(), description="Planes that BLUE has none of: the gate does not ask that scans saw them."
+    )
+
+    @field_validator("absent")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if strange := [name for name in value if name not in READ]:
+            raise ValueError(f"must be names of planes out of {', '.join(READ)}; no plane is {strange[0]!r}")
+        return tuple(name for name in READ if name in value)
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that a soak is told, each part validated where it is read."""
@@ -131,6 +149,7 @@ class Settings:
     soak: SoakSettings
     journal: JournalSettings
     profile: Profile
+    planes: PlanesSettings = field(default_factory=PlanesSettings)
 
 
 def load(flags: Mapping[str, Any], config: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
@@ -147,15 +166,15 @@ def load(flags: Mapping[str, Any], config: Path | None = None, environ: Mapping[
     tables = _read(config)
     environ = os.environ if environ is None else environ
     keys = _keys(SoakSettings)
-    for table in ("reactor", "journal"):
+    of_table = {"reactor": keys, "journal": _keys(JournalSettings), "planes": _keys(PlanesSettings)}
+    for table in of_table:
         if not isinstance(tables.get(table, {}), dict):
             raise Refusal(f"{config}: {table} must be a table, was {tables[table]!r}; fix: write [{table}]")
     unknown = [
-        f"{table}.{key}" for table, known in (("reactor", keys), ("journal", _keys(JournalSettings)))
-        for key in tables.get(table, {}) if key not in known
-    ] + [table for table in tables if table not in ("reactor", "journal", *TABLES)]  # fmt: skip
+        f"{table}.{key}" for table, known in of_table.items() for key in tables.get(table, {}) if key not in known
+    ] + [table for table in tables if table not in (*of_table, *TABLES)]  # fmt: skip
     if unknown:
-        words = [*keys, *_keys(JournalSettings), "reactor", "journal", *TABLES]
+        words = [*chain.from_iterable(of_table.values()), *of_table, *TABLES]
         near = difflib.get_close_matches(unknown[0].split(".")[-1], words, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise Refusal(f"{config}: unknown key {unknown[0]}{hint}")
@@ -174,16 +193,19 @@ def load(flags: Mapping[str, Any], config: Path | None = None, environ: Mapping[
             "or --bootstrap-servers and --topic"
         )
     journal = _valid(JournalSettings, {**secret, **tables.get("journal", {})}, "journal")
+    planes = _valid(PlanesSettings, tables.get("planes", {}), "planes")
     try:
         chosen = profile(soak.profile, {t: tables[t] for t in TABLES if t in tables})
     except ValueError as error:
         raise Refusal(f"{config or '--profile'}: {error}") from None
-    return Settings(soak, journal, chosen)
+    return Settings(soak, journal, chosen, planes)
 
 
-def of_flags(flags: Mapping[str, Any], journal: JournalSettings, chosen: Profile) -> Settings:
+def of_flags(
+    flags: Mapping[str, Any], journal: JournalSettings, chosen: Profile, absent: tuple[str, ...] = ()
+) -> Settings:
     """Settings from these flags alone, whatever the environment says. Raises Refusal likewise."""
-    return Settings(_valid(SoakSettings, flags, "reactor"), journal, chosen)
+    return Settings(_valid(SoakSettings, flags, "reactor"), journal, chosen, PlanesSettings(absent=absent))
 
 
 def tapped(text: str) -> tuple[str, ...]:

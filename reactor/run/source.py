@@ -5,12 +5,11 @@ See docs/design/running.md.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from journal import child
 from journal.refusal import Refusal
@@ -22,12 +21,6 @@ from reactor.log.port import Log
 from reactor.log.tansu import Tansu
 from reactor.run.remote import RemoteLanes
 from reactor.run.settings import pace
-
-_MARKS: Final = {
-    "standin_scanner": b'"scanner":"stand-in"',  # in the context of every scan of reactor.standin.scanner
-    "standin_enrichment": b'"enriched":"stand-in"',  # and of every scan that reactor.standin.enrich added to
-}
-_PEEK: Final = 256  # records looked at for them
 
 
 class SourceIncident(NamedTuple):
@@ -99,7 +92,6 @@ class ArchiveSource(Source):
             "sha256": known.sha256,
             "lines": known.lines,
             "seeded": seeded,
-            **standins(islice(archive.chunks(path, _PEEK), 1)),
         }
         self._broker: Tansu | None = None
         self._feeder: child.Child | None = None
@@ -161,7 +153,6 @@ class BrokerSource(Source):
             "topic": found.topic,
             "topic_id": found.topic_id,
             "partitions": found.partitions,
-            **self._peek(),
         }
 
     def lows(self) -> dict[int, int]:
@@ -195,12 +186,6 @@ class BrokerSource(Source):
     def close(self) -> None:
         self._log.close()
 
-    def _peek(self) -> dict[str, bool]:
-        """What of ours had a hand in the first records there."""
-        low = self.lows()[0]
-        self._log.assign({0: low})
-        return standins(self._log.poll(_PEEK, 0.5))
-
 
 def reread(source: Source, partition: int, offsets: Sequence[int]) -> list[bytes]:
     """A partition's records at some offsets, in their order."""
@@ -208,9 +193,3 @@ def reread(source: Source, partition: int, offsets: Sequence[int]) -> list[bytes
     chunks = source.range(partition, min(offsets), max(offsets) + 1)
     found = {at: raw or b"" for c in chunks for at, raw in zip(c.offsets, c.values, strict=True) if at in wanted}
     return [found[offset] for offset in offsets]
-
-
-def standins(chunks: Iterable[Chunk]) -> dict[str, bool]:
-    """Which of the project's own stand-ins records say that they come from."""
-    values = [value or b"" for chunk in chunks for value in chunk.values]
-    return {name: any(mark in value for value in values) for name, mark in _MARKS.items()}

@@ -52,7 +52,15 @@ class LaneRecord(NamedTuple):
 
 
 encode = msgspec.json.Encoder().encode
-decode = msgspec.json.Decoder(Checkpoint).decode
+_decode = msgspec.json.Decoder(Checkpoint).decode
+
+
+def decode(raw: bytes | None) -> Checkpoint | None:
+    """The checkpoint of a header; None where there is none, or somebody else's: others may write into the topic."""
+    try:
+        return _decode(raw) if raw else None
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
 
 
 def params_of(profile: Profile, lane: str) -> dict[str, Any]:
@@ -103,5 +111,8 @@ _decode_at = msgspec.json.Decoder(_At).decode
 
 
 def offset_of(reading: bytes) -> int:
-    """The source offset of a reading."""
-    return _decode_at(reading).offset
+    """The source offset of a reading; -1 where it is none."""
+    try:
+        return _decode_at(reading).offset
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return -1

@@ -142,9 +142,9 @@ class Comparison:
         for record in records:
             try:
                 reading = decode(record.value)
-                checkpoint = None if record.checkpoint is None else checkpoints.decode(record.checkpoint)
-            except msgspec.DecodeError:
+            except (msgspec.MsgspecError, UnicodeDecodeError):
                 continue  # nobody's
+            checkpoint = checkpoints.decode(record.checkpoint)
             partition = reading.partition
             if checkpoint is not None:
                 candidates.mine[partition] = checkpoint.log == self._source.log

@@ -149,7 +149,7 @@ class Evaluator:
 
 def _checkpoints(records: Iterable[LaneRecord], log: str) -> list[Checkpoint] | None:
     """The checkpoints of our log among some records; None where all that there are name another."""
-    found = [checkpoints.decode(record.checkpoint) for record in records if record.checkpoint]
+    found = [each for record in records if (each := checkpoints.decode(record.checkpoint)) is not None]
     ours = [checkpoint for checkpoint in found if checkpoint.log == log]
     return ours if ours or not found else None
 

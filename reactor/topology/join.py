@@ -19,6 +19,7 @@ from journal.refusal import Integrity
 from lanes.columns import LaneColumns, LaneValues
 from lanes.params import LaneParams
 from lanes.profile import Profile
+from lanes.registry import LANES
 from reactor.evaluate.chunk import Chunk
 from reactor.evaluate.record import Decoder, Scan
 from reactor.topology import checkpoint as checkpoints
@@ -48,6 +49,7 @@ class Spoken(Struct, gc=False, omit_defaults=True):
 
 
 _decode: Final[Callable[[bytes], Spoken]] = msgspec.json.Decoder(Spoken).decode
+_COMPONENTS: Final = {lane.name: frozenset(lane.components) for lane in LANES}
 _bits: Final[Callable[[Spoken], bytes]] = msgspec.json.Encoder().encode
 
 
@@ -83,13 +85,16 @@ class Join:
         self._received = {partition: {name: _Received() for name in self.names} for partition in positions}
 
     def take(self, lane: str, record: LaneRecord) -> None:
-        """One record of a lane's topic, in its order."""
-        said = _decode(record.value)
-        received = self._received.get(said.partition, {}).get(lane)
-        if received is None:
+        """One record of a lane's topic, in its order. What is no reading of the lane is passed over: it is nobody's."""
+        try:
+            said = _decode(record.value)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
             return
-        if record.checkpoint is not None:
-            self._learn(lane, said, received, checkpoints.decode(record.checkpoint))
+        received = self._received.get(said.partition, {}).get(lane)
+        if received is None or not said.components.keys() >= _COMPONENTS[lane]:
+            return
+        if (checkpoint := checkpoints.decode(record.checkpoint)) is not None:
+            self._learn(lane, said, received, checkpoint)
         if record.since > self._starts[said.partition]:
             words = f"knows nothing of what was before offset {record.since}"
             self._unused[lane] = f"{words}; stop it, and resume once with --lane-workers 1"

@@ -98,8 +98,8 @@ class JoinedLog:
 def start(lane_topic: LaneTopic, partition: int, offset: int, log: str) -> int:
     """Where in a lane's topic to begin, so that no first reading from a source offset on is missed."""
     for records in lane_topic.back(partition) if offset else ():
-        there = ((decode(record.checkpoint), record.at) for record in records if record.checkpoint)
-        found = [(each.next, at) for each, at in there if each.fresh and each.log == log and each.next <= offset]
+        there = ((decode(record.checkpoint), record.at) for record in records)
+        found = [(c.next, at) for c, at in there if c is not None and c.fresh and c.log == log and c.next <= offset]
         if found:
             return max(found)[1]
     return lane_topic.lows([partition])[partition]

@@ -26,7 +26,7 @@ class LaneTopic(KafkaLog):
         for message in self._consume(limit, timeout_s):
             at, headers = message.offset() or 0, dict(message.headers() or ())
             checkpoint, since = headers.get(HEADER), headers.get(SINCE)
-            known = int(since) if since else 0
+            known = int(since) if since and since.isdigit() else 0  # else it is nobody's header of ours
             found.append(LaneRecord(at, message.value() or b"", checkpoint and bytes(checkpoint), known))  # type: ignore[arg-type]
         return found
 

@@ -18,6 +18,7 @@ from reactor.evaluate.walk import Rules
 from tests.integration import records
 
 PROFILE = PROFILES["blue_8b"]
+ABSENT = ("acb", "meta", "mc", "ob", "esof")  # most tests are about something else
 
 
 @dataclass
@@ -37,10 +38,21 @@ def data(tmp_path_factory):
 def write(store):
     """write(RUN_ID, lines, state=..., days=(3, 2)) -> Written: a batch of equal length for each number of days ago."""
 
-    def make(run_id, lines, *, state="RUNNING", days=(0,), kind="archive", rules=PROFILE):
+    def make(run_id, lines, *, state="RUNNING", days=(0,), kind="archive", rules=PROFILE, absent=ABSENT):
         started = now() - timedelta(days=max(days))
         run = Run(
-            run_id, run_id, state, rules.name, {"kind": kind, "topic": "scans"}, {}, {"0": 0}, "EXACT", (), {}, started
+            run_id,
+            run_id,
+            state,
+            rules.name,
+            {"kind": kind, "topic": "scans"},
+            {},
+            {"0": 0},
+            "EXACT",
+            (),
+            {},
+            started,
+            asked={"absent": absent},
         )
         segment = Segment(run_id, 1, "scans", 0, 0, "start", rules.name, rules.model_dump_json(), rules.hash, "code")
         open_segments(store, [segment])

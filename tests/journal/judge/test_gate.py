@@ -12,8 +12,9 @@ from journal.keep.retention import _record
 from journal.ledger.pruned import Pruned
 from journal.ledger.run import Segment, now, open_segments
 from lanes.code import Incident, Severity
+from lanes.profile import PROFILES, override
 from tests.strategies import START_MS, encode, plane, planes, scan
-from tests.written import MINUTE_MS, begin, decisions
+from tests.written import ABSENT, BLUE, MINUTE_MS, begin, decisions
 
 # True of every row that the tables can hold, so no stored row can make them fail: they say what is, and judge nothing.
 BY_CONSTRUCTION = {"side", "schema"}
@@ -33,7 +34,7 @@ def unlike(store, written):
 @pytest.fixture(scope="module")
 def calm(store):
     """Batches of 7 planes, 99 decisions and an evaluation; of 1 decision; of 20."""
-    written = begin(store)
+    written = begin(store, asked={})
     quiet = encode(scan(scan_id=99, ts_ms=START_MS + 99 * MINUTE_MS, vel_div=0.0))
     written.append([*map(encode, planes()), *decisions(99), quiet])
     written.append(decisions(1, first=100))
@@ -211,9 +212,75 @@ def test_a_share_has_two_edges(figure, verdict):
     assert gate._share("coverage", "", figure, 0.95, 0.80).verdict == verdict
 
 
-@pytest.mark.parametrize(("figure", "verdict"), [(0.01, PASS), (0.010000000000000002, HOLD), (None, HOLD)])
-def test_what_may_be_at_most_has_one(figure, verdict):
-    assert gate._at_most("rejects", "", figure, 0.01).verdict == verdict
+@pytest.mark.parametrize(
+    ("figure", "verdict"),
+    [(0.01, PASS), (0.010000000000000002, HOLD), (0.5, HOLD), (0.5000000000000001, FAIL), (1.0, FAIL), (None, HOLD)],
+)
+def test_what_may_be_at_most_has_two_edges_too(figure, verdict):
+    assert gate._at_most("rejects", "", figure, 0.01, 0.5).verdict == verdict
+
+
+def test_a_run_of_which_more_than_half_is_rejected_fails(store):
+    half = begin(store)
+    half.append([*decisions(100), *[b"{"] * 100])
+    assert clauses(store, half)["rejects"].verdict == HOLD
+    half.append([b"{"])
+    assert clauses(store, half)["rejects"].verdict == FAIL
+
+
+# -- planes --------------------------------------------------------------------------------------------------------
+
+VALUES = {
+    "acb": {"boost": 1.2},
+    "meta": {"boost": 1.1},
+    "mc": {"scale": 0.9},
+    "ob": {"mult": 1.1},
+    "esof": {"mult": 0.8},
+}
+
+
+def seen(store, *lines, profile=BLUE, absent=()):
+    """Verdict and figure of each clause about a plane."""
+    written = begin(store, profile, asked={"absent": list(absent)})
+    written.append(lines)
+    found = clauses(store, written).items()
+    return {name: (c.verdict, c.figure) for name, c in found if name.startswith("plane_")}
+
+
+def records(*names):
+    return [encode(plane(name, VALUES[name], ts_ms=START_MS)) for name in names]
+
+
+def test_a_plane_that_a_lane_reads_must_have_been_seen_on_nearly_all_scans(store):
+    found = seen(store, *records("acb", "ob"), *decisions(5), *records("mc"), *decisions(95, first=5), *records("meta"))
+    assert found == {
+        "plane_acb": (PASS, 1.0), "plane_ob": (PASS, 1.0), "plane_mc": (PASS, 0.95), "plane_meta": (HOLD, 0.0),
+        "plane_esof": (HOLD, 0.0),
+    }  # fmt: skip
+    assert seen(store, *decisions(6), *records("mc"), *decisions(94, first=6))["plane_mc"] == (HOLD, 0.94)
+
+
+def test_a_plane_counts_for_its_own_stream_alone(store):
+    found = seen(store, *records("mc"), *decisions(10), *decisions(10, stream="other"))
+    assert found["plane_mc"] == (HOLD, 0.5)
+
+
+def test_a_plane_that_blue_has_none_of_is_not_asked_for_and_the_verdict_says_so(store):
+    written = begin(store, asked={"absent": ["mc", "esof"]})
+    written.append([*records("acb", "meta", "ob"), *decisions(120)])
+    whole = summary(store, written.set(state="ENDED"))
+    assert whole["verdict"] == PASS
+    assert whole["verdict_basis"] == "broker, 0 stand-in lanes, BLUE has no plane mc, esof"
+    held = summary(store, written.set(asked={"absent": ["esof"]}))
+    assert (held["verdict"], [c["name"] for c in held["segments"][0]["clauses"]]) == (HOLD, ["plane_mc"])
+
+
+def test_a_lane_that_is_off_asks_for_no_plane_and_acb_s_signals_stand_for_meta(store):
+    off = override(BLUE, {"acb": {"enabled": False}})
+    assert set(seen(store, *decisions(3), profile=off)) == {"plane_ob", "plane_esof"}
+    assert seen(store, *decisions(3), profile=PROFILES["v3_base9"]) == {}
+    signals = encode(plane("acb", {"signals": 2.0}, ts_ms=START_MS))
+    assert seen(store, signals, *decisions(3))["plane_meta"] == (PASS, 1.0)
 
 
 # -- time ----------------------------------------------------------------------------------------------------------
@@ -286,7 +353,10 @@ def test_each_segment_is_judged_by_its_own_params_and_what_was_not_read_is_the_l
     assert (whole["verdict"], whole["decisions"], whole["lost"], whole["trust"]) == (FAIL, 140, 10, TRUST)
     assert whole["kernels"] == {"acb": "feed"}
     assert whole["standin_lanes"] == ["acb", "ob"]
-    assert whole["verdict_basis"] == "archive, 2 stand-in lanes, stand-in scanner; lost FAIL; decisions HOLD"
+    assert (
+        whole["verdict_basis"]
+        == f"archive, 2 stand-in lanes, stand-in scanner, BLUE has no plane {', '.join(ABSENT)}; lost FAIL; decisions HOLD"
+    )
     assert [(s["segment"], s["verdict"]) for s in whole["segments"]] == [(1, PASS), (2, FAIL)]
     assert [c["name"] for c in whole["segments"][1]["clauses"]] == ["lost", "decisions"]
 
@@ -310,7 +380,7 @@ def test_what_retention_took_is_counted_from_its_batches_and_not_lost(store, cal
 
 
 def test_what_a_verdict_rests_on_is_said(store):
-    run = begin(store).run
+    run = begin(store, asked={}).run
     for changes, words in (
         ({"source": {}}, "log, 0 stand-in lanes"),
         ({"source": {"kind": "archive", "seeded": True}}, "synthetic market, 0 stand-in lanes"),

@@ -80,6 +80,18 @@ def test_a_day_that_held_is_read_from_its_clauses_whatever_the_words(store, data
     assert (found[0]["verdict"], found[0]["coverage"]) == ("HOLD", 800 / 802)
 
 
+def test_planes_that_never_came_leave_doubt_and_are_named(store, data, write, plain):
+    seen = look(store, data, write("planes", plain(40), absent=("acb",)).run)
+    assert (seen["health"], len(seen["why"])) == (NOT_SURE, 1)
+    assert seen["why"][0].startswith("many scans came before plane meta, mc, ob was ever seen; fix: publish it")
+
+
+def test_a_run_that_ended_without_a_scan_is_not_healthy(store, data, write):
+    for name, lines in (("ended-empty", []), ("ended-poor", [records.plane("acb", {"boost": 1.0})])):
+        seen = look(store, data, write(name, lines, state="ENDED").run)
+        assert (seen["health"], seen["why"]) == (NOT_SURE, ["it ended without a scan"])
+
+
 OLD = [
     ("DISK_SHORT", "DEGRADED: the disk is 87% full", {}, "DEGRADED"),
     ("DISK_SHORT", "RUN again: the disk is 80% full", {}, "RUN"),

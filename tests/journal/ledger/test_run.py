@@ -108,6 +108,10 @@ def test_what_differs_between_two_segments_is_named():
     assert params == "profile or params (blue_8b p1, was v3_base9 p2)"
     assert mine.differs(segment(code_hash="c2")) == ["code (c1, was c2)"]
     assert segment(kernels={"ob": "k"}).differs(mine) == ["kernels ({'ob': 'k'}, was {})"]
+    assert segment(math_fingerprint="f1").differs(segment(math_fingerprint="f2")) == [
+        "arithmetic (math fingerprint f1, was f2: this machine's pow gives other bits)"
+    ]
+    assert segment(math_fingerprint="f1").differs(mine) == []  # an older version did not know it
     assert len(mine.differs(segment(params_hash="x", code_hash="x", kernels={"ob": "x"}))) == 3
 
 

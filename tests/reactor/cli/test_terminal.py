@@ -49,7 +49,7 @@ def test_progress_on_a_pipe_is_a_line_with_the_sum_of_all_batches(terminal, caps
 
 def test_a_resume_says_behind_what(terminal, capsys):
     terminal.expect(10, 90)
-    assert "resuming behind offset 90" in said(capsys)
+    assert "resuming: 90 records are journaled already" in said(capsys)
 
 
 def test_a_halt_is_said_and_another_mode_is_the_observers_to_tell(terminal, capsys):
@@ -76,7 +76,7 @@ def test_what_is_observed_is_passed_on(terminal):
 def test_the_summary_ends_in_the_verdict_and_what_it_rests_on(capsys):
     names = (
         "run_id", "state", "profile", "records", "decisions", "evaluations", "planes", "rejects", "lost", "doubled", "corrupt",
-        "skipped", "coverage", "time_coverage", "scan_gaps", "longest_silence_ms", "orders", "content_hash", "trust",
+        "skipped", "coverage", "time_coverage", "scan_gaps", "longest_silence_ms", "orders", "content_hash", "math_fingerprint", "trust",
     )  # fmt: skip
     clause = {"verdict": "HOLD", "name": "decisions", "formula": "count", "figure": 7, "bound": ">= 100"}
     print_summary(

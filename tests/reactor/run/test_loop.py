@@ -297,6 +297,16 @@ def test_the_first_scan_at_a_time_is_found_by_position():
     assert first_at(chunk, START_MS + 2_001) is None
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_the_first_scan_of_a_time_is_the_decoder_s_whatever_lies_before_it(seed):
+    lines = mixed_archive(seed)
+    records = [Decoder().decode(line) for line in lines]
+    times = [(at, record.ts_ms) for at, record in enumerate(records) if isinstance(record, Scan)]
+    for ts_ms in [*sorted({ts for _, ts in times})[::37], 1 << 60]:
+        wanted = next((at for at, ts in times if ts >= ts_ms), None)
+        assert first_at(Chunk(0, list(range(len(lines))), lines), ts_ms) == wanted
+
+
 # -- stops ---------------------------------------------------------------------------------------------------------
 
 

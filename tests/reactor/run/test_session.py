@@ -89,32 +89,13 @@ def test_an_offset_that_a_partition_does_not_hold_is_refused():
         session(Source(lows=(5, 0)), **{"from": "3"})._begin()
 
 
-# -- where a run ends ----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("flags", "finite", "until"),
-    [
-        ({}, False, {}),
-        ({}, True, {"ends": {"0": 100, "1": 20}}),
-        ({"until": "end"}, False, {"ends": {"0": 100, "1": 20}}),
-        ({"until": "30"}, False, {"ends": {"0": 30, "1": 30}}),
-        ({"until": "30"}, True, {"ends": {"0": 30, "1": 20}}),
-        ({"until": at(5)}, False, {"ts_ms": START_MS + 5_000, "ends": {}}),
-        ({"until": at(5)}, True, {"ts_ms": START_MS + 5_000, "ends": {"0": 100, "1": 20}}),
-    ],
-)
-def test_a_run_ends_where_it_is_told_to_and_a_finite_log_where_it_ends(flags, finite, until):
-    assert session(Source(finite=finite), **flags)._until() == until
-
-
 # -- what a resume may go on with ----------------------------------------------------------------------------------
 
 
 def test_another_log_is_refused_by_what_differs():
     with pytest.raises(Refusal, match=r"reads another log \(topic_id is 'i', was 'other'\); fix: give the log"):
         session()._same_log(replace(RUN, source={**LOG, "topic_id": "other"}))
-    session()._same_log(replace(RUN, source={**LOG, "standin_scanner": True}))  # what was seen of it is no identity
+    session()._same_log(replace(RUN, source={**LOG, "seeded": True}))  # what is known of it is no identity
 
 
 def position(last, doubt=None):

@@ -1,15 +1,12 @@
 """Sources: an archive and a topic as the log of a run, and what both tell of it."""
 
-import json
 from types import SimpleNamespace
 
 import pytest
 
 from journal.refusal import Refusal
 from lanes.code import Incident, Severity
-from reactor.log.archive import ranges
-from reactor.run import source as module
-from reactor.run.source import ArchiveSource, BrokerSource, reread, standins
+from reactor.run.source import ArchiveSource, BrokerSource, reread
 from tests.strategies import encode, plane, scan
 
 LINES = [encode(plane("acb", {"boost": 1.0})), encode(scan(scan_id=1)), b"", encode(scan(scan_id=2))]
@@ -74,18 +71,3 @@ def test_records_are_read_again_in_the_order_of_their_offsets(archive):
 def test_a_record_without_a_value_is_read_again_as_no_bytes(tmp_path):
     source = SimpleNamespace(range=lambda p, first, end: iter([SimpleNamespace(offsets=[7], values=[None])]))
     assert reread(source, 0, [7]) == [b""]
-
-
-@pytest.mark.parametrize(
-    ("context", "expected"),
-    [
-        ({}, {"standin_scanner": False, "standin_enrichment": False}),
-        ({"scanner": "stand-in"}, {"standin_scanner": True, "standin_enrichment": False}),
-        ({"enriched": "stand-in"}, {"standin_scanner": False, "standin_enrichment": True}),
-    ],
-)
-def test_records_say_which_stand_ins_made_them(context, expected, tmp_path):
-    line = json.dumps(scan(context=context), separators=(",", ":")).encode()
-    (tmp_path / "a.jsonl").write_bytes(line + b"\n")
-    assert standins(ranges(tmp_path / "a.jsonl")(0, 0, 1)) == expected
-    assert set(module._MARKS) == set(expected)

@@ -35,7 +35,14 @@ def raising(scan, planes):
     return 1.25
 
 
+def refusing(scan, planes):
+    if scan.scan_id % 5 == 3:  # of some scans beside `raising`
+        raise TypeError(f"nothing to say of {scan.scan_id}")
+    return 0.95
+
+
 KERNELS = Kernels({"acb": raising}, {"acb": "feed"})
+TWO = Kernels({"ob": refusing, "acb": raising}, {"acb": "feed", "ob": "beef"})
 
 
 def lane(name, profile=PROFILE, kernels=NONE, log=LOG):
@@ -92,7 +99,7 @@ def equal(one, other):
     assert one.rows[Outcome.REJECT].columns["detail"] == other.rows[Outcome.REJECT].columns["detail"]
 
 
-@pytest.mark.parametrize("kernels", [Kernels(), KERNELS], ids=["own", "foreign"])
+@pytest.mark.parametrize("kernels", [Kernels(), KERNELS, TWO], ids=["own", "foreign", "two foreign"])
 @pytest.mark.parametrize("name", PROFILES)
 def test_lanes_apart_give_the_rows_and_rejects_of_lanes_together(name, kernels):
     profile = PROFILES[name]
@@ -333,3 +340,24 @@ def test_a_mark_s_hash_is_of_all_that_a_lane_reads():
         }.items()}  # fmt: skip
         assert mine["own"] != mine["same"] == mine["fanin"]
         assert (mine["extreme"] != mine["same"]) is (name in ("base", "acb"))
+
+
+FOREIGN = (b"", b"hello", b"\xff\x00", b"[]", b"{}", b'{"x":1}', b'{"partition":0,"offset":3}', b"null")
+
+
+@pytest.mark.parametrize("header", [None, b"", b"\xff{", b'{"v":1}', b'{"v":2}'], ids=repr)
+@pytest.mark.parametrize("raw", FOREIGN, ids=repr)
+def test_what_is_no_reading_of_the_lane_is_passed_over(raw, header):
+    found = tapes(end=40)
+    found["acb"].insert(3, LaneRecord(3, raw, header))
+    clean, seen = joined(tapes(end=40)), joined(found)
+    assert seen.ready(chunk(0, 40), None) == clean.ready(chunk(0, 40), None)
+    assert checkpoints.offset_of(raw) == (3 if b"offset" in raw else -1)
+
+
+def test_a_reading_without_its_lane_s_components_is_passed_over():
+    found = tapes(end=40)
+    first = decode(found["acb"][0].value)
+    first.components = {}
+    found["acb"].insert(0, LaneRecord(0, encode(first), found["acb"][0].checkpoint))
+    assert joined(found).ready(chunk(0, 40), None)[0] == 40

@@ -1,0 +1,35 @@
+"""Planes: how many of the scans had them.
+
+A lane whose plane never came evaluates all the same, as BLUE does, so a soak that lacks its inputs looks like one that
+has them. Its rows bear the reason, and here it is counted.
+See docs/design/running.md.
+"""
+
+from journal.judge.scope import Scope
+from journal.store import Store
+from lanes.lane import Plane
+from lanes.profile import Profile
+
+
+def read(profile: Profile) -> dict[str, Plane]:
+    """The planes that the enabled lanes of a profile read, by name."""
+    on = (lane for lane in profile.lanes if profile.of(lane.name).enabled)
+    return {plane.name: plane for lane in on for plane in lane.planes}
+
+
+def shares(store: Store, scope: Scope, profile: Profile) -> dict[str, float | None]:
+    """The share of a scope's scans before which each plane was seen; None where there is no scan.
+
+    Every raw row counts: a batch that was inserted twice moves a share by less than anybody reads, and a pass over a
+    hundred million rows does not wait for the engine to drop its repeats.
+    """
+    planes = read(profile)
+    if not planes:
+        return {}
+    missing = ", ".join(f"countIf(bitTest(reasons, {plane.missing})) AS {name}" for name, plane in planes.items())
+    rows = " UNION ALL ".join(
+        f"SELECT reasons FROM {table} WHERE {scope.where_scans}" for table in ("violet_decisions", "violet_evaluations")
+    )
+    found = store.rows(f"SELECT count() AS scans, {missing} FROM ({rows})", scope.params)[0]
+    scans = found["scans"]
+    return {name: (scans - found[name]) / scans if scans else None for name in planes}
