@@ -26,6 +26,7 @@ from reactor.blue import places
 from reactor.cli.main import COMMANDS
 from reactor.evaluate.record import Scan
 from reactor.feed import mapping
+from reactor.log.connection import Connection
 from reactor.run.settings import JournalSettings, PlanesSettings, SoakSettings
 
 HERE = Path(__file__).parent
@@ -166,6 +167,8 @@ def _table(head: tuple[str, ...], rows: Iterable[Iterable[Any]]) -> Iterator[str
 def _keys(model: type[BaseModel]) -> Iterator[tuple[str, str, str]]:
     for name, field in model.model_fields.items():
         value = field.default
+        if field.description is None:  # it is no key: a secret out of the environment
+            continue
         shown = "" if value in (None, PydanticUndefined, False, ()) or not str(value) else f"`{value}`"
         yield f"`{field.alias or name}`", shown, field.description or ""
 
@@ -209,7 +212,9 @@ def _configuration() -> Iterator[str]:
     yield from ("[Configuration](configuration.md) says how it is used.", "", "### `[reactor]`", "")
     yield from ("Each is a flag of `violet soak` too, with `-` for `_`.", "")
     yield from (*_table(("key", "default", "meaning"), _keys(SoakSettings)), "", "### `[journal]`", "")
-    yield from (*_table(("key", "default", "meaning"), _keys(JournalSettings)), "", "### `[planes]`", "")
+    yield from (*_table(("key", "default", "meaning"), _keys(JournalSettings)), "", "### `[kafka]`", "")
+    yield from ("How to reach a broker: [a secured cluster](secured.md).", "")
+    yield from (*_table(("key", "default", "meaning"), _keys(Connection)), "", "### `[planes]`", "")
     yield from (*_table(("key", "default", "meaning"), _keys(PlanesSettings)), "", *_lanes())
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final
 
@@ -116,7 +117,9 @@ class Kept:
             self._child = None
 
 
-def module(name: str, *arguments: str, words: Path, is_tied: bool = True, piped: bool = False) -> Child:
+def module(
+    name: str, *arguments: str, words: Path, is_tied: bool = True, piped: bool = False, given: bytes = b""
+) -> Child:
     """Start a module of ours.
 
     Args:
@@ -125,10 +128,11 @@ def module(name: str, *arguments: str, words: Path, is_tied: bool = True, piped:
         words: file that its words are added to: standard error, and standard output unless piped.
         is_tied: it dies with the thread that calls this, so call it from one that lives as long as it should.
         piped: its standard input and output are pipes.
+        given: what it reads from its standard input; a secret goes this way, for arguments are for all to see.
     """
     # -P: what lies in the caller's folder is not to be imported.
     begin = ["-m", tied.__name__, str(os.getpid())] if is_tied else []
-    return _start([sys.executable, "-P", *begin, "-m", name, *arguments], words, piped=piped)
+    return _start([sys.executable, "-P", *begin, "-m", name, *arguments], words, piped=piped, given=given)
 
 
 def program(command: Sequence[str], words: Path) -> Child:
@@ -146,16 +150,19 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (path, str(root))))}
 
 
-def _start(command: Sequence[str], words: Path, *, piped: bool = False) -> Child:
+def _start(command: Sequence[str], words: Path, *, piped: bool = False, given: bytes = b"") -> Child:
     fd = os.open(words, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         if os.fstat(fd).st_size > WORDS_BYTES:
             os.ftruncate(fd, 0)
         begin = os.fstat(fd).st_size
         process = subprocess.Popen(
-            command, stdin=subprocess.PIPE if piped else subprocess.DEVNULL, stdout=subprocess.PIPE if piped else fd,
-            stderr=fd, env=environment(), start_new_session=True,
+            command, stdin=subprocess.PIPE if piped or given else subprocess.DEVNULL,
+            stdout=subprocess.PIPE if piped else fd, stderr=fd, env=environment(), start_new_session=True,
         )  # fmt: skip
     finally:
         os.close(fd)
+    if given and process.stdin is not None:
+        with suppress(BrokenPipeError), process.stdin:  # where it died at once, its words say why
+            process.stdin.write(given)
     return Child(process, words, begin)

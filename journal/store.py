@@ -20,7 +20,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 from clickhouse_connect.driver.httputil import get_pool_manager
 from clickhouse_connect.driver.insert import InsertContext
 
-from journal.engine.address import Address
+from journal.engine.address import Address, tls_fault
 from journal.refusal import Refusal
 from journal.row import Coded
 
@@ -148,14 +148,20 @@ class Store:
 
 def connect(address: Address) -> Store:
     """Connect; never through a proxy of the environment, which would learn the token."""
+    address.require_files()
+    pool = get_pool_manager(ca_cert=address.ca, client_cert=address.certificate, client_cert_key=address.key)
     try:
         with _errors():
             return Store(get_client(
-                host=address.host, port=address.port, username=address.user, password=address.token,
+                interface=address.scheme, host=address.host, port=address.port, proxy_path=address.path,
+                username=address.user, password=address.token, client_cert=address.certificate,
+                tls_mode="strict" if address.token else None,  # with no password the certificate is the login
                 compress=False,  # on loopback it costs more than it saves
-                send_receive_timeout=TIMEOUT_S, autogenerate_session_id=False, pool_mgr=get_pool_manager(),
+                send_receive_timeout=TIMEOUT_S, autogenerate_session_id=False, pool_mgr=pool,
             ))  # fmt: skip
     except JournalAway as away:
+        if words := tls_fault(address, str(away)):
+            raise Refusal(words) from None
         raise JournalAway(f"no ClickHouse answers at {address.url} ({away}); fix: start it, or name another") from None
 
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Final, Protocol
@@ -100,8 +100,13 @@ class KafkaBroker(Topics):
 
     name = f"Apache Kafka {VERSION} (KRaft, local Java)"
 
-    def __init__(self, home: Path, jars: Path) -> None:
-        """home: an empty folder for its config, log and output."""
+    def __init__(
+        self, home: Path, jars: Path, more: Mapping[str, str] | None = None, users: Sequence[str] = ()
+    ) -> None:
+        """home: an empty folder for its config, log and output.
+
+        more: settings of its own. users: what `--add-scram` takes of each.
+        """
         port, controller = free_port(), free_port()
         self.bootstrap = f"127.0.0.1:{port}"
         self._home, self._process = home, None
@@ -129,12 +134,13 @@ class KafkaBroker(Topics):
             "share.coordinator.state.topic.min.isr": "1",
             "log.retention.check.interval.ms": "1000",
             "log.segment.delete.delay.ms": "1000",
-        }
+        } | dict(more or {})
         self._config.write_text("".join(f"{key}={value}\n" for key, value in settings.items()), "utf-8")
         # One that began with a hyphen would be taken for an option.
         cluster = base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
         storage = [*self._java, "kafka.tools.StorageTool", "format", "--standalone", "-t", cluster]
-        subprocess.run([*storage, "-c", str(self._config)], check=True, capture_output=True, timeout=READY_S)
+        scram = [word for user in users for word in ("--add-scram", user)]
+        subprocess.run([*storage, "-c", str(self._config), *scram], check=True, capture_output=True, timeout=READY_S)
 
     def start(self) -> None:
         """Start and wait until it answers."""

@@ -26,7 +26,7 @@ PLANTS = {  # contract -> who imports what
         "reactor.evaluate.record", "journal.query"),
     "the stand-in BLUE is a second reading: it shares no code with what it is compared with": (
         "reactor.standin.dirt", "lanes.code"),
-    "confluent_kafka only in reactor.log.kafka and reactor.log.outlet": ("reactor.log.memory", "confluent_kafka"),
+    "confluent_kafka only in reactor.log": ("reactor.log.memory", "confluent_kafka"),
     "faust only in reactor.topology.worker": ("reactor.topology.evaluator", "faust"),
     "chdb only in journal.engine.process": ("journal.engine.native", "chdb"),
     "h11 only in journal.engine.wire": ("journal.engine.reader", "h11"),

@@ -22,6 +22,8 @@ FORBIDDEN: Final = frozenset(
     {"file", "python", "eval", "catboostevaluate", "evalmlmethod", "showcertificate", "logtrace", "getclienthttpheader"}
     | {"addresstoline", "addresstolinewithinlines", "addresstosymbol", *(f"ai{verb}" for verb in _AI)}
 )
+CANONICAL: Final = "SELECT formatQuerySingleLine({q:String})"
+LATEST_RUN: Final = "SELECT run_id FROM violet_runs ORDER BY started_at DESC, run_id DESC LIMIT 1"
 LIMITS: Final = {"max_result_rows": 10_000_000, "max_execution_time": 3_600}  # what a reader may raise, and how far
 STYLES: Final = ("simple", "iso")  # of date_time_output_format
 
@@ -84,6 +86,35 @@ def admit(text: str, canonical: Callable[[str], str], settings: Mapping[str, str
     return Admitted(sql, match[1] if match else None, bool(_RUN.search(query)))
 
 
+def gated(
+    text: str, params: Mapping[str, str], ask: Callable[[str, dict[str, str]], str]
+) -> tuple[str, dict[str, str]]:
+    """A reader's text and parameters as a server runs them that has no gate of its own.
+
+    Args:
+        text: what the reader asks.
+        params: of its request.
+        ask: the server's answer to a statement with parameters, without its last line's end.
+
+    Raises:
+        QueryError: the gate does not let it pass.
+    """
+    admitted = admit(text, lambda query: ask(CANONICAL, {"param_q": escaped(query)}), {})
+    if admitted.wants_run and "param_run" not in params:
+        if not (latest := ask(LATEST_RUN, {})):
+            raise QueryError.of(
+                456, "UNKNOWN_QUERY_PARAMETER", "{run:String} is the latest run, and the journal has none yet"
+            )
+        params = {**params, "param_run": escaped(latest)}
+    kept = ("max_result_rows", "max_execution_time", "date_time_output_format", "default_format")
+    limits = {"result_overflow_mode": "throw", "timeout_overflow_mode": "throw", "readonly": "1"}
+    form = f" FORMAT {admitted.format}" if admitted.format else ""
+    asked = {
+        name: value for name, value in params.items() if name in (*kept, "default_format") or name.startswith("param_")
+    }
+    return f"{admitted.sql}{form}", asked | limits
+
+
 def caps(params: Mapping[str, str], memory_bytes: int) -> dict[str, str]:
     """Settings of a reader's session, from the few parameters it may give; others have no effect."""
     chosen = {"max_result_rows": "100000", "max_execution_time": "30"}
@@ -115,7 +146,7 @@ def _bracketed(query: str, settings: Mapping[str, str]) -> str:
         if word.lower() in FORBIDDEN:
             raise _refusal(f"the name {word!r} is not for readers, it reaches beyond the journal")
     clause = ", ".join(f"{name} = {quoted(value)}" for name, value in settings.items())
-    return f"SELECT * FROM (\n{query}\n) SETTINGS {clause}"
+    return f"SELECT * FROM (\n{query}\n)" + (f" SETTINGS {clause}" if clause else "")
 
 
 def _refusal(rule: str) -> QueryError:

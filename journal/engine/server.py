@@ -27,7 +27,7 @@ from urllib.parse import parse_qsl
 
 from journal.engine.address import READER, WRITER
 from journal.engine.native import QUESTION, hello
-from journal.engine.reader import SYNTAX_ERROR, QueryError, admit, caps, escaped, quoted
+from journal.engine.reader import CANONICAL, LATEST_RUN, SYNTAX_ERROR, QueryError, admit, caps, escaped, quoted
 from journal.engine.wire import MIB, Wire, bounded, fill, form, memory_file
 
 MAX_BODY: Final = {READER: MIB, WRITER: 1 << 30}
@@ -194,7 +194,7 @@ class Handler(Wire):
 
             def canonical(query: str) -> str:
                 bound = {"q": escaped(query)}
-                return session.run("SELECT formatQuerySingleLine({q:String})", "RawBLOB", bound).body.decode()
+                return session.run(CANONICAL, "RawBLOB", bound).body.decode()
 
             admitted = admit(text, canonical, settings)
             bound = _bound(params)
@@ -314,8 +314,7 @@ def _default_format(params: Mapping[str, str]) -> str:
 
 def _latest_run(session: EngineSession) -> str:
     try:
-        sql = "SELECT run_id FROM violet_runs ORDER BY started_at DESC, run_id DESC LIMIT 1"
-        found = session.run(sql, "RawBLOB", {}).body.decode()
+        found = session.run(LATEST_RUN, "RawBLOB", {}).body.decode()
     except QueryError:
         found = ""
     if not found:

@@ -19,7 +19,9 @@ from journal.ledger import run as runs
 from journal.refusal import Refusal
 from journal.store import JournalAway, Store, connect
 from reactor.blue import places as trade_source
-from reactor.cli.common import PATH, data_option, journal, json_option, lock, out, print_json, print_rows, run_argument
+from reactor.cli.common import (
+    PATH, broker, data_option, journal, json_option, lock, out, print_json, print_rows, run_argument,
+)
 from reactor.feed import archive_writer
 from reactor.feed.table import Row
 from reactor.log import archive
@@ -213,9 +215,9 @@ def _rows(place: str, server: dict[str, Any], stack: ExitStack) -> Iterator[Row]
         remote = stack.enter_context(connect(Address(server["clickhouse"], server["user"], server["password"])))
         return trade_source.table_rows(name, remote.blocks)
     if scheme == "topic":
-        if server["bootstrap_servers"] is None:
+        if not (connection := broker(server["bootstrap_servers"])).bootstrap_servers:
             raise Refusal(f"{place} must have a broker; fix: --bootstrap-servers HOST:PORT")
-        log = KafkaLog(server["bootstrap_servers"], name, "violet-blue")
+        log = KafkaLog(connection, name, "violet-blue")
         return trade_source.topic_rows(stack.enter_context(closing(log)))
     return trade_source.file_rows(Path(place))
 

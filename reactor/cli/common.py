@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import Enum
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from click.core import ParameterSource
@@ -23,6 +23,9 @@ from journal.engine.owner import Address, running
 from journal.keep.migrate import require
 from journal.lock import Lock
 from journal.store import Store, connect
+
+if TYPE_CHECKING:
+    from reactor.log.connection import Connection
 
 PIPE_COLUMNS: Final = 200  # a table on a pipe is read by something that does not wrap
 
@@ -55,16 +58,21 @@ def _place(context: click.Context, parameter: click.Parameter, data: Path) -> Pa
     return data if given or context.obj is None else Path(context.obj.soak.data)
 
 
+def config_option(command: Command) -> Command:
+    """--config: what a soak's file says of its directory, its ClickHouse server and its broker."""
+    return click.option(
+        "--config", type=PATH, expose_value=False, is_eager=True, callback=_read_config,
+        help="TOML file of the soak; names its directory, its ClickHouse server and its broker.",
+    )(command)  # fmt: skip
+
+
 def data_option(command: Command) -> Command:
     """--data, or the directory and the journal's address out of a soak's --config."""
     command = click.option(
         "--data", type=PATH, default=Path("violet-data"), envvar="VIOLET_DATA", show_default=True,
         callback=_place, help="Data directory of the soak.",
     )(command)  # fmt: skip
-    return click.option(
-        "--config", type=PATH, expose_value=False, is_eager=True, callback=_read_config,
-        help="TOML file of the soak; names its directory, or its ClickHouse server.",
-    )(command)  # fmt: skip
+    return config_option(command)
 
 
 def json_flag(what: str) -> Callable[[Command], Command]:
@@ -95,7 +103,15 @@ def journal(data: Path, *, current: bool = True) -> Iterator[Store]:
 
 def server() -> Address | None:
     """The server of --config; None for the engine of the directory."""
-    return None if (settings := click.get_current_context().obj) is None else settings.journal.address
+    return None if (known := click.get_current_context().obj) is None else known.journal.address
+
+
+def broker(bootstrap: str | None) -> "Connection":
+    """The connection of --config, to another broker where one is given; it names none where neither does."""
+    from reactor.run import settings
+
+    known = click.get_current_context().obj
+    return known.kafka.at(bootstrap) if known is not None else settings.broker(None, bootstrap)
 
 
 def require_journal(data: Path) -> None:

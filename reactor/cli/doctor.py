@@ -5,6 +5,7 @@ import platform
 import shutil
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,7 +16,11 @@ from journal.ledger.ledger import audit
 from journal.ledger.run import ids
 from journal.refusal import Refusal
 from lanes import base
-from reactor.cli.common import data_option, has_journal, journal, json_list_option, show
+from reactor.cli.common import broker, data_option, has_journal, journal, json_list_option, show
+from reactor.log.admin import reach
+from reactor.log.connection import Connection
+from reactor.log.darkness import darkness
+from reactor.log.diagnosis import user
 from reactor.log.tansu import Tansu
 from reactor.run.provenance import versions
 from reactor.run.source import BrokerSource
@@ -23,8 +28,8 @@ from reactor.run.source import BrokerSource
 
 @click.command("doctor")
 @data_option
-@click.option("--bootstrap-servers", help="Also check this broker.")
-@click.option("--topic", help="Also check this topic of that broker.")
+@click.option("--bootstrap-servers", help="Also check this broker, or that of --config.")
+@click.option("--topic", help="Also check this topic of that broker, or that of --config.")
 @json_list_option
 def command(data: Path, bootstrap_servers: str | None, topic: str | None, as_json: bool) -> None:
     """Check this machine, the embedded broker and the journal; and a broker of yours, where one is given.
@@ -35,6 +40,9 @@ def command(data: Path, bootstrap_servers: str | None, topic: str | None, as_jso
     violet doctor --data my-soak
     violet doctor --bootstrap-servers 127.0.0.1:9092 --topic scans
     """  # noqa: D301 - click's mark for lines that are not to be filled
+    known = click.get_current_context().obj
+    topic = topic or (known.soak.topic if known is not None else None)
+    connection = broker(bootstrap_servers)
     checks: list[tuple[str, Callable[[], str]]] = [
         ("python", lambda: f"{platform.python_version()} on {platform.machine()}"),
         ("libraries", lambda: ", ".join(f"{k} {v}" for k, v in versions().items())),
@@ -42,16 +50,22 @@ def command(data: Path, bootstrap_servers: str | None, topic: str | None, as_jso
         ("disk", lambda: _disk(data)),
         ("embedded broker", _tansu),
         ("journal", lambda: _journal(data)),
-        ("darkness", lambda: "no order code exists; broker ACLs not proved"),
     ]
-    if bootstrap_servers is not None:
-        checks.append(("broker", lambda: _broker(bootstrap_servers, topic or "")))
+    if connection.bootstrap_servers:
+        checks.append(("broker", partial(_broker, connection)))
+        if topic is not None:
+            checks.append(("topic", partial(_topic, connection, topic)))
+        checks.append(("darkness", lambda: f"no order code exists; {darkness(connection).words}"))
+    else:
+        checks.append(("darkness", lambda: "no order code exists; not proved: no broker is named to ask for its ACLs"))
     rows = []
     for name, check in checks:
         try:
             rows.append({"check": name, "ok": True, "found": check()})
         except Refusal as refusal:
             rows.append({"check": name, "ok": False, "found": str(refusal)})
+            if name == "broker":  # what would be asked of it would say the same
+                break
     show(rows, as_json)
     raise SystemExit(0 if all(row["ok"] for row in rows) else 1)
 
@@ -92,6 +106,16 @@ def _journal(data: Path) -> str:
     return "up to date, batches and rows agree"
 
 
-def _broker(bootstrap: str, topic: str) -> str:
-    with closing(BrokerSource(bootstrap, topic, "violet-doctor")) as source:
-        return f"cluster {source.identity['cluster'] or '?'}, topic {topic}, {source.partitions} partition(s)"
+def _broker(connection: Connection) -> str:
+    cluster = reach(connection)
+    return f"cluster {cluster.cluster_id or '?'} over {connection.security_protocol} as {user(connection)}"
+
+
+def _topic(connection: Connection, topic: str) -> str:
+    """The topic may be read: its ends, and a record where it has one."""
+    with closing(BrokerSource(connection, topic, "violet-doctor")) as source:
+        ends = source.ends()
+        for partition, low in source.lows().items():
+            if low < ends[partition]:
+                next(source.range(partition, low, low + 1))
+        return f"{topic}: {source.partitions} partition(s), up to offset {max(ends.values())}, may be read"

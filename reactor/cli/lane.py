@@ -16,7 +16,9 @@ from journal.refusal import Refusal
 from lanes.profile import Profile
 from lanes.registry import LANES
 from reactor.cli.common import PATH, out
-from reactor.log.kafka import KafkaLog, create_all
+from reactor.log.admin import create_all
+from reactor.log.connection import Connection
+from reactor.log.kafka import KafkaLog
 from reactor.log.outlet import KafkaWriter
 from reactor.run.settings import Settings, assigned, load
 from reactor.topology import canary as canaries
@@ -104,13 +106,13 @@ def promote(lane: str, config: Path | None, **flags: str | None) -> None:
     \b
     violet lane promote acb --bootstrap-servers 127.0.0.1:9092 --topic scans
     """  # noqa: D301 - click's mark for lines that are not to be filled
-    bootstrap, _, settings = _where(flags, config)
+    connection, _, settings = _where(flags, config)
     name = settings.soak.name
     topic = orders_topic(name)
-    create_all(bootstrap, [topic], 1)
-    with closing(KafkaLog(bootstrap, topic, f"{name}-promote")) as log:
+    create_all(connection, [topic], 1)
+    with closing(KafkaLog(connection, topic, f"{name}-promote")) as log:
         log.assign(log.ends([0]))
-        writer = KafkaWriter(bootstrap, topic, f"{name}-promote")
+        writer = KafkaWriter(connection, topic, f"{name}-promote")
         writer.write(canaries.encode(Order(1, "promote", lane)), b"", 0)
         writer.flush()
         heard = _answers(log, lane)
@@ -140,23 +142,23 @@ def _speak(
     role: Any, lanes: Sequence[str], flags: Mapping[str, str | None], config: Path | None, assignments: Sequence[str]
 ) -> None:
     """Speak until a signal, which ends the process, or until a candidate is to take its lane's place."""
-    bootstrap, topic, settings = _where(flags, config)
+    connection, topic, settings = _where(flags, config)
     profile = assigned(settings.profile, assignments)
     _check(settings.profile, profile, lanes)
     from reactor.topology.worker import FORMAT, Place
     from reactor.topology.worker import run as work
 
     logging.basicConfig(level=logging.WARNING, format=FORMAT)
-    work(Place(bootstrap, topic, settings.soak.name, role), lanes, profile)
+    work(Place(connection, topic, settings.soak.name, role), lanes, profile)
 
 
-def _where(flags: Mapping[str, str | None], config: Path | None) -> tuple[str, str, Settings]:
+def _where(flags: Mapping[str, str | None], config: Path | None) -> tuple[Connection, str, Settings]:
     """Broker, topic, and all else that flags and file say."""
     settings = load({name: value for name, value in flags.items() if value is not None}, config)
     soak = settings.soak
-    if soak.bootstrap_servers is None or soak.topic is None:
+    if soak.topic is None:
         raise Refusal("--bootstrap-servers and --topic must say where the scans are; fix: give both")
-    return soak.bootstrap_servers, soak.topic, settings
+    return settings.kafka, soak.topic, settings
 
 
 def _check(soak: Profile, profile: Profile, lanes: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ import click
 from rich.progress import Progress
 
 from journal.refusal import Refusal
-from reactor.cli.common import PATH, err, json_option, out, print_json
+from reactor.cli.common import PATH, broker, config_option, err, json_option, out, print_json
 from reactor.feed.publish import publish
 from reactor.log import archive
 from reactor.log.kafka import KafkaLog
@@ -17,7 +17,7 @@ from reactor.run.settings import pace
 
 @click.command("publish")
 @click.option("--scans", type=PATH, required=True, help="Scan archive: JSON lines, plain or packed.")
-@click.option("--bootstrap-servers", required=True, help="Broker, HOST:PORT.")
+@click.option("--bootstrap-servers", help="Broker, HOST:PORT; or that of --config.")
 @click.option("--topic", required=True, help="Topic; created where it is missing.")
 @click.option(
     "--partitions",
@@ -27,8 +27,9 @@ from reactor.run.settings import pace
     help="Partitions of a new topic; a stream's records stay together.",
 )
 @click.option("--speed", default="max", show_default=True, help="Pace in event time: max, or a factor such as 60x.")
+@config_option
 @json_option
-def command(scans: Path, bootstrap_servers: str, topic: str, partitions: int, speed: str, as_json: bool) -> None:
+def command(scans: Path, bootstrap_servers: str | None, topic: str, partitions: int, speed: str, as_json: bool) -> None:
     """Fill a topic with an archive's lines, as they are.
 
     Line n of a fresh topic with one partition is offset n. Where the topic holds the archive's first lines already, the
@@ -43,9 +44,10 @@ def command(scans: Path, bootstrap_servers: str, topic: str, partitions: int, sp
     except ValueError as error:
         raise Refusal(f"--speed: {error}, was {speed!r}") from None
     total = archive.identity(scans).lines
-    writer = KafkaWriter(bootstrap_servers, topic, "violet-publisher")
+    connection = broker(bootstrap_servers)
+    writer = KafkaWriter(connection, topic, "violet-publisher")
     writer.create(partitions)
-    with closing(KafkaLog(bootstrap_servers, topic, "violet-publisher")) as log:
+    with closing(KafkaLog(connection, topic, "violet-publisher")) as log:
         there = log.describe().partitions
         if partitions not in (there, 1):
             raise Refusal(f"topic {topic!r} has {there} partitions, not {partitions}; fix: --partitions {there}")

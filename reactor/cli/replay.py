@@ -12,7 +12,7 @@ from journal.judge.sibling import columns, compare
 from journal.keep.migrate import require
 from journal.ledger import run as runs
 from journal.lock import soak_lock
-from reactor.cli.common import data_option, err, json_option, lock, out, print_json, require_journal
+from reactor.cli.common import broker, data_option, err, json_option, lock, out, print_json, require_journal
 from reactor.cli.terminal import Terminal, print_summary
 from reactor.run import replay as replays
 from reactor.run.attend import Journal, Stop, attend
@@ -69,7 +69,7 @@ def run(run_id: str, data: Path, remote: JournalSettings, asked: Mapping[str, An
         settings = of_flags(flags, remote, profile, original.absent)
         stack.enter_context(lock(soak_lock(data, settings.soak.name), data))
         replays.refuse_taken(journal.store, settings, original)
-        source = replays.ReplaySource(journal.store, original, asked["bootstrap_servers"], profile)
+        source = replays.ReplaySource(journal.store, original, broker(asked["bootstrap_servers"]), profile)
         stack.callback(source.close)
         session = journal.session(replays.Replay, settings, source)
         watcher = Terminal(settings.soak.name, Observers(settings.soak, Events(None, "")))

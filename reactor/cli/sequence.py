@@ -19,8 +19,10 @@ from reactor.evaluate.record import MAX_BYTES
 from reactor.feed import archive_writer, live, mapping, sequence, table
 from reactor.feed.alone import alone
 from reactor.feed.convert import walk
+from reactor.log.connection import Connection
 from reactor.log.kafka import BrokerFailed, KafkaLog, LogGap, NotAlone
 from reactor.log.outlet import KafkaWriter
+from reactor.run.settings import broker
 from reactor.standin.bars import utc
 from reactor.standin.enrich import PARTS, Enricher
 
@@ -69,11 +71,12 @@ def command(
     parts = _parts(enrich)
     sources = _sources(config)
     if any(source.topic for source in sources):
-        if dry_run or target or set_aside or not (bootstrap_servers and topic):
+        connection = broker(config, bootstrap_servers)
+        if dry_run or target or set_aside or not (connection.bootstrap_servers and topic):
             raise Refusal(
                 "topics are followed into a topic; fix: --bootstrap-servers HOST:PORT --topic OUT, and no other"
             )
-        _follow(sources, bootstrap_servers, topic, lateness_ms, Enricher(parts) if parts else None, as_json)
+        _follow(sources, connection, topic, lateness_ms, Enricher(parts) if parts else None, as_json)
         return
     if bootstrap_servers or topic:
         raise Refusal("files become an archive; fix: --out, then `violet publish` fills a topic with it")
@@ -231,8 +234,8 @@ def _report(
 
 
 def _follow(
-    sources: Sequence[mapping.MappedSource], bootstrap: str, topic: str, lateness_ms: int, enricher: Enricher | None,
-    as_json: bool,
+    sources: Sequence[mapping.MappedSource], connection: Connection, topic: str, lateness_ms: int,
+    enricher: Enricher | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Follow topics into a topic until a signal."""
     for source in sources:
@@ -240,14 +243,14 @@ def _follow(
             raise Refusal(
                 f"source {source.name!r} must be a topic other than the output, without `group`; fix: change it"
             )
-    writer = KafkaWriter(bootstrap, topic, "violet-sequence")
+    writer = KafkaWriter(connection, topic, "violet-sequence")
     writer.create(1)
     stopped = Event()
     with ExitStack() as stack:
         for number in (signal.SIGINT, signal.SIGTERM):
             stack.callback(signal.signal, number, signal.signal(number, lambda *_: stopped.set()))
-        stack.enter_context(alone(bootstrap, topic))
-        feeds, resumed = _feeds(sources, bootstrap, topic, enricher, stack)
+        stack.enter_context(alone(connection.bootstrap_servers, topic))
+        feeds, resumed = _feeds(sources, connection, topic, enricher, stack)
         writer.expect(resumed.next)
         merger = live.Merger(feeds, lateness_ms, enricher)
         if not as_json:
@@ -280,12 +283,16 @@ def _follow(
 
 
 def _feeds(
-    sources: Sequence[mapping.MappedSource], bootstrap: str, topic: str, enricher: Enricher | None, stack: ExitStack
+    sources: Sequence[mapping.MappedSource],
+    connection: Connection,
+    topic: str,
+    enricher: Enricher | None,
+    stack: ExitStack,
 ) -> tuple[list[live.Feed], live.Resumed]:
     """A feed for each partition of each source, where the output topic says that it goes on."""
 
     def opened(name: str) -> KafkaLog:
-        return stack.enter_context(closing(KafkaLog(bootstrap, name, "violet-sequence")))
+        return stack.enter_context(closing(KafkaLog(connection, name, "violet-sequence")))
 
     written = opened(topic)
     if (there := written.describe().partitions) != 1:

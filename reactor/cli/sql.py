@@ -3,8 +3,11 @@
 import json
 import sys
 from base64 import b64encode
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
-from http.client import HTTPConnection, HTTPException
+from functools import partial
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -12,13 +15,15 @@ from urllib.parse import urlencode
 import click
 
 from journal.engine import owner
-from journal.engine.address import Address
+from journal.engine.address import Address, tls_fault
+from journal.engine.reader import QueryError, gated
 from journal.ledger.naming import KNOWN, SEVERAL, identify, over_several, scoped
 from journal.refusal import Refusal
 from reactor.run import settings
 
 FORMATS: Final = {"table": "JSONCompactStrings", "json": "JSONCompact", "csv": "CSVWithNames"}
 NULL: Final = "\u1d3a\u1d41\u1d38\u1d38"  # how ClickHouse prints it
+Answering = Callable[[str, dict[str, str], float], tuple[bytes, str]]  # to a query, its parameters, a time-out
 GRACE_S: Final = 10  # beyond the query's own limit, for the answer to arrive
 
 
@@ -28,7 +33,11 @@ GRACE_S: Final = 10  # beyond the query's own limit, for the answer to arrive
     "--saved", metavar="[NAME]", is_flag=False, flag_value="", help="Run a saved query; without NAME: list them."
 )
 @click.option("--data", type=click.Path(path_type=Path), help="Data directory.  [default: violet-data]")
-@click.option("--config", type=click.Path(path_type=Path), help="TOML file with the data directory.")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help="TOML file of the soak; names its directory, or its ClickHouse server.",
+)
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), default="table", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Same as --format json: a list of row objects.")
 @click.option("--param", multiple=True, metavar="NAME=VALUE", help="Bind {NAME:Type} in the query; may be repeated.")
@@ -57,16 +66,16 @@ def command(
         _list(form)
         return
     text = query if query is not None else _saved(saved or "")
-    folder = settings.load({"data": data} if data else {}, config).soak.data
+    known = settings.load({"data": data} if data else {}, config)
     bound = dict(_pair(text) for text in param) | ({"run": run} if run is not None else {})
-    with owner.reading(folder) as address:
+    with _journal(known) as answering:
         if "run" in bound:
-            bound["run"] = identify(_rows(address, KNOWN), bound["run"])
+            bound["run"] = identify(_rows(answering, KNOWN), bound["run"])
         if not scoped(text):
-            (found,) = _rows(address, SEVERAL)
+            (found,) = _rows(answering, SEVERAL)
             if words := over_several(text, int(found["runs"]), found["tables"]):
                 click.echo(f"violet: {words}", err=True)
-        answer, given = ask(address, text, _asked(bound, form, max_rows, timeout), timeout + GRACE_S)
+        answer, given = answering(text, _asked(bound, form, max_rows, timeout), timeout + GRACE_S)
     if given != FORMATS[form] or form == "csv":  # a FORMAT in the query wins
         sys.stdout.buffer.write(answer)
         sys.stdout.buffer.flush()
@@ -86,9 +95,19 @@ def _asked(bound: dict[str, str], form: str, max_rows: int, timeout_s: int) -> d
     }
 
 
-def _rows(address: Address, query: str) -> list[dict[str, Any]]:
+@contextmanager
+def _journal(known: settings.Settings) -> Iterator[Answering]:
+    """Who answers: the server of --config, or the directory's engine for the duration."""
+    if (server := known.journal.address) is not None:
+        yield partial(_of_server, server)
+    else:
+        with owner.reading(known.soak.data) as address:
+            yield partial(ask, address)
+
+
+def _rows(answering: Answering, query: str) -> list[dict[str, Any]]:
     """What a query of our own gives. Many runs are no reason to refuse the user's query."""
-    answer, _ = ask(address, query, _asked({}, "json", 1_000_000, GRACE_S), 2 * GRACE_S)
+    answer, _ = answering(query, _asked({}, "json", 1_000_000, GRACE_S), 2 * GRACE_S)
     return _objects(json.loads(answer))
 
 
@@ -101,18 +120,35 @@ def _saved(name: str) -> str:
 def ask(address: Address, query: str, params: dict[str, str], timeout_s: float) -> tuple[bytes, str]:
     """A reader's query: the answer and its format. Raises Refusal with the engine's exact words."""
     login = b64encode(f"{address.user}:{address.token}".encode()).decode()
-    connection = HTTPConnection(address.host, address.port, timeout=timeout_s)
+    connection = address.http(timeout_s)
     try:
-        connection.request("POST", f"/?{urlencode(params)}", query.encode(), {"Authorization": f"Basic {login}"})
+        connection.request(
+            "POST", f"{address.path}/?{urlencode(params)}", query.encode(), {"Authorization": f"Basic {login}"}
+        )
         response = connection.getresponse()
         body = response.read()
     except (OSError, HTTPException) as error:
+        if words := tls_fault(address, str(error)):
+            raise Refusal(words) from None
         raise Refusal(f"the engine at {address.url} went away ({error}); fix: ask again") from None
     finally:
         connection.close()
     if response.status != 200:
         raise Refusal(body.decode(errors="replace").strip())
     return body, response.headers.get("X-ClickHouse-Format", "")
+
+
+def _of_server(address: Address, query: str, params: dict[str, str], timeout_s: float) -> tuple[bytes, str]:
+    """The same of a ClickHouse server, which has no reader's gate: the query passes it here."""
+
+    def answer(sql: str, bound: dict[str, str]) -> str:
+        return ask(address, sql, {**bound, "default_format": "TSVRaw"}, timeout_s)[0].decode().removesuffix("\n")
+
+    try:
+        sql, asked = gated(query, params, answer)
+    except QueryError as error:
+        raise Refusal(error.text) from None
+    return ask(address, sql, asked, timeout_s)
 
 
 def _list(form: str) -> None:

@@ -18,7 +18,7 @@ from journal.ledger import run as runs
 from journal.refusal import Refusal
 from journal.store import JournalAway
 from lanes.registry import LANES
-from reactor.cli.common import data_option, err, journal
+from reactor.cli.common import broker, data_option, err, journal
 from reactor.evaluate.chunk import Chunk
 from reactor.log.kafka import KafkaLog
 from reactor.run.settings import instant, span_s
@@ -112,8 +112,8 @@ class Ask:
         as_json: bool,
     ) -> None:  # fmt: skip
         self.lane, self.data, self.where, self.stream, self.follow = lane, data, where, stream, follow
-        self.run_id, self.topic, self.bootstrap, self.as_json = run_id, topic, bootstrap_servers, as_json
-        if (topic is None) != (bootstrap_servers is None):
+        self.run_id, self.topic, self.broker, self.as_json = run_id, topic, broker(bootstrap_servers), as_json
+        if (topic is None and bootstrap_servers) or (topic is not None and not self.broker.bootstrap_servers):
             raise Refusal("--topic and --bootstrap-servers go together; fix: give both, or none for the journal")
         if topic is not None and (where is not None or run_id is not None):
             raise Refusal("--where and --run ask the journal, --topic does not; fix: leave one of them out")
@@ -227,7 +227,7 @@ def _places(history: History, run_id: str, point: Point) -> list[dict[str, Any]]
 
 def _of_topic(ask: Ask) -> Iterator[list[Reading]]:
     """Pages out of a tap topic, from its beginning, as it keeps no index; a follower goes on with what comes."""
-    with closing(KafkaLog(ask.bootstrap or "", ask.topic or "", "violet-tap")) as log:
+    with closing(KafkaLog(ask.broker, ask.topic or "", "violet-tap")) as log:
         partitions = range(log.describe().partitions)
         lows, ends = log.lows(partitions), log.ends(partitions)
 

@@ -7,7 +7,7 @@ from rich.progress import Progress
 
 from journal.judge.gate import EXIT
 from journal.ledger import run as runs
-from reactor.cli.common import data_option, err, journal, json_option, out, print_json, run_argument
+from reactor.cli.common import broker, data_option, err, journal, json_option, out, print_json, run_argument
 from reactor.run.verify import verify
 
 
@@ -29,7 +29,7 @@ def command(run_id: str | None, data: Path, bootstrap_servers: str | None, as_js
     with journal(data) as store, Progress(console=err, disable=not err.is_terminal) as bar:
         run = runs.pick(store, run_id)
         task = bar.add_task("recomputing", total=None)
-        report = verify(store, run, bootstrap_servers, lambda n: bar.update(task, completed=n))
+        report = verify(store, run, broker(bootstrap_servers), lambda n: bar.update(task, completed=n))
     if as_json:
         print_json(report)
     else:

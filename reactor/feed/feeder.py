@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from reactor.feed.publish import fill
+from reactor.log.connection import plain
 from reactor.log.outlet import KafkaWriter
 
 
@@ -15,7 +16,7 @@ def main(archive: str, bootstrap: str, topic: str, pace: str, paced_from: str) -
 
     pace: seconds of event time a second, or inf. paced_from: lines before this one are published at once.
     """
-    writer = KafkaWriter(bootstrap, topic, f"{topic}-feed")
+    writer = KafkaWriter(plain(bootstrap), topic, f"{topic}-feed")
     fill(Path(archive), writer, [[]], pace=float(pace), paced_from=int(paced_from))
 
 

@@ -151,7 +151,7 @@ def parse(toml: str, targets: Mapping[str, Target] = TARGETS, *, placed: bool = 
         table = tomllib.loads(toml)
     except tomllib.TOMLDecodeError as error:
         raise Refusal(f"the mapping must be TOML: {error}; fix: repair that line") from None
-    _known(table, ("source", "stream"), "")
+    _known(table, ("source", "stream", "kafka"), "")  # [kafka]: the broker of topics, see reactor.run.settings
     rows = table.get("source")
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
         raise Refusal("the mapping must hold at least one [[source]]; fix: add one for each feed")

@@ -8,20 +8,21 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias, TypeVar, cast
+from typing import Final, TypeAlias, TypeVar, cast
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from journal.refusal import Refusal
 from reactor.evaluate.chunk import Chunk
 from reactor.evaluate.record import CUT_BYTES, DIGEST_HEADER, LENGTH_HEADER
+from reactor.log import diagnosis
+from reactor.log.admin import REACH_S, made, reach, topic_id
+from reactor.log.connection import Connection
 
 T = TypeVar("T")
-REACH_S: Final = 10.0  # an unreachable broker is refused after this long
 QUIET_S: Final = 1.0  # nothing more for this long: the end of the log, where a broker's watermark cannot be trusted
 _AGAIN_S: Final = 0.1
+_ASK_S: Final = 5.0  # for one answer
 _FETCH: Final = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
@@ -35,7 +36,6 @@ _FETCH: Final = {
     "queued.min.messages": 100_000,
     "queued.max.messages.kbytes": 65_536,
     "session.timeout.ms": 6_000,
-    "log_level": 0,
 }
 
 
@@ -80,10 +80,11 @@ class TopicIdentity:
 class KafkaLog:
     """A topic as a log."""
 
-    def __init__(self, bootstrap: str, topic: str, client: str) -> None:
+    def __init__(self, connection: Connection, topic: str, client: str) -> None:
         """client: `<name>-shadow`, on the client id and the group id."""
-        self._bootstrap, self.topic, self._client = bootstrap, topic, client
-        self._consumer = Consumer(self._config())
+        self._connection, self.topic, self._client = connection, topic, client
+        self._faults = diagnosis.Faults()
+        self._consumer = self._new_consumer()
         self._positions: dict[int, int] = {}
         self._reached: dict[int, int] = {}
         self._away_since: float | None = None
@@ -91,16 +92,20 @@ class KafkaLog:
 
     def describe(self) -> TopicIdentity:
         """Identity of the topic. Raises Refusal where the broker or the topic is not there."""
-        admin = AdminClient({"bootstrap.servers": self._bootstrap, "log_level": 0})
-        cluster = reach(admin, self._bootstrap)
+        cluster = reach(self._connection)
         # Asked by the consumer: an admin client's question would create the topic on a broker that lets it.
-        found = self._consumer.list_topics(self.topic, timeout=REACH_S).topics[self.topic]
+        try:
+            found = self._consumer.list_topics(self.topic, timeout=REACH_S).topics[self.topic]
+        except KafkaException as error:
+            raise self._silent(error.args[0]) from None
+        if found.error is not None and diagnosis.is_denied(found.error):
+            raise failed(self._connection, self.topic, found.error)
         if found.error is not None or not found.partitions:
             raise Refusal(
-                f"topic {self.topic!r} is not on {self._bootstrap}; "
+                f"topic {self.topic!r} is not on {self._connection.bootstrap_servers}; "
                 "fix: name one that is there, or `violet publish` to it; a tap topic: `violet soak --taps LANE`"
             )
-        return TopicIdentity(cluster, self.topic, _topic_id(admin, self.topic), len(found.partitions))
+        return TopicIdentity(cluster.cluster_id, self.topic, topic_id(cluster, self.topic), len(found.partitions))
 
     def assign(self, positions: dict[int, int]) -> None:
         """Read these partitions from these offsets on."""
@@ -177,7 +182,7 @@ class KafkaLog:
         Reads on from the broker's watermark until nothing more comes: Tansu reports it too low.
         """
         found = {p: self._watermarks(p)[1] for p in partitions}
-        with closing(Consumer(self._config())) as scout:
+        with closing(self._new_consumer()) as scout:
             scout.assign([TopicPartition(self.topic, p, end) for p, end in found.items()])
             deadline, quiet = time.monotonic() + REACH_S, time.monotonic() + QUIET_S
             while time.monotonic() < min(deadline, quiet):
@@ -237,13 +242,26 @@ class KafkaLog:
         """Leave without waiting for the group."""
         self._consumer.close()
 
-    def _config(self) -> dict[str, Any]:
-        names = {"bootstrap.servers": self._bootstrap, "client.id": self._client, "group.id": self._client}
-        return {**_FETCH, **names, "error_cb": self._on_error}
+    def _new_consumer(self) -> Consumer:
+        names = {"client.id": self._client, "group.id": self._client, "error_cb": self._on_error}
+        return made(Consumer, self._connection, {**_FETCH, **names})
 
     def _on_error(self, error: KafkaError) -> None:
+        self._faults(error)
         if error.code() in (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT):
             self._away_since = self._away_since or time.monotonic()
+
+    def _silent(self, error: KafkaError) -> Refusal:
+        """Why the topic does not say what it holds."""
+        if diagnosis.is_denied(error):
+            return failed(self._connection, self.topic, error)
+        if wrong := diagnosis.why(self._connection, self._faults):
+            return Refusal(wrong.words)
+        said = self._connection.masked(self._faults.last() or error.str())
+        return Refusal(
+            f"{self.topic!r} on {self._connection.bootstrap_servers} does not say what it holds within {REACH_S:.0f} s "
+            f"({said}); fix: look at the broker, then try again"
+        )
 
     def _answered(self) -> None:
         if self._away_since is not None:
@@ -253,13 +271,11 @@ class KafkaLog:
         place, deadline = TopicPartition(topic or self.topic, partition), time.monotonic() + REACH_S
         while True:  # a broker that starts does not know all of its partitions at once
             try:
-                low, high = self._consumer.get_watermark_offsets(place, timeout=REACH_S)
+                low, high = self._consumer.get_watermark_offsets(place, timeout=_ASK_S)
             except KafkaException as error:
-                if time.monotonic() > deadline:
-                    raise Refusal(
-                        f"{self.topic!r} on {self._bootstrap} does not say what it holds within {REACH_S:.0f} s "
-                        f"({error.args[0].str()}); fix: look at the broker, then try again"
-                    ) from None
+                refused = error.args[0]
+                if time.monotonic() > deadline or diagnosis.is_denied(refused):
+                    raise self._silent(refused) from None
                 time.sleep(_AGAIN_S)
             else:
                 return max(low, 0), max(high, 0)
@@ -279,7 +295,7 @@ class KafkaLog:
             self._reached[partition] = _offset(message)
             self._answered()
         elif error.fatal() or error.code() in _HOPELESS:
-            raise failed(self.topic, error)
+            raise failed(self._connection, self.topic, error)
 
     def _cuts(self, chunk: Chunk, messages: Iterable[_Read]) -> None:
         for message in messages:
@@ -291,51 +307,19 @@ class KafkaLog:
                     chunk.cut[_offset(message)] = (int(length), digest.decode())
 
 
-def failed(topic: str, error: KafkaError) -> BrokerFailed:
-    """What a broker refuses for good, for people."""
-    return BrokerFailed(f"the broker fails {topic!r}: {error.str()}; fix: look at the broker and at the topic there")
+def failed(connection: Connection, topic: str, error: KafkaError, right: str = "READ") -> BrokerFailed:
+    """What a broker refuses for good, for people. right: the one that it takes, in Kafka's ACLs."""
+    if diagnosis.is_denied(error):
+        verb = {"READ": "read", "WRITE": "write to"}[right]
+        return BrokerFailed(diagnosis.denied(connection, f"{verb} topic {topic!r}", right, error))
+    said = connection.masked(error.str())
+    return BrokerFailed(f"the broker fails {topic!r}: {said}; fix: look at the broker and at the topic there")
 
 
 _HOPELESS: Final = (
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
     KafkaError.UNKNOWN_TOPIC_OR_PART,
     KafkaError._UNKNOWN_PARTITION,
     KafkaError._UNKNOWN_TOPIC,
 )
-
-
-def create(admin: AdminClient, topic: str, partitions: int) -> None:
-    """Create a topic where it is missing."""
-    future = admin.create_topics([NewTopic(topic, partitions, 1)], request_timeout=REACH_S)[topic]
-    try:
-        future.result(REACH_S)
-    except KafkaException as error:
-        if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-            raise Refusal(f"topic {topic!r} cannot be created: {error.args[0].str()}") from None
-
-
-def create_all(bootstrap: str, topics: Iterable[str], partitions: int) -> None:
-    """Create topics where they are missing."""
-    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-    reach(admin, bootstrap)
-    for topic in topics:
-        create(admin, topic, partitions)
-
-
-def reach(admin: AdminClient, bootstrap: str) -> str:
-    """Cluster id of a broker that answers within REACH_S; Refusal else."""
-    try:
-        return str(admin.list_topics(timeout=REACH_S).cluster_id)
-    except KafkaException as error:
-        raise Refusal(
-            f"no broker answers at {bootstrap} within {REACH_S:.0f} s ({error.args[0].str()}); "
-            "fix: start it, or give --bootstrap-servers HOST:PORT of one that runs"
-        ) from None
-
-
-def _topic_id(admin: AdminClient, topic: str) -> str:
-    try:
-        found = admin.describe_topics(TopicCollection([topic]), request_timeout=REACH_S)[topic].result(REACH_S)
-    except KafkaException:
-        return ""  # a broker without topic ids
-    return str(found.topic_id)

@@ -8,12 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
-from confluent_kafka.admin import AdminClient
 
 from journal.refusal import Refusal
 from reactor.evaluate.record import DIGEST_HEADER, LENGTH_HEADER
+from reactor.log.admin import create_all, made
 from reactor.log.archive import Cut
-from reactor.log.kafka import BrokerFailed, NotAlone, create, failed, reach
+from reactor.log.connection import Connection
+from reactor.log.kafka import BrokerFailed, NotAlone, failed
 
 QUEUE_RECORDS: Final = 65_536  # readings that wait in the client
 
@@ -27,12 +28,12 @@ class TapWriter:
     what is not stored within the delivery's time has failed.
     """
 
-    def __init__(self, bootstrap: str, topics: Iterable[str], client: str) -> None:
-        self._topics = frozenset(topics)
-        self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-        self._producer = Producer(
+    def __init__(self, connection: Connection, topics: Iterable[str], client: str) -> None:
+        self._connection, self._topics = connection, frozenset(topics)
+        self._producer = made(
+            Producer,
+            connection,
             {
-                "bootstrap.servers": bootstrap,
                 "client.id": client,
                 "acks": 1,
                 "linger.ms": 20,
@@ -42,8 +43,7 @@ class TapWriter:
                 "delivery.timeout.ms": 10_000,
                 "delivery.report.only.error": True,
                 "error_cb": lambda error: None,  # counted where it costs a record
-                "log_level": 0,
-            }
+            },
         )
         self.refused = 0
         self._failed: Counter[str] = Counter()
@@ -51,8 +51,7 @@ class TapWriter:
     def create(self, partitions: int) -> bool:
         """Make topics that are missing; whether all are there."""
         try:
-            for topic in sorted(self._topics):
-                create(self._admin, topic, partitions)
+            create_all(self._connection, sorted(self._topics), partitions)
         except (Refusal, KafkaException, TimeoutError):
             return False  # it is not allowed, or nobody answers
         return True
@@ -85,12 +84,12 @@ class TapWriter:
 class KafkaWriter:
     """Fills a topic with an archive's lines, in order, idempotently. Never part of a reactor."""
 
-    def __init__(self, bootstrap: str, topic: str, client: str) -> None:
-        self._bootstrap, self.topic = bootstrap, topic
-        self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-        self._producer = Producer(
+    def __init__(self, connection: Connection, topic: str, client: str) -> None:
+        self._connection, self.topic = connection, topic
+        self._producer = made(
+            Producer,
+            connection,
             {
-                "bootstrap.servers": bootstrap,
                 "client.id": client,
                 "enable.idempotence": True,
                 "linger.ms": 50,  # few large batches: at each fetch Tansu goes through all that a topic holds
@@ -99,8 +98,7 @@ class KafkaWriter:
                 "queue.buffering.max.kbytes": 131_072,
                 "message.max.bytes": 1_000_000,
                 "delivery.timeout.ms": 120_000,
-                "log_level": 0,
-            }
+            },
         )
         self._failed: BrokerFailed | None = None
         self._next: int | None = None
@@ -114,8 +112,7 @@ class KafkaWriter:
 
     def create(self, partitions: int) -> None:
         """Create the topic where it is missing."""
-        reach(self._admin, self._bootstrap)
-        create(self._admin, self.topic, partitions)
+        create_all(self._connection, [self.topic], partitions)
 
     def write(
         self, line: bytes | Cut, key: bytes | None, partition: int, headers: dict[str, str | bytes | None] | None = None
@@ -129,6 +126,8 @@ class KafkaWriter:
                 self._producer.produce(self.topic, value, key, partition, self._delivered, headers=headers)
             except BufferError:
                 self._producer.poll(0.1)
+            except KafkaException as error:
+                raise failed(self._connection, self.topic, error.args[0], "WRITE") from None
             else:
                 break
         self._producer.poll(0)
@@ -147,7 +146,7 @@ class KafkaWriter:
 
     def _delivered(self, error: KafkaError | None, message: Delivered) -> None:
         if error is not None:
-            self._failed = self._failed or failed(self.topic, error)
+            self._failed = self._failed or failed(self._connection, self.topic, error, "WRITE")
         elif self._next is not None:
             offset = message.offset()
             # Without an offset: stored, and the answer that said where was lost.

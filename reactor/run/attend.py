@@ -140,9 +140,11 @@ def log_of(settings: Settings) -> ArchiveSource | BrokerSource | None:
         foreign.load(settings.profile)
     if soak.scans is not None:
         return ArchiveSource(soak.scans, soak.name, soak.speed, soak.data)
-    if soak.bootstrap_servers is None:
-        return None
-    return BrokerSource(soak.bootstrap_servers, soak.topic or "", soak.name)
+    if soak.topic is not None:
+        return BrokerSource(settings.kafka, soak.topic, soak.name)
+    if settings.kafka.bootstrap_servers:
+        raise Refusal("kafka.bootstrap_servers names a broker, but no topic is named; fix: --topic")
+    return None
 
 
 def attend(session: Session, watcher: Watcher, stop: Callable[[], bool]) -> dict[str, Any]:
@@ -296,10 +298,11 @@ class _Between:
 
     def _introduce(self) -> None:
         source, say = self._source, self._watcher.say
+        broker = source.connection.bootstrap_servers if source.connection is not None else ""
         if self._taps.lanes:
-            say(f"taps on {source.bootstrap}: {', '.join(self._taps.topics.values())}")
+            say(f"taps on {broker}: {', '.join(self._taps.topics.values())}")
         if source.lanes is not None:
-            say(f"lanes on {source.bootstrap}, topic {source.topic}")
+            say(f"lanes on {broker}, topic {source.topic}")
         if self._soak.speed != "max" and self._soak.scans is None and self._soak.topic is not None:
             say(f"--speed {self._soak.speed} paces an archive; topic {source.topic} comes as fast as it is written")
 

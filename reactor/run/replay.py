@@ -16,6 +16,7 @@ from lanes.profile import PROFILES, Profile
 from reactor.evaluate.chunk import Chunk
 from reactor.evaluate.state import State
 from reactor.evaluate.walk import Rules
+from reactor.log.connection import Connection
 from reactor.log.port import Log
 from reactor.run.foreign import load
 from reactor.run.loop import Reader
@@ -47,14 +48,14 @@ class ReplaySource(Source):
 
     finite = True
 
-    def __init__(self, store: Store, run: Run, bootstrap: str | None, profile: Profile) -> None:
+    def __init__(self, store: Store, run: Run, broker: Connection | None, profile: Profile) -> None:
         """Raises Refusal where the records are not to be had, or not all that this profile reads of them."""
         opened = segments(store, run.run_id)
         scope = Scope.of(store, run.run_id)
         if not scope.ends:
             raise Refusal(f"run {run.run_id} has journaled nothing yet; fix: name another run")
         kernels = load(profile)
-        self._records = records(store, run, bootstrap, whole=bool(kernels.kernels))
+        self._records = records(store, run, broker, whole=bool(kernels.kernels))
         if self._records.stored:
             _refuse_unstored(opened, profile)
         self._rules = Rules(profile, kernels.kernels)

@@ -28,6 +28,7 @@ from reactor.evaluate.record import Decoder
 from reactor.evaluate.state import IDENTITIES, State
 from reactor.evaluate.step import step
 from reactor.evaluate.walk import Rules
+from reactor.log.connection import Connection
 from reactor.log.outlet import TapWriter
 from reactor.run.asked import asked, asked_again, until_again
 from reactor.run.asked import until as until_of
@@ -85,7 +86,7 @@ class Session:
             self._lanes.begin(self.run, self.ledger)
         log = self.source.open(min(r.position for r in readers.values()))
         if self.taps.lanes:
-            writer = TapWriter(self.source.bootstrap, self.taps.topics.values(), f"{soak.name}-taps")
+            writer = TapWriter(self._broker(), self.taps.topics.values(), f"{soak.name}-taps")
             self.taps.start(writer, self.source.partitions)
 
         def on_batch(batch: Batch) -> None:
@@ -109,6 +110,11 @@ class Session:
         self._save(replace(self.run, state="ENDED" if ended else "STOPPED", reason=reason))
         self.ledger.note(Severity.INFO, Incident.ENDED if ended else Incident.STOPPED)
         return self.run
+
+    def _broker(self) -> Connection:
+        if self.source.connection is None:
+            raise AssertionError("must be a source on a broker where taps are asked for")
+        return self.source.connection
 
     def stop(self, reason: str) -> Run:
         """Leave the run Stopped with a reason."""

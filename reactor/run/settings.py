@@ -1,7 +1,7 @@
 """Settings of a soak: one definition for the flags, the TOML file and the environment (this module alone reads it).
 
-Flags win over the file, the file over the environment (VIOLET_DATA, VIOLET_BATCH_SIZE, ... and
-VIOLET_JOURNAL_PASSWORD), that over the defaults. An unknown key is refused by its full dotted name.
+Flags win over the file, the file over the environment (VIOLET_DATA, VIOLET_BATCH_SIZE, ..., VIOLET_JOURNAL_PASSWORD and
+VIOLET_KAFKA_PASSWORD), that over the defaults. An unknown key is refused by its full dotted name.
 See docs/design/running.md.
 """
 
@@ -14,16 +14,25 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from itertools import chain
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal, NoReturn, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-from journal.engine.address import Address
+from journal.engine.address import Address, checked
 from journal.refusal import Refusal
 from lanes.profile import TABLES, Profile, override, profile
 from lanes.registry import LANES, READ
+from reactor.log.connection import PASSWORD, Connection
 
 M = TypeVar("M", bound=BaseModel)
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -112,17 +121,46 @@ class JournalSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     url: str | None = Field(
-        default=None, description="HTTP address of a ClickHouse server; without it the embedded engine is used."
+        default=None, description="HTTP or HTTPS address of a ClickHouse server; without it the engine is embedded."
     )
     user: str = Field(default="default", description="Its user.")
     password: SecretStr = Field(
         default=SecretStr(""), description="The user's password; better as the variable VIOLET_JOURNAL_PASSWORD."
     )
 
+    ca: Path | None = Field(
+        default=None, description="PEM file of the CA that signed its certificate; else the system's CAs."
+    )
+    certificate: Path | None = Field(default=None, description="PEM file of the client's certificate, under https.")
+    key: Path | None = Field(default=None, description="PEM file of the client's private key.")
+    allow_plaintext: bool = Field(default=False, description="Let the password go over http to another machine.")
+
+    @field_validator("url")
+    @classmethod
+    def _is_http(cls, value: str | None) -> str | None:
+        return None if value is None else checked(value)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        given = [name for name in ("ca", "certificate", "key") if getattr(self, name) is not None]
+        if given and not (self.url or "").startswith("https:"):
+            raise ValueError(f'{given[0]} has no effect without https; fix: url = "https://HOST:8443"')
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key go together; fix: give both")
+        if self.address is not None and self.address.in_clear() and not self.allow_plaintext:
+            raise ValueError(
+                f"url would send the password in clear to {self.address.host}; fix: https, or allow_plaintext = true "
+                "where the network is trusted"
+            )
+        return self
+
     @property
     def address(self) -> Address | None:
         """The server and the login to it; None for the engine of the directory."""
-        return Address(self.url, self.user, self.password.get_secret_value()) if self.url is not None else None
+        if self.url is None:
+            return None
+        files = [None if path is None else str(path) for path in (self.ca, self.certificate, self.key)]
+        return Address(self.url, self.user, self.password.get_secret_value(), *files)
 
 
 class PlanesSettings(BaseModel):
@@ -150,6 +188,12 @@ class Settings:
     journal: JournalSettings
     profile: Profile
     planes: PlanesSettings = field(default_factory=PlanesSettings)
+    kafka: Connection = field(default_factory=Connection)  # to the broker that flags or file name, if any
+
+
+_TYPED: Final[dict[str, type[BaseModel]]] = {
+    "reactor": SoakSettings, "journal": JournalSettings, "kafka": Connection, "planes": PlanesSettings,
+}  # fmt: skip
 
 
 def load(flags: Mapping[str, Any], config: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
@@ -166,28 +210,18 @@ def load(flags: Mapping[str, Any], config: Path | None = None, environ: Mapping[
     tables = _read(config)
     environ = os.environ if environ is None else environ
     keys = _keys(SoakSettings)
-    of_table = {"reactor": keys, "journal": _keys(JournalSettings), "planes": _keys(PlanesSettings)}
-    for table in of_table:
-        if not isinstance(tables.get(table, {}), dict):
-            raise Refusal(f"{config}: {table} must be a table, was {tables[table]!r}; fix: write [{table}]")
-    unknown = [
-        f"{table}.{key}" for table, known in of_table.items() for key in tables.get(table, {}) if key not in known
-    ] + [table for table in tables if table not in (*of_table, *TABLES)]  # fmt: skip
-    if unknown:
-        words = [*chain.from_iterable(of_table.values()), *of_table, *TABLES]
-        near = difflib.get_close_matches(unknown[0].split(".")[-1], words, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise Refusal(f"{config}: unknown key {unknown[0]}{hint}")
+    _known(tables, config)
     env = {key: environ[f"VIOLET_{key.upper()}"] for key in keys if f"VIOLET_{key.upper()}" in environ}
     secret = {"password": environ["VIOLET_JOURNAL_PASSWORD"]} if "VIOLET_JOURNAL_PASSWORD" in environ else {}
     soak = _valid(SoakSettings, {**env, **tables.get("reactor", {}), **flags}, "reactor")
-    if soak.scans is not None and soak.bootstrap_servers is not None:
+    kafka = _broker(config, tables, environ).at(soak.bootstrap_servers)
+    if soak.scans is not None and (soak.bootstrap_servers is not None or soak.topic is not None):
         raise Refusal("--scans fills the embedded broker, --bootstrap-servers follows another; fix: give one of them")
-    if (soak.topic is None) != (soak.bootstrap_servers is None):
+    if (soak.topic is None and soak.bootstrap_servers) or (soak.topic is not None and not kafka.bootstrap_servers):
         raise Refusal("--bootstrap-servers and --topic go together; fix: give both")
     if soak.topology == "faust" and soak.taps is not None:
         raise Refusal("--taps: under --topology faust the lanes' workers write every reading; fix: leave --taps away")
-    if soak.topology == "faust" and not soak.lane_workers and soak.bootstrap_servers is None:
+    if soak.topology == "faust" and not soak.lane_workers and soak.topic is None:
         raise Refusal(
             "--lane-workers 0: no worker of yours reaches the embedded broker; fix: let the soak start them, "
             "or --bootstrap-servers and --topic"
@@ -198,14 +232,23 @@ def load(flags: Mapping[str, Any], config: Path | None = None, environ: Mapping[
         chosen = profile(soak.profile, {t: tables[t] for t in TABLES if t in tables})
     except ValueError as error:
         raise Refusal(f"{config or '--profile'}: {error}") from None
-    return Settings(soak, journal, chosen, planes)
+    return Settings(soak, journal, chosen, planes, kafka)
+
+
+def broker(config: Path | None, bootstrap: str | None, environ: Mapping[str, str] | None = None) -> Connection:
+    """The connection that the `[kafka]` table of a file describes, to another broker where one is given.
+
+    config: whatever else stands in it is not looked at. Raises Refusal as `load` does.
+    """
+    return _broker(config, _read(config), os.environ if environ is None else environ).at(bootstrap)
 
 
 def of_flags(
     flags: Mapping[str, Any], journal: JournalSettings, chosen: Profile, absent: tuple[str, ...] = ()
 ) -> Settings:
     """Settings from these flags alone, whatever the environment says. Raises Refusal likewise."""
-    return Settings(_valid(SoakSettings, flags, "reactor"), journal, chosen, PlanesSettings(absent=absent))
+    soak = _valid(SoakSettings, flags, "reactor")
+    return Settings(soak, journal, chosen, PlanesSettings(absent=absent), Connection().at(soak.bootstrap_servers))
 
 
 def tapped(text: str) -> tuple[str, ...]:
@@ -315,7 +358,37 @@ def _value(text: str) -> Any:
 
 
 def _keys(model: type[BaseModel]) -> list[str]:
-    return [field.alias or name for name, field in model.model_fields.items()]
+    return [field.alias or name for name, field in model.model_fields.items() if field.description]
+
+
+def _known(tables: Mapping[str, Any], config: Path | None) -> None:
+    """Refuse a key that no table has, and what is no table."""
+    for table, model in _TYPED.items():
+        if not isinstance(given := tables.get(table, {}), dict):
+            raise Refusal(f"{config}: {table} must be a table, was {given!r}; fix: write [{table}]")
+        for key in given:
+            if key not in _keys(model):
+                _unknown(f"{table}.{key}", config)
+    for table in tables:
+        if table not in (*_TYPED, *TABLES):
+            _unknown(table, config)
+
+
+def _unknown(key: str, config: Path | None) -> NoReturn:
+    words = [*(key for model in _TYPED.values() for key in _keys(model)), *_TYPED, *TABLES]
+    table, _, name = key.rpartition(".") if key.count(".") < 2 else key.partition(".")
+    near = difflib.get_close_matches(name.replace(".", "_"), words, 1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    if not hint and table == "kafka":
+        hint = "; fix: other settings of librdkafka go to [kafka.librdkafka]"
+    raise Refusal(f"{config}: unknown key {key}{hint}")
+
+
+def _broker(config: Path | None, tables: Mapping[str, Any], environ: Mapping[str, str]) -> Connection:
+    """The `[kafka]` table, and the password out of the environment."""
+    _known({"kafka": tables.get("kafka", {})}, config)
+    secret = {"sasl_password": environ[PASSWORD]} if environ.get(PASSWORD) else {}
+    return _valid(Connection, {**tables.get("kafka", {}), **secret}, "kafka")
 
 
 def _read(config: Path | None) -> dict[str, Any]:
@@ -339,5 +412,6 @@ def _valid(model: type[M], values: Mapping[str, Any], table: str) -> M:
         key = ".".join(str(part) for part in first["loc"])
         message = first["msg"].removeprefix("Value error, ")
         flag = f" (--{key.replace('_', '-')})" if table == "reactor" else ""
-        was = "" if key == "password" else f", was {first['input']!r}"
-        raise Refusal(f"{table}.{key}{flag}: {message}{was}") from None
+        was = "" if not key or key in ("password", "url") or "librdkafka" in key else f", was {first['input']!r}"
+        place = f"{table}.{key}{flag}: " if key else f"{table}."
+        raise Refusal(f"{place}{message}{was}") from None

@@ -16,7 +16,9 @@ from journal.refusal import Refusal
 from lanes.code import Incident, Severity
 from reactor.evaluate.chunk import Chunk
 from reactor.log import archive
-from reactor.log.kafka import KafkaLog, create_all
+from reactor.log.admin import create_all
+from reactor.log.connection import Connection
+from reactor.log.kafka import KafkaLog
 from reactor.log.port import Log
 from reactor.log.tansu import Tansu
 from reactor.run.remote import RemoteLanes
@@ -39,7 +41,7 @@ class Source(Protocol):
     partitions: int
     finite: bool
     identity: dict[str, Any]
-    bootstrap: str = ""  # of the broker that holds it, once it is open; empty where none does
+    connection: Connection | None = None  # to the broker that holds it, once it is open; None where none does
 
     @property
     def lanes(self) -> RemoteLanes | None:
@@ -108,13 +110,13 @@ class ArchiveSource(Source):
 
     def open(self, paced_from: int) -> Log:
         self._broker = Tansu(self._work / f"broker-{self._client}.log")
-        self.bootstrap = self._broker.bootstrap
-        create_all(self._broker.bootstrap, [self.topic], 1)
+        self.connection = self._broker.connection
+        create_all(self.connection, [self.topic], 1)
         self._feeder = child.module(
             "reactor.feed.feeder", str(self._path), self._broker.bootstrap, self.topic, str(self._pace),
             str(paced_from), words=self._work / f"feeder-{self._client}.log",
         )  # fmt: skip
-        self._log = KafkaLog(self._broker.bootstrap, self.topic, self._client)
+        self._log = KafkaLog(self.connection, self.topic, self._client)
         return self._log
 
     def check(self) -> None:
@@ -140,11 +142,13 @@ class BrokerSource(Source):
 
     finite = False
 
-    def __init__(self, bootstrap: str, topic: str, name: str) -> None:
+    connection: Connection
+
+    def __init__(self, connection: Connection, topic: str, name: str) -> None:
         """Raises Refusal where the broker or the topic does not answer."""
         self.topic = topic
-        self.bootstrap, self._client = bootstrap, f"{name}-shadow"
-        self._log = KafkaLog(bootstrap, topic, self._client)
+        self.connection, self._client = connection, f"{name}-shadow"
+        self._log = KafkaLog(connection, topic, self._client)
         found = self._log.describe()
         self.partitions = found.partitions
         self.identity = {
@@ -165,7 +169,7 @@ class BrokerSource(Source):
         return self._log.known_ends(range(self.partitions))
 
     def range(self, partition: int, first: int, end: int) -> Iterator[Chunk]:
-        with closing(KafkaLog(self.bootstrap, self.topic, self._client)) as log:  # the live one reads on where it is
+        with closing(KafkaLog(self.connection, self.topic, self._client)) as log:  # the live one reads on where it is
             yield from log.range(partition, first, end)
 
     def open(self, paced_from: int) -> Log:

@@ -31,6 +31,7 @@ from reactor.evaluate.state import IDENTITIES, State, fields
 from reactor.evaluate.step import advance, step
 from reactor.evaluate.walk import Rules
 from reactor.log import archive
+from reactor.log.connection import Connection
 from reactor.run.foreign import load
 from reactor.run.position import Ranges, warm
 from reactor.run.provenance import code_hash
@@ -60,20 +61,20 @@ class Report:
 
 
 def verify(
-    store: Store, run: Run, bootstrap: str | None, on_batch: Callable[[int], None] = lambda n: None
+    store: Store, run: Run, broker: Connection | None, on_batch: Callable[[int], None] = lambda n: None
 ) -> dict[str, Any]:
     """Figures of a run as the summary names them, and the recomputation's. Raises Refusal where nothing can be read."""
     while True:
         scope = Scope.of(store, run.run_id)
-        result = _verify(store, run, scope, bootstrap, on_batch)
+        result = _verify(store, run, scope, broker, on_batch)
         if result["verdict"] == PASS or pruned(store, run.run_id) == scope.dropped:
             return result  # else retention went on meanwhile, and took what it compared
 
 
 def _verify(
-    store: Store, run: Run, scope: Scope, bootstrap: str | None, on_batch: Callable[[int], None]
+    store: Store, run: Run, scope: Scope, broker: Connection | None, on_batch: Callable[[int], None]
 ) -> dict[str, Any]:
-    report = _recompute(store, run, scope, bootstrap, on_batch)
+    report = _recompute(store, run, scope, broker, on_batch)
     opened = segments(store, run.run_id)
     found = figures(store, run, scope)
     journaled = store.rows(content_hash_sql(replace(scope, starts=report.starts)), scope.params)[0]["content_hash"] or 0
@@ -104,9 +105,11 @@ def _verify(
     }
 
 
-def _recompute(store: Store, run: Run, scope: Scope, bootstrap: str | None, on_batch: Callable[[int], None]) -> Report:
+def _recompute(
+    store: Store, run: Run, scope: Scope, broker: Connection | None, on_batch: Callable[[int], None]
+) -> Report:
     opened = segments(store, run.run_id)
-    found = records(store, run, bootstrap, whole=any(segment.kernels for segment in opened))
+    found = records(store, run, broker, whole=any(segment.kernels for segment in opened))
     report = Report(found.words, starts=dict(found.starts))
     with closing(found):
         for partition in map(int, run.start):
@@ -171,7 +174,7 @@ def _behind(store: Store, run: Run, topic: str, partition: int, last: int) -> St
     return State.load(found[1], identities(store, run.run_id, partition, last, IDENTITIES))
 
 
-def records(store: Store, run: Run, bootstrap: str | None, *, whole: bool) -> Records:
+def records(store: Store, run: Run, broker: Connection | None, *, whole: bool) -> Records:
     """Where a run's records are to be had; a replay's are those of its original.
 
     whole: kernels ask for more of them than is stored. Raises Refusal where what is left is not enough.
@@ -183,15 +186,16 @@ def records(store: Store, run: Run, bootstrap: str | None, *, whole: bool) -> Re
         path = Path(source["path"])
         if path.is_file() and archive.identity(path).sha256 == source["sha256"]:
             return Records("archive", archive.ranges(path), {0: 0})
-    elif bootstrap is not None:
-        broker = BrokerSource(bootstrap, source["topic"], f"{run.name}-verify")
+    elif broker is not None and broker.bootstrap_servers:
+        log = BrokerSource(broker, source["topic"], f"{run.name}-verify")
         with ExitStack() as stack:
-            stack.callback(broker.close)
-            if any(broker.identity[name] != source[name] for name in ("cluster", "topic_id")):
-                raise Refusal(f"--bootstrap-servers {bootstrap}: not the cluster and topic that run {run.run_id} read")
-            lows = broker.lows()
+            stack.callback(log.close)
+            if any(log.identity[name] != source[name] for name in ("cluster", "topic_id")):
+                place = f"--bootstrap-servers {broker.bootstrap_servers}"
+                raise Refusal(f"{place}: not the cluster and topic that run {run.run_id} read; fix: name its broker")
+            lows = log.lows()
             if all(lows[int(p)] <= at for p, at in run.start.items()):
-                return Records("log", broker.range, lows, close=stack.pop_all().close)
+                return Records("log", log.range, lows, close=stack.pop_all().close)
             # else it lost the run's first records
     if whole:
         raise Refusal("foreign kernels read whole records, from the archive or log alone; fix: bring it back")

@@ -108,11 +108,11 @@ class Comparison:
         source, partitions = self._source, range(self._source.partitions)
         topics = {canary_topic(self._run.name, lane): lane for lane in self._names if lane not in self._lanes}
         client = f"{self._run.name}-canary"
-        self._scout = self._scout or KafkaLog(source.bootstrap, canary_topic(self._run.name, self._names[0]), client)
+        self._scout = self._scout or KafkaLog(source.broker, canary_topic(self._run.name, self._names[0]), client)
         for topic in self._scout.filled(topics, partitions):
             begin = {int(p): at for p, at in self._run.start.items()}
             begin |= canary.done(store, self._run.run_id, topics[topic])
-            lane_topic = LaneTopic(source.bootstrap, topic, client)
+            lane_topic = LaneTopic(source.broker, topic, client)
             lane_topic.assign({p: start(lane_topic, p, begin[p], source.log or "") for p in partitions})
             waiting: dict[int, list[Reading]] = {p: [] for p in partitions}
             self._lanes[topics[topic]] = _Candidates(lane_topic, waiting, {p: at - 1 for p, at in begin.items()})

@@ -19,7 +19,9 @@ from lanes.code import Incident, Severity
 from lanes.columns import LaneValues
 from lanes.profile import Profile
 from reactor.evaluate.chunk import Chunk
-from reactor.log.kafka import REACH_S, KafkaLog, create_all
+from reactor.log.admin import REACH_S, create_all
+from reactor.log.connection import Connection
+from reactor.log.kafka import KafkaLog
 from reactor.log.port import Log
 from reactor.run.foreign import Kernels, load
 from reactor.run.provenance import code_hash
@@ -48,7 +50,7 @@ class LaneSource:
         self.topic, self.partitions, self.finite, self.identity = (
             source.topic, source.partitions, source.finite, source.identity,
         )  # fmt: skip
-        self.bootstrap = source.bootstrap
+        self.connection = source.connection
         self.managed = soak.lane_workers > 0
         self.names = tuple(lane.name for lane in settings.profile.lanes)
         shares = [self.names[at :: soak.lane_workers] for at in range(soak.lane_workers)]
@@ -62,6 +64,13 @@ class LaneSource:
         self._starts: dict[int, int] = {}
         self._places: dict[int, tuple[int, str]] = {}
         self.lanes = lanes(self)
+
+    @property
+    def broker(self) -> Connection:
+        """The broker that holds it, now that it is open."""
+        if self._source.connection is None:
+            raise AssertionError("must be open")
+        return self._source.connection
 
     @property
     def log(self) -> str | None:
@@ -90,10 +99,10 @@ class LaneSource:
 
     def open(self, paced_from: int) -> Log:
         log = self._source.open(paced_from)
-        self.bootstrap = self._source.bootstrap
+        self.connection = self._source.connection
         name = self._settings.soak.name
         create_all(
-            self.bootstrap, (of(name, lane) for of in (tap_topic, canary_topic) for lane in self.names), self.partitions
+            self.broker, (of(name, lane) for of in (tap_topic, canary_topic) for lane in self.names), self.partitions
         )
         self._join = self._joining(self._settings.profile, self._starts, only=self.managed)
         self._log = JoinedLog(log, self._lane_topics(self.names), self._join, self._begin)
@@ -176,15 +185,15 @@ class LaneSource:
         return join
 
     def _joining(self, profile: Profile, starts: Mapping[int, int], *, only: bool) -> Join:
-        with closing(KafkaLog(self._source.bootstrap, self.topic, f"{self._settings.soak.name}-join")) as log:
+        with closing(KafkaLog(self.broker, self.topic, f"{self._settings.soak.name}-join")) as log:
             identity = log.describe().log
         kernels = load(profile) if only else Kernels()
         mine = tuple(version(lane.name, profile, kernels) for lane in profile.lanes) if only else None
         return Join(profile, identity, mine, starts)
 
     def _lane_topics(self, names: Iterable[str]) -> dict[str, LaneTopic]:
-        name, bootstrap = self._settings.soak.name, self._source.bootstrap
-        return {n: LaneTopic(bootstrap, tap_topic(name, n), f"{name}-shadow") for n in names}
+        name = self._settings.soak.name
+        return {n: LaneTopic(self.broker, tap_topic(name, n), f"{name}-shadow") for n in names}
 
     def _begin(self) -> None:
         for worker in self._workers:
@@ -197,8 +206,8 @@ class LaneSource:
         begins = soak.data / f"lanes-{soak.name}-{at}.begins.json"
         begins.write_text(json.dumps(self._places), "utf-8")
         return child.module(
-            "reactor.topology.worker", self._source.bootstrap, self.topic, soak.name, ",".join(lanes), str(params),
-            str(begins), words=soak.data / f"lanes-{soak.name}-{at}.log",
+            "reactor.topology.worker", self.topic, soak.name, ",".join(lanes), str(params), str(begins),
+            words=soak.data / f"lanes-{soak.name}-{at}.log", given=self.broker.handed(),
         )  # fmt: skip
 
 

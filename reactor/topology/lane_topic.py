@@ -6,6 +6,7 @@ See docs/design/stages.md.
 from collections.abc import Iterator
 from typing import Final
 
+from reactor.log.connection import Connection
 from reactor.log.kafka import KafkaLog
 from reactor.topology.checkpoint import HEADER, SINCE, LaneRecord
 
@@ -16,8 +17,8 @@ _WIDER: Final = 4
 class LaneTopic(KafkaLog):
     """A lane's topic on a broker."""
 
-    def __init__(self, bootstrap: str, topic: str, client: str) -> None:
-        super().__init__(bootstrap, topic, client)
+    def __init__(self, connection: Connection, topic: str, client: str) -> None:
+        super().__init__(connection, topic, client)
         self._held: set[int] = set()
 
     def listen(self, limit: int, timeout_s: float) -> list[LaneRecord]:

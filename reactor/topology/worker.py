@@ -6,7 +6,7 @@ lane's own topic, an offset that comes twice is passed over, and one that did no
 record is acknowledged once its readings are stored. A worker in doubt ends, and whoever starts it again has its exact
 state. A canary is a worker whose readings go to a topic of their own. See docs/design/stages.md.
 
-python -m reactor.topology.worker BOOTSTRAP TOPIC NAME LANES PROFILE.json BEGINS.json
+python -m reactor.topology.worker TOPIC NAME LANES PROFILE.json BEGINS.json < CONNECTION.json
 """
 
 import asyncio
@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, cast
 
 import faust
+from faust.auth import SASLCredentials, SSLCredentials
 from faust.events import Event
 from faust.streams import Stream
 from faust.transport.drivers import aiokafka
@@ -35,7 +36,9 @@ from journal.refusal import Refusal
 from lanes.profile import Profile
 from reactor.evaluate.chunk import Chunk
 from reactor.evaluate.record import CUT_BYTES, DIGEST_HEADER, LENGTH_HEADER
-from reactor.log.kafka import KafkaLog, create_all
+from reactor.log.admin import create_all
+from reactor.log.connection import UNNAMED, UNVERIFIED, Connection
+from reactor.log.kafka import KafkaLog
 from reactor.run.foreign import load
 from reactor.tap.reading import tap_topic
 from reactor.topology import canary
@@ -78,7 +81,7 @@ class Place:
     begins: of a managed one, the soak's offset and state by partition, from where it goes on.
     """
 
-    bootstrap: str
+    connection: Connection
     topic: str
     name: str
     role: Literal["managed", "lane", "canary"]
@@ -151,14 +154,14 @@ class Stage:
 
     def _resume(self, partition: int) -> tuple[Evaluator, int]:
         """The evaluator as the lane's topic has it, and where the group stands."""
-        with closing(KafkaLog(self._place.bootstrap, self.lane.topic, self._app.conf.id)) as log:
+        with closing(KafkaLog(self._place.connection, self.lane.topic, self._app.conf.id)) as log:
             return resumed(self.lane, self._place, partition, log), log.committed(partition)
 
     async def _catch_up(self, partition: int, evaluator: Evaluator, end: int) -> None:
         """Write the readings between the evaluator's offset and another, read from the log itself; mostly nothing."""
         if evaluator.next >= end:
             return
-        with closing(KafkaLog(self._place.bootstrap, self.lane.topic, f"{self._client}-gap")) as log:
+        with closing(KafkaLog(self._place.connection, self.lane.topic, f"{self._client}-gap")) as log:
             chunks = log.range(partition, evaluator.next, end)
             while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
                 await self._send(partition, evaluator, chunk)
@@ -181,7 +184,7 @@ class Stage:
 def resumed(lane: LaneVersion, place: Place, partition: int, log: KafkaLog) -> Evaluator:
     """An evaluator as the soak or its topic has it. A new candidate begins where its lane stands."""
     low = log.lows([partition])[partition]
-    lane_topic = partial(LaneTopic, place.bootstrap, client=f"{place.client(lane.name)}-tail")
+    lane_topic = partial(LaneTopic, place.connection, client=f"{place.client(lane.name)}-tail")
     with closing(lane_topic(place.out(lane.name))) as mine:
         if place.role == "managed":
             return Evaluator.begun(lane, partition, mine.back(partition), *place.begins[partition])
@@ -216,18 +219,19 @@ async def work(place: Place, names: Sequence[str], profile: Profile) -> bool:
     Raises what made a lane end.
     """
     kernels, group = load(profile), place.client("-".join(names))
-    with closing(KafkaLog(place.bootstrap, place.topic, group)) as log:
+    with closing(KafkaLog(place.connection, place.topic, group)) as log:
         found = log.describe()
         lanes = [LaneVersion.of(name, place.topic, found.log, profile, kernels) for name in names]
-        create_all(place.bootstrap, map(place.out, names), found.partitions)
+        create_all(place.connection, map(place.out, names), found.partitions)
         if place.role == "canary":  # what Faust brought of what lies before would only be passed over
-            create_all(place.bootstrap, [tap_topic(place.name, name) for name in names], found.partitions)
+            create_all(place.connection, [tap_topic(place.name, name) for name in names], found.partitions)
             stands = {p: resumed(lane, place, p, log).next for lane in lanes for p in range(found.partitions)}
             log.commit(stands, waits=True)
     with tempfile.TemporaryDirectory(prefix="violet-lanes-") as folder:
         app = faust.App(
             group,
-            broker=f"kafka://{place.bootstrap}",
+            broker=[f"kafka://{each.strip()}" for each in place.connection.bootstrap_servers.split(",")],
+            broker_credentials=_credentials(place.connection),
             datadir=folder, store="memory://", web_enabled=False, stream_wait_empty=False,
             topic_disable_leader=True, topic_allow_declare=False, topic_partitions=found.partitions,
             value_serializer="raw", key_serializer="raw", consumer_auto_offset_reset="earliest", producer_acks=-1,
@@ -262,11 +266,29 @@ async def work(place: Place, names: Sequence[str], profile: Profile) -> bool:
             await asyncio.wait({stopping}, timeout=STOP_S)
 
 
+def _credentials(connection: Connection) -> SASLCredentials | SSLCredentials | None:
+    """The connection's login and TLS for Faust's driver. Raises Refusal where it has no such thing."""
+    security = [name for name in connection.librdkafka if name.startswith(("ssl.", "sasl.", "enable.s"))]
+    if unknown := [name for name in security if name not in (UNNAMED, UNVERIFIED)]:
+        raise Refusal(
+            f"kafka.librdkafka.{unknown[0]} is not for a lane's worker, whose driver is another; fix: --topology fused"
+        )
+    if connection.sasl_mechanism == "OAUTHBEARER":
+        raise Refusal("a lane's worker has no login OAUTHBEARER; fix: SCRAM, PLAIN, mutual TLS, or --topology fused")
+    context = connection.tls()
+    if connection.is_sasl:
+        return SASLCredentials(
+            username=connection.sasl_username, password=connection.password(), ssl_context=context,
+            mechanism=connection.sasl_mechanism,
+        )  # fmt: skip
+    return None if context is None else SSLCredentials(context)
+
+
 async def _obey(app: faust.App, stages: Sequence[Stage], place: Place, over: "asyncio.Future[bool]") -> None:
     """Hear what is ordered of the lanes from now on, and hand over or take over."""
     topic = orders_topic(place.name)
-    await asyncio.to_thread(create_all, place.bootstrap, [topic], 1)
-    with closing(KafkaLog(place.bootstrap, topic, f"{app.conf.id}-orders")) as log:
+    await asyncio.to_thread(create_all, place.connection, [topic], 1)
+    with closing(KafkaLog(place.connection, topic, f"{app.conf.id}-orders")) as log:
         log.assign(await asyncio.to_thread(log.ends, [0]))
         while not over.done():
             for chunk in await asyncio.to_thread(log.poll, 100, ORDERS_S):
@@ -340,11 +362,12 @@ def run(place: Place, lanes: Sequence[str], profile: Profile) -> None:
     os._exit(code)
 
 
-def main(bootstrap: str, topic: str, name: str, lanes: str, profile: str, begins: str) -> None:
+def main(topic: str, name: str, lanes: str, profile: str, begins: str) -> None:
     """A worker of its own process."""
     logging.basicConfig(level=logging.WARNING, format=FORMAT)
     told = json.loads(Path(begins).read_bytes())
-    place = Place(bootstrap, topic, name, "managed", {int(p): (at, state.encode()) for p, (at, state) in told.items()})
+    connection = Connection.model_validate_json(sys.stdin.buffer.read())
+    place = Place(connection, topic, name, "managed", {int(p): (at, state.encode()) for p, (at, state) in told.items()})
     run(place, lanes.split(","), Profile.model_validate_json(Path(profile).read_bytes()))
 
 

@@ -1,6 +1,6 @@
 """The page beside a soak: a process of its own, of low priority, that dies with the soak.
 
-python -m reactor.web.beside < {"data": DIRECTORY, "run": RUN, "server": null or [url, user, password]}
+python -m reactor.web.beside < {"data": DIRECTORY, "run": RUN, "server": null or the fields of an Address}
 
 Its address is the one line that it prints. The soak neither waits for it nor asks it anything.
 """
@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import astuple
 from functools import partial
 from pathlib import Path
 from threading import Thread
@@ -30,7 +31,7 @@ def start(data: Path, run: Run, server: Address | None, tell: Callable[[str], No
     page = child.module("reactor.web.beside", words=data / f"web-{run.name}.log", piped=True)
     given, answers = page.pipes
     with suppress(BrokenPipeError), given:  # where it died at once, its words are told
-        login = server and [server.url, server.user, server.token]
+        login = server and astuple(server)
         given.write(json.dumps({"data": str(data), "run": run.run_id, "server": login}).encode())
     is_over = False
 

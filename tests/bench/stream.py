@@ -27,6 +27,7 @@ from lanes import acb, base, dc, esof, fanin, ob
 from lanes.profile import PROFILES
 from reactor.evaluate.state import State
 from reactor.evaluate.walk import Rules
+from reactor.log import connection
 from reactor.log.kafka import KafkaLog
 from reactor.run.loop import Loop, Pace, Reader
 from reactor.run.settings import SoakSettings
@@ -183,7 +184,7 @@ def _plain(bootstrap: str, topic: str, records: int, store: Store, struct: type[
 def violet(bootstrap: str, topic: str, records: int, store: Store) -> int:
     """The product's own loop: the same objects that `violet soak` puts together."""
     migrate(store, lambda name: None)
-    log = KafkaLog(bootstrap, topic, "bench-shadow")
+    log = KafkaLog(connection.plain(bootstrap), topic, "bench-shadow")
     soak, rows = SoakSettings(), 0
 
     def count(batch: Any) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from reactor.feed.publish import fill
 from reactor.log.archive import identity
+from reactor.log.connection import plain
 from reactor.log.outlet import KafkaWriter
 from reactor.log.tansu import Tansu
 from reactor.standin.seeded import write_market
@@ -26,7 +27,7 @@ def test_the_stream_path_beside_a_plain_loop(tmp_path: Path) -> None:
     records = identity(archive).lines
     results: dict[str, list[dict[str, float]]] = {"plain": [], "plain_asset": [], "violet": []}
     with Tansu(tmp_path / "broker.log") as broker:
-        writer = KafkaWriter(broker.bootstrap, "bench", "bench")
+        writer = KafkaWriter(plain(broker.bootstrap), "bench", "bench")
         writer.create(1)
         fill(archive, writer, [[]])
         for run in range(RUNS + 1):

@@ -11,6 +11,7 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import NewPartitions
 
 from journal.refusal import Refusal
+from reactor.log.connection import plain
 from reactor.log.kafka import KafkaLog
 from tests.broker import NotOurs
 from tests.integration import records
@@ -280,7 +281,7 @@ def test_a_partition_that_was_left_is_fetched_no_more_and_the_others_are(session
     topic = session_tansu.create_topic(partitions=2)
     for partition in (0, 1):
         produce(session_tansu.bootstrap, topic, records.plain(400), partition)
-    log = KafkaLog(session_tansu.bootstrap, topic, "leaves")
+    log = KafkaLog(plain(session_tansu.bootstrap), topic, "leaves")
     try:
         log.assign({0: 0, 1: 0})
         until(lambda: any(chunk.partition == 0 for chunk in log.poll(10, 1.0)))

@@ -9,6 +9,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from reactor.feed.publish import fill
+from reactor.log.connection import plain
 from reactor.log.outlet import KafkaWriter
 from tests.integration import records
 from tests.integration.soaking import ended, produce, until, violet
@@ -159,7 +160,7 @@ def test_a_line_that_is_due_within_a_millisecond_is_not_spun_for(kafka, tmp_path
             super().serve(seconds)
 
     path = records.write(tmp_path / "a.jsonl", records.plain(400))
-    writer = Watched(kafka.bootstrap, kafka.create_topic(), "paced")
+    writer = Watched(plain(kafka.bootstrap), kafka.create_topic(), "paced")
     assert fill(path, writer, [[]], pace=60_000.0) == (440, 0)  # 1,000 scans a second
     assert 0 < len(waits) <= 400
     assert min(waits) >= 0.001  # the client's waits are whole milliseconds

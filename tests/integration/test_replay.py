@@ -7,6 +7,7 @@ import pytest
 
 from journal.engine.address import WRITER, read
 from lanes.profile import PROFILES
+from reactor.log.connection import plain
 from reactor.run.source import BrokerSource
 from tests.integration import records
 from tests.integration.soaking import COUNTS, ended, interrupted, soak, until, violet
@@ -225,7 +226,7 @@ def late(journal, topic):
 
 
 def test_a_late_start_is_replayed_in_the_state_that_it_had(journal, topic, late):
-    log = BrokerSource(topic.broker.bootstrap, topic.name, "looking")
+    log = BrokerSource(plain(topic.broker.bootstrap), topic.name, "looking")
     before = log.ends()
     for flags in ([], ["--bootstrap-servers", topic.broker.bootstrap]):
         made = replay(journal, late.run_id, "--assert-identical", *flags)

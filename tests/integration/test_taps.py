@@ -16,6 +16,7 @@ from journal.ledger.run import now
 from journal.refusal import Refusal
 from journal.store import JournalAway
 from lanes.registry import LANES
+from reactor.log.connection import plain
 from reactor.log.kafka import KafkaLog
 from reactor.log.outlet import TapWriter
 from reactor.log.tansu import Tansu
@@ -35,7 +36,7 @@ def bits(value):
 
 def recorded(bootstrap, topic):
     """Records of a tap topic by partition and offset of their scans, as bytes; one a scan."""
-    log = KafkaLog(bootstrap, topic, "tests")
+    log = KafkaLog(plain(bootstrap), topic, "tests")
     found = {}
     try:
         partitions = range(log.describe().partitions)
@@ -230,7 +231,7 @@ def short(journal, soaked, calm, reason):
 
 def test_a_broker_that_is_killed_costs_readings_alone(journal, topic, calm, monkeypatch, tmp_path):
     with Tansu(tmp_path / "broker.log") as other:
-        writing_to(monkeypatch, lambda _, topics, client: TapWriter(other.bootstrap, topics, client))
+        writing_to(monkeypatch, lambda _, topics, client: TapWriter(plain(other.bootstrap), topics, client))
         batches = 0
 
         def seam(step):
@@ -250,8 +251,8 @@ def test_a_broker_that_is_killed_costs_readings_alone(journal, topic, calm, monk
 
 
 def test_a_broker_that_is_not_there_costs_readings_alone(journal, topic, calm, monkeypatch):
-    monkeypatch.setattr("reactor.log.kafka.REACH_S", 0.2)
-    writing_to(monkeypatch, lambda _, topics, client: TapWriter("127.0.0.1:1", topics, client))
+    monkeypatch.setattr("reactor.log.admin.PATIENCE_S", 0.2)
+    writing_to(monkeypatch, lambda _, topics, client: TapWriter(plain("127.0.0.1:1"), topics, client))
     counts = short(journal, journal.soak(**topic.source, taps="base,acb"), calm, reactor.tap.writer.AWAY)
     assert [each["sent"] for each in counts.values()] == [0, 0]
 
@@ -291,7 +292,7 @@ def test_what_waits_when_a_soak_is_stopped_still_goes(journal, topic, monkeypatc
 
 
 def test_a_write_elsewhere_is_refused_counted_and_fails_the_gate(journal, topic, calm, monkeypatch):
-    writing_to(monkeypatch, lambda bootstrap, topics, client: TapWriter(bootstrap, set(list(topics)[1:]), client))
+    writing_to(monkeypatch, lambda broker, topics, client: TapWriter(broker, set(list(topics)[1:]), client))
     name = f"astray-{uuid.uuid4().hex[:6]}"
     soaked = journal.soak(**topic.source, name=name, taps="acb,ob")
     assert (soaked.hash, soaked.counts) == (calm.hash, calm.counts)

@@ -11,6 +11,7 @@ from confluent_kafka import TopicPartition
 
 from journal.judge.scope import completed
 from lanes.registry import LANES
+from reactor.log.connection import plain
 from reactor.tap.reading import decode, tap_topic
 from reactor.topology.canary import orders_topic
 from reactor.topology.lane_topic import LaneTopic
@@ -128,7 +129,7 @@ def test_a_lane_that_dies_is_named_and_its_other_version_opens_a_segment_at_the_
         others.kill()
     whole(journal.rows, said.json["run_id"], end)
     assert (said.json["lost"], said.json["doubled"], said.json["corrupt"]) == (0, 0, 0)
-    tape = LaneTopic(scans.broker.bootstrap, tap_topic(name, "acb"), "test")
+    tape = LaneTopic(plain(scans.broker.bootstrap), tap_topic(name, "acb"), "test")
     spoken = {}
     for record in (each for window in list(tape.back(0))[::-1] for each in window):
         reading = decode(record.value)
@@ -381,7 +382,7 @@ def test_a_worker_that_is_started_again_repeats_what_is_not_journaled_and_no_mor
     soak = modular(topic, name, 1, journal.data)
 
     def said():
-        tape = LaneTopic(scans.broker.bootstrap, tap_topic(name, "base"), "test")
+        tape = LaneTopic(plain(scans.broker.bootstrap), tap_topic(name, "base"), "test")
         try:
             return tape.ends([0])[0]
         finally:

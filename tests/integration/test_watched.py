@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from journal.keep.migrate import migrate
+from reactor.log.connection import plain
 from reactor.log.kafka import KafkaLog
 from reactor.run.settings import SoakSettings
 from reactor.watch import observe
@@ -219,7 +220,7 @@ def own_health(tmp_path):
 def test_the_ends_of_a_topic_are_known_without_asking(broker):
     topic = broker.create_topic()
     produce(broker.bootstrap, topic, records.plain(300))
-    log = KafkaLog(broker.bootstrap, topic, "known-shadow")
+    log = KafkaLog(plain(broker.bootstrap), topic, "known-shadow")
     try:
         assert log.known_ends([0]) == {}
         log.assign({0: 0})

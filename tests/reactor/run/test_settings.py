@@ -82,7 +82,7 @@ def test_lane_tables_go_into_the_profile(config):
 
 
 def test_a_password_comes_from_file_or_environment_and_is_never_shown(config):
-    path = config('[journal]\nurl = "http://h:8123"\nuser = "u"\n')
+    path = config('[journal]\nurl = "https://h:8443"\nuser = "u"\n')
     found = load({}, path, {"VIOLET_JOURNAL_PASSWORD": "hunter2"})
     assert found.journal.password.get_secret_value() == "hunter2"
     assert "hunter2" not in repr(found) + str(found.journal)

@@ -5,6 +5,7 @@ import time
 
 from lanes.code import Incident, Severity
 from lanes.registry import LANES
+from reactor.log.connection import plain
 from reactor.log.kafka import KafkaLog
 from reactor.log.outlet import TapWriter
 from reactor.tap import writer as tap
@@ -123,7 +124,7 @@ def test_taps_of_no_lanes_keep_nothing():
 
 def test_a_writer_writes_to_its_topics_alone(tansu):
     mine, other = tap_topic("alone", "acb"), tansu.create_topic()
-    writer = TapWriter(tansu.bootstrap, [mine], "alone-taps")
+    writer = TapWriter(plain(tansu.bootstrap), [mine], "alone-taps")
     assert writer.create(1)
     assert writer.create(1)  # they may be there
     record = (b"ng7", encode(readings(BATCH, "acb", "k")[0]))
@@ -132,10 +133,10 @@ def test_a_writer_writes_to_its_topics_alone(tansu):
     taken = writer.write(mine, 5, [record])  # there is no such partition, which it may only learn later
     writer.close(10.0)
     assert taken - writer.serve().get(mine, 0) == 0
-    log = KafkaLog(tansu.bootstrap, mine, "tests")
+    log = KafkaLog(plain(tansu.bootstrap), mine, "tests")
     (chunk,) = log.range(0, 0, 1)
     assert decode(chunk.values[0]) == readings(BATCH, "acb", "k")[0]
     log.close()
-    log = KafkaLog(tansu.bootstrap, other, "tests")
+    log = KafkaLog(plain(tansu.bootstrap), other, "tests")
     assert log.ends([0]) == {0: 0}
     log.close()

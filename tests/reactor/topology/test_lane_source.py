@@ -6,6 +6,7 @@ import pytest
 
 from journal import child
 from journal.refusal import Refusal
+from reactor.log.connection import plain
 from reactor.run.settings import load
 from reactor.run.source import ArchiveSource
 from reactor.topology.lane_source import LaneSource
@@ -29,7 +30,7 @@ def test_a_worker_that_cannot_start_ends_the_soak_with_its_last_words(tmp_path, 
     archive = write_archive(tmp_path / "a.jsonl", [encode(scan())])
     settings = load({"data": tmp_path, "scans": archive, "topology": "faust", "lane_workers": 2}, None)
     source = LaneSource(ArchiveSource(archive, "violet", "max", tmp_path), settings, LaneSegments)
-    source.bootstrap = source._source.bootstrap = "127.0.0.1:1"  # none is asked: the workers end before
+    source._source.connection = plain("127.0.0.1:1")  # none is asked: the workers end before
     try:
         source._begin()
         with pytest.raises(

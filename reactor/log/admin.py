@@ -1,0 +1,101 @@
+"""Admin: reaching a broker, asking what it is, and making topics on it."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from journal.refusal import Refusal
+from reactor.log import diagnosis
+from reactor.log.connection import Connection
+from reactor.log.diagnosis import Faults
+
+C = TypeVar("C")
+REACH_S: Final = 10.0  # an unreachable broker is refused after this long
+_LOOK_S: Final = 1.0  # for an answer; then it is looked at why there is none
+_AGAIN_S: Final = 0.2
+PATIENCE_S: Final = 5.0  # for a broker that starts; what is wrong is then looked for, within REACH_S in all
+_BROKERS_DEFAULT: Final = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A cluster that answers: its id, and the topics that its user may see."""
+
+    admin: AdminClient
+    cluster_id: str
+    topics: frozenset[str]
+
+
+def made(kind: Callable[[dict[str, Any]], C], connection: Connection, settings: Mapping[str, Any]) -> C:
+    """A client with these settings. Raises Refusal where the library does not take the connection's."""
+    asked = {**settings, **connection.client()}
+    try:
+        return kind(asked)
+    except (KafkaException, ValueError, TypeError) as error:
+        known = error.args[0].str() if isinstance(error, KafkaException) else str(error)
+        raise Refusal(f"kafka: {connection.masked(known)}; fix: mend that setting") from None
+
+
+def reach(connection: Connection) -> Cluster:
+    """A cluster that answers. Raises Refusal, within REACH_S, that names why it does not."""
+    faults = Faults()
+    admin = made(AdminClient, connection, {"error_cb": faults})
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            found = admin.list_topics(timeout=_LOOK_S)
+            break
+        except KafkaException as error:
+            admin.poll(0)
+            wrong, is_over = diagnosis.why(connection, faults), time.monotonic() > deadline
+            if wrong is not None and (is_over or not wrong.passes):
+                raise Refusal(wrong.words) from None
+            if is_over:
+                said = connection.masked(faults.last() or error.args[0].str())
+                raise Refusal(
+                    f"no broker answers at {connection.bootstrap_servers} within {PATIENCE_S:.0f} s ({said}); fix: "
+                    "start it, or give --bootstrap-servers HOST:PORT of one that runs"
+                ) from None
+            time.sleep(_AGAIN_S)
+    if words := diagnosis.advertised(connection, [(str(each.host), each.port) for each in found.brokers.values()]):
+        raise Refusal(words)
+    return Cluster(admin, str(found.cluster_id), frozenset(found.topics))
+
+
+def create_all(connection: Connection, topics: Iterable[str], partitions: int) -> None:
+    """Create topics where they are missing. Raises Refusal where the broker does not."""
+    cluster = reach(connection)
+    for topic in topics:
+        if topic not in cluster.topics:
+            _create(cluster.admin, connection, topic, partitions)
+
+
+def topic_id(cluster: Cluster, topic: str) -> str:
+    """The id of a topic; empty where the broker has none."""
+    asked = cluster.admin.describe_topics(TopicCollection([topic]), request_timeout=REACH_S)
+    try:
+        return str(asked[topic].result(REACH_S).topic_id)
+    except KafkaException:
+        return ""
+
+
+def _create(admin: AdminClient, connection: Connection, topic: str, partitions: int) -> None:
+    new = NewTopic(topic, partitions, connection.replication_factor or _BROKERS_DEFAULT)
+    try:
+        admin.create_topics([new], request_timeout=REACH_S)[topic].result(REACH_S)
+    except KafkaException as failure:
+        error = failure.args[0]
+        if error.code() == KafkaError.TOPIC_ALREADY_EXISTS:
+            return
+        if diagnosis.is_denied(error):
+            doing = f"create topic {topic!r}, which it does not see there"
+            words = diagnosis.denied(connection, doing, "CREATE", error)
+            raise Refusal(f"{words}, or let an administrator create it and allow DESCRIBE and WRITE") from None
+        raise Refusal(
+            f"topic {topic!r} cannot be created: {error.str()}; fix: what the broker names, or create it by hand"
+        ) from None

@@ -1,0 +1,225 @@
+"""A secured Kafka for tests: SASL_SSL with SCRAM and PLAIN, mutual TLS, and ACLs; certificates by openssl, made anew.
+
+It denies all that no ACL allows. `shadow` reads what tests allow it; `admin`, over PLAINTEXT on loopback, may do all.
+"""
+
+import contextlib
+import socket
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from confluent_kafka.admin import (
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+)
+
+from reactor.log.tansu import free_port
+from tests import broker as brokers
+
+PASSWORD = "S3CRET-of-the-shadow"
+STORE = "changeit"
+
+
+def openssl(*words: object) -> None:
+    subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True, timeout=30)
+
+
+class Authority:
+    """A CA in a folder, and what it signs."""
+
+    def __init__(self, folder: Path, name: str = "ca") -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self.certificate, self._key = folder, folder / f"{name}.pem", folder / f"{name}.key"
+        openssl(
+            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+            "-subj", f"/CN=VIOLET test {name}", "-keyout", self._key, "-out", self.certificate,
+        )  # fmt: skip
+
+    def sign(self, name: str, *, subject: str = "", names: str = "", expired: bool = False) -> tuple[Path, Path]:
+        """A certificate and its key, both PEM; names: its subjectAltName."""
+        key, request, made = (self.folder / f"{name}.{end}" for end in ("key", "csr", "crt"))
+        openssl(
+            "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+            "-subj", f"/CN={subject or name}", "-keyout", key, "-out", request,
+        )  # fmt: skip
+        extensions = self.folder / f"{name}.ext"
+        extensions.write_text(f"subjectAltName={names}\n" if names else "basicConstraints=CA:FALSE\n")
+        when = ["-days", "-1" if expired else "2"]
+        openssl(
+            "x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self._key, "-CAcreateserial",
+            "-extfile", extensions, "-out", made, *when,
+        )  # fmt: skip
+        return made, key
+
+    def keystore(self, name: str, certificate: Path, key: Path) -> Path:
+        """The two as Java reads them."""
+        made = self.folder / f"{name}.p12"
+        openssl(
+            "pkcs12", "-export", "-in", certificate, "-inkey", key, "-certfile", self.certificate, "-name", name,
+            "-out", made, "-passout", f"pass:{STORE}",
+        )  # fmt: skip
+        return made
+
+
+class Recorder:
+    """A listener on loopback that forwards connections, and keeps every byte that passes. tls: it ends TLS here."""
+
+    def __init__(self, to: int, tls: ssl.SSLContext | None = None) -> None:
+        self._to, self._tls, self.seen, self.begins = to, tls, bytearray(), []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=self._serve, args=(self._listener.accept()[0],), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+            stack.callback(client.close)
+            if self._tls is not None:
+                client = stack.enter_context(self._tls.wrap_socket(client, server_side=True))
+            server = stack.enter_context(socket.create_connection(("127.0.0.1", self._to)))
+            answers = threading.Thread(target=self._forward, args=(server, client), daemon=True)
+            answers.start()
+            self._forward(client, server, first=self.begins)
+            answers.join()
+
+    def _forward(self, source: socket.socket, target: socket.socket, first: list[bytes] | None = None) -> None:
+        with contextlib.suppress(OSError):
+            while block := source.recv(1 << 16):
+                if first is not None:
+                    first.append(block[:1])
+                    first = None
+                self.seen += block
+                target.sendall(block)
+        for each in (source, target):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+
+@dataclass
+class Secured:
+    """The broker, its ports by listener, and what its clients need."""
+
+    broker: brokers.KafkaBroker
+    authority: Authority
+    ports: dict[str, int]
+    folder: Path
+    wire: Recorder  # what the clients of the SASL listener send and get
+
+    def __post_init__(self) -> None:
+        self.password_file = self.folder / "password"
+        self.password_file.write_text(f"{PASSWORD}\n")
+        self.client = self.authority.sign("shadow-tls")
+
+    def at(self, listener: str, host: str = "127.0.0.1") -> str:
+        return f"{host}:{self.ports[listener]}"
+
+    def config(self, protocol: str, name: str = "secured.toml", more: str = "", **changed: object) -> Path:
+        """A config with a `[kafka]` table. protocol: scram, scram256, plain or mtls."""
+        mutual = protocol == "mtls"
+        table: dict[str, object] = {"ssl_ca": self.authority.certificate}
+        if mutual:
+            table |= {
+                "bootstrap_servers": self.at("MTLS"), "security_protocol": "SSL",
+                "ssl_certificate": self.client[0], "ssl_key": self.client[1],
+            }  # fmt: skip
+        else:
+            mechanism = {"scram": "SCRAM-SHA-512", "scram256": "SCRAM-SHA-256", "plain": "PLAIN"}[protocol]
+            table |= {
+                "bootstrap_servers": self.at("SASL"), "security_protocol": "SASL_SSL", "sasl_mechanism": mechanism,
+                "sasl_username": "shadow", "sasl_password_file": self.password_file,
+            }  # fmt: skip
+        lines = [f'{key} = "{value}"' for key, value in (table | changed).items() if value is not None]
+        path = self.folder / name
+        path.write_text("\n".join(["[kafka]", *lines, more, ""]))
+        return path
+
+    def admin(self) -> AdminClient:
+        return self.broker.admin()
+
+    def allow(self, topic: str, *operations: str, prefix: bool = False) -> None:
+        """Let the shadow, by password and by certificate, do this to a topic."""
+        self._allow(ResourceType.TOPIC, topic, operations, prefix=prefix)
+
+    def allow_group(self, name: str) -> None:
+        """Let the shadow be in groups whose names begin so."""
+        self._allow(ResourceType.GROUP, name, ("READ",), prefix=True)
+
+    def _allow(self, kind: ResourceType, name: str, operations: tuple[str, ...], *, prefix: bool) -> None:
+        pattern = ResourcePatternType.PREFIXED if prefix else ResourcePatternType.LITERAL
+        wanted = [
+            AclBinding(kind, name, pattern, who, "*", AclOperation[operation], AclPermissionType.ALLOW)
+            for who in ("User:shadow", "User:CN=shadow-tls")
+            for operation in operations
+        ]
+        admin = self.admin()
+        for future in admin.create_acls(wanted).values():
+            future.result(10)
+
+
+@contextmanager
+def secured(
+    home: Path, *, names: str = "IP:127.0.0.1,DNS:localhost", expired: bool = False, advertised: str = "127.0.0.1"
+) -> Iterator[Secured]:
+    """A secured Kafka of its own. names, expired: its certificate. advertised: its host, as SASL's clients hear it.
+
+    Raises NoKafka where there are no jars or no Java."""
+    way, reasons = brokers.ways()
+    if way != "jars":
+        raise brokers.NoKafka("; ".join(reasons) or "its listeners are made of the jars on the local Java alone")
+    home.mkdir(parents=True, exist_ok=True)
+    authority = Authority(home / "certificates")
+    store = authority.keystore("broker", *authority.sign("broker", names=names, expired=expired))
+    trust = home / "certificates" / "trust.p12"
+    subprocess.run(
+        ["keytool", "-importcert", "-noprompt", "-alias", "ca", "-file", authority.certificate, "-keystore", trust,
+         "-storetype", "PKCS12", "-storepass", STORE], check=True, capture_output=True, timeout=30,
+    )  # fmt: skip
+    ports = {name: free_port() for name in ("PLAINTEXT", "CONTROLLER", "SASL", "MTLS")}
+    jaas = "org.apache.kafka.common.security.{} required{};"
+    plain = f' username="admin" password="x" user_shadow="{PASSWORD}"'
+    listeners = [f"{name}://127.0.0.1:{port}" for name, port in ports.items()]
+    wire = Recorder(ports["SASL"])
+    ports["SASL"] = wire.port  # so every client of it goes through the recorder
+    hosts = {"SASL": advertised}
+    shown = [f"{name}://{hosts.get(name, '127.0.0.1')}:{port}" for name, port in ports.items() if name != "CONTROLLER"]
+    settings = {
+        "listeners": ",".join(listeners),
+        "advertised.listeners": ",".join(shown),
+        "controller.quorum.bootstrap.servers": f"127.0.0.1:{ports['CONTROLLER']}",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_SSL,MTLS:SSL",
+        "inter.broker.listener.name": "PLAINTEXT",
+        "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
+        "listener.name.sasl.plain.sasl.jaas.config": jaas.format("plain.PlainLoginModule", plain),
+        "listener.name.sasl.scram-sha-256.sasl.jaas.config": jaas.format("scram.ScramLoginModule", ""),
+        "listener.name.sasl.scram-sha-512.sasl.jaas.config": jaas.format("scram.ScramLoginModule", ""),
+        "ssl.keystore.location": str(store), "ssl.keystore.password": STORE, "ssl.keystore.type": "PKCS12",
+        "ssl.truststore.location": str(trust), "ssl.truststore.password": STORE, "ssl.truststore.type": "PKCS12",
+        "listener.name.mtls.ssl.client.auth": "required",
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users": "User:ANONYMOUS", "allow.everyone.if.no.acl.found": "false",
+    }  # fmt: skip
+    users = [f"SCRAM-SHA-{n}=[name=shadow,password={PASSWORD}]" for n in (256, 512)]
+    broker = brokers.KafkaBroker(home, brokers.jars(), settings, users)
+    broker.bootstrap = f"127.0.0.1:{ports['PLAINTEXT']}"
+    try:
+        broker.start()
+        yield Secured(broker, authority, ports, home, wire)
+    finally:
+        broker.kill()
+        wire.close()
