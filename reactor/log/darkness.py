@@ -55,12 +55,11 @@ def darkness(connection: Connection) -> Darkness:
 
 
 def _has_acls(cluster: Cluster) -> bool:
-    """Whether the broker has an authorizer: one that has none says so, and one that has may refuse the question."""
+    """Whether the broker has ACLs: it shows some, or shows them to an administrator alone."""
     try:
-        cluster.admin.describe_acls(_ANY, request_timeout=ASK_S).result(ASK_S)
+        return bool(cluster.admin.describe_acls(_ANY, request_timeout=ASK_S).result(ASK_S))
     except KafkaException as error:
-        return bool(diagnosis.is_denied(error.args[0]))
-    return True
+        return diagnosis.is_denied(error.args[0])
 
 
 def _written(connection: Connection, topic: str) -> KafkaError | None:

@@ -318,7 +318,6 @@ def failed(connection: Connection, topic: str, error: KafkaError, right: str = "
 
 _HOPELESS: Final = (
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
-    KafkaError.GROUP_AUTHORIZATION_FAILED,
     KafkaError.UNKNOWN_TOPIC_OR_PART,
     KafkaError._UNKNOWN_PARTITION,
     KafkaError._UNKNOWN_TOPIC,
