@@ -20,7 +20,16 @@ from journal.refusal import Refusal
 from journal.store import JournalAway, Store, connect
 from reactor.blue import places as trade_source
 from reactor.cli.common import (
-    PATH, broker, data_option, journal, json_option, lock, out, print_json, print_rows, run_argument,
+    PATH,
+    broker,
+    data_option,
+    journal,
+    json_option,
+    lock,
+    out,
+    print_json,
+    print_rows,
+    run_argument,
 )
 from reactor.feed import archive_writer
 from reactor.feed.table import Row
