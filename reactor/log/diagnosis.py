@@ -5,6 +5,7 @@ shake hands. Nothing secret is sent: the login is judged by what the library was
 See docs/design/running.md.
 """
 
+import re
 import socket
 import ssl
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from reactor.log.connection import Connection
 PROBE_S: Final = 2.0  # for an address to answer
 LISTEN_S: Final = 0.5  # for a broker to refuse a client's certificate after the handshake
 _SHOWN: Final = 3  # addresses tried
+_BROKER: Final = re.compile(r"(?:\w+://)?(?P<host>\S+):(?P<port>\d+)/\d+: ")  # with a number: not a bootstrap server
 _LOGIN: Final = KafkaError._AUTHENTICATION
 _DENIED: Final = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "topic",
@@ -42,6 +44,11 @@ class Faults:
     def login(self) -> str | None:
         """What the broker says to the login."""
         return next((error.str() for error in self._found if error.code() == _LOGIN), None)
+
+    def brokers(self) -> list[tuple[str, int]]:
+        """Addresses that a broker sent its clients to, of those that failed."""
+        named = [_BROKER.match(error.str()) for error in self._found]
+        return list(dict.fromkeys((each["host"].strip("[]"), int(each["port"])) for each in named if each))
 
     def last(self) -> str:
         """The last of them in the library's words."""
@@ -89,6 +96,8 @@ def why(connection: Connection, faults: Faults) -> Why | None:
     wrong = list(filter(None, tried))
     if len(wrong) == len(tried):
         return next((found for found in wrong if found.passes), wrong[0])
+    if words := advertised(connection, faults.brokers()):
+        return Why(words)
     if not connection.is_sasl:
         words = f"{connection.bootstrap_servers} takes a connection and answers nothing to a client without a login"
         fix = "if it wants one, kafka.security_protocol SASL_SSL (or SASL_PLAINTEXT), sasl_mechanism and sasl_username"
@@ -175,6 +184,8 @@ def _of_login(connection: Connection, said: str) -> str:
     small = said.lower()
     if "unsupported" in small and "mechanism" in small:
         return f"the broker does not take the login {connection.sasl_mechanism} ({said}); fix: kafka.sasl_mechanism"
+    if "acquire" in small and "token" in small:
+        return f"no token for the login OAUTHBEARER ({said}); fix: sasl.oauthbearer.* in [kafka.librdkafka]"
     if "not valid in current sasl state" in small or "handshake failed" in small:
         return f"the broker's listener takes no login ({said}); fix: kafka.security_protocol, or another port"
     return (

@@ -121,3 +121,14 @@ def test_a_missing_right_names_user_right_and_resource():
     words = denied(plain("h:1"), "read topic 't'", "READ", error)
     assert words.startswith("an anonymous client may not read topic 't': ")
     assert words.endswith("fix: an ACL that allows READ on the topic")
+
+
+def test_an_advertised_address_that_the_library_could_not_reach(listener):
+    faults = Faults()
+    words = "sasl_ssl://kafka.invalid:9092/1: Failed to resolve 'kafka.invalid:9092': Name or service not known"
+    faults(KafkaError(KafkaError._RESOLVE, words))
+    here = plain(f"127.0.0.1:{listener()}")
+    assert "sends its clients to kafka.invalid:9092" in why(here, faults).words
+    faults = Faults()
+    faults(KafkaError(KafkaError._RESOLVE, words.replace("/1: ", "/bootstrap: ")))
+    assert "sends its clients" not in why(here, faults).words
