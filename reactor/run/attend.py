@@ -29,6 +29,7 @@ from journal.refusal import Integrity, Refusal
 from journal.row import Batch
 from journal.store import JournalAway, JournalRefused, Store, connect
 from lanes.code import Incident, Mode, Severity
+from reactor.log.darkness import in_words
 from reactor.log.kafka import LogGap
 from reactor.run import foreign
 from reactor.run.session import Session, same_code
@@ -299,6 +300,8 @@ class _Between:
     def _introduce(self) -> None:
         source, say = self._source, self._watcher.say
         broker = source.connection.bootstrap_servers if source.connection is not None else ""
+        if source.connection is not None and source.identity["kind"] == "broker":  # not the embedded one
+            say(f"darkness: {in_words(source.connection)}")
         if self._taps.lanes:
             say(f"taps on {broker}: {', '.join(self._taps.topics.values())}")
         if source.lanes is not None:

@@ -56,6 +56,7 @@ def test_the_main_job(cluster, published, truth, tmp_path, protocol):
     flags = {"topic": "scans", "until": str(COUNT), "name": name, "taps": "acb,ob"}
     soaked = soaking.soak(tmp_path, config=config, **flags)
     assert (soaked.hash, soaked.summary["records"], soaked.summary["lost"]) == (truth, COUNT, 0)
+    assert "darkness: proved: the broker denies" in " ".join(soaked.err.split())
     scans = soaked.summary["decisions"] + soaked.summary["evaluations"]
     assert soaked.summary["taps"]["acb"] == {"sent": scans, "dropped": 0}
     verified = violet("verify", "--config", config, "--data", tmp_path, "--json").json
