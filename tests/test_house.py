@@ -94,6 +94,7 @@ TESTED_ELSEWHERE = {
     "reactor/log/kafka.py": "tests/integration/test_log.py: on both brokers",
     "reactor/log/outlet.py": "tests/integration/test_publish.py: on both brokers; darkness in tests/reactor/tap/test_writer.py",
     "reactor/log/port.py": "tests/reactor/log/test_memory.py: a protocol without code",
+    "reactor/run/config_file.py": "tests/reactor/run/test_settings.py: settings are read from such files",
     "reactor/run/remote.py": "tests/integration/test_topology.py: a protocol that the topology fills",
     "reactor/standin/window.py": "tests/reactor/standin/test_scanner.py: the scanner's arithmetic, against its reference",
     "reactor/tap/history.py": "tests/integration/test_taps.py: the same readings as the topic's, page by page",

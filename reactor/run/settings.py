@@ -5,24 +5,21 @@ VIOLET_KAFKA_PASSWORD), that over the defaults. An unknown key is refused by its
 See docs/design/running.md.
 """
 
-import difflib
 import json
 import os
 import re
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal, NoReturn, Self, TypeVar
+from typing import Any, Final, Literal, Self, TypeVar
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
     SecretStr,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -33,6 +30,7 @@ from journal.refusal import Refusal
 from lanes.profile import TABLES, Profile, override, profile
 from lanes.registry import LANES, READ
 from reactor.log.connection import PASSWORD, Connection
+from reactor.run import config_file
 
 M = TypeVar("M", bound=BaseModel)
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -207,13 +205,13 @@ def load(flags: Mapping[str, Any], config: Path | None = None, environ: Mapping[
     Raises:
         Refusal: a key is unknown or its value is not allowed; it names the key and the fix.
     """
-    tables = _read(config)
+    tables = config_file.read(config)
     environ = os.environ if environ is None else environ
-    keys = _keys(SoakSettings)
-    _known(tables, config)
+    keys = config_file.keys(SoakSettings)
+    config_file.check(tables, _TYPED, config)
     env = {key: environ[f"VIOLET_{key.upper()}"] for key in keys if f"VIOLET_{key.upper()}" in environ}
     secret = {"password": environ["VIOLET_JOURNAL_PASSWORD"]} if "VIOLET_JOURNAL_PASSWORD" in environ else {}
-    soak = _valid(SoakSettings, {**env, **tables.get("reactor", {}), **flags}, "reactor")
+    soak = config_file.valid(SoakSettings, {**env, **tables.get("reactor", {}), **flags}, "reactor")
     kafka = _broker(config, tables, environ).at(soak.bootstrap_servers)
     if soak.scans is not None and (soak.bootstrap_servers is not None or soak.topic is not None):
         raise Refusal("--scans fills the embedded broker, --bootstrap-servers follows another; fix: give one of them")
@@ -226,8 +224,8 @@ def load(flags: Mapping[str, Any], config: Path | None = None, environ: Mapping[
             "--lane-workers 0: no worker of yours reaches the embedded broker; fix: let the soak start them, "
             "or --bootstrap-servers and --topic"
         )
-    journal = _valid(JournalSettings, {**secret, **tables.get("journal", {})}, "journal")
-    planes = _valid(PlanesSettings, tables.get("planes", {}), "planes")
+    journal = config_file.valid(JournalSettings, {**secret, **tables.get("journal", {})}, "journal")
+    planes = config_file.valid(PlanesSettings, tables.get("planes", {}), "planes")
     try:
         chosen = profile(soak.profile, {t: tables[t] for t in TABLES if t in tables})
     except ValueError as error:
@@ -240,14 +238,14 @@ def broker(config: Path | None, bootstrap: str | None, environ: Mapping[str, str
 
     config: whatever else stands in it is not looked at. Raises Refusal as `load` does.
     """
-    return _broker(config, _read(config), os.environ if environ is None else environ).at(bootstrap)
+    return _broker(config, config_file.read(config), os.environ if environ is None else environ).at(bootstrap)
 
 
 def of_flags(
     flags: Mapping[str, Any], journal: JournalSettings, chosen: Profile, absent: tuple[str, ...] = ()
 ) -> Settings:
     """Settings from these flags alone, whatever the environment says. Raises Refusal likewise."""
-    soak = _valid(SoakSettings, flags, "reactor")
+    soak = config_file.valid(SoakSettings, flags, "reactor")
     return Settings(soak, journal, chosen, PlanesSettings(absent=absent), Connection().at(soak.bootstrap_servers))
 
 
@@ -357,61 +355,8 @@ def _value(text: str) -> Any:
         return text
 
 
-def _keys(model: type[BaseModel]) -> list[str]:
-    return [field.alias or name for name, field in model.model_fields.items() if field.description]
-
-
-def _known(tables: Mapping[str, Any], config: Path | None) -> None:
-    """Refuse a key that no table has, and what is no table."""
-    for table, model in _TYPED.items():
-        if not isinstance(given := tables.get(table, {}), dict):
-            raise Refusal(f"{config}: {table} must be a table, was {given!r}; fix: write [{table}]")
-        for key in given:
-            if key not in _keys(model):
-                _unknown(f"{table}.{key}", config)
-    for table in tables:
-        if table not in (*_TYPED, *TABLES):
-            _unknown(table, config)
-
-
-def _unknown(key: str, config: Path | None) -> NoReturn:
-    words = [*(key for model in _TYPED.values() for key in _keys(model)), *_TYPED, *TABLES]
-    table, _, name = key.rpartition(".") if key.count(".") < 2 else key.partition(".")
-    near = difflib.get_close_matches(name.replace(".", "_"), words, 1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    if not hint and table == "kafka":
-        hint = "; fix: other settings of librdkafka go to [kafka.librdkafka]"
-    raise Refusal(f"{config}: unknown key {key}{hint}")
-
-
 def _broker(config: Path | None, tables: Mapping[str, Any], environ: Mapping[str, str]) -> Connection:
     """The `[kafka]` table, and the password out of the environment."""
-    _known({"kafka": tables.get("kafka", {})}, config)
+    config_file.check({"kafka": tables.get("kafka", {})}, _TYPED, config)
     secret = {"sasl_password": environ[PASSWORD]} if environ.get(PASSWORD) else {}
-    return _valid(Connection, {**tables.get("kafka", {}), **secret}, "kafka")
-
-
-def _read(config: Path | None) -> dict[str, Any]:
-    if config is None:
-        return {}
-    try:
-        return tomllib.loads(config.read_text("utf-8"))
-    except FileNotFoundError:
-        raise Refusal(f"--config {config}: no such file; fix: name a TOML file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise Refusal(f"--config {config}: cannot be read ({error}); fix: name a readable TOML file") from None
-    except tomllib.TOMLDecodeError as error:
-        raise Refusal(f"--config {config}: not TOML: {error}; fix: mend that line") from None
-
-
-def _valid(model: type[M], values: Mapping[str, Any], table: str) -> M:
-    try:
-        return model.model_validate(dict(values))
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        message = first["msg"].removeprefix("Value error, ")
-        flag = f" (--{key.replace('_', '-')})" if table == "reactor" else ""
-        was = "" if not key or key in ("password", "url") or "librdkafka" in key else f", was {first['input']!r}"
-        place = f"{table}.{key}{flag}: " if key else f"{table}."
-        raise Refusal(f"{place}{message}{was}") from None
+    return config_file.valid(Connection, {**tables.get("kafka", {}), **secret}, "kafka")

@@ -7,6 +7,7 @@ import pytest
 from journal.refusal import Refusal
 from lanes.profile import PROFILES
 from reactor.evaluate.state import State
+from reactor.log.connection import plain
 from reactor.run import verify as module
 from reactor.run.verify import Records, Report
 
@@ -53,27 +54,27 @@ def test_a_recomputation_that_fails_closes_its_broker(broker, monkeypatch):
     monkeypatch.setattr(module, "segments", lambda *_: [SEGMENT])
     monkeypatch.setattr(module, "spans", lambda *_: [(SEGMENT, 0, 9)])
     with pytest.raises(Refusal, match="the broker went away"):
-        module._recompute(None, RUN, SCOPE, "h:1", lambda n: None)
+        module._recompute(None, RUN, SCOPE, plain("h:1"), lambda n: None)
     assert there.closed == 1
 
 
 def test_a_broker_of_another_cluster_is_refused_and_closed(broker):
     there = broker(Broker(cluster="another"))
     with pytest.raises(Refusal, match="not the cluster and topic that run r read"):
-        module.records(None, RUN, "h:1", whole=False)
+        module.records(None, RUN, plain("h:1"), whole=False)
     assert there.closed == 1
 
 
 def test_a_broker_that_lost_the_first_records_is_closed_and_other_records_are_looked_for(broker):
     there = broker(Broker(low=5))
     with pytest.raises(Refusal, match="foreign kernels read whole records"):
-        module.records(None, RUN, "h:1", whole=True)
+        module.records(None, RUN, plain("h:1"), whole=True)
     assert there.closed == 1
 
 
 def test_a_broker_that_has_them_all_stays_open_until_it_is_closed(broker):
     there = broker(Broker())
-    found = module.records(None, RUN, "h:1", whole=True)
+    found = module.records(None, RUN, plain("h:1"), whole=True)
     assert (found.words, found.stored, there.closed) == ("log", False, 0)
     found.close()
     assert there.closed == 1
