@@ -10,7 +10,6 @@ from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -124,13 +123,6 @@ def lock(path: Path, data: Path) -> Lock:
     """A lock of a data directory, which may be a new one where the journal is a server's."""
     directory.claim(data)
     return Lock.acquire(path)
-
-
-@contextmanager
-def engine() -> Iterator[Callable[[str], Iterator[dict[str, Any]]]]:
-    """Blocks of an engine of its own for the length of the command: to read and sort bars."""
-    with TemporaryDirectory(prefix="violet-engine-") as folder, running(Path(folder)) as address:
-        yield connect(address).blocks
 
 
 def has_journal(data: Path) -> bool:

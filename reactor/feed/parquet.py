@@ -6,7 +6,7 @@ empty, and of a struct that is null every field is null. Memory is bounded by so
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -16,9 +16,11 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyarrow import types
+from numpy.typing import NDArray
+from pyarrow import feather, types
 
 from journal.refusal import Refusal
+from reactor.log.container import Kind, Opened
 
 MAGIC: Final = b"PAR1"  # at both ends of a file that was written to its end
 BATCH_ROWS: Final = 4_096
@@ -137,3 +139,50 @@ def _number(value: float | Decimal) -> float | None:
 
 def _key(value: Any) -> str:
     return value if isinstance(value, str) else _encode(value).decode()
+
+
+def blocks(
+    found: Opened, chosen: Callable[[Sequence[str]], dict[str, str]]
+) -> Iterator[dict[str, list[Any] | NDArray[Any]]]:
+    """Some columns of a Parquet or Feather file, some thousand rows at a time.
+
+    A column of doubles or of integers is an array, with NaN for a double that is null. Times with a zone are
+    datetime64. All else is a list as `rows` has it.
+
+    Args:
+        found: the open file.
+        chosen: takes the names of the columns, gives those that are wanted: ours -> theirs.
+
+    Raises:
+        Refusal: the file cannot be read.
+    """
+    try:
+        utc: set[str] = set()
+        if found.kind is Kind.PARQUET:
+            file = pq.ParquetFile(found.seekable(), buffer_size=BUFFER_BYTES)
+            leaves = (file.schema.column(at) for at in range(len(file.schema)))
+            utc = {leaf.path for leaf in leaves if leaf.physical_type == "INT96"}
+            names = chosen(file.schema_arrow.names)
+            batches = file.iter_batches(BATCH_ROWS, columns=[*names.values()], use_threads=False)
+        else:
+            table = feather.read_table(found.seekable(), memory_map=False)
+            names = chosen(table.schema.names)
+            batches = iter(table.to_batches(BATCH_ROWS))
+        for batch in batches:
+            if batch.num_rows:
+                yield {ours: _column(batch.column(name), is_utc=name in utc) for ours, name in names.items()}
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+        said = str(error).partition("\n")[0][:300]
+        raise Refusal(f"{found.path} must be readable, its reader said: {said}; fix: give a whole file") from None
+
+
+def _column(array: pa.Array, *, is_utc: bool) -> list[Any] | NDArray[Any]:
+    array = array.cast(pa.timestamp("ns", "UTC")) if is_utc else array
+    kind = array.type
+    if types.is_float64(kind):
+        return np.asarray(array.to_numpy(zero_copy_only=False))
+    if types.is_timestamp(kind) and kind.tz is not None and not array.null_count:
+        return np.asarray(array.cast(pa.int64())).view(f"M8[{kind.unit}]")
+    if types.is_integer(kind) and not types.is_uint64(kind) and not array.null_count:
+        return np.asarray(array.cast(pa.int64()))
+    return _values(array)

@@ -80,6 +80,7 @@ _READERS: Final = {
     Kind.OBJECT: f"write one record a line (jq -c .); {_TABLE}",
     Kind.SQLITE: f"export its rows; {_TABLE}",
     Kind.UTF16: "write it in UTF-8",
+    Kind.TAR: "unpack it, and name the file",
     Kind.MARKUP: _REPAIR,
     Kind.BINARY: _REPAIR,
 }

@@ -43,6 +43,7 @@ class Kind(Enum):
     PARQUET = "Parquet"
     FEATHER = "Feather (Arrow)"
     SQLITE = "an SQLite database"
+    TAR = "a tar archive"
     MARKUP = "HTML or XML"
     UTF16 = "text in UTF-16"
     BINARY = "binary data of no known kind"
@@ -214,6 +215,7 @@ _KINDS: Final = {
     b"\xfe\xff": Kind.UTF16,
 }
 _DELIMITERS: Final = re.compile(rb"[,;\t|]")
+_LOOKED_AT: Final = 10  # lines
 _decode: Final = msgspec.json.Decoder().decode
 
 
@@ -223,6 +225,8 @@ def _kind(head: bytes) -> Kind:
     for magic, kind in _KINDS.items():
         if head.startswith(magic):
             return kind
+    if head[257:262] == b"ustar":
+        return Kind.TAR
     text = head.lstrip()
     if text.startswith(b"<"):
         return Kind.MARKUP
@@ -236,7 +240,8 @@ def _kind(head: bytes) -> Kind:
         if text.startswith(b"["):
             return Kind.LINES if whole and len(lines) > 1 else Kind.ARRAY
         return Kind.LINES if whole or len(lines) == 1 else Kind.OBJECT
-    return Kind.CSV if lines and all(map(_DELIMITERS.search, lines[:2])) else Kind.LINES
+    delimited = sum(_DELIMITERS.search(line) is not None for line in lines[:_LOOKED_AT])
+    return Kind.CSV if delimited >= min(2, len(lines)) > 0 else Kind.LINES  # a line may stand above the header
 
 
 def _is_json(line: bytes) -> bool:

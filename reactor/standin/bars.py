@@ -1,40 +1,44 @@
-"""Bars: recorded klines and funding rates, streamed from files by ClickHouse's engine.
+"""Bars: recorded klines and funding rates out of files of any shape and order become whole minutes in order.
 
-The engine reads and sorts the file (Parquet, or CSV with a header); here its blocks become whole minutes.
-A file that cannot be right is refused by rule and fix; nothing is repaired.
+Rows are checked as they are read, sorted in runs on disk, and merged: memory is bounded by a run. A row that cannot be
+right is refused by rule, file and line; nothing is repaired.
 Source: default dc and default asset say what the scanner needs of a bar (docs/design/sources.md).
 """
 
+import heapq
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import itemgetter
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from journal.refusal import Refusal
-from lanes.code import END_MS, FIRST_MS
 from reactor.evaluate.record import SYMBOL_PATTERN
+from reactor.feed import bar_table
+from reactor.feed.bar_shape import FUNDING, TIME, VALUES, Shape
+from reactor.feed.bar_table import Block
+from reactor.feed.column import BadCell, Clock, numbers, symbols
 
 MINUTE_MS: Final = 60_000
+RUN_ROWS: Final = 1 << 20  # sorted at once: 55 MB
+STEPS_MIN: Final = 5  # distances between bars from which on their step is believed
+STEP_NAMES: Final = ((86_400_000, "d"), (3_600_000, "h"), (MINUTE_MS, "m"), (1_000, "s"))
 
 Floats = NDArray[np.float64]
-Block = dict[str, Any]
-Blocks = Callable[[str], Iterator[Block]]
-"""Runs a SELECT and yields its blocks: column name -> array or list."""
-KLINES: Final = {"symbol": "String", "open_time_ms": "Int64"} | dict.fromkeys(
-    ("open", "high", "low", "close", "volume"), "Float64"
-)
-FUNDING: Final = {"symbol": "String", "funding_time_ms": "Int64", "funding_rate": "Float64"}
-_ABSENT: Final = {"String": "''", "Int64": "0", "Float64": "nan"}  # what cannot be read becomes what the checks refuse
+_ROW: Final = np.dtype([(TIME, "i8"), ("symbol", "i4"), ("file", "i4"), ("line", "i8"), *((n, "f8") for n in VALUES)])
+_FAR: Final = 1 << 40  # milliseconds: more than any distance between two bars
 _symbol_ok = re.compile(SYMBOL_PATTERN).fullmatch
 
 
 class Minute(NamedTuple):
-    """The bars of one minute, one entry a symbol, symbols ascending. `ts_ms` is the open time."""
+    """The bars of one minute (or of another step), one entry a symbol, symbols ascending. `ts_ms` is the open time."""
 
     ts_ms: int
     symbols: tuple[str, ...]
@@ -52,127 +56,229 @@ class Funding(NamedTuple):
     rate: float
 
 
-def klines(path: Path, blocks: Blocks) -> Iterator[Minute]:
-    """The minutes of a kline file. Raises Refusal where the file cannot be right."""
-    return from_blocks(_rows(path, KLINES, "open_time_ms", blocks))
+class Bars:
+    """The bars of some files, read and checked. Iterate for their minutes, oldest first."""
 
+    def __init__(self, paths: Sequence[Path], shape: Shape, step_ms: int = MINUTE_MS) -> None:
+        """Read the files.
 
-def minutes_in(path: Path, blocks: Blocks) -> int:
-    """How many minutes a kline file holds."""
-    (block,) = _read(path, blocks, f"SELECT uniqExact(open_time_ms) AS n FROM {_source(path)}")
-    return int(block["n"][0])
+        Args:
+            paths: the files.
+            shape: of each of them.
+            step_ms: from one bar of a symbol to its next.
 
+        Raises:
+            Refusal: a file or a row cannot be right, or the bars have another step.
+        """
+        self.empty: list[Path] = []  # files without a row
+        self.rows = self.first_ms = self.last_ms = 0
+        self._paths, self._step_ms = paths, step_ms
+        self._runs: list[NDArray[Any]] = []
+        self._held: list[NDArray[Any]] = []
+        self._names: list[str] = []
+        self._codes: dict[str, int] = {}
+        self._first_file: dict[str, Path] = {}
+        self._distances: dict[int, Counter[int]] = {}
+        self._orders: dict[bytes, tuple[NDArray[Any], tuple[str, ...]]] = {}
+        for number, path in enumerate(paths):
+            self._read(number, path, shape)
+        if not self.rows:
+            raise Refusal(f"{paths[0]} must hold at least one row, was empty; fix: give a file with data")
+        if self._held:
+            self._runs.append(self._sorted())
+        self.first_ms = min(int(run[TIME][0]) for run in self._runs)
+        self.last_ms = max(int(run[TIME][-1]) for run in self._runs)
+        self._check_step()
+        self._check_times()
 
-def funding(path: Path, blocks: Blocks) -> Iterator[Funding]:
-    """The rates of a funding file, oldest first. Raises Refusal where the file cannot be right."""
-    return _rates(_rows(path, FUNDING, "funding_time_ms", blocks))
+    def __iter__(self) -> Iterator[Minute]:
+        merged = heapq.merge(*map(_parts, self._runs), key=itemgetter(0))
+        for ts_ms, parts in groupby(merged, key=itemgetter(0)):
+            rows = [part for _, part in parts]
+            yield self._minute(ts_ms, rows[0] if len(rows) == 1 else np.concatenate(rows))
 
+    def _read(self, number: int, path: Path, shape: Shape) -> None:
+        symbol, clock = shape.symbol_of(path.name), Clock(shape.units, shape.zone, mixed=shape.mixed)
+        before, held = self.rows, sum(map(len, self._held))
+        for block in bar_table.blocks(path, shape):
+            table = _Table(path, block)
+            rows = np.zeros(len(block.lines), _ROW)
+            rows["file"], rows["line"] = number, block.lines
+            rows[TIME] = table.converted(TIME, clock)
+            names = table.symbols(symbol, shape.symbol_match)
+            for name in VALUES:
+                rows[name] = table.converted(name, numbers)
+            table.check(rows, names)
+            rows["symbol"] = [self._code(name, path) for name in names]
+            self.rows += len(rows)
+            held += len(rows)
+            self._held.append(rows)
+            if held >= RUN_ROWS:
+                self._runs.append(_on_disk(self._sorted()))
+                held = 0
+        if self.rows == before:
+            self.empty.append(path)
 
-def from_blocks(blocks: Iterable[Block]) -> Iterator[Minute]:
-    """Whole minutes from column blocks sorted by open_time_ms, symbol; a minute may span blocks."""
-    held: list[Any] = []
-    known: set[str] = set()
-    for block in blocks:
-        columns = [np.asarray(block["symbol"], dtype=object), np.asarray(block["open_time_ms"], dtype=np.int64)]
-        columns += [np.asarray(block[name], dtype=np.float64) for name in ("close", "high", "low", "volume")]
-        if held:
-            columns = [np.concatenate(pair) for pair in zip(held, columns, strict=True)]
-        if not len(columns[0]):
-            continue
-        _check(columns, known)
-        ts = columns[1]
-        starts = [0, *(np.flatnonzero(np.diff(ts)) + 1).tolist()]
-        for start, end in pairwise(starts):
-            yield _minute(columns, start, end)
-        held = [column[starts[-1] :] for column in columns]
-    if held:
-        yield _minute(held, 0, len(held[0]))
+    def _code(self, name: str, path: Path) -> int:
+        if (code := self._codes.get(name)) is None:
+            code = self._codes[name] = len(self._names)
+            self._names.append(name)
+            self._first_file[name] = path
+        return code
 
+    def _sorted(self) -> NDArray[Any]:
+        """What is held, by time, symbol and place; it counts how far the bars of each symbol lie apart."""
+        rows = np.concatenate(self._held)
+        self._held = []
+        rows = rows[np.lexsort((rows["line"], rows["file"], rows[TIME], rows["symbol"]))]
+        apart, same = np.diff(rows[TIME]), np.diff(rows["symbol"]) == 0
+        found, counts = np.unique(rows["symbol"][1:][same].astype(np.int64) * _FAR + apart[same], return_counts=True)
+        for key, count in zip(found.tolist(), counts.tolist(), strict=True):
+            self._distances.setdefault(key // _FAR, Counter())[key % _FAR] += count
+        return np.asarray(rows[np.argsort(rows[TIME], kind="stable")])
 
-def _rates(blocks: Iterable[Block]) -> Iterator[Funding]:
-    for block in blocks:
-        for symbol, ts_ms, rate in zip(*(block[name] for name in FUNDING), strict=True):
-            if not (FIRST_MS <= ts_ms < END_MS and np.isfinite(rate)):
+    def _check_step(self) -> None:
+        """Refuse bars whose usual distance is another than the step: their scan would bear a wrong time."""
+        for code, counts in sorted(self._distances.items()):
+            del counts[0]  # the same bar twice, which its minute refuses
+            (step, count), total = (counts.most_common(1) or [(0, 0)])[0], counts.total()
+            if total >= STEPS_MIN and 2 * count > total and step != self._step_ms:
+                name = self._names[code]
                 raise Refusal(
-                    "a funding rate must be finite and its time UTC milliseconds, "
-                    f"was {rate} for {symbol} at {ts_ms}; fix: repair or drop that row"
+                    f"{self._first_file[name]}: the bars of {name} are {duration(step)} apart, must be "
+                    f"{duration(self._step_ms)}; fix: give bars of {duration(self._step_ms)}, "
+                    f"or --step {duration(step)} makes a scan of each bar at its own step"
                 )
-            yield Funding(int(ts_ms), symbol, float(rate))
+
+    def _check_times(self) -> None:
+        """Refuse a bar that opens between two steps."""
+        for run in self._runs:
+            if (off := run[TIME] % self._step_ms != 0).any():
+                row = run[int(off.argmax())]
+                raise Refusal(
+                    f"{self._place(row)}: {TIME} must be a multiple of {duration(self._step_ms)}, was {row[TIME]} for "
+                    f"{self._names[row['symbol']]}; fix: give bars of {duration(self._step_ms)}, or --step of theirs"
+                )
+
+    def _place(self, row: Any) -> str:
+        return f"{self._paths[row['file']]} row {row['line']}"
+
+    def _minute(self, ts_ms: int, rows: NDArray[Any]) -> Minute:
+        codes = rows["symbol"]
+        key = codes.tobytes()
+        if key not in self._orders:
+            self._refuse_twice(ts_ms, rows)
+            names = [self._names[code] for code in codes]
+            order = np.array(sorted(range(len(names)), key=names.__getitem__), np.int64)
+            self._orders[key] = order, tuple(names[at] for at in order)
+        order, symbols_in = self._orders[key]
+        close, high, low, volume = (rows[name][order] for name in ("close", "high", "low", "volume"))
+        return Minute(ts_ms, symbols_in, close, high, low, volume)
+
+    def _refuse_twice(self, ts_ms: int, rows: NDArray[Any]) -> None:
+        seen: dict[int, Any] = {}
+        for row in rows:
+            if (other := seen.setdefault(int(row["symbol"]), row)) is not row:
+                raise Refusal(
+                    f"one bar a symbol and time must be there, was twice for {self._names[row['symbol']]} "
+                    f"at {utc(ts_ms)}: {self._place(other)} and {self._place(row)}; fix: drop one of them"
+                )
 
 
-def _minute(columns: list[Any], start: int, end: int) -> Minute:
-    symbols, ts, *values = columns
-    return Minute(int(ts[start]), tuple(symbols[start:end]), *(value[start:end] for value in values))
+class _Table:
+    """A block of a file, with words for what is wrong in it."""
+
+    def __init__(self, path: Path, block: Block) -> None:
+        self._path, self._block = path, block
+
+    def refusal(self, at: int, said: str, fix: str = "repair or drop that row") -> Refusal:
+        return Refusal(f"{self._path} {self._block.word} {self._block.lines[at]}: {said}; fix: {fix}")
+
+    def converted(self, name: str, convert: Callable[[Any], Any]) -> Any:
+        """A column of ours. Raises Refusal where a value of it cannot be right."""
+        column = self._block.columns[name]
+        try:
+            return convert(column)
+        except BadCell as bad:
+            said, _, fix = str(bad).partition("; fix: ")
+            fix = fix or "repair or drop that row"
+            value = "" if column[bad.at] is None else f"{str(column[bad.at])[:60]!r} "
+            raise self.refusal(bad.at, f"{name} {value}{said}", fix) from None
+
+    def symbols(self, symbol: str | None, match: str | None) -> list[str]:
+        """The symbol of each row. Raises Refusal where one cannot be."""
+        if symbol is not None:
+            names = [symbol] * len(self._block.lines)
+        else:
+            names = self.converted("symbol", lambda column: symbols(column, match))
+        for name in set(names):
+            if not _symbol_ok(name):
+                said = f"symbol must match {SYMBOL_PATTERN}, was {name!r}"
+                raise self.refusal(names.index(name), said, "rename it, or --map bars.toml with the unit pair")
+        return names
+
+    def check(self, rows: NDArray[Any], names: list[str]) -> None:
+        """Refuse the first row that no scan may be computed from."""
+        ts, high, low, close, volume = (rows[name] for name in (TIME, *VALUES))
+        rules = (
+            ("close must be finite and above 0", ~_positive(close), "close"),
+            ("high must be finite and above 0", ~_positive(high), "high"),
+            ("low must be finite and above 0", ~_positive(low), "low"),
+            ("low <= close must hold", low > close, "close"),
+            ("close <= high must hold", close > high, "close"),
+            ("volume must be finite and at least 0", ~(np.isfinite(volume) & (volume >= 0.0)), "volume"),
+        )
+        for rule, broken, name in rules:
+            if broken.any():
+                at = int(broken.argmax())
+                found = str(self._block.columns[name][at])[:60]
+                raise self.refusal(at, f"{rule}, was {found} for {names[at]} at {utc(int(ts[at]))}")
 
 
-def _check(columns: list[Any], known: set[str]) -> None:
-    """Refuse the first row that no scan may be computed from."""
-    symbols, ts, close, high, low, volume = columns
-    same, step = ts[1:] == ts[:-1], np.diff(ts)
-    unsorted = np.r_[False, (step < 0) | (same & (symbols[1:] <= symbols[:-1]))]
-    off_minute = (ts < FIRST_MS) | (ts >= END_MS) | (ts % MINUTE_MS != 0)
-    rules = (
-        ("open_time_ms must be UTC milliseconds on the minute", off_minute),
-        ("close, high and low must be finite and above 0", ~_positive(close) | ~_positive(high) | ~_positive(low)),
-        ("low <= close <= high must hold", (low > close) | (close > high)),
-        ("volume must be finite and at least 0", ~(np.isfinite(volume) & (volume >= 0.0))),
-        ("rows must be sorted by open_time_ms, symbol, one bar a symbol and minute", unsorted),
-    )
-    for rule, broken in rules:
-        if broken.any():
-            row = int(broken.argmax())
-            raise Refusal(f"{rule}, was not for {symbols[row]} at open_time_ms {ts[row]}; fix: repair or drop that row")
-    for symbol in set(symbols) - known:
-        if not _symbol_ok(symbol):
-            raise Refusal(f"symbol must match {SYMBOL_PATTERN}, was {symbol!r}; fix: rename or drop it")
-        known.add(symbol)
+def funding(path: Path) -> list[Funding]:
+    """The rates of a funding file, oldest first. Raises Refusal where the file cannot be right."""
+    clock = Clock(FUNDING.units, None, mixed=False)
+    rates: list[Funding] = []
+    for block in bar_table.blocks(path, FUNDING):
+        table = _Table(path, block)
+        times, names = table.converted("funding_time_ms", clock), table.symbols(None, None)
+        values = table.converted("funding_rate", numbers)
+        if not np.isfinite(values).all():
+            at = int(np.isfinite(values).argmin())
+            raise table.refusal(at, f"funding_rate must be finite, was {values[at]} for {names[at]}")
+        rates += map(Funding, times.tolist(), names, values.tolist())
+    if not rates:
+        raise Refusal(f"{path} must hold at least one row, was empty; fix: give a file with data")
+    return sorted(rates)
+
+
+def _parts(rows: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:
+    """The rows of each time."""
+    ts = rows[TIME]
+    edges = [0, *(np.flatnonzero(np.diff(ts)) + 1).tolist(), len(ts)]
+    for start, end in pairwise(edges):
+        yield int(ts[start]), rows[start:end]
+
+
+def _on_disk(rows: NDArray[Any]) -> NDArray[Any]:
+    """The rows in an unnamed file, which is gone when the array is."""
+    with TemporaryFile() as file:
+        rows.tofile(file)
+        file.flush()
+        return np.memmap(file, _ROW, "r", shape=rows.shape)  # it has the file by a descriptor of its own
 
 
 def _positive(values: Floats) -> NDArray[np.bool_]:
     return np.isfinite(values) & (values > 0.0)
 
 
-def _rows(path: Path, columns: dict[str, str], time: str, blocks: Blocks) -> Iterator[Block]:
-    """The file's blocks with exactly `columns`, sorted by time and symbol; at least one row."""
-    place = _source(path)
-    probe = list(_read(path, blocks, f"SELECT * FROM {place} LIMIT 1"))
-    if not probe:
-        raise Refusal(f"{path} must hold at least one row, was empty; fix: give a file with data")
-    if missing := [name for name in columns if name not in probe[0]]:
-        raise Refusal(
-            f"{path} must hold the columns {', '.join(columns)}; missing: {', '.join(missing)}; "
-            f"found: {', '.join(sorted(probe[0]))}; fix: rename or add them"
-        )
-    fields = ", ".join(
-        f"ifNull(accurateCastOrNull({name}, '{kind}'), {_ABSENT[kind]}) AS {name}" for name, kind in columns.items()
-    )
-    return _read(path, blocks, f"SELECT {fields} FROM {place} ORDER BY {time}, symbol")
+def duration(ms: int) -> str:
+    """A step as --step has it.
 
-
-def _source(path: Path) -> str:
-    """The engine's table function for a whole Parquet file, or a CSV file with a header."""
-    if not path.is_file():
-        raise Refusal(f"{path} must be a file, was not found; fix: check the path")
-    if set(str(path)) & set("*?{}"):  # the engine would take them for a pattern over several files
-        raise Refusal(f"{path} must not contain any of * ? {{ }}; fix: rename the file")
-    quoted = str(path.resolve()).replace("\\", "\\\\").replace("'", "\\'")
-    if path.suffix == ".csv":
-        if not path.stat().st_size:
-            raise Refusal(f"{path} must hold a header and rows, was empty; fix: give a file with data")
-        return f"file('{quoted}', CSVWithNames)"
-    from reactor.feed import parquet  # a soak of the seeded market reads no file
-
-    parquet.check(path)
-    return f"file('{quoted}', Parquet)"
-
-
-def _read(path: Path, blocks: Blocks, sql: str) -> Iterator[Block]:
-    """Blocks that hold rows; whatever the engine says against the file is a refusal."""
-    try:
-        yield from (block for block in blocks(sql) if any(map(len, block.values())))
-    except Exception as error:
-        said = str(error).partition("\n")[0][:300]
-        raise Refusal(f"{path} must be readable, the engine said: {said}; fix: give a whole file") from error
+    >>> duration(300_000), duration(90_000)
+    ('5m', '90s')
+    """
+    return next((f"{ms // unit}{name}" for unit, name in STEP_NAMES if ms % unit == 0), f"{ms}ms")
 
 
 def utc(ts_ms: int) -> str:

@@ -47,11 +47,12 @@ WEEKEND_SCORE: Final = -0.35
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScannerParams:
-    """What the bars cannot tell: the day's posture and the capital."""
+    """What the bars cannot tell: the day's posture and the capital. step_ms: from a bar's open to its close."""
 
     stream: str = "ng7"
     posture: str = "APEX"
     capital_usd: float = 25_000.0
+    step_ms: int = MINUTE_MS
 
     def __post_init__(self) -> None:
         if not re.fullmatch(STREAM_PATTERN, self.stream):
@@ -73,7 +74,7 @@ def scans(
         if panel.bars < FIRST_BAR:
             continue
         scan_id += 1
-        ts_ms = minute.ts_ms + MINUTE_MS
+        ts_ms = minute.ts_ms + params.step_ms
         yield from desk.planes(ts_ms, panel)
         irp = panel.window.irp()
         velocity = panel.velocity

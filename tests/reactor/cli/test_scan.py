@@ -1,9 +1,7 @@
 """violet scan: a summary that names the stand-in, and nothing on disk after a refusal."""
 
 import json
-from contextlib import contextmanager
 
-import pytest
 from click.testing import CliRunner
 
 from journal.refusal import Refusal
@@ -17,27 +15,15 @@ def csv(path, minutes):
         for m in minutes
         for symbol, close, high, low, volume in zip(m.symbols, *(a.tolist() for a in m[2:]), strict=True)
     ]
-    path.write_text("\n".join([",".join(bars.KLINES), *rows]) + "\n")
+    path.write_text("\n".join(["symbol,open_time_ms,open,high,low,close,volume", *rows]) + "\n")
     return path
 
 
-@pytest.fixture
-def run(tmp_path, blocks, monkeypatch):
-    """Runs the command on the session's engine."""
-
-    @contextmanager
-    def engine():
-        yield blocks
-
-    monkeypatch.setattr(scan, "engine", engine)
-
-    def call(*args):
-        return CliRunner().invoke(scan.command, [str(arg) for arg in args])
-
-    return call
+def run(*args):
+    return CliRunner().invoke(scan.command, [str(arg) for arg in args])
 
 
-def test_the_summary_names_the_stand_in_and_the_archive_is_the_scanners(run, tmp_path, market):
+def test_the_summary_names_the_stand_in_and_the_archive_is_the_scanners(tmp_path, market):
     klines, out = csv(tmp_path / "k.csv", market[:120]), tmp_path / "s.jsonl"
     result = run("--klines", klines, "--out", out, "--stream", "x1", "--capital", 5000, "--json")
     assert result.exit_code == 0, result.output
@@ -53,14 +39,23 @@ def test_the_summary_names_the_stand_in_and_the_archive_is_the_scanners(run, tmp
     assert "stand-in" in run("--klines", klines, "--out", out, "--force").stdout
 
 
-def test_a_refusal_leaves_nothing_behind(run, tmp_path, market):
+def test_a_refusal_leaves_nothing_behind(tmp_path, market):
     klines, out = csv(tmp_path / "k.csv", market[:50]), tmp_path / "s.jsonl.zst"
     for args, rule in (
-        ((), "at least 51 minutes"),
+        ((), "at least 51 bars"),
+        (("--step", "2x"), "--step must be a duration up to 1d"),
+        (("--step", "5m"), "are 1m apart, must be 5m"),
+        (("--unit", "weeks"), "--unit must be of s, ms, us, ns or auto"),
+        (("--zone", "Mars"), "no time zone 'Mars'"),
+        (("--preset", "kraken", "--map", klines), "give one of them"),
+        (("--map", tmp_path / "none.toml"), "cannot be read"),
+        (("--map", klines), "the map must be TOML"),
+        (("--preset", "kraken", "--symbol", "btc usd"), "symbol must match"),
+        (("--klines", tmp_path / "none-*.csv"), "was not found"),
         (("--stream", "a b"), "stream must match"),
         (("--capital", "-1"), "capital_usd must be above 0"),
         (("--funding", klines), "missing: funding_time_ms, funding_rate"),
-        (("--funding", tmp_path / "none.parquet"), "not found"),
+        (("--funding", tmp_path / "none.parquet"), "cannot be read"),
     ):
         result = run("--klines", klines, "--out", out, *args)
         assert isinstance(result.exception, Refusal), result.output

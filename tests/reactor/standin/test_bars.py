@@ -1,30 +1,30 @@
-"""Bars: whole minutes whatever the blocks, and a refusal for every file that cannot be right."""
+"""Bars: whole minutes in order whatever the files and their order, and a refusal for every file that cannot be right."""
 
 from itertools import pairwise
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from journal.refusal import Refusal
+from reactor.feed.bar_shape import OURS
 from reactor.standin import bars
+from reactor.standin.bars import Bars
 
 T0 = 1_746_372_780_000
+HEAD = "symbol,open_time_ms,open,high,low,close,volume"
 
 
-def block(rows):
-    """A column block from (symbol, minute, close) rows; high and low around the close."""
-    close = np.array([close for _, _, close in rows], dtype=np.float64)
-    return {
-        "symbol": [symbol for symbol, _, _ in rows],
-        "open_time_ms": [T0 + 60_000 * minute for _, minute, _ in rows],
-        "open": close,
-        "high": close,
-        "low": close,
-        "close": close,
-        "volume": np.ones(len(rows)),
-    }
+def row(symbol, minute, close=2.0, step=60_000, **other):
+    values = {"open": close, "high": close, "low": close, "close": close, "volume": 1.0} | other
+    return ",".join(
+        [symbol, str(other.get("open_time_ms", T0 + step * minute)), *(str(values[n]) for n in HEAD.split(",")[2:])]
+    )
+
+
+def written(path, rows):
+    path.write_text("\n".join([HEAD, *rows]) + "\n")
+    return path
 
 
 def plain(minutes):
@@ -33,115 +33,131 @@ def plain(minutes):
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.sets(st.tuples(st.integers(0, 6), st.sampled_from("ABCD")), min_size=1),
-    st.lists(st.integers(0, 28), max_size=5),
+    st.dictionaries(st.tuples(st.integers(0, 6), st.sampled_from("ABCD")), st.floats(1e-9, 1e9), min_size=1),
+    st.randoms(use_true_random=False),
+    st.lists(st.integers(0, 28), max_size=3),
+    st.integers(1, 9),
 )
-def test_the_cut_into_blocks_never_shows_in_the_minutes(keys, cuts):
-    rows = [(symbol, minute, 1.0 + n) for n, (minute, symbol) in enumerate(sorted(keys))]
+def test_no_order_no_cut_into_files_and_no_run_shows_in_the_minutes(tmp_path_factory, prices, dice, cuts, run):
+    folder = tmp_path_factory.mktemp("bars")
+    rows = [row(symbol, minute, close) for (minute, symbol), close in prices.items()]
+    dice.shuffle(rows)
     edges = [0, *sorted(min(cut, len(rows)) for cut in cuts), len(rows)]
-    cut = [block(rows[a:b]) for a, b in pairwise(edges)]
-    assert plain(bars.from_blocks(cut)) == plain(bars.from_blocks([block(rows)]))
-    assert sum(len(m.symbols) for m in bars.from_blocks(cut)) == len(rows)
+    paths = [written(folder / f"{n}.csv", rows[a:b]) for n, (a, b) in enumerate(pairwise(edges))]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bars, "RUN_ROWS", run)
+        found = plain(Bars(paths, OURS))
+    expected = {}
+    for (minute, symbol), close in sorted(prices.items()):
+        expected.setdefault(T0 + 60_000 * minute, []).append((symbol, close))
+    assert found == [
+        (ts, tuple(s for s, _ in held), *([c for _, c in held],) * 3, [1.0] * len(held))
+        for ts, held in expected.items()
+    ]
 
 
 @pytest.mark.parametrize(
-    ("column", "value", "rule"),
+    ("other", "rule"),
     [
-        ("open_time_ms", T0 + 1, "on the minute"),
-        ("open_time_ms", T0 // 1000 * 1000 * 1000, "UTC milliseconds"),
-        ("open_time_ms", T0 // 1000, "UTC milliseconds"),
-        ("close", 0.0, "above 0"),
-        ("close", float("nan"), "above 0"),
-        ("low", -1.0, "above 0"),
-        ("high", float("inf"), "above 0"),
-        ("high", 0.5, "low <= close <= high"),
-        ("volume", -1.0, "volume"),
-        ("volume", float("nan"), "volume"),
-        ("symbol", "A", "one bar a symbol and minute"),
-        ("symbol", "btc/usdt", "symbol must match"),
+        ({"open_time_ms": T0 + 1}, "b.csv row 3: open_time_ms must be a multiple of 1m, was 1746372780001 for B"),
+        (
+            {"open_time_ms": T0 * 1_000},
+            "line 3: open_time_ms '1746372780000000' looks like microseconds, .*; fix: --unit ms,us",
+        ),
+        ({"open_time_ms": T0 // 1_000}, "looks like seconds, the times before it like milliseconds; fix: --unit ms,s"),
+        ({"open_time_ms": ""}, "line 3: open_time_ms '' is empty; fix: repair"),
+        ({"open_time_ms": 17}, "open_time_ms '17' is no time of 2009 to 2099"),
+        ({"close": 0.0}, "close must be finite and above 0, was 0.0 for B at 2025-05-04T15:33:00Z"),
+        ({"close": "nan"}, "close must be finite and above 0, was nan"),
+        ({"low": -1.0}, "low must be finite and above 0, was -1.0"),
+        ({"high": "inf"}, "high must be finite and above 0, was inf"),
+        ({"high": 0.5}, "close <= high must hold, was 2.0"),
+        ({"low": 2.5}, "low <= close must hold, was 2.0"),
+        ({"volume": -1.0}, "volume must be finite and at least 0, was -1.0"),
+        ({"volume": "NaN"}, "volume must be finite and at least 0, was NaN for B"),
+        ({"volume": "1_5"}, "line 3: volume '1_5' is no number; fix: repair or drop that row"),
+        ({"volume": ""}, "line 3: volume '' is empty"),
+        ({"close": "much"}, "high 'much' is no number"),
     ],
 )
-def test_a_row_that_cannot_be_right_is_refused_by_rule_and_place(column, value, rule):
-    bad = block([("A", 0, 2.0), ("B", 0, 2.0)])
-    bad[column] = [bad[column][0], value]
+def test_a_row_that_cannot_be_right_is_refused_by_rule_place_and_value(tmp_path, other, rule):
+    path = written(tmp_path / "b.csv", [row("A", 0), row("B", 0, **other)])
     with pytest.raises(Refusal, match=rule) as refusal:
-        list(bars.from_blocks([bad]))
+        Bars([path], OURS)
     assert "fix:" in str(refusal.value)
+    assert "b.csv" in str(refusal.value)
 
 
-def test_rows_out_of_order_are_refused_across_blocks_too():
-    with pytest.raises(Refusal, match="sorted"):
-        list(bars.from_blocks([block([("A", 1, 1.0)]), block([("A", 0, 1.0)])]))
-    with pytest.raises(Refusal, match="one bar"):
-        list(bars.from_blocks([block([("A", 1, 1.0)]), block([("A", 1, 1.0)])]))
+def test_a_symbol_that_cannot_be_one_is_refused(tmp_path):
+    path = written(tmp_path / "b.csv", [row("A", 0), row("btc/usdt", 0)])
+    with pytest.raises(Refusal, match=r"b.csv line 3: symbol must match .*, was 'btc/usdt'; fix: "):
+        Bars([path], OURS)
 
 
-def test_files_that_cannot_be_right_are_refused_before_the_engine_sees_them(tmp_path):
-    def never(sql):
-        raise AssertionError(sql)
-
-    def refused(name, content, match):
-        path = tmp_path / name
-        if content is not None:
-            path.write_bytes(content)
-        with pytest.raises(Refusal, match=match):
-            bars.klines(path, never)
-
-    refused("none.parquet", None, "not found")
-    refused("empty.parquet", b"", "not Parquet")
-    refused("half.parquet", b"PAR1 and then the disk was full", "half written")
-    refused("other.parquet", b"symbol,close", "not Parquet")
-    refused("empty.csv", b"", "empty")
-    refused("a{b,c}.csv", b"symbol", "must not contain")
-    with pytest.raises(Refusal, match="must be a file"):
-        bars.klines(tmp_path, never)
+@pytest.mark.parametrize("run", [1, 100])
+def test_the_same_bar_twice_is_refused_and_both_places_are_named(tmp_path, monkeypatch, run):
+    monkeypatch.setattr(bars, "RUN_ROWS", run)
+    paths = [written(tmp_path / "a.csv", [row("A", 0), row("A", 1)]), written(tmp_path / "b.csv", [row("A", 1)])]
+    with pytest.raises(Refusal, match=r"twice for A at .*15:34:00Z: .*a.csv row 3 and .*b.csv row 2; fix: drop one"):
+        list(Bars(paths, OURS))
 
 
-def test_missing_columns_are_named_and_quotes_in_a_path_are_escaped(tmp_path):
-    path = tmp_path / "it's \\ here.csv"
-    path.write_text("symbol,close\nA,1\n")
-    asked = []
+@pytest.mark.parametrize(("step", "name"), [(300_000, "5m"), (180_000, "3m"), (3_600_000, "1h"), (30_000, "30s")])
+def test_bars_of_another_step_are_refused_and_their_step_is_named(tmp_path, step, name):
+    start = T0 // step * step
+    path = written(tmp_path / "b.csv", [row("A", 0, open_time_ms=start + step * n) for n in range(9)])
+    with pytest.raises(Refusal, match=f"b.csv: the bars of A are {name} apart, must be 1m; fix: .* --step {name}"):
+        Bars([path], OURS)
+    assert [m.ts_ms - start for m in Bars([path], OURS, step)] == [step * n for n in range(9)]
 
-    def blocks(sql):
-        asked.append(sql)
-        yield {"symbol": ["A"], "close": [1.0]}
 
-    with pytest.raises(Refusal, match="missing: open_time_ms, open, high, low, volume; found: close, symbol"):
-        bars.klines(path, blocks)
-    assert "it\\'s \\\\ here.csv', CSVWithNames)" in asked[0]
+def test_one_symbol_of_another_step_is_refused_among_others(tmp_path):
+    minutes = written(tmp_path / "a.csv", [row("A", n) for n in range(60)])
+    fives = written(tmp_path / "b.csv", [row("B", n, step=300_000) for n in range(12)])
+    with pytest.raises(Refusal, match=r"b.csv: the bars of B are 5m apart, must be 1m"):
+        Bars([minutes, fives], OURS)
+    with pytest.raises(Refusal, match=r"a.csv: the bars of A are 1m apart, must be 5m; fix: give bars of 5m"):
+        Bars([minutes], OURS, 300_000)
+
+
+def test_bars_with_holes_keep_their_step(tmp_path):
+    path = written(tmp_path / "b.csv", [row("A", n) for n in (0, 1, 2, 7, 8, 9, 30, 31, 32, 33)])
+    assert len(list(Bars([path], OURS))) == 10
+
+
+def test_a_file_without_a_row_is_named_and_only_files_without_any_are_refused(tmp_path):
+    none, some = written(tmp_path / "none.csv", []), written(tmp_path / "some.csv", [row("A", 0)])
+    found = Bars([none, some], OURS)
+    assert (found.empty, found.rows, found.first_ms, found.last_ms) == ([none], 1, T0, T0)
+    with pytest.raises(Refusal, match=r"none.csv must hold at least one row, was empty; fix: "):
+        Bars([none], OURS)
+
+
+def rates(path, *rows):
+    path.write_text("\n".join(["symbol,funding_time_ms,funding_rate", *rows]) + "\n")
+    return path
+
+
+def test_funding_rates_come_oldest_first(tmp_path):
+    path = rates(tmp_path / "f.csv", f"B,{T0},0.1", f"A,{T0 - 1},-2e-4")
+    assert bars.funding(path) == [(T0 - 1, "A", -2e-4), (T0, "B", 0.1)]
+
+
+@pytest.mark.parametrize(
+    ("line", "rule"),
+    [
+        (f"A,{T0 // 1000},0.1", "line 2: funding_time_ms .* looks like seconds"),
+        (f"A,{T0},nan", "line 2: funding_rate must be finite, was nan for A"),
+        (f"A,{T0},inf", "funding_rate must be finite"),
+        (f"A,{T0},", "funding_rate '' is empty"),
+        (f",{T0},0.1", "symbol must match"),
+    ],
+)
+def test_a_funding_rate_that_cannot_be_right_is_refused(tmp_path, line, rule):
+    with pytest.raises(Refusal, match=rule):
+        bars.funding(rates(tmp_path / "f.csv", line))
+
+
+def test_a_funding_file_without_a_rate_is_refused(tmp_path):
     with pytest.raises(Refusal, match="at least one row"):
-        bars.klines(path, lambda _: iter([{"symbol": []}]))
-
-
-@pytest.mark.parametrize(("ts_ms", "rate"), [(T0 // 1000, 0.1), (T0, float("nan")), (T0, float("inf"))])
-def test_a_funding_rate_that_cannot_be_right_is_refused(tmp_path, ts_ms, rate):
-    path = tmp_path / "f.csv"
-    path.write_text("x")
-    rows = {"symbol": ["A"], "funding_time_ms": [ts_ms], "funding_rate": [rate]}
-    with pytest.raises(Refusal, match="funding rate must be finite"):
-        list(bars.funding(path, lambda _: iter([rows])))
-
-
-def test_the_engine_reads_csv_sorted_and_turns_nothing_into_a_number(tmp_path, blocks):
-    path = tmp_path / "it's k.csv"
-    head = "symbol,open_time_ms,open,high,low,close,volume,extra\n"
-    path.write_text(head + f"B,{T0},1,3,1,2,5,x\nA,{T0 + 60_000},1,3,1,2,5,x\nA,{T0},1,3,1,2.5,6,x\n")
-    (first, second) = bars.klines(path, blocks)
-    assert (first.symbols, first.close.tolist(), first.volume.tolist()) == (
-        ("A", "B"),
-        [2.5, 2.0],
-        [6.0, 5.0],
-    )
-    assert (second.ts_ms, second.symbols) == (T0 + 60_000, ("A",))
-    assert bars.minutes_in(path, blocks) == 2
-    for close in ("", "much"):
-        path.write_text(head + f"A,{T0},1,3,1,{close},5,x\n")
-        with pytest.raises(Refusal, match="close, high and low"):
-            list(bars.klines(path, blocks))
-    path.write_text(head)
-    with pytest.raises(Refusal, match="must be readable"):
-        bars.klines(path, blocks)
-    half = tmp_path / "half.parquet"
-    half.write_bytes(b"PAR1 the middle was lost PAR1")
-    with pytest.raises(Refusal, match="must be readable"):
-        bars.klines(half, blocks)
+        bars.funding(rates(tmp_path / "f.csv"))

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from reactor.evaluate.record import Decoder, Plane, Scan
 from reactor.feed.archive_writer import encode
+from reactor.feed.bar_shape import OURS
 from reactor.standin import bars, scanner, window
 from reactor.standin.bars import Funding, Minute
 
@@ -51,6 +52,16 @@ def test_the_future_never_changes_a_line(market):
         past = lines(market[:cut])
         assert past
         assert past == whole[: len(past)]
+
+
+def test_a_scan_bears_the_time_at_which_its_bars_close(market):
+    for step_ms in (60_000, 300_000, 3_600_000):
+        bars_of = [m._replace(ts_ms=m.ts_ms // 60_000 * step_ms) for m in market[:60]]
+        made = [r for r in scanner.scans(bars_of, (), scanner.ScannerParams(step_ms=step_ms)) if r["kind"] == "scan"]
+        assert [r["ts_ms"] for r in made] == [m.ts_ms + step_ms for m in bars_of[50:]]
+        assert [r["prices"] for r in made] == [
+            dict(zip(m.symbols, m.close.tolist(), strict=True)) for m in bars_of[50:]
+        ]
 
 
 def test_a_scan_is_out_before_the_next_bar_is_read(market):
@@ -284,9 +295,9 @@ def test_lines_are_the_same_in_every_process():
     assert found == {hashlib.sha256(b"\n".join(seeded.lines(scans=300))).hexdigest() + "\n"}
 
 
-def test_three_hours_of_recorded_bars(blocks, data):
-    minutes = list(islice(bars.klines(data / "klines_1m_binance_2025.parquet", blocks), 180))
-    rates = list(bars.funding(data / "funding_8h_binance_2025.parquet", blocks))
+def test_three_hours_of_recorded_bars(data):
+    minutes = list(islice(bars.Bars([data / "klines_1m_binance_2025.parquet"], OURS), 180))
+    rates = bars.funding(data / "funding_8h_binance_2025.parquet")
     assert len(scans_of(minutes, rates)) == 130
     assert minutes[0].symbols == ("BTCUSDT", "ETHUSDT", "SOLUSDT")
     decoder = Decoder()
