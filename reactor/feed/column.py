@@ -168,9 +168,7 @@ class Clock:
         allowed = self._allowed()
         must = " or ".join(UNIT_NAMES[unit] for unit in allowed)
         if like is None or like in allowed:
-            return (
-                f"is no time of 2009 to 2099 in whole {'' if must == 'milliseconds' else 'milliseconds, out of '}{must}"
-            )
+            return f"is no time of 2009 to 2099 in {must}, or finer than a millisecond"
         if self._began or at:  # one unit alone would refuse the times before
             both = ",".join((*allowed, like))
             return f"looks like {UNIT_NAMES[like]}, the times before it like {must}; fix: --unit {both}"
