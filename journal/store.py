@@ -1,5 +1,8 @@
 """The journal's ClickHouse over HTTP: the only module that imports clickhouse-connect.
 
+"Not there" and "too large" are two things. JournalAway passes, so who writes waits for it; JournalTooLarge is an answer
+to a question, which is the same the next time.
+
 Inserts are columns in Native, one block each, and always carry a deduplication token: the driver sends an
 insert again by itself when a connection breaks, which only the token makes harmless.
 See docs/design/exactly-once.md.
@@ -24,9 +27,15 @@ from journal.engine.address import Address, tls_fault
 from journal.refusal import Refusal
 from journal.row import Coded
 
-# What passes, so a batch waits for it: timeout, too many queries, memory, network, disk full, too many parts.
-AWAY_CODES: Final = frozenset({159, 202, 209, 210, 236, 241, 243, 252, 319, 999})
+# What passes and is no fault of what was asked: too many queries, network, aborted, disk full, too many parts, keeper.
+AWAY_CODES: Final = frozenset({202, 209, 210, 236, 243, 252, 319, 999})
+# What a question was too large for: rows, time (twice), the size of a set, memory, bytes. It is so the next time too.
+TOO_LARGE_CODES: Final = frozenset({158, 159, 160, 191, 241, 307})
 TIMEOUT_S: Final = 120
+QUESTION_S: Final = 100  # below TIMEOUT_S: ClickHouse ends a query that is too slow, before it is given up here
+PING_S: Final = 0.5  # the driver tries four times: so a process that is stopped is known within 2 s
+REACH_S: Final = 8.0  # a connection is made within this time, or nobody is there
+_LIMITS: Final[dict[str, Any]] = {"max_execution_time": QUESTION_S}
 
 # The driver would import pandas at the first insert, half a second, to see that a list of columns is no DataFrame.
 options.pd = options.pd_time_test = None
@@ -59,11 +68,26 @@ class JournalRefused(Refusal):
         self.code = code
 
 
-class Store:
-    """A connection to the journal's ClickHouse."""
+class JournalTooLarge(JournalRefused):
+    """A question took more memory or time than ClickHouse gives it. ClickHouse is there, and writes go on."""
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(
+            code, f"the question is too large for ClickHouse ({text}); fix: ask about less, or give it more memory"
+        )
+
+
+class Store:
+    """A connection to the journal's ClickHouse.
+
+    Args:
+        client: the driver's.
+        url: where, for people.
+        limits: settings of each question.
+    """
+
+    def __init__(self, client: Client, url: str = "", limits: dict[str, Any] | None = None) -> None:
+        self._client, self.url, self._limits = client, url, limits
         self._types: dict[str, dict[str, str]] = {}
 
     def rows(self, sql: str, params: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
@@ -75,10 +99,12 @@ class Store:
 
         Raises:
             JournalAway: ClickHouse does not answer now; the same call may be made again.
+            JournalTooLarge: it takes more memory or time than ClickHouse gives a query.
             JournalRefused: it says no; the same call gives the same answer.
         """
-        with _errors():
-            return list(self._client.query(sql, parameters=dict(params or {})).named_results())
+        with self._question():
+            found = self._client.query(sql, parameters=dict(params or {}), settings=self._limits)
+            return list(found.named_results())
 
     def count(self, sql: str, params: Mapping[str, Any] | None = None) -> int:
         """The number that a query gives as its only value."""
@@ -88,14 +114,14 @@ class Store:
 
     def blocks(self, sql: str) -> Iterator[dict[str, Any]]:
         """The result of a query in blocks, as they come: column name -> values."""
-        with _errors(), self._client.query_column_block_stream(sql) as stream:
+        with self._question(), self._client.query_column_block_stream(sql, settings=self._limits) as stream:
             names = stream.source.column_names
             for block in stream:
                 yield dict(zip(names, block, strict=True))
 
     def command(self, sql: str, params: Mapping[str, Any] | None = None) -> Any:
         """Run a statement; returns its single value or row, if it has one."""
-        with _errors():
+        with self._question():
             return self._client.command(sql, parameters=dict(params or {}))
 
     def insert(self, table: str, columns: Mapping[str, Any], types: Mapping[str, str], token: str) -> None:
@@ -136,6 +162,25 @@ class Store:
         """Insert one row."""
         self.put(table, {name: [value] for name, value in row.items()}, token)
 
+    def answers(self) -> bool:
+        """Whether ClickHouse answers now, however busy it is. May be asked while another thread waits for a query."""
+        return bool(self._client.ping(PING_S))
+
+    @contextmanager
+    def _question(self) -> Generator[None]:
+        """As `_errors`, but what was too large is no absence: nor is silence where ClickHouse answers others."""
+        try:
+            with _errors():
+                yield
+        except JournalAway as away:
+            error = away.__cause__
+            code = getattr(error, "code", 0) or 0
+            if code in TOO_LARGE_CODES:
+                raise JournalTooLarge(code, str(away)) from error
+            if _timed_out(error) and self.answers():
+                raise JournalTooLarge(0, "no answer in time") from error
+            raise
+
     def close(self) -> None:
         self._client.close()
 
@@ -152,17 +197,31 @@ def connect(address: Address) -> Store:
     pool = get_pool_manager(ca_cert=address.ca, client_cert=address.certificate, client_cert_key=address.key)
     try:
         with _errors():
-            return Store(get_client(
+            _reach(pool, address)
+            client = get_client(
                 interface=address.scheme, host=address.host, port=address.port, proxy_path=address.path,
                 username=address.user, password=address.token, client_cert=address.certificate,
                 tls_mode="strict" if address.token else None,  # with no password the certificate is the login
                 compress=False,  # on loopback it costs more than it saves
                 send_receive_timeout=TIMEOUT_S, autogenerate_session_id=False, pool_mgr=pool,
-            ))  # fmt: skip
+            )  # fmt: skip
+            mine = client.server_settings.get("max_execution_time")
+            # A login that may only read has limits of its own, which it cannot change.
+            return Store(client, address.url, None if mine is None or mine.readonly else _LIMITS)
     except JournalAway as away:
         if words := tls_fault(address, str(away)):
             raise Refusal(words) from None
         raise JournalAway(f"no ClickHouse answers at {address.url} ({away}); fix: start it, or name another") from None
+
+
+def _reach(pool: Any, address: Address) -> None:
+    """Ask whether somebody is there: the driver's own first question would wait for a process that is stopped."""
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    url = f"{address.scheme}://{host}:{address.port}{address.path}/ping"
+    try:
+        pool.request("GET", url, timeout=REACH_S, retries=False)
+    except Exception as error:  # the pool's library has errors of its own, and the driver none for them
+        raise JournalAway(str(error)) from error
 
 
 @contextmanager
@@ -171,6 +230,13 @@ def _errors() -> Generator[None]:
         yield
     except DatabaseError as error:
         code = error.code or 0
-        if code in AWAY_CODES or (not code and isinstance(error, OperationalError)):
+        if code in AWAY_CODES | TOO_LARGE_CODES or (not code and isinstance(error, OperationalError)):
             raise JournalAway(str(error)) from error
         raise JournalRefused(code, str(error)) from error
+
+
+def _timed_out(error: BaseException | None) -> bool:
+    """Whether a silence is behind an error."""
+    while error is not None and not isinstance(error, TimeoutError):
+        error = error.__cause__ or error.__context__
+    return error is not None

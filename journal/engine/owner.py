@@ -13,12 +13,13 @@ from typing import Final
 
 from journal import child, directory
 from journal.child import Child
-from journal.engine.address import READER, Address, attach, read
+from journal.engine.address import READER, Address, answers, attach, read
 from journal.lock import engine_lock, held, soaks
 from journal.refusal import Refusal
 
 START_S: Final = 30.0
 END_S: Final = 8.0  # the engine gives running inserts 5
+ALIVE_S: Final = 1.0
 FOUND_S: Final = 10.0
 POLL_S: Final = 0.02
 
@@ -43,7 +44,7 @@ class Engine:
         """End it and return when it is gone. It stays where another process's soak of the directory runs."""
         if any(holder.pid != os.getpid() for holder in soaks(self._data)):
             return
-        self._process.end(END_S)
+        self._process.end(END_S if answers(self.address, ALIVE_S) else ALIVE_S)  # stopped, it would not hear of it
 
 
 def start(data: Path) -> Engine:
@@ -91,6 +92,11 @@ def ensure(data: Path) -> tuple[Address, Engine | None]:
         time.sleep(POLL_S)
     if address:
         return address, None
+    if holder := held(engine_lock(data)):
+        raise Refusal(
+            f"the engine of {data}, pid {holder.pid}, does not answer; fix: look at {data / 'engine.log'}, let the "
+            "process go on where it is stopped, or end it"
+        )
     return _start(data, shared=True)
 
 

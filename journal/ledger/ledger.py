@@ -10,22 +10,23 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, TypeVar
+from pathlib import Path
+from typing import Any, Final, TypeVar
 
 import msgspec
 import numpy as np
 
 from journal.ledger import run as runs
 from journal.ledger.incident import Note, RowLimit, note, seen
+from journal.ledger.patience import Outage, Patience, Revived
 from journal.ledger.pruned import dropped_sql, pruned
 from journal.refusal import Refusal
 from journal.row import RAW_MAX, TABLES, Batch, Coded, Rows, present, rows, table_columns
-from journal.store import JournalAway, JournalRefused, Store
+from journal.store import JournalRefused, Store
 from lanes.code import Incident, Mode, Outcome, Reject, Severity
 
 T = TypeVar("T")
 CONSTRAINT_VIOLATED: Final = 469
-RETRY_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0)  # pauses while ClickHouse is away; the last one repeats
 _KINDS: Final = tuple(Outcome)
 _LAST: Final = (Incident.STOPPED, Incident.ENDED, Incident.HALTED)  # of a session
 # A scan that ends in one of these still counts among its stream's identities.
@@ -44,13 +45,6 @@ class Position:
     doubt_segment: int
 
 
-class Revived(NamedTuple):
-    """Another store in place of one that no longer answers. is_new_engine: its engine was started for that."""
-
-    store: Store
-    is_new_engine: bool
-
-
 class Ledger:
     """Appends batches to a run, each exactly once.
 
@@ -59,6 +53,9 @@ class Ledger:
         run_id: the run.
         reread: gives a partition's records at some offsets, from the log: for rows that ClickHouse refuses.
         revive: gives another store where this one no longer answers, or None while there is none.
+        stop: whether the end is asked for; only asked while ClickHouse is away.
+        on_away: called with an outage of ClickHouse when it is known, and with None when it is over.
+        memory: file that holds an outage until the journal does.
         seam: called with the name of every step, before and after every effect; tests crash there.
         on_incident: called with every incident that became a row.
 
@@ -72,13 +69,27 @@ class Ledger:
         reread: Callable[[int, Sequence[int]], list[bytes]],
         *,
         revive: Callable[[], Revived | None] = lambda: None,
+        stop: Callable[[], bool] = lambda: False,
+        on_away: Callable[[Outage | None], None] = lambda outage: None,
+        memory: Path | None = None,
         seam: Callable[[str], None] = lambda name: None,
         on_incident: Callable[[Note], None] = lambda row: None,
     ) -> None:
-        self.store, self._run_id, self._reread = store, run_id, reread
-        self._revive, self._seam, self._on_incident = revive, seam, on_incident
+        self._run_id, self._reread, self._seam, self._on_incident = run_id, reread, seam, on_incident
+        self._patience = Patience(store, run_id, revive, stop, on_away, memory)
         self.latency_s = 0.0
         self._limit = RowLimit()
+
+    @property
+    def store(self) -> Store:
+        """The journal, where it answered last."""
+        return self._patience.store
+
+    def recall(self) -> None:
+        """Journal an outage that the soak before could not: it ended while ClickHouse was away."""
+        if (outage := self._patience.recalled()) is not None:
+            self.note(Severity.WARN, Incident.JOURNAL_AWAY, f"{outage}, until the soak ended")
+        self._patience.forget()
 
     def append(self, batch: Batch, polled_at: float, commit: Callable[[dict[int, int]], None]) -> None:
         """Journal a batch; returns when its completion is stored. Waits while ClickHouse is away.
@@ -193,23 +204,18 @@ class Ledger:
         self.insist(lambda store: store.put_row("violet_batches", row, token))
 
     def insist(self, call: Callable[[Store], T]) -> T:
-        """Ask until ClickHouse answers; an insert's token makes it harmless that an answer was lost."""
-        attempt, engines, began = 0, 0, time.monotonic()
-        while True:
-            try:
-                answer = call(self.store)
-            except JournalAway:
-                time.sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
-                attempt += 1
-                if (revived := self._revive()) is not None:
-                    self.store = revived.store
-                    engines += revived.is_new_engine
-            else:
-                break
-        if attempt:
-            away_s = time.monotonic() - began
-            self.note(Severity.WARN, Incident.JOURNAL_AWAY, f"ClickHouse did not answer for {away_s:.1f} s")
-        if engines:
+        """Ask until ClickHouse answers; an insert's token makes it harmless that an answer was lost.
+
+        Raises:
+            JournalGone: the end was asked for while ClickHouse was away.
+            JournalRefused: an answer that is no; JournalTooLarge where a question asks too much.
+        """
+        answer, waited = self._patience.insist(call)
+        if waited.away_s:
+            words = f"ClickHouse did not answer for {waited.away_s:.1f} s"
+            self.note(Severity.WARN, Incident.JOURNAL_AWAY, words)
+            self._patience.forget()
+        if waited.engines:
             self.note(Severity.INFO, Incident.ENGINE_RESTARTED, "the directory's engine had ended; another was started")
         return answer
 

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from journal.judge.health import EXIT, FAILING, HEALTHY, NOT_SURE, health
 from journal.ledger import run as runs
+from journal.ledger.patience import remembered
 from journal.lock import held, soak_lock
 from journal.refusal import Refusal
 from journal.store import JournalAway, Store
@@ -42,8 +43,11 @@ def command(run_id: str | None, data: Path, name: str | None, watch: bool, as_js
     """  # noqa: D301 - click's mark for lines that are not to be filled
     rows: list[dict[str, Any]] = []
     if not watch:
-        with journal(data) as store:
-            rows = _rows(store, data, run_id, name)
+        try:
+            with journal(data) as store:
+                rows = _rows(store, data, run_id, name)
+        except Refusal as refusal:
+            raise Refusal("; ".join([str(refusal), *_waiting(data)])) from None
         print_json(rows) if as_json else out.print(_text(rows))
     else:
         looks = closing(_looks(data, run_id, name))
@@ -58,6 +62,13 @@ def exit_code(rows: Sequence[Mapping[str, Any]]) -> int:
     going = [row for row in rows if row["state"] != "ENDED"]
     asked = going or [row for row in rows if not row["replay_of"]][:1] or rows[:1]
     return EXIT[max((row["health"] for row in asked), key=_BAD.index, default=NOT_SURE)]
+
+
+def _waiting(data: Path) -> list[str]:
+    """Soaks of a directory that wait for ClickHouse, or did so when they ended: the journal cannot tell."""
+    names = {path: path.stem.removeprefix("outage-") for path in sorted(data.glob("outage-*.json"))}
+    outages = ((soak, remembered(path)) for path, soak in names.items())
+    return [f"soak {soak}: {outage}" for soak, outage in outages if outage is not None]
 
 
 def _looks(data: Path, run_id: str | None, name: str | None) -> Generator[list[dict[str, Any]]]:

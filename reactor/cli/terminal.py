@@ -9,6 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from journal.judge.day import Day
 from journal.ledger.incident import Note
+from journal.ledger.patience import Outage
 from journal.ledger.pruned import Pruned
 from journal.row import Batch
 from journal.store import Store
@@ -62,6 +63,12 @@ class Terminal(Watcher):
 
     def incident(self, note: Note) -> None:
         self.observers.events.incident(note)
+
+    def away(self, outage: Outage | None) -> None:
+        if outage is not None:
+            words = f"ALARM: {outage}; the soak waits and journals what it read; fix: start ClickHouse, look at its log"
+            err.print(words, style="bold red", soft_wrap=True)
+        self.observers.away(outage)
 
     def upkeep(self, what: Day | str) -> None:
         self.say(str(what))

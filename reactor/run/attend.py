@@ -23,11 +23,12 @@ from journal.judge.health import DISK_DEGRADED, DISK_HALT, DISK_TAPS
 from journal.keep import backup
 from journal.keep.migrate import migrate
 from journal.ledger.incident import Note
-from journal.ledger.ledger import Ledger, Revived
+from journal.ledger.ledger import Ledger
+from journal.ledger.patience import JournalGone, Outage, Revived
 from journal.lock import Lock, soak_lock
 from journal.refusal import Integrity, Refusal
 from journal.row import Batch
-from journal.store import JournalAway, JournalRefused, Store, connect
+from journal.store import JournalAway, JournalRefused, JournalTooLarge, Store, connect
 from lanes.code import Incident, Mode, Severity
 from reactor.log.darkness import in_words
 from reactor.log.kafka import LogGap
@@ -77,6 +78,9 @@ class Watcher:
     def incident(self, note: Note) -> None:
         """An incident became a row of the journal."""
 
+    def away(self, outage: Outage | None) -> None:
+        """ClickHouse does not answer, and the soak waits for it; None: it is back."""
+
     def upkeep(self, what: Day | str) -> None:
         """A day was closed, or inputs were dropped by age."""
 
@@ -124,7 +128,9 @@ def soak(
         journal = Journal(data, settings.journal, stack, watcher.say)
         journal.migrate(partial(same_code, settings))
         log = source()
-        session = journal.session(Session, settings, log, seam=seam, on_incident=watcher.incident)
+        session = journal.session(
+            Session, settings, log, seam=seam, on_incident=watcher.incident, on_away=watcher.away, stop=stop
+        )
         watcher.begin(session, journal.beside, stack)
         return attend(session, watcher, stop)
 
@@ -162,6 +168,8 @@ def attend(session: Session, watcher: Watcher, stop: Callable[[], bool]) -> dict
     except (Integrity, JournalRefused, _DiskFull) as error:
         session.halt(str(error))
         watcher.mode(Mode.HALTED, str(error))
+    except JournalGone:
+        raise  # it cannot be told to the journal: to a resume it is as if the soak had been killed
     except Refusal as refusal:
         session.stop(str(refusal))
         gap = " (--accept-gap goes on behind the gap)" if isinstance(refusal, LogGap) else ""
@@ -170,7 +178,10 @@ def attend(session: Session, watcher: Watcher, stop: Callable[[], bool]) -> dict
         taps.close()
         watcher.rest()
         session.source.close()
-    result = ledger.insist(lambda store: summary(store, session.run))
+    try:
+        result = ledger.insist(lambda store: summary(store, session.run))
+    except JournalTooLarge as refusal:
+        raise Refusal(f"the run is {session.run.state} and all is journaled, but not judged: {refusal}") from None
     counts = {lane: {"sent": taps.sent[lane], "dropped": taps.dropped[lane]} for lane in taps.lanes}
     return result | {"taps": counts} if counts else result
 
@@ -217,9 +228,11 @@ class Journal:
 
         def opened(store: Store) -> S:
             read = partial(reread, source)
+            memory = outage_file(self._data, settings.soak.name)
             return kind(
-                settings, store, source, lambda run_id: Ledger(store, run_id, read, revive=self.revive, **ledger)
-            )
+                settings, store, source,
+                lambda run_id: Ledger(store, run_id, read, revive=self.revive, memory=memory, **ledger),
+            )  # fmt: skip
 
         return self.steady(opened)
 
@@ -249,6 +262,11 @@ class Journal:
                 self._started += 1
         self._address = address
         return connect(address)
+
+
+def outage_file(data: Path, name: str) -> Path:
+    """Where a soak keeps an outage of ClickHouse until the journal holds it."""
+    return data / f"outage-{name}.json"
 
 
 class Stop:

@@ -71,6 +71,7 @@ class Session:
         self._ledger_of = ledger
         self.run = self._resume(audited) if audited is not None and resumable else self._start()
         self.ledger = ledger(self.run.run_id)
+        self.ledger.recall()
         tapped = settings.soak.tapped
         self.taps = Taps(tapped, settings.soak.name, {lane: self.segment.kernel_hash(lane) for lane in tapped})
 

@@ -5,16 +5,18 @@ See docs/design/weeks.md.
 """
 
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from journal.judge.day import Day, close
 from journal.keep.retention import prune
 from journal.ledger.ledger import Ledger
 from journal.ledger.run import Run, ids, now
+from journal.store import JournalTooLarge
 from lanes.code import Incident, Severity
 
 DAY_S: Final = 86_400.0
+AGAIN_S: Final = 3_600.0  # after a question that asked too much
 SHARES: Final = 24  # inputs outlive their span by at most this part of it, or by a day
 
 
@@ -28,11 +30,21 @@ class Upkeep:
         self._ledger, self._run, self._keep_s, self._say, self._clock = ledger, run, keep_s, say, clock
         self._closed = date.min
         self._prune_at = clock()
+        self._again_at = datetime.min.replace(tzinfo=UTC)
         self._damaged: set[str] = set()
 
     def __call__(self) -> None:
-        """Do what is due."""
+        """Do what is due. What asks too much of ClickHouse is tried again later, and ends no soak."""
         at = self._clock()
+        if at < self._again_at:
+            return
+        try:
+            self._work(at)
+        except JournalTooLarge as refusal:
+            self._again_at = at + timedelta(seconds=AGAIN_S)
+            self._say(f"the day is not closed or inputs are not dropped yet, and the soak goes on: {refusal}")
+
+    def _work(self, at: datetime) -> None:
         if at.date() != self._closed:
             for day in self._ledger.insist(lambda store: close(store, self._run, at)):
                 self._say(day)

@@ -77,6 +77,8 @@ FAMILIES: Final = (
            "Share of event time without gaps, of the worst stream; since the last line in days."),
     Family("violet_journal_latency_seconds", "histogram", "From a batch's first record to its completion.",
            (), (), LATENCY_BOUNDS_S),
+    Family("violet_journal_away_timestamp_seconds", "gauge",
+           "Since when ClickHouse does not answer; absent while it does."),
     Family("violet_disk_used_ratio", "gauge", "How full the disk of the data directory is."),
     Family("violet_journal_bytes", "gauge", "What the journal's tables take on disk."),
     Family("violet_lost", "gauge", "Deliverable offsets of the run without outcome."),

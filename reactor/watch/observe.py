@@ -11,6 +11,7 @@ from collections.abc import Callable
 from math import inf
 from typing import Final, Protocol, Self
 
+from journal.ledger.patience import Outage
 from journal.refusal import Refusal
 from journal.row import Batch
 from journal.store import Store
@@ -118,6 +119,15 @@ class Observers:
         if self._metrics is not None:
             self._metrics.one_of("violet_mode", mode.name)
         self.events.say("mode", "info" if mode is Mode.RUN else "warning", mode=mode.name)
+
+    def away(self, outage: Outage | None) -> None:
+        """ClickHouse does not answer, or does again."""
+        if self._metrics is not None:
+            self._metrics.set("violet_journal_away_timestamp_seconds", outage and outage.since.timestamp())
+        if outage is None:
+            self.events.say("journal_back")
+        else:
+            self.events.say("journal_away", "error", detail=str(outage))
 
     def rest(self) -> None:
         """Stop asking; what works beside finishes."""

@@ -134,6 +134,43 @@ def test_an_engine_that_sleeps_is_waited_for(topic, calm, tmp_path, spawn):
 
 
 @pytest.mark.slow
+def test_an_engine_that_is_stopped_is_an_alarm_by_its_name_and_keeps_nobody_from_stopping(topic, calm, tmp_path, spawn):
+    data = tmp_path / "data"
+    flags = ["soak", *topic.flags, "--data", data, "--batch-size", 10, "--json"]
+    process = spawn(*flags)
+    held_by = until(lambda: held(engine_lock(data)))
+    until(lambda: "STARTED" in violet("sql", "SELECT code FROM incidents", "--data", data, "--json").out)
+    os.kill(held_by.pid, signal.SIGSTOP)
+    began = time.monotonic()
+    memory = attend.outage_file(data, "violet")
+    until(memory.exists)
+    assert time.monotonic() - began < 10
+    said = violet("status", "--data", data)
+    assert (
+        said.code,
+        "does not answer" in said.err,
+        "soak violet: ClickHouse at http" in " ".join(said.err.split()),
+    ) == (
+        3,
+        True,
+        True,
+    )
+    began = time.monotonic()
+    os.kill(process.pid, signal.SIGTERM)
+    left = ended(process)
+    assert time.monotonic() - began < 7  # 4 s on an idle machine
+    assert (left.code, "ALARM: ClickHouse at http" in left.err, "Traceback" in left.err) == (3, True, False)
+    free_of(data)
+    again = ended(spawn(*flags)).json
+    assert (again["content_hash"], again["lost"], again["doubled"]) == (calm.hash, 0, 0)
+    assert not memory.exists()
+    codes = violet(
+        "sql", "SELECT code, detail FROM incidents WHERE code = 'JOURNAL_AWAY'", "--data", data, "--json"
+    ).json
+    assert [row["detail"].endswith("until the soak ended") for row in codes] == [True]
+
+
+@pytest.mark.slow
 def test_an_engine_that_somebody_else_holds_is_named(tmp_path):
     """Another process has the directory's engine and does not answer."""
     data = tmp_path / "data"

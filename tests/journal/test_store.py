@@ -4,10 +4,13 @@ import math
 
 import numpy as np
 import pytest
+from clickhouse_connect.driver.exceptions import DatabaseError
 
+from journal import store as module
+from journal.engine import address
 from journal.engine.address import Address
 from journal.row import Coded
-from journal.store import AWAY_CODES, JournalAway, JournalRefused, _errors, connect
+from journal.store import AWAY_CODES, TOO_LARGE_CODES, JournalAway, JournalRefused, JournalTooLarge, _errors, connect
 from tests.written import begin, decisions
 
 TYPES = {"n": "Int64", "x": "Float64", "s": "LowCardinality(String)"}
@@ -85,16 +88,51 @@ def test_no_is_told_from_not_now(store, table):
     with pytest.raises(JournalRefused) as refused:
         store.rows("SELECT * FROM no_such_table")
     assert (refused.value.code, "no_such_table" in str(refused.value)) == (60, True)
-    for away in (
-        "SELECT throwIf(1, 'busy', 241::Int16) SETTINGS allow_custom_error_code_in_throwif = 1",
-        "SELECT sleep(1) SETTINGS max_execution_time = 0.1",
-    ):
-        with pytest.raises(JournalAway):
-            store.rows(away)
-    assert {159, 241} <= AWAY_CODES
-    assert 60 not in AWAY_CODES
+    with pytest.raises(JournalAway):
+        store.rows("SELECT throwIf(1, 'busy', 202::Int16) SETTINGS allow_custom_error_code_in_throwif = 1")
+    assert not AWAY_CODES & ({60} | TOO_LARGE_CODES)
     with pytest.raises(ZeroDivisionError), _errors():
         raise ZeroDivisionError  # a fault of ours is nobody else's
+
+
+@pytest.mark.parametrize(
+    ("question", "code"),
+    [
+        (
+            "SELECT count() FROM (SELECT number FROM numbers(5000000) GROUP BY number) SETTINGS max_memory_usage = 10000000",
+            241,
+        ),
+        ("SELECT sleep(1) SETTINGS max_execution_time = 0.1", 159),
+    ],
+)
+def test_too_much_is_told_from_not_there_by_name(store, question, code):
+    with pytest.raises(
+        JournalTooLarge, match="the question is too large for ClickHouse .*; fix: ask about less"
+    ) as found:
+        store.rows(question)
+    assert found.value.code == code
+
+
+def test_an_insert_that_finds_no_memory_waits_for_some(store, table):
+    """The same block may go in when others have let go of theirs."""
+    with pytest.raises(JournalAway), _errors():
+        raise DatabaseError("Memory limit exceeded", code=241)
+
+
+def test_a_question_that_is_not_answered_in_time_is_too_large_where_others_are_answered(journal, monkeypatch):
+    monkeypatch.setattr(module, "TIMEOUT_S", 1)
+    with connect(address.read(journal.data, address.WRITER)) as store:
+        with pytest.raises(JournalTooLarge, match="no answer in time"):
+            store.rows("SELECT sleep(2)")
+        assert store.answers()
+
+
+def test_a_question_ends_at_clickhouse_before_it_is_given_up_here(store, monkeypatch):
+    monkeypatch.setitem(module._LIMITS, "max_execution_time", 1)
+    with pytest.raises(JournalTooLarge) as found:
+        store.rows("SELECT count() FROM numbers(100000000000) WHERE intHash64(number) = 1")
+    assert found.value.code == 159
+    assert module.QUESTION_S < module.TIMEOUT_S
 
 
 def test_nobody_there_is_told_with_the_address_and_the_fix():

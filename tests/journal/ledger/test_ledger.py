@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from journal.keep.retention import _record
-from journal.ledger import ledger as module
+from journal.ledger import patience as module
 from journal.ledger.incident import FULL
-from journal.ledger.ledger import Ledger, Position, Revived, audit, digest, identities, positions
+from journal.ledger.ledger import Ledger, Position, audit, digest, identities, positions
+from journal.ledger.patience import Revived
 from journal.ledger.pruned import Pruned
 from journal.ledger.run import now
 from journal.refusal import Refusal
@@ -203,7 +204,7 @@ def test_a_long_record_that_is_refused_keeps_its_first_64_kib(store):
 
 def test_any_other_refusal_is_no_row_s_fault(store, monkeypatch):
     written = begin(store)
-    monkeypatch.setitem(module.TABLES, Outcome.DECISION, "violet_no_such_table")
+    monkeypatch.setitem(TABLES, Outcome.DECISION, "violet_no_such_table")
     with pytest.raises(JournalRefused) as refused:
         written.append(decisions(2))
     assert refused.value.code == 60

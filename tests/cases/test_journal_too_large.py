@@ -1,0 +1,70 @@
+"""A journal that is asked too much, or is away: the one is an error by name, the other is waited for.
+
+Each was a fault once: a memory limit, or a query that was too slow, was taken for an absence and asked again for ever.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from journal import store as module
+from journal.engine import address
+from journal.ledger import run as runs
+from journal.ledger.ledger import Ledger
+from journal.lock import Lock
+from journal.store import JournalTooLarge, connect
+from reactor.cli import end
+from tests.written import begin, decisions
+
+HEAVY = "SELECT uniqExact(number) AS n FROM numbers(20000000) SETTINGS max_memory_usage = 20000000"
+
+
+def test_a_question_over_its_memory_limit_is_asked_once_and_the_ledger_goes_on(store):
+    written, asked = begin(store), []
+
+    def call(at):
+        asked.append(1)
+        return at.rows(HEAVY)
+
+    with pytest.raises(JournalTooLarge, match="too large for ClickHouse") as found:
+        written.ledger.insist(call)
+    assert (found.value.code, len(asked)) == (241, 1)
+    written.append(decisions(3))
+    assert written.value("SELECT count() FROM decisions WHERE run_id = {run:String}") == 3
+
+
+def test_a_question_that_is_too_slow_is_asked_once_and_leaves_no_query_behind(journal, monkeypatch):
+    monkeypatch.setitem(module._LIMITS, "max_execution_time", 1)
+    with connect(address.read(journal.data, address.WRITER)) as store, ThreadPoolExecutor(1) as beside:
+        ledger, asked = Ledger(store, begin(journal.store).run_id, None), []
+
+        def call(at):
+            asked.append(1)
+            return at.rows("SELECT count() FROM numbers(100000000000) WHERE intHash64(number) = 1")
+
+        with pytest.raises(JournalTooLarge) as found:
+            beside.submit(ledger.insist, call).result(30)
+        assert (found.value.code, len(asked)) == (159, 1)
+        running = "SELECT count() AS n FROM system.processes WHERE query LIKE '%numbers(100000000000)%intHash64%' AND query NOT LIKE '%processes%'"
+        assert store.count(running) == 0
+
+
+def test_a_run_that_was_stopped_while_its_end_was_asked_for_is_ended(store, monkeypatch, tmp_path):
+    """`violet end` reads the run under the soak's lock: a revision of before it would be dropped by its own token."""
+    written = begin(store)
+
+    def stopping(path, data):
+        written.set(state="STOPPED", reason="the soak stopped in this instant")
+        return Lock.acquire(path)
+
+    class Here:
+        def __enter__(self):
+            return store
+
+        def __exit__(self, *error):
+            """The store is everybody's."""
+
+    monkeypatch.setattr(end, "lock", stopping)
+    monkeypatch.setattr(end, "journal", lambda data: Here())
+    end.command.callback(tmp_path, written.run.name, True)
+    assert runs.find(store, run_id=written.run_id).state == "ENDED"
