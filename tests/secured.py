@@ -134,10 +134,16 @@ class Secured:
         return f"{host}:{self.ports[listener]}"
 
     def config(self, protocol: str, name: str = "secured.toml", more: str = "", **changed: object) -> Path:
-        """A config with a `[kafka]` table. protocol: scram, scram256, plain or mtls."""
+        """A config with a `[kafka]` table. protocol: scram, scram256, plain, oauth or mtls."""
         mutual = protocol == "mtls"
         table: dict[str, object] = {"ssl_ca": self.authority.certificate}
-        if mutual:
+        if protocol == "oauth":
+            table |= {
+                "bootstrap_servers": self.at("SASL"), "security_protocol": "SASL_SSL", "sasl_mechanism": "OAUTHBEARER",
+            }  # fmt: skip
+            more += "\n[kafka.librdkafka]\nenable.sasl.oauthbearer.unsecure.jwt = true\n"
+            more += 'sasl.oauthbearer.config = "principal=shadow"\n'
+        elif mutual:
             table |= {
                 "bootstrap_servers": self.at("MTLS"), "security_protocol": "SSL",
                 "ssl_certificate": self.client[0], "ssl_key": self.client[1],
@@ -208,8 +214,12 @@ def secured(
         "controller.quorum.bootstrap.servers": f"127.0.0.1:{ports['CONTROLLER']}",
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_SSL,MTLS:SSL",
         "inter.broker.listener.name": "PLAINTEXT",
-        "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
+        "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
         "listener.name.sasl.plain.sasl.jaas.config": jaas.format("plain.PlainLoginModule", plain),
+        # It takes a token that nobody signed: what is tried is the client's way of giving one.
+        "listener.name.sasl.oauthbearer.sasl.jaas.config": jaas.format(
+            "oauthbearer.OAuthBearerLoginModule", ' unsecuredLoginStringClaim_sub="broker"'
+        ),
         "listener.name.sasl.scram-sha-256.sasl.jaas.config": jaas.format("scram.ScramLoginModule", ""),
         "listener.name.sasl.scram-sha-512.sasl.jaas.config": jaas.format("scram.ScramLoginModule", ""),
         "ssl.keystore.location": str(store), "ssl.keystore.password": STORE, "ssl.keystore.type": "PKCS12",

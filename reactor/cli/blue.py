@@ -13,7 +13,6 @@ import click
 
 from journal.blue import clock, intake
 from journal.blue.look import look
-from journal.engine.address import Address
 from journal.keep.migrate import pending
 from journal.ledger import run as runs
 from journal.refusal import Refusal
@@ -35,6 +34,8 @@ from reactor.feed import archive_writer
 from reactor.feed.table import Row
 from reactor.log import archive
 from reactor.log.kafka import KafkaLog
+from reactor.run import config_file
+from reactor.run.settings import JournalSettings
 from reactor.standin import blue as standin
 from reactor.standin import dirt
 
@@ -54,11 +55,16 @@ def command() -> None:
 @click.option("--trades", metavar="PLACE", help="Trade rows: a file, table:DB.NAME or topic:NAME.")
 @click.option("--legs", metavar="PLACE", help="Exit legs: a file, table:DB.NAME or topic:NAME.")
 @click.option("--map", "mapping", type=PATH, help="TOML mapping; without it the columns must have our names.")
-@click.option("--clickhouse", metavar="URL", help="HTTP address of the server that holds table:...")
+@click.option("--clickhouse", metavar="URL", help="HTTP or HTTPS address of the server that holds table:...")
 @click.option("--user", default="default", show_default=True, help="User of that server.")
 @click.option(
-    "--password", default="", envvar="VIOLET_BLUE_PASSWORD", help="Password of that user; or $VIOLET_BLUE_PASSWORD."
+    "--password", default="", envvar="VIOLET_BLUE_PASSWORD",
+    help="Password of that user; better as $VIOLET_BLUE_PASSWORD, for a command line is for all to see.",
+)  # fmt: skip
+@click.option(
+    "--ca", type=PATH, help="PEM file of the CA that signed that server's certificate; else the system's CAs."
 )
+@click.option("--allow-plaintext", is_flag=True, help="Let the password go over http to another machine.")
 @click.option("--bootstrap-servers", metavar="HOST:PORT", help="Broker that holds topic:...")
 @click.option(
     "--clock-offset-ms", type=int, default=0,
@@ -77,7 +83,7 @@ def import_(
 
     \b
     violet blue import --trades trades.csv --legs legs.csv --data my-soak
-    violet blue import --trades table:dolphin.trade_events --clickhouse http://10.0.0.5:8123 --map blue.toml
+    violet blue import --trades table:dolphin.trade_events --clickhouse https://10.0.0.5:8443 --map blue.toml
     """  # noqa: D301 - click's mark for lines that are not to be filled
     if trades is None and legs is None:
         raise Refusal("nothing to import; fix: --trades PLACE, or --legs PLACE, or both")
@@ -221,7 +227,11 @@ def _rows(place: str, server: dict[str, Any], stack: ExitStack) -> Iterator[Row]
     if scheme == "table":
         if server["clickhouse"] is None:
             raise Refusal(f"{place} must have a server; fix: --clickhouse http://HOST:8123")
-        remote = stack.enter_context(connect(Address(server["clickhouse"], server["user"], server["password"])))
+        given = {name: server[name] for name in ("user", "password", "ca", "allow_plaintext")}
+        known = config_file.valid(JournalSettings, {"url": server["clickhouse"], **given}, "clickhouse").address
+        if known is None:
+            raise AssertionError("must have an address")
+        remote = stack.enter_context(connect(known))
         return trade_source.table_rows(name, remote.blocks)
     if scheme == "topic":
         if not (connection := broker(server["bootstrap_servers"])).bootstrap_servers:

@@ -56,6 +56,20 @@ def test_the_library_s_own_names_are_led_to_ours(tmp_path):
     assert "hunter2" not in said.err
 
 
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--clickhouse", "10.0.0.5:8123"], "clickhouse.url: must be http://HOST:PORT or https://HOST:PORT"),
+        (["--clickhouse", "http://u:hunter2@10.0.0.5"], "clickhouse.url: must hold no login"),
+        (["--clickhouse", "http://10.0.0.5:8123", "--password", "hunter2"], "in clear to 10.0.0.5; fix: https"),
+        (["--clickhouse", "https://127.0.0.1:1", "--ca", "no-such.pem"], "no-such.pem cannot be read"),
+    ],
+)
+def test_a_table_of_blue_comes_over_https_too(flags, words):
+    said = violet("blue", "import", "--trades", "table:t", *flags)
+    assert (said.code, words in said.err, "hunter2" in said.err) == (3, True, False), said.err
+
+
 COMMANDS = {
     "publish": ["publish", "--scans", "scans.jsonl", "--topic", "t"],
     "tap": ["tap", "acb", "--topic", "t"],

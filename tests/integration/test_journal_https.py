@@ -117,3 +117,16 @@ def test_a_password_in_clear_is_refused_off_loopback(config):
         assert (said.code, "in clear" in said.err, "allow_plaintext" in said.err) == (3, True, True)
     with pytest.raises(Refusal, match="must hold no login"):
         soaking.soak("never", config=config(url="https://u:hunter2@h:8443"))
+
+
+def test_trades_of_blue_come_out_of_a_table_over_https(journal, front, authority, config, tmp_path):
+    journal.store.command("CREATE TABLE IF NOT EXISTS trades_over_https (trade_id String, entry_ts_ms Int64, asset String) ENGINE = Memory")  # fmt: skip
+    journal.store.command(f"INSERT INTO trades_over_https VALUES ('one', {records.START_MS}, 'BTCUSDT')")
+    archive = records.write(tmp_path / "scans.jsonl", records.plain(30))
+    soaking.soak(tmp_path / "blue", scans=archive, name="blue-https")
+    address = read(journal.data, WRITER)
+    where = ["--clickhouse", f"https://127.0.0.1:{front.port}", "--user", WRITER, "--ca", authority.certificate]
+    said = violet("blue", "import", "--trades", "table:default.trades_over_https", *where, "--password", address.token,
+                  "--data", tmp_path / "blue", "--any-clock", "--json")  # fmt: skip
+    assert said.code == 0, said.err
+    assert "in clear" not in said.err
