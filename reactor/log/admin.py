@@ -18,7 +18,7 @@ C = TypeVar("C")
 REACH_S: Final = 10.0  # an unreachable broker is refused after this long
 _LOOK_S: Final = 1.0  # for an answer; then it is looked at why there is none
 _AGAIN_S: Final = 0.2
-PATIENCE_S: Final = 5.0  # for a broker that starts; what is wrong is then looked for, within REACH_S in all
+PATIENCE_S: Final = 6.0  # for a broker that starts; what is wrong is then looked for, within REACH_S in all
 _BROKERS_DEFAULT: Final = -1
 
 
@@ -46,9 +46,10 @@ def reach(connection: Connection) -> Cluster:
     faults = Faults()
     admin = made(AdminClient, connection, {"error_cb": faults})
     deadline = time.monotonic() + PATIENCE_S
+    wait_s = _LOOK_S
     while True:
         try:
-            found = admin.list_topics(timeout=_LOOK_S)
+            found = admin.list_topics(timeout=wait_s)
             break
         except KafkaException as error:
             admin.poll(0)
@@ -62,6 +63,7 @@ def reach(connection: Connection) -> Cluster:
                     "start it, or give --bootstrap-servers HOST:PORT of one that runs"
                 ) from None
             time.sleep(_AGAIN_S)
+            wait_s = max(_LOOK_S, deadline - time.monotonic())  # a large cluster may take longer than a look
     if words := diagnosis.advertised(connection, [(str(each.host), each.port) for each in found.brokers.values()]):
         raise Refusal(words)
     return Cluster(admin, str(found.cluster_id), frozenset(found.topics))
