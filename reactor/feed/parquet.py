@@ -166,6 +166,7 @@ def blocks(
             batches = file.iter_batches(BATCH_ROWS, columns=[*names.values()], use_threads=False)
         else:
             table = feather.read_table(found.seekable(), memory_map=False)
+            table.validate(full=True)  # Feather has no checksums, and a damaged offset points outside of the memory
             names = chosen(table.schema.names)
             batches = iter(table.to_batches(BATCH_ROWS))
         for batch in batches:

@@ -149,6 +149,16 @@ def test_a_file_without_a_row_has_no_block(tmp_path, body):
     assert read(written(tmp_path / "b.csv", body)) == []
 
 
+def test_a_damaged_offset_in_feather_is_refused(tmp_path):
+    path = tmp_path / "x.feather"
+    pf.write_feather(table(), path, compression="uncompressed")
+    whole = path.read_bytes()
+    at = whole.index(np.array([0, 7, 14, 21, 28, 35], np.int32).tobytes())  # where each symbol begins
+    path.write_bytes(whole[: at + 8] + np.int32(-5).tobytes() + whole[at + 12 :])
+    with pytest.raises(Refusal, match="must be readable, its reader said: .*; fix: give a whole file"):
+        read(path)
+
+
 def test_rows_lie_where_the_shape_says(tmp_path):
     path = written(
         tmp_path / "x.json",
