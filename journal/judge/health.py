@@ -18,6 +18,7 @@ from typing import Any, Final
 from journal.judge.day import disk_bytes
 from journal.judge.gate import FAIL, HOLD, MIN_DECISIONS, PASS, PLANE_CLAUSES, Clause, judge, summary, words, worst
 from journal.judge.scope import Scope, completed
+from journal.ledger import log_end
 from journal.ledger.pruned import utc
 from journal.ledger.run import Run, find
 from journal.store import Store
@@ -58,6 +59,7 @@ def health(store: Store, run: Run, data: Path, *, alive: bool, at: datetime) -> 
         "profile": run.profile,
         **_mode(store, run, alive=alive),
         **_flow(store, run, at),
+        **_lag(store, run),
         **_judged(store, run, over=run.state == "ENDED" or bool(replaced_by)),
         **_incidents(store, run),
         "missing_lanes": _missing_lanes(store, run),
@@ -66,6 +68,7 @@ def health(store: Store, run: Run, data: Path, *, alive: bool, at: datetime) -> 
         "parts": store.count("SELECT count() FROM system.parts WHERE active AND database = currentDatabase()"),
     }  # fmt: skip
     found["mode_s"] = (at - found["since"]).total_seconds()
+    found["looked_s"] = (at - found["looked_at"]).total_seconds() if found["looked_at"] else None
     failing, unsure = _why(run, found)
     found["health"] = FAILING if failing else NOT_SURE if unsure else HEALTHY
     found["healthy"] = found["health"] == HEALTHY
@@ -113,7 +116,6 @@ def _flow(store: Store, run: Run, at: datetime) -> dict[str, Any]:
         f"FROM ({latest})) HAVING count() > 0"
     )
     steps = store.rows(sql, {"run": run.run_id, "n": _USUAL}) if latest else []
-    end = run.until.get("ends", {}).get("0") if len(run.start) == 1 else None
     some = bool(counts["n_batches"])
     scanned = bool(counts["n_decisions"] or counts["n_evaluations"])
     return {
@@ -124,7 +126,22 @@ def _flow(store: Store, run: Run, at: datetime) -> dict[str, Any]:
         "last_scan": datetime.fromtimestamp(steps[0]["last"] / 1e3, at.tzinfo) if steps else None,
         "usual_step_s": steps[0]["step"] / 1e3 if steps else None,
         "silence_s": (at - utc(counts["scanned_at"])).total_seconds() if scanned else None,
-        "lag_records": max(0, int(end) - counts["last"] - 1) if end is not None and some else None,
+    }
+
+
+def _lag(store: Store, run: Run) -> dict[str, Any]:
+    """How many records lie before the log's end that are not journaled, and when that end was seen.
+
+    The end is that of the run where it has one: of an archive its last line. Else it is what the soak saw last.
+    """
+    bounds = {int(partition): end for partition, end in run.until.get("ends", {}).items()}
+    seen = log_end.read(store, run.run_id)
+    ends = {p: min(each.offset, bounds.get(p, each.offset)) for p, each in seen.items()} or bounds
+    done = completed(store, run.run_id)
+    lags = [max(0, int(end) - done.get(p, int(run.start[str(p)]))) for p, end in ends.items()]
+    return {
+        "lag_records": sum(lags) if len(lags) == len(run.start) else None,
+        "looked_at": min((each.looked_at for each in seen.values()), default=None),
     }
 
 
@@ -261,6 +278,8 @@ def _why(run: Run, found: Mapping[str, Any]) -> tuple[list[str], list[str]]:
         unsure.append(f"waits for the worker of lane {', '.join(lanes)}")
     if found["mode"] == "DEGRADED":
         unsure.append("DEGRADED")
+    if found["state"] == "RUNNING" and found["looked_at"] and found["looked_s"] > SILENT_S < found["mode_s"]:
+        unsure.append(f"the soak gives no sign of life for {found['looked_s']:.0f} s: it hangs, or the journal is away")
     if found["state"] == "RUNNING" and run.source.get("kind") == "broker":
         patience_s = max(SILENT_S, SILENT_STEPS * (found["usual_step_s"] or 0.0))
         if min(found["mode_s"], found["silence_s"] or found["mode_s"]) > patience_s:

@@ -113,6 +113,7 @@ def _text(rows: list[dict[str, Any]]) -> Text:
         worst_day = f" (worst: {row['time_coverage_of']})" if row["time_coverage_of"] else ""
         so_far = "" if row["state"] == "ENDED" else " so far"
         behind = "unknown" if row["lag_records"] is None else f"{row['lag_records']} records"
+        behind += f" as of {_span(row['looked_s'])} ago" if row["looked_s"] is not None else ""
         outcomes = ", ".join(f"{row[name]} {name}" for name in ("decisions", "evaluations", "planes", "rejects"))
         for label, value in (
             ("last scan", f"{last}, journaled {_span(row['silence_s'])} ago"),

@@ -162,7 +162,8 @@ def attend(session: Session, watcher: Watcher, stop: Callable[[], bool]) -> dict
     """
     ledger, taps, soak = session.ledger, session.taps, session.settings.soak
     keep_s = span_s(soak.keep_inputs) if soak.keep_inputs else None
-    between = _Between(session, Upkeep(ledger, session.run, keep_s, watcher.upkeep), watcher, stop)
+    ends = dict if session.source.finite else session.source.known_ends
+    between = _Between(session, Upkeep(ledger, session.run, keep_s, watcher.upkeep, ends=ends), watcher, stop)
     try:
         session.read(between, watcher)
     except (Integrity, JournalRefused, _DiskFull) as error:

@@ -1,15 +1,16 @@
-"""Upkeep: what a soak of weeks does now and then, between two polls: close the day, drop aged inputs.
+"""Upkeep: what a soak of weeks does now and then, between two polls: the day, aged inputs, the log's end.
 
 It never decides and is never in a row of an outcome, so it may look at the wall clock.
 See docs/design/weeks.md.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from journal.judge.day import Day, close
 from journal.keep.retention import prune
+from journal.ledger import log_end
 from journal.ledger.ledger import Ledger
 from journal.ledger.run import Run, ids, now
 from journal.store import JournalTooLarge
@@ -21,12 +22,17 @@ SHARES: Final = 24  # inputs outlive their span by at most this part of it, or b
 
 
 class Upkeep:
-    """Looks after the runs of one soak. keep_s: age at which stored inputs go, None for never."""
+    """Looks after the runs of one soak.
+
+    keep_s: age at which stored inputs go, None for never. ends: where the log ends now, by partition; nothing where it
+    does not grow.
+    """
 
     def __init__(
         self, ledger: Ledger, run: Run, keep_s: float | None, say: Callable[[Day | str], None],
-        clock: Callable[[], datetime] = now,
+        clock: Callable[[], datetime] = now, ends: Callable[[], Mapping[int, int]] = dict,
     ) -> None:  # fmt: skip
+        self._ends = ends
         self._ledger, self._run, self._keep_s, self._say, self._clock = ledger, run, keep_s, say, clock
         self._closed = date.min
         self._prune_at = clock()
@@ -36,6 +42,8 @@ class Upkeep:
     def __call__(self) -> None:
         """Do what is due. What asks too much of ClickHouse is tried again later, and ends no soak."""
         at = self._clock()
+        if ends := self._ends():
+            self._ledger.insist(lambda store: log_end.write(store, self._run.run_id, ends, at))
         if at < self._again_at:
             return
         try:

@@ -1,5 +1,6 @@
 """Health from fields alone: a changed sentence changes no verdict, and one doubt hides no other."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from journal.judge import day, gate
 from journal.judge.day import close
 from journal.judge.health import DISK_HALT, FAILING, HEALTHY, NOT_SURE, health
 from journal.keep.migrate import migrate, scripts
+from journal.ledger import log_end
 from journal.ledger.run import now
 from journal.store import connect
 from lanes.code import Incident, Mode, Severity
@@ -90,6 +92,41 @@ def test_a_run_that_ended_without_a_scan_is_not_healthy(store, data, write):
     for name, lines in (("ended-empty", []), ("ended-poor", [records.plane("acb", {"boost": 1.0})])):
         seen = look(store, data, write(name, lines, state="ENDED").run)
         assert (seen["health"], seen["why"]) == (NOT_SURE, ["it ended without a scan"])
+
+
+def test_the_lag_of_a_live_topic_is_to_the_end_that_the_soak_saw(store, data, write, plain):
+    run = write("lag", plain(40), kind="broker").run  # 44 records
+    assert look(store, data, run)["lag_records"] is None
+    log_end.write(store, run.run_id, {0: 544}, now())
+    seen = look(store, data, run)
+    assert (seen["lag_records"], seen["health"], seen["looked_s"] < 60) == (500, HEALTHY, True)
+    assert look(store, data, replace(run, until={"ends": {"0": 50}}))["lag_records"] == 6  # it ends before the log does
+    log_end.write(store, run.run_id, {0: 30}, now() + DAY)  # a broker that tells less
+    assert look(store, data, run)["lag_records"] == 0
+
+
+def test_the_lag_of_an_archive_is_to_its_last_line(store, data, write, plain):
+    run = write("lag-archive", plain(40)).run
+    seen = look(store, data, replace(run, until={"ends": {"0": 100}}))
+    assert (seen["lag_records"], seen["looked_s"]) == (56, None)
+
+
+def test_the_lag_of_several_partitions_is_their_sum_and_unknown_where_one_is(store, data, write, plain):
+    run = replace(write("lag-two", plain(40), kind="broker").run, start={"0": 0, "1": 5})
+    log_end.write(store, run.run_id, {0: 50}, now())
+    assert look(store, data, run)["lag_records"] is None
+    log_end.write(store, run.run_id, {1: 9}, now())
+    assert look(store, data, run)["lag_records"] == 6 + 4
+
+
+def test_a_soak_that_looks_no_more_leaves_doubt(store, data, write, plain):
+    run = write("hangs", plain(40), kind="broker").run
+    log_end.write(store, run.run_id, {0: 44}, now())
+    later = now() + timedelta(seconds=90)
+    seen = look(store, data, run, at=later)
+    assert seen["health"] == NOT_SURE
+    assert any(why.startswith("the soak gives no sign of life for 9") for why in seen["why"])
+    assert not any("sign of life" in why for why in look(store, data, run, at=later, alive=False)["why"])
 
 
 OLD = [

@@ -29,7 +29,7 @@ class Ledger:
 @pytest.fixture
 def world(monkeypatch):
     """What the journal was asked to do, and the clock."""
-    found = SimpleNamespace(at=BEGIN, closed=[], pruned=[], said=[], damaged=[], ledger=Ledger())
+    found = SimpleNamespace(at=BEGIN, closed=[], pruned=[], said=[], damaged=[], ends=[], ledger=Ledger())
 
     def close(store, run, at):
         found.closed.append(at)
@@ -39,6 +39,7 @@ def world(monkeypatch):
         found.pruned.append((run_id, before))
         return SimpleNamespace(dropped=["up to 9"], damaged=list(found.damaged))
 
+    monkeypatch.setattr(module.log_end, "write", lambda store, run_id, ends, at: found.ends.append((run_id, ends, at)))
     monkeypatch.setattr(module, "close", close)
     monkeypatch.setattr(module, "prune", prune)
     monkeypatch.setattr(module, "ids", lambda store, name: ["older", "r"])
@@ -81,3 +82,14 @@ def test_a_damaged_batch_is_an_error_once(world):
     assert world.ledger.notes == [
         (Severity.ERROR, Incident.INTEGRITY, kept + each) for each in ("t/0 0-9", "t/0 10-19")
     ]
+
+
+def test_the_end_of_a_log_that_grows_is_kept_at_every_look(world):
+    ends = [{}, {0: 5, 1: 2}, {0: 9, 1: 2}]
+    due = Upkeep(world.ledger, RUN, None, world.said.append, clock=lambda: world.at, ends=lambda: ends.pop(0))
+    for _ in range(3):
+        world.at += timedelta(seconds=5)
+        due()
+    assert world.ends == [("r", {0: 5, 1: 2}, BEGIN + timedelta(seconds=10)), ("r", {0: 9, 1: 2}, world.at)]
+    upkeep(world)()
+    assert len(world.ends) == 2  # an archive does not grow
