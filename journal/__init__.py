@@ -7,7 +7,10 @@ here, before anything asks for LANES: reactor imports this package before all el
 from importlib.metadata import entry_points
 
 if _found := entry_points(group="violet.lanes"):
-    from lanes.lane import register
+    from lanes.lane import register, spoil
 
     for _each in _found:
-        register(_each.load())
+        try:
+            register(_each.load())
+        except Exception as _error:  # noqa: BLE001 - whatever a package's module raises, the lane is refused by name
+            spoil(f"lane {_each.name} ({_each.value}) must load, but raised {type(_error).__name__}: {_error}")

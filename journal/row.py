@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from lanes.code import END_MS, FIRST_MS, Bound, DcStatus, Outcome, PlaneForm, Reject
 from lanes.kernel import kernel
 from lanes.registry import LANES, MORE
+from lanes.unfit import Unfit
 
 Words = NDArray[np.uint64]
 _sha256 = hashlib.sha256
@@ -76,7 +77,7 @@ SCORED: Final = (
     *(Column(name, "Nullable(Float64)", "float", optional=True) for lane in MORE for name in lane.stored),
 )
 if len({column.name for column in (*KEY, *SCORED)}) != len(KEY) + len(SCORED):
-    raise ValueError(f"a lane's columns must be its own, were {[column.name for column in SCORED if column.optional]}")
+    raise Unfit(f"a lane's columns must be its own, were {[column.name for column in SCORED if column.optional]}")
 PLANE: Final = (
     Column("stream", "LowCardinality(String)", "string"),
     Column("name", "LowCardinality(String)", "string"),

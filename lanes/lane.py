@@ -16,6 +16,7 @@ import numpy as np
 from lanes.code import Reason
 from lanes.kernel import Flags, Floats, Kernel
 from lanes.params import LaneParams
+from lanes.unfit import Unfit
 
 SLOTS: Final = "xyz"  # where the journal keeps the numbers of a plane's value, in the order of its form
 OWN_BITS: Final = range(32, 64)  # bits of `reasons` that planes beyond VIOLET's own may take
@@ -162,18 +163,28 @@ class Lane:
 
 
 _registered: list[Lane] = []
+_spoilt: list[str] = []
 _sealed = False
 
 
 def register(lane: Lane) -> None:
     """Add a lane beyond the five, before LANES are made. Raises RuntimeError after: a process has one set of lanes."""
+    if not isinstance(lane, Lane):
+        raise TypeError(f"must be a Lane, was {type(lane).__name__}")
     if _sealed:
         raise RuntimeError(f"lane {lane.name} must be registered before lanes.registry is imported")
     _registered.append(lane)
 
 
+def spoil(why: str) -> None:
+    """A lane beyond the five could not be added: whoever asks for LANES is told, and nothing runs without it."""
+    _spoilt.append(why)
+
+
 def registered() -> tuple[Lane, ...]:
-    """The lanes beyond the five, by name; from now on there are no more."""
+    """The lanes beyond the five, by name; from now on there are no more. Raises Unfit where one could not be added."""
     global _sealed  # noqa: PLW0603 - once a process
+    if _spoilt:
+        raise Unfit(_spoilt[0])
     _sealed = True
     return tuple(sorted(_registered, key=lambda lane: lane.name))

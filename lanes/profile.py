@@ -22,6 +22,7 @@ from lanes.lane import Lane
 from lanes.ob import ObParams
 from lanes.params import LaneParams, Params, Symbols
 from lanes.registry import FIVE, LANES, MORE
+from lanes.unfit import Unfit
 
 
 class SelectParams(Params):
@@ -76,7 +77,7 @@ class _Profile(Params):
 
 _MORE: Final = {lane.name for lane in MORE}
 if _taken := _MORE & {*_Profile.model_fields, "reactor", "journal", "planes"}:
-    raise ValueError(f"lane {', '.join(sorted(_taken))}: must have a name that no table of a config has")
+    raise Unfit(f"lane {', '.join(sorted(_taken))}: must have a name that no table of a config has")
 if TYPE_CHECKING:
     Profile = _Profile
 else:  # with a table for each lane beyond the five, off where it is not given

@@ -12,6 +12,7 @@ from lanes import acb, base, dc, esof, ob
 from lanes.code import Reason
 from lanes.fanin import CAPITAL, POSTURE
 from lanes.lane import OWN_BITS, SLOTS, Field, Kind, Plane, registered
+from lanes.unfit import Unfit
 
 FIVE: Final = (base.LANE, dc.LANE, acb.LANE, ob.LANE, esof.LANE)
 MORE: Final = registered()
@@ -34,29 +35,29 @@ REASONS: Final[dict[int, str]] = {
 
 
 def _check() -> None:
-    """Raise ValueError where what is declared cannot stand together."""
+    """Raise Unfit where what is declared cannot stand together."""
     taken = {name for lane in FIVE for name in lane.stored}
     for lane in MORE:
         if lane.off is None or lane.off.enabled:
-            raise ValueError(f"lane {lane.name}: off must hold its params with enabled=False")
+            raise Unfit(f"lane {lane.name}: off must hold its params with enabled=False")
         if clash := {lane.name, *lane.stored} & (taken | {each.name for each in FIVE}):
-            raise ValueError(f"lane {lane.name}: the columns {', '.join(sorted(clash))} must be its own")
+            raise Unfit(f"lane {lane.name}: the columns {', '.join(sorted(clash))} must be its own")
         taken |= {*lane.stored}
         read = {name.partition(".")[0] for name in lane.inputs if "." in name}
         if strange := read - {*lane.plane_names}:
-            raise ValueError(f"lane {lane.name}: inputs must be of its planes, were of {', '.join(sorted(strange))}")
+            raise Unfit(f"lane {lane.name}: inputs must be of its planes, were of {', '.join(sorted(strange))}")
     if len(READ) != len(_OF_FIVE) + len(_OF_MORE):
-        raise ValueError(f"planes must have names of their own, were {[p.name for p in (*_OF_FIVE, *_OF_MORE)]}")
+        raise Unfit(f"planes must have names of their own, were {[p.name for p in (*_OF_FIVE, *_OF_MORE)]}")
     bits = [bit for plane in _OF_MORE for bit in (plane.missing, plane.stale)]
     if len({*bits}) != len(bits) or not {*bits} <= {*OWN_BITS}:
-        raise ValueError(f"planes must have two bits of their own in {OWN_BITS}, were {bits}")
+        raise Unfit(f"planes must have two bits of their own in {OWN_BITS}, were {bits}")
     kinds: dict[str, Kind] = {}
     for plane in PLANES.values():
         if any(len(form) > len(SLOTS) for form in plane.forms):
-            raise ValueError(f"plane {plane.name}: a form must have at most {len(SLOTS)} fields")
+            raise Unfit(f"plane {plane.name}: a form must have at most {len(SLOTS)} fields")
         for field in chain.from_iterable(plane.forms):
             if kinds.setdefault(field.name, field.kind) is not field.kind:
-                raise ValueError(f"plane {plane.name}: {field.name} must be {kinds[field.name].value} as elsewhere")
+                raise Unfit(f"plane {plane.name}: {field.name} must be {kinds[field.name].value} as elsewhere")
 
 
 _check()

@@ -70,6 +70,7 @@ TESTED_ELSEWHERE = {
     "journal/tied.py": "tests/fault/test_children.py: a child is seen to end with its parent",
     "lanes/kernel.py": "tests/lanes/test_lane.py: what every kernel keeps to",
     "lanes/profile.py": "tests/lanes/test_params.py: params and their tables are one subject",
+    "lanes/unfit.py": "tests/own_lane/test_own_lane.py: it takes a package that brings a lane",
     "reactor/cli/blue.py": "tests/integration/test_blue.py: the command is run as people run it",
     "reactor/cli/common.py": "tests/integration/test_refusals.py: the command is run as people run it",
     "reactor/cli/doctor.py": "tests/integration/test_refusals.py: the command is run as people run it",

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 import click
 
 from journal.refusal import Refusal, of_machine
+from lanes.unfit import Unfit
 
 ERROR: Final = 3
 
@@ -114,6 +115,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         code = _refused(_usage(error))
     except (click.ClickException, Refusal) as error:
         code = _refused(str(error))
+    except Unfit as error:
+        code = _refused(f"{error}; fix: mend the package that brings the lane, or uninstall it")
     except (click.Abort, KeyboardInterrupt):
         code = _refused("interrupted")
     except Exception as error:  # noqa: BLE001 - python's own exit code for it is 1, which means FAIL here

@@ -1,6 +1,7 @@
 """Cases in which what was said was not so: an end that was asked for and ignored, a label that lacked, a run that was not there."""
 
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from journal.refusal import Refusal
 from tests.integration import records
-from tests.integration.soaking import ended, fresh, interrupted, produce, violet
+from tests.integration.soaking import ended, fresh, interrupted, produce, until, violet
 
 # Their cubes differ in the last bit between glibc's pow with FMA and without.
 TELLING = (-0.021413, -0.024117, -0.025415, -0.026348, -0.027425, -0.027629, -0.028234, -0.029204, -0.03083, -0.031491)
@@ -180,6 +181,40 @@ def test_a_query_over_several_runs_that_names_none_says_so_on_standard_error(jou
     assert "fix: WHERE run_id = {run:String}" in said.err
     for query in ("SELECT count() FROM decisions WHERE run_id = {run:String}", "SELECT count() FROM runs", "SELECT 1"):
         assert journal.violet("sql", query).err == ""
+
+
+# -- how far it is behind ----------------------------------------------------------------------------------------
+
+
+def test_status_of_a_live_topic_has_its_lag_and_says_when_it_was_seen(tmp_path, followed):
+    topic, put = followed(SCANS[:50])
+    flags = [part for name, value in topic.items() for part in (f"--{name.replace('_', '-')}", value)]
+    soak = fresh("soak", *flags, "--data", tmp_path, "--flush-ms", 200)
+    status = ("status", "--data", tmp_path)
+
+    def row(scans):
+        """Health, once so many scans are journaled and the soak has looked; before, there may be no journal to ask."""
+        said = violet(*status, "--json")
+        found = [row for row in said.json if row["looked_at"]] if said.out else []
+        return found[0] if found and found[0]["evaluations"] + found[0]["decisions"] == scans else None
+
+    try:
+        assert until(lambda: row(50), 40)["lag_records"] == 0
+        put(SCANS[50:])
+        seen = until(lambda: row(60), 40)
+        assert (seen["lag_records"], seen["looked_s"] < 30) == (0, True)
+        shown = violet(*status).out
+        assert "lag  0 records as of " in shown
+    finally:
+        soak.send_signal(signal.SIGTERM)
+        assert ended(soak).code == 2
+
+
+def test_an_archive_without_a_record_ends_and_is_not_healthy(journal, tmp_path):
+    done = journal.soak(scans=records.write(tmp_path / "empty.jsonl", []), name="empty")
+    said = journal.violet("status", done.run_id, "--json")
+    assert (said.code, said.json[0]["health"]) == (2, "NOT SURE")
+    assert "it ended without a scan" in said.json[0]["why"]
 
 
 # -- another arithmetic --------------------------------------------------------------------------------------------

@@ -45,6 +45,9 @@ def test_every_surface_in_one_process_has_it(environment):
         ('"funding_dear"', '"leverage"', "a lane's columns must be its own"),
         ('"funding.x"', '"ob.x"', "inputs must be of its planes, were of ob"),
         ('name="funding",\n    title', 'name="select",\n    title', "a name that no table of a config has"),
+        ("LANE = ", "OTHER = ", "lane funding (funding:LANE) must load, but raised AttributeError"),
+        ("LANE = Lane(", "LANE = dict(", "must load, but raised TypeError: must be a Lane, was dict"),
+        ("LANE = ", "1 / 0\nLANE = ", "must load, but raised ZeroDivisionError: division by zero"),
     ],
 )
 def test_it_is_refused_where_it_cannot_stand(environment, tmp_path, was, becomes, words):
@@ -52,7 +55,12 @@ def test_it_is_refused_where_it_cannot_stand(environment, tmp_path, was, becomes
     assert was in text
     (tmp_path / "funding.py").write_text(text.replace(was, becomes), "utf-8")
     path = os.pathsep.join([str(tmp_path), environment["PYTHONPATH"]])
-    assert words in run(*VIOLET, "lanes", "--data", tmp_path, env=environment | {"PYTHONPATH": path}, code=3).stderr
+    for command in (("lanes", "--data", tmp_path), ("soak", "--data", tmp_path / "new")):
+        said = run(*VIOLET, *command, env=environment | {"PYTHONPATH": path}, code=3)
+        assert words in said.stderr
+        assert (said.stdout, said.stderr.count("\n"), said.stderr[:8]) == ("", 1, "violet: ")
+        assert said.stderr.endswith("; fix: mend the package that brings the lane, or uninstall it\n")
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.slow
