@@ -103,7 +103,7 @@ def test_every_command_about_a_run_answers(journal, proved):
     assert (run["state"], run["health"], run["short"], run["decisions"], run["trading_mode"]) == (
         "ENDED",
         "NOT SURE",
-        ["rejects"],
+        ["plane_mc", "plane_meta", "plane_ob", "rejects"],
         proved.summary["decisions"],
         "DARK",
     )
