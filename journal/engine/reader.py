@@ -24,16 +24,17 @@ FORBIDDEN: Final = frozenset(
 )
 CANONICAL: Final = "SELECT formatQuerySingleLine({q:String})"
 LATEST_RUN: Final = "SELECT run_id FROM violet_runs ORDER BY started_at DESC, run_id DESC LIMIT 1"
-LIMITS: Final = {"max_result_rows": 10_000_000, "max_execution_time": 3_600}  # what a reader may raise, and how far
-STYLES: Final = ("simple", "iso")  # of date_time_output_format
 
-_FORMAT: Final = re.compile(r"\s+FORMAT\s+(\w+)[\s;]*\Z", re.IGNORECASE)
+# Begins with a word: a run of spaces at its begin would cost its square, and nothing else of the engine runs meanwhile.
+_FORMAT: Final = re.compile(r"(?<=\s)FORMAT\s+(\w+)[\s;]*\Z", re.IGNORECASE)
 _SELECT: Final = re.compile(r"(?:SELECT|WITH)\s|\(")
 _NAME: Final = r"(?!INTO\b|FORMAT\b|SETTINGS\b)\w+(?:\.\w+)?"
 _CATALOG: Final = re.compile(
     rf"SHOW DATABASES|SHOW TABLES(?: FROM \w+)?(?: LIKE '[\w%]*')?|SHOW CREATE (?:TABLE|VIEW) {_NAME}"
     rf"|DESCRIBE TABLE {_NAME}|EXISTS (?:TABLE|VIEW) {_NAME}"
 )
+_DESCRIBE: Final = re.compile(r"DESCRIBE TABLE \((?P<query>.*)\)", re.DOTALL)
+_KILL: Final = re.compile(r"KILL QUERY WHERE query_id = '(?P<id>(?:[^'\\]|\\.)*)' (?P<how>SYNC|ASYNC)", re.DOTALL)
 _EXPLAIN: Final = re.compile(
     r"(?P<explain>EXPLAIN(?: AST| SYNTAX| QUERY TREE| PLAN| PIPELINE| ESTIMATE)?(?: \w+ = \d+,?)*) "
     r"(?P<query>(?:SELECT|WITH)\s.*|\(.*)",
@@ -61,29 +62,35 @@ class QueryError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """What runs. `wants_run`: the text has {run:String}."""
+    """What runs. `wants_run`: the text has {run:String}. `cancels`: a query's id, to end it; `waits`: until it has."""
 
     sql: str
     format: str | None
     wants_run: bool
+    cancels: str | None = None
+    waits: bool = False
 
 
 def admit(text: str, canonical: Callable[[str], str], settings: Mapping[str, str]) -> Admitted:
     """Pass a reader's text through the gate. canonical: the engine's formatter. Both raise QueryError."""
     match = _FORMAT.search(text)
-    query = canonical(text[: match.start()] if match else text)
+    query, form = canonical(text[: match.start()] if match else text), match[1] if match else None
+    if cancel := _KILL.fullmatch(query):
+        return Admitted("", form, wants_run=False, cancels=unquoted(cancel["id"]), waits=cancel["how"] == "SYNC")
     if _SELECT.match(query):
         sql = _bracketed(query, settings)
     elif _CATALOG.fullmatch(query):
         sql = query
     elif explain := _EXPLAIN.fullmatch(query):
         sql = f"{explain['explain']} {_bracketed(canonical(explain['query']), settings)}"
+    elif described := _DESCRIBE.fullmatch(query):
+        sql = f"DESCRIBE TABLE (\n{_bracketed(canonical(described['query']), settings)}\n)"
     else:
         raise _refusal(
-            "the reader may run SELECT, WITH, SHOW TABLES, SHOW DATABASES, SHOW CREATE name, DESCRIBE name, "
-            f"EXISTS name and EXPLAIN of a SELECT, was {query[:80]!r}"
+            "the reader may run SELECT, WITH, SHOW TABLES, SHOW DATABASES, SHOW CREATE name, EXISTS name, DESCRIBE of "
+            f"a name or a SELECT, EXPLAIN of a SELECT and KILL QUERY WHERE query_id = '...', was {query[:80]!r}"
         )
-    return Admitted(sql, match[1] if match else None, bool(_RUN.search(query)))
+    return Admitted(sql, form, bool(_RUN.search(query)))
 
 
 def gated(
@@ -100,6 +107,8 @@ def gated(
         QueryError: the gate does not let it pass.
     """
     admitted = admit(text, lambda query: ask(CANONICAL, {"param_q": escaped(query)}), {})
+    if admitted.cancels is not None:
+        raise _refusal("a query of a server is ended by the server's own users")
     if admitted.wants_run and "param_run" not in params:
         if not (latest := ask(LATEST_RUN, {})):
             raise QueryError.of(
@@ -115,33 +124,12 @@ def gated(
     return f"{admitted.sql}{form}", asked | limits
 
 
-def caps(params: Mapping[str, str], memory_bytes: int) -> dict[str, str]:
-    """Settings of a reader's session, from the few parameters it may give; others have no effect."""
-    chosen = {"max_result_rows": "100000", "max_execution_time": "30"}
-    for name, most in LIMITS.items():
-        value = params.get(name, chosen[name])
-        if not re.fullmatch(r"[0-9]{1,9}", value) or not 1 <= int(value) <= most:
-            raise QueryError.of(BAD_ARGUMENTS, "BAD_ARGUMENTS", f"{name} must be 1 to {most}, was {value[:40]!r}")
-        chosen[name] = value
-    style = params.get("date_time_output_format", STYLES[0])
-    return chosen | {
-        "result_overflow_mode": "throw",
-        "timeout_overflow_mode": "throw",
-        "max_result_bytes": str(memory_bytes // 4),
-        "max_memory_usage": str(memory_bytes),
-        "date_time_output_format": style if style in STYLES else STYLES[0],
-        "readonly": "1",  # last: after it nothing can be changed
-    }
-
-
 def _bracketed(query: str, settings: Mapping[str, str]) -> str:
     if not _SELECT.match(query):
-        raise _refusal(f"EXPLAIN takes a SELECT, was {query[:80]!r}")
+        raise _refusal(f"EXPLAIN and DESCRIBE take a SELECT, was {query[:80]!r}")
     bare = _STRING.sub(r"\1 ", query)
     if _SETTINGS.search(bare):
-        raise _refusal(
-            "SETTINGS is not for readers; max_result_rows and max_execution_time are parameters of a request"
-        )
+        raise _refusal("SETTINGS is not for readers; fix: give settings as parameters of the request")
     for word in _WORD.findall(bare):
         if word.lower() in FORBIDDEN:
             raise _refusal(f"the name {word!r} is not for readers, it reaches beyond the journal")
@@ -156,6 +144,11 @@ def _refusal(rule: str) -> QueryError:
 def quoted(value: str) -> str:
     """A string literal of SQL."""
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def unquoted(text: str) -> str:
+    """What a string literal of SQL holds, given without its quotes."""
+    return re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL)
 
 
 def escaped(value: str) -> str:

@@ -22,12 +22,24 @@ import h11
 from journal.engine.reader import SYNTAX_ERROR, QueryError
 
 MIB: Final = 1 << 20
-IDLE_S: Final = 3_600  # a kept connection without a request, or a body of which nothing comes
+IDLE_S: Final = 3_600  # a kept connection without a request
+STALL_S: Final = 30  # of a request that has begun nothing comes, or of an answer nothing is taken, as in ClickHouse
 HEAD_BYTES: Final = 64 * 1024  # a request line with its headers; a query may stand in the line
 PIECE_BYTES: Final = 256 * 1024  # read of a socket at once
 DRAIN_S: Final = 0.2
 STD_EXCEPTION: Final = 1001  # ClickHouse's code for what has no other
-FORBIDDEN_CODES: Final = (497, 516)  # HTTP 403: not for this login
+# HTTP's status for ClickHouse's codes, as a ClickHouse server gives it; all others are 500.
+_CODES: Final = {
+    400: "6 8 15 25 26 27 36 37 38 41 44 53 62 72 117 123 167 168 223 321 376 427 441 675 676",
+    403: "192 193 497 512 516",
+    404: "46 47 50 56 60 63 73 78 81 115 152 336 511",
+    408: "159",
+    413: "229",
+    501: "48",
+    503: "76 209 439",
+}
+STATUS: Final = {int(code): status for status, codes in _CODES.items() for code in codes.split()}
+METHODS: Final = ("GET", "HEAD", "POST")
 
 
 class Wire(BaseRequestHandler):
@@ -60,7 +72,7 @@ class Wire(BaseRequestHandler):
         """Answer with a whole body."""
         kind = {"Content-Type": "text/plain; charset=UTF-8"}
         head = self._head(status, kind | dict(headers or {}) | {"Content-Length": str(len(body))})
-        self._send(head, h11.Data(data=body), h11.EndOfMessage())
+        self._send(head, *([h11.Data(data=body)] if self.method != "HEAD" else []), h11.EndOfMessage())
 
     def begin(self, headers: Mapping[str, str]) -> None:
         """Begin an answer in chunks, that `end` ends."""
@@ -82,18 +94,20 @@ class Wire(BaseRequestHandler):
 
     def _answer_one(self) -> bool:
         """Whether there was a request, and there may be another."""
+        self.method = ""
+        self.request.settimeout(IDLE_S)
         try:
             event = self._event()
             if not isinstance(event, h11.Request):
                 return False
             self.method, self.target = event.method.decode(), event.target.decode()
             self.headers = {name.decode(): value.decode("latin-1") for name, value in event.headers}
-            if self.method in ("GET", "POST"):
+            if self.method in METHODS:
                 self.serve()
             else:
-                self.fail(501, "there is GET and POST")
+                self.fail(501, f"there is {', '.join(METHODS)}")
         except QueryError as error:
-            self.fail(403 if error.code in FORBIDDEN_CODES else 500, error.text, error.code)
+            self.fail(STATUS.get(error.code, 500), error.text, error.code)
         except h11.RemoteProtocolError as error:
             self.fail(error.error_status_hint, str(error))
         except (ConnectionError, TimeoutError):
@@ -108,6 +122,7 @@ class Wire(BaseRequestHandler):
             if self._http.they_are_waiting_for_100_continue:
                 self._send(h11.InformationalResponse(status_code=100, headers=[]))
             self._http.receive_data(self.request.recv(PIECE_BYTES))
+            self.request.settimeout(STALL_S)
         if not isinstance(event, h11.Event):
             raise ConnectionError("a request was sent before the answer to the last")
         return event
@@ -127,8 +142,12 @@ class Wire(BaseRequestHandler):
         return h11.Response(status_code=status, headers=fields, reason=HTTPStatus(status).phrase.encode())
 
     def _send(self, *events: h11.Event) -> None:
-        pieces = [piece for event in events for piece in self._http.send_with_data_passthrough(event) or ()]
-        self.request.sendall(b"".join(pieces))
+        self.request.settimeout(STALL_S)  # sendall's is for the whole of what it sends
+        for event in events:
+            for piece in self._http.send_with_data_passthrough(event) or ():
+                view = memoryview(piece)
+                for begin in range(0, len(view), PIECE_BYTES):
+                    self.request.sendall(view[begin : begin + PIECE_BYTES])
 
     def _drain(self) -> None:
         """Take what is left of a small body, since a client that still writes would not read the answer."""
@@ -140,7 +159,7 @@ class Wire(BaseRequestHandler):
                 self.request.settimeout(DRAIN_S)
                 event = self._event()
                 left -= len(event.data) if isinstance(event, h11.Data) else 0
-        self.request.settimeout(IDLE_S)
+        self.request.settimeout(STALL_S)
 
 
 def form(content_type: str, body: bytes) -> dict[str, str]:

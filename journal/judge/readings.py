@@ -6,7 +6,8 @@ See docs/design/running.md.
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from journal.engine.reader import QueryError, admit, caps, quoted
+from journal.engine.reader import QueryError, admit, quoted
+from journal.engine.setting import caps
 from journal.refusal import Refusal
 from journal.store import JournalRefused, Store
 
@@ -86,6 +87,6 @@ class Places:
 
         try:
             text = f"{inside} AND (\n{self._where}\n) ORDER BY {order}"
-            return self._store.rows(admit(text, canonical, caps({}, MEMORY)).sql)
+            return self._store.rows(admit(text, canonical, caps(MEMORY)).sql)
         except (QueryError, JournalRefused) as error:
             raise Refusal(f"--where {self._where!r}: {error}; fix: a condition such as 'value < 1'") from None

@@ -1,8 +1,12 @@
 """No reader changes anything or sees beyond the journal, whatever the text."""
 
+import gzip
+import time
+
 import pytest
 
-from journal.engine.reader import FORBIDDEN, QueryError, admit, caps
+from journal.engine.compression import frames
+from journal.engine.reader import FORBIDDEN, QueryError, admit
 
 CHANGES = [
     "DROP TABLE d",
@@ -94,7 +98,6 @@ REACHES = [
     "EXISTS TABLE `{secret}`",
     "DESCRIBE TABLE `{secret}`",
     "DESCRIBE file('{secret}')",
-    "DESCRIBE (SELECT * FROM d)",
     "SHOW CREATE TABLE `{secret}`",
     "SELECT * FROM filesystem('/etc')",
     "SELECT * FROM url('http://127.0.0.1:1/x', 'LineAsString')",
@@ -190,7 +193,7 @@ def test_no_text_changes_anything_or_sees_beyond_the_journal(running, http, tmp_
     secret = running.data / "writer.json"
     text = attack.replace("{out}", str(tmp_path / "out")).replace("{secret}", str(secret))
     reply = http(running.reader, text)
-    assert reply.status == 500, reply.text
+    assert reply.status >= 400, reply.text
     assert reply.code
     assert running.writer.token not in reply.text
 
@@ -229,7 +232,78 @@ def test_a_refusal_names_the_rule_and_readonly(running, http):
 )
 @pytest.mark.usefixtures("unchanged")
 def test_no_parameter_opens_the_gate(running, http, params):
-    assert http(running.reader, method="GET", **params).status == 500
+    assert http(running.reader, method="GET", **params).status >= 400
+
+
+def multipart(text):
+    return b'--b\r\nContent-Disposition: form-data; name="query"\r\n\r\n' + text + b"\r\n--b--\r\n"
+
+
+DOORS = {
+    "a parameter": lambda text: {"method": "GET", "query": text.decode()},
+    "HEAD": lambda text: {"method": "HEAD", "query": text.decode()},
+    "half a parameter": lambda text: {"query": text.decode()[:6], "body": text[6:]},
+    "gzip": lambda text: {"body": gzip.compress(text), "headers": {"Content-Encoding": "gzip"}},
+    "frames": lambda text: {"body": b"".join(frames(text)), "decompress": "1"},
+    "frames in gzip": lambda text: {"body": gzip.compress(b"".join(frames(text))), "decompress": "1", "headers": {"Content-Encoding": "gzip"}},
+    "a form": lambda text: {"body": multipart(text), "headers": {"Content-Type": "multipart/form-data; boundary=b"}},
+    "DESCRIBE": lambda text: {"body": b"DESCRIBE TABLE (" + text + b")"},
+    "DESCRIBE that ends early": lambda text: {"body": b"DESCRIBE TABLE (SELECT 1) UNION ALL (" + text + b")"},
+    "compressed answers": lambda text: {"body": text, "compress": "1", "headers": {"Accept-Encoding": "gzip"}},
+    "headers": lambda text: {"body": text, "headers": {"X-ClickHouse-Database": "system", "X-ClickHouse-Format": "JSON"}},
+    "a session": lambda text: {"body": text, "session_id": "s", "session_timeout": "60"},
+    "all that may be set": lambda text: {"body": text, "limit": "1", "log_comment": "'", "max_threads": "64"},
+    "a native hello": lambda text: {"body": text, "client_protocol_version": "54460"},
+}  # fmt: skip
+
+
+THROUGH = (
+    "DROP TABLE d",
+    "SELECT 1; DROP TABLE d",
+    "INSERT INTO d VALUES (9, 'z', 1)",
+    "INSERT INTO d FORMAT TSV\n9\tz\t1\n",
+    "SELECT file('{secret}')",
+    "SELECT * FROM file('{secret}', 'LineAsString')",
+    "SELECT * FROM url('http://127.0.0.1:1/x', 'LineAsString')",
+    "SELECT 1 INTO OUTFILE '{out}'",
+    "SELECT 1) INTO OUTFILE '{out}' FORMAT CSV --",
+    "SELECT 1 SETTINGS readonly = 0",
+    "KILL QUERY WHERE 1 SYNC",
+    "SET readonly = 0",
+)
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.usefixtures("unchanged")
+def test_no_door_leads_around_the_gate(running, http, tmp_path, door):
+    for attack in THROUGH:
+        text = attack.replace("{out}", str(tmp_path / "out")).replace("{secret}", str(running.data / "writer.json"))
+        reply = http(running.reader, **DOORS[door](text.encode()))
+        assert reply.status >= 400, (attack, reply.body)
+        assert reply.code
+        assert running.writer.token.encode() not in reply.body
+
+
+def test_a_megabyte_of_nothing_costs_the_others_nothing(running, http):
+    began = time.monotonic()
+    for filler in (" ", " FORMAT ", "'", "(", "`", ";", " FORMAT a ; "):
+        text = "SELECT 1" + filler * (1_000_000 // len(filler))
+        http(running.reader, text)
+    assert time.monotonic() - began < 20.0
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        b'Content-Disposition: form-data; name="ids"; filename="ids.tsv"\r\n\r\n1\n2\n',
+        b'Content-Disposition: form-data; name="ids_structure"\r\n\r\nid UInt64\r\n',
+        b'Content-Disposition: form-data; name="readonly"\r\n\r\n0',
+    ],
+)
+def test_a_form_brings_neither_tables_nor_settings_around_the_gate(running, http, part):
+    body = b"--b\r\n" + part + b"\r\n" + multipart(b"SELECT 1")
+    reply = http(running.reader, body=body, headers={"Content-Type": "multipart/form-data; boundary=b"})
+    assert reply.code in (115, 164), reply.text
 
 
 def test_a_reader_may_move_the_caps_and_nothing_is_cut_short(running, http):
@@ -279,10 +353,6 @@ def test_only_the_bracketed_canonical_text_runs():
     admitted = admit("select 1 format JSON", lambda text: "SELECT 1 /* canonical */", {"readonly": "1"})
     assert admitted.sql == "SELECT * FROM (\nSELECT 1 /* canonical */\n) SETTINGS readonly = '1'"
     assert admitted.format == "JSON"
-
-
-def test_readonly_is_the_last_setting():
-    assert list(caps({"readonly": "0", "max_result_rows": "5"}, 1 << 30))[-1] == "readonly"
 
 
 def test_every_function_that_takes_a_path_or_a_model_is_forbidden(store):

@@ -10,6 +10,8 @@ from journal.engine import wire
 from journal.engine.reader import QueryError
 from journal.engine.wire import MIB, Wire
 
+LARGE = 64 * MIB  # more than the buffers of two sockets hold
+
 
 class Echo(Wire):
     """Answers with what it was asked and sent."""
@@ -17,6 +19,8 @@ class Echo(Wire):
     def serve(self):
         if self.target == "/ping":
             self.reply(b"Ok.\n")
+        elif self.target == "/large":
+            self.reply(b"x" * LARGE)
         elif self.target == "/refuse":
             raise QueryError.of(516, "AUTHENTICATION_FAILED", "no")
         elif self.target == "/broken":
@@ -162,7 +166,7 @@ def test_a_body_too_large_is_refused_and_a_small_one_is_taken_before_the_answer(
     client = connect()
     client.sendall(post(b"/a", b"x" * (MIB + 1)))
     status, headers, body = answer(client)
-    assert (status, headers["x-clickhouse-exception-code"]) == (500, "62")
+    assert (status, headers["x-clickhouse-exception-code"]) == (400, "62")
     assert b"a request must be at most 1048576 bytes" in body
     client = connect()
     client.sendall(post(b"/refuse", b"x" * 100_000))
@@ -191,10 +195,35 @@ def test_an_unread_body_is_never_taken_for_the_next_request(connect):
 
 def test_a_client_that_goes_quiet_is_left_after_a_time(connect, monkeypatch):
     monkeypatch.setattr(wire, "IDLE_S", 0.2)
+    monkeypatch.setattr(wire, "STALL_S", 0.2)
     for raw in (b"", b"GET /pi", post(b"/a", b"xyz")[:-1]):
         client = connect()
         client.sendall(raw)
         assert closed(client)
+
+
+def test_a_client_that_does_not_read_its_answer_is_left_after_a_time(connect, monkeypatch):
+    monkeypatch.setattr(wire, "STALL_S", 0.2)
+    client = connect()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    client.sendall(GET.replace(b"/ping", b"/large"))
+    time.sleep(1.0)
+    read = 0
+    while more := client.recv(1 << 20):
+        read += len(more)
+    assert read < LARGE
+
+
+def test_head_is_answered_without_a_body(connect):
+    client = connect()
+    for _ in range(2):
+        client.sendall(GET.replace(b"GET", b"HEAD"))
+        read = b""
+        while not read.endswith(b"\r\n\r\n"):
+            read += client.recv(1)
+        assert b"Content-Length: 4\r\n" in read
+    client.sendall(GET)
+    assert answer(client)[2] == b"Ok.\n"
 
 
 def test_a_client_that_goes_away_in_the_middle_ends_its_connection_alone(connect):
