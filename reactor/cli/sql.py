@@ -4,7 +4,7 @@ import json
 import sys
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from functools import partial
 from http.client import HTTPException
@@ -72,9 +72,7 @@ def command(
         if "run" in bound:
             bound["run"] = identify(_rows(answering, KNOWN), bound["run"])
         if not scoped(text):
-            (found,) = _rows(answering, SEVERAL)
-            if words := over_several(text, int(found["runs"]), found["tables"]):
-                click.echo(f"violet: {words}", err=True)
+            _warn_of_several_runs(answering, text)
         answer, given = answering(text, _asked(bound, form, max_rows, timeout), timeout + GRACE_S)
     if given != FORMATS[form] or form == "csv":  # a FORMAT in the query wins
         sys.stdout.buffer.write(answer)
@@ -83,6 +81,14 @@ def command(
         click.echo(json.dumps(_objects(json.loads(answer)), ensure_ascii=False, separators=(",", ":")))
     else:
         _print(json.loads(answer))
+
+
+def _warn_of_several_runs(answering: Answering, text: str) -> None:
+    """Say on standard error that a query counts several runs together, where the journal has been migrated at all."""
+    with suppress(Refusal):
+        (found,) = _rows(answering, SEVERAL)
+        if words := over_several(text, int(found["runs"]), found["tables"]):
+            click.echo(f"violet: {words}", err=True)
 
 
 def _asked(bound: dict[str, str], form: str, max_rows: int, timeout_s: int) -> dict[str, str]:
