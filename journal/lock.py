@@ -64,8 +64,13 @@ class Lock:
             except BaseException:
                 os.close(fd)
                 raise
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, json.dumps(asdict(Holder(os.getpid(), _command()))).encode(), 0)
+        try:
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, json.dumps(asdict(Holder(os.getpid(), _command()))).encode(), 0)
+        except OSError as error:
+            os.close(fd)
+            error.filename = str(path)
+            raise
         return cls(path, fd)
 
     def release(self) -> None:

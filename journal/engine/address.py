@@ -123,11 +123,17 @@ def write(data: Path, user: str, url: str) -> Address:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.unlink(missing_ok=True)
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "w") as file:
-        json.dump({"url": url, "user": user, "token": address.token, "pid": os.getpid()}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with os.fdopen(fd, "w") as file:
+            json.dump({"url": url, "user": user, "token": address.token, "pid": os.getpid()}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)  # it is there still where the disk is full
     return address
 
 

@@ -83,6 +83,8 @@ def _arithmetic() -> str:
 
 def _disk(data: Path) -> str:
     usage = shutil.disk_usage(next(p for p in (data, *data.absolute().parents) if p.exists()))
+    if not usage.total:
+        raise Refusal(f"--data {data}: lies on no disk; fix: name another folder")
     share = usage.used / usage.total
     if share >= 0.85:
         raise Refusal(f"{share:.0%} full; fix: free some: from 85 % a soak is DEGRADED, from 92 % it halts")

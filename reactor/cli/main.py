@@ -124,7 +124,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         code = ERROR if refusal is None else _refused(str(refusal))
         if refusal is None:
             traceback.print_exc()
-        elif isinstance(error, OSError) and error.filename is None:
+        else:
             _drop_output()
     return code if isinstance(code, int) else 0
 
@@ -151,8 +151,11 @@ def _require_text(arguments: Sequence[str]) -> None:
 
 
 def _drop_output() -> None:
-    """Forget what standard output still holds: to try it again at the end would fail again, with exit code 120."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Forget what standard output cannot take: to try it again at the end would fail again, with exit code 120."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def main() -> None:

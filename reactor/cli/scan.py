@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from journal.refusal import Refusal
 from lanes.profile import PROFILES
-from reactor.cli.common import PATH
+from reactor.cli.common import PATH, err
 from reactor.evaluate.record import SYMBOL_PATTERN
 from reactor.feed import archive_writer, bar_shape, bar_table
 from reactor.standin import bars, scanner
@@ -155,7 +154,7 @@ def _table(summary: dict[str, Any]) -> str:
 def _progress(total: int) -> Iterator[Any]:
     """Yields what passes minutes through and shows how far they are."""
     columns = (TextColumn("scanning"), BarColumn(), MofNCompleteColumn(), TextColumn("bars"), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Progress(*columns, console=err, disable=not err.is_terminal) as progress:
         task = progress.add_task("scanning", total=total)
 
         def shown(minutes: Iterator[bars.Minute]) -> Iterator[bars.Minute]:

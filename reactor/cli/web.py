@@ -1,12 +1,13 @@
 """`violet web`: the live page of a journal, on loopback, until Ctrl-C."""
 
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 
 import click
 
 from journal.ledger import run as runs
+from journal.store import JournalAway
 from reactor.cli.common import data_option, json_option, out, print_json, require_journal, server
 from reactor.web.host import Page, end_on_signal
 from reactor.web.poller import Poller, reader
@@ -30,6 +31,9 @@ def command(data: Path, port: int, run_id: str | None, as_json: bool) -> None:
     with closing(Poller(data, partial(reader, data, server()))) as poller:
         if run_id is not None:
             run_id = poller.ask(partial(runs.pick, wanted=run_id)).run_id
+        else:
+            with suppress(JournalAway):  # what is away may come; what cannot be opened is said now
+                poller.ask(bool)
         page = Page(poller, port)
         url = page.url(f"/run/{run_id}" if run_id else "/")
         words = f"the page of {data}, for one browser, until Ctrl-C:\n  {url}"

@@ -58,5 +58,8 @@ def writing(path: Path) -> Iterator[Callable[[bytes], None]]:
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a write that fails does not say where
+        raise
     finally:
         part.unlink(missing_ok=True)

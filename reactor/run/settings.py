@@ -35,6 +35,7 @@ from reactor.run import config_file
 M = TypeVar("M", bound=BaseModel)
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SPAN: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+LONGEST_S: Final = 36_500 * 86_400.0  # a century back from now is still a time that ClickHouse has
 _UNIT_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
 
@@ -296,11 +297,13 @@ def span_s(text: str) -> float:
     5400.0
 
     Raises:
-        ValueError: it is no number with a unit.
+        ValueError: it is no number with a unit, or longer than a century.
     """
     if not (match := _SPAN.fullmatch(text)):
         raise ValueError("must be a number and one of ms, s, m, h, d, w, such as 14d")
-    return float(match[1]) * _UNIT_S[match[2]]
+    if (seconds := float(match[1]) * _UNIT_S[match[2]]) > LONGEST_S:
+        raise ValueError(f"must be at most {LONGEST_S / 86_400:.0f}d")
+    return seconds
 
 
 def named(name: str) -> None:

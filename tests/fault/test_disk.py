@@ -1,12 +1,15 @@
-"""A disk that fills up: degraded, then halted before an outcome could be lost, then gone on with."""
+"""A disk that fills up: degraded, then halted before an outcome could be lost, then gone on with. One that is full."""
 
+import contextlib
 import os
 import subprocess
 
 import pytest
 
 from journal.refusal import Refusal
-from tests.integration.soaking import Journal, interrupted, soak
+from tests.fault.command_lines import MAPPING
+from tests.integration import records
+from tests.integration.soaking import Journal, free_of, interrupted, listing, soak, violet
 
 SIZE = 96 << 20
 
@@ -60,3 +63,84 @@ def test_a_disk_that_fills_up_degrades_and_halts_and_loses_nothing(small, topic,
         own.close()
     assert [(row["severity"], row["code"]) for row in noted] == [("WARN", "DISK_SHORT"), ("ERROR", "HALTED")]
     assert "DEGRADED: the disk is 8" in noted[0]["detail"]
+
+
+def full(folder):
+    """Take the last byte of a file system."""
+    with (folder / "ballast").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+
+
+def read_only(folder):
+    subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
+
+
+def mended(folder):
+    subprocess.run(["mount", "-o", "remount,rw", folder], check=True)
+    (folder / "ballast").unlink(missing_ok=True)
+
+
+def written(folder):
+    """Files and their sizes, without what an engine notes of itself: pids."""
+    notes = ("engine/status", "engine.log", "engine.lock")
+    files = ((path, folder / path) for path in listing(folder))
+    return {path: file.stat().st_size for path, file in files if file.is_file() and not path.endswith(notes)}
+
+
+ON_THE_DISK = {
+    "soak": ["--scans", "scans.jsonl"],
+    "sql": ["SELECT 1"],
+    "status": [],
+    "gate": [],
+    "verify": [],
+    "explain": ["@0"],
+    "lanes": [],
+    "rejects": [],
+    "tap": ["acb"],
+    "web": [],
+    "serve": [],
+    "migrate": [],
+    "end": [],
+    "replay": ["latest"],
+    "blue look": [],
+    "blue import": ["--trades", "trades.csv"],
+}
+BESIDE = {
+    "soak": ["--scans", "scans.jsonl", "--data", "small/another"],
+    "sequence": ["--config", "map.toml", "--out", "small/out.jsonl"],
+    "scan": ["--klines", "bars.csv", "--out", "small/out.jsonl.zst"],
+    "blue simulate": ["--scans", "scans.jsonl", "--out", "small/out.csv"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spoil", [full, read_only], ids=["full", "read-only"])
+def test_a_command_that_starts_on_a_disk_it_cannot_write_says_so_in_a_line_and_leaves_nothing(
+    small, tmp_path, monkeypatch, spoil
+):
+    monkeypatch.chdir(tmp_path)
+    for name in ("XDG_CACHE_HOME", "TMPDIR"):
+        monkeypatch.setenv(name, str(tmp_path))
+    records.write(tmp_path / "scans.jsonl", records.plain(60))
+    (tmp_path / "map.toml").write_text(MAPPING.format(file="scans.jsonl"))
+    assert violet("blue", "simulate", "--scans", "scans.jsonl", "--out", "trades.csv").code == 0
+    (tmp_path / "bars.csv").write_text(
+        "symbol,open_time_ms,open,high,low,close,volume\n"
+        + "".join(f"BTCUSDT,{1_746_000_000_000 + 60_000 * n},1,1,1,{1 + n % 3},1\n" for n in range(90))
+    )
+    left = interrupted(small / "data", batch_size=10, scans="scans.jsonl")
+    free_of(small / "data")
+    spoil(small)
+    before = written(small)
+    asked = [(name, [*more, "--data", "small/data"]) for name, more in ON_THE_DISK.items()] + [*BESIDE.items()]
+    for name, more in asked:
+        said = violet(*name.split(), *more)
+        assert (said.code, said.err.count("\n")) == (3, 1), (name, said)
+        assert said.err.startswith("violet: "), name
+        assert ("No space left" in said.err) or ("Read-only" in said.err), (name, said.err)
+        assert "; fix: " in said.err, (name, said.err)
+        assert written(small) == before, name
+    mended(small)
+    again = soak(small / "data", scans="scans.jsonl")
+    assert (again.run_id, again.summary["state"], again.counts["records"]) == (left.run_id, "ENDED", 66)

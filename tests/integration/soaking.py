@@ -226,11 +226,11 @@ class Zygote:
         self._process.wait(10)
         self._process.stdout.close()
 
-    def spawn(self, *arguments, **killed):
-        """A command as a process; seam=, at=: it kills itself there."""
+    def spawn(self, *arguments, **more):
+        """A command as a process; seam=, at=: it kills itself there; see zygote.py for what else."""
         self._count += 1
         paths = [str(self._folder / f"{self._count}.{name}") for name in ("out", "err")]
-        request = {"arguments": [str(each) for each in arguments], "out": paths[0], "err": paths[1], **killed}
+        request = {"arguments": [str(each) for each in arguments], "out": paths[0], "err": paths[1], **more}
         self._process.stdin.write(json.dumps(request).encode() + b"\n")
         self._process.stdin.flush()
         while (pid := self._listen(None)) is None:

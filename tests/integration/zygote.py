@@ -3,7 +3,8 @@
     python -m tests.integration.zygote
 
 A line of JSON on standard input, {"arguments", "out", "err"}, starts a child; "seam" and "at" make it kill itself the
-at-th time that the ledger comes to that step. Answers: {"started": pid}, and when a child ends {"ended": pid, "code"}.
+at-th time that the ledger comes to that step; "cwd", "environ" and "reach_s" (how long a broker is waited for) change
+what they say. Answers: {"started": pid}, and when a child ends {"ended": pid, "code"}.
 Children lead a session of their own, and die with this process.
 """
 
@@ -26,6 +27,7 @@ from reactor.evaluate.chunk import Chunk
 from reactor.evaluate.record import Decoder
 from reactor.evaluate.state import State
 from reactor.evaluate.step import Rules, step
+from reactor.log import kafka
 from tests.fault.soak_until import soak_until
 from tests.integration import records
 
@@ -43,6 +45,9 @@ def child(request):
         os.close(fd)
     sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1) for number in (1, 2))
     sys.orig_argv = ["violet", *request["arguments"]]
+    os.chdir(request.get("cwd", "."))
+    os.environ.update(request.get("environ", {}))
+    kafka.REACH_S = request.get("reach_s", kafka.REACH_S)
     code = 3
     try:
         if "seam" in request:

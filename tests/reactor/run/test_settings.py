@@ -251,3 +251,10 @@ def test_a_point_is_an_offset_or_a_time_in_utc():
 def test_what_is_no_point_is_refused_with_what_it_may_be(text, flag, words):
     with pytest.raises(Refusal, match=f"--{flag} must be {words}, an offset or a time"):
         point(text, flag)
+
+
+@pytest.mark.parametrize("text", ["36501d", "3000000w", "9" * 400 + "d"])
+def test_a_span_of_more_than_a_century_is_refused(text):
+    assert span_s("36500d") == 36_500 * 86_400.0
+    with pytest.raises(ValueError, match="must be at most 36500d"):
+        span_s(text)
