@@ -361,13 +361,12 @@ def _rows(data):
     """Of each table: how many rows, and their sum as hashes."""
     journal = Journal(data)
     try:
-        tables = journal.rows(
-            "SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree'"
+        found = journal.rows(
+            "SELECT name, if(engine LIKE 'Replacing%', 'FINAL', '') AS final FROM system.tables "
+            "WHERE database = currentDatabase() AND engine LIKE '%MergeTree'"
         )
-        return {
-            each["name"]: journal.rows(f"SELECT count() AS n, sum(cityHash64(*)) AS h FROM {each['name']} FINAL")
-            for each in tables
-        }
+        hashed = "SELECT count() AS n, sum(cityHash64(*)) AS h FROM {name} {final}"
+        return {each["name"]: journal.rows(hashed.format(**each)) for each in found}
     finally:
         journal.close()
         free_of(data)
