@@ -47,6 +47,7 @@ GOOD = {
     "klines": ["bars.parquet", "bars.csv"],
     "trades": ["trades.csv"],
     "mapping": ["map.toml"],
+    "map_file": ["map.toml"],
     "target": ["out.jsonl", "out.jsonl.zst", "out.csv", "new folder/out.jsonl"],
     "out": ["out.jsonl", "out.jsonl.zst"],
     "legs_out": ["legs.csv"],

@@ -20,7 +20,7 @@ def field(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(SECONDS + 180)
+@pytest.mark.timeout(SECONDS + 400)
 def test_no_command_line_leaves_a_traceback_an_orphan_or_a_changed_journal(field):
     deadline = time.monotonic() + SECONDS
     found, count = [], 0

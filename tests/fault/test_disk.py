@@ -122,6 +122,7 @@ BESIDE = {
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("spoil", [full, read_only], ids=["full", "read-only"])
 def test_a_command_that_starts_on_a_disk_it_cannot_write_says_so_in_a_line_and_leaves_nothing(
     small, tmp_path, monkeypatch, spoil
