@@ -258,7 +258,9 @@ class Zygote:
         for answer in map(json.loads, lines):
             if "ended" in answer:
                 self._codes[answer["ended"]] = answer["code"]
-            started = answer.get("started", started)
+            if "started" in answer:
+                started = answer["started"]
+                self._codes.pop(started, None)  # of an earlier child: the system gives a pid again
         return started
 
 
