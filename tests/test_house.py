@@ -28,6 +28,8 @@ SQL = re.compile(
     re.DOTALL,
 )
 SHOWN = re.compile(r"""(violet sql|--data-binary) (?P<quote>["']).*?(?P=quote)""")
+# Questions about a database file of the user's: no table of the product is in them.
+SQL_OF_FILES = {"reactor/feed/sqlite.py"}
 # One noun that two rooms have a part of. (A module of reactor/cli bears the name of its command, whoever does the work.)
 SHARED_NAMES = {
     "canary": "a lane's candidate: topics and orders of it, and what is stored of its readings",
@@ -229,7 +231,7 @@ def test_one_module_reads_the_environment():
 @pytest.mark.parametrize("module", [m for m in MODULES if name(m).startswith(("reactor", "lanes"))], ids=name)
 def test_sql_stands_in_the_journal_alone(module):
     found = [text for text in texts(module) if SQL.search(SHOWN.sub("", text))]
-    assert found == []
+    assert name(module) in SQL_OF_FILES or found == []
 
 
 @pytest.mark.parametrize("text", [

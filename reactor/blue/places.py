@@ -1,25 +1,23 @@
 """Trade source: where BLUE's rows lie (a file, a table, a topic), and the mapping that makes them ours.
 
-A place is the path of a file (.csv, .jsonl, each also .zst; .parquet; .json with one array), `table:DB.NAME` on a
-ClickHouse server, or `topic:NAME` on a broker, read to its end as of now. Without a mapping the columns must bear our
-names. See docs/design/blue.md.
+A place is the path of a file of any form that `violet sequence` reads, `table:DB.NAME` on a ClickHouse server, or
+`topic:NAME` on a broker, read to its end as of now. Without a mapping the columns must bear our names.
+See docs/design/blue.md.
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
-from pathlib import Path
 from typing import Any, Final
-
-import msgspec
 
 from journal.blue import intake
 from journal.refusal import Refusal
 from reactor.feed import table
 from reactor.feed.convert import BadRow
-from reactor.feed.mapping import Field, MappedSource, Target, parse
+from reactor.feed.mapped import MappedSource
+from reactor.feed.mapping import Field, Target, parse
 from reactor.feed.table import Row
-from reactor.log.container import Kind, opened
 from reactor.log.kafka import KafkaLog
 
 SHOWN: Final = 3  # bad rows named in a refusal
@@ -57,24 +55,34 @@ def mappings(toml: str) -> dict[str, MappedSource]:
 
 
 def mapped(
-    found: Iterable[Row], source: MappedSource, where: str, clock_offset_ms: int, *, strict: bool
+    found: Iterable[Row], source: MappedSource, where: str, clock_offset_ms: int, passed: Counter[str], *, strict: bool
 ) -> list[intake.BlueRow]:
-    """All rows of a place as ours, or a Refusal that names the first that do not fit.
+    """All rows of a place as ours.
 
-    strict: a mapped field that no row has is refused; without it, as where columns bear our names, it is absent.
+    Args:
+        found: the rows.
+        source: the mapping of their kind.
+        where: the place, for messages.
+        clock_offset_ms: how far their clock is ahead.
+        passed: counts the rows that are passed over, by why.
+        strict: a mapped field that no row has is refused; without it, as where columns bear our names, it is absent.
+
+    Raises:
+        Refusal: rows do not fit; the first of them are named.
     """
     rows: list[intake.BlueRow] = []
     bad: list[str] = []
     make = _MAKE[source.feeds]
     for row in found:
-        if not row.fault and not source.takes(row.fields):
-            continue
         try:
             if row.fault:
                 raise BadRow(row.fault)
-            rows.append(make(row.line, source(row.fields), row.raw, clock_offset_ms))
+            if not source.takes(row.fields):
+                passed["passed over by the mapping"] += 1
+                continue
+            rows.append(make(row.line, source(row.fields) or {}, row.raw, clock_offset_ms))
         except ValueError as error:
-            bad.append(f"line {row.line}: {error}")
+            bad.append(f"{row.place}: {error}")
     if bad:
         more = f"; and {len(bad) - SHOWN} more rows" if len(bad) > SHOWN else ""
         fix = "" if "fix: " in bad[:SHOWN][-1] else "; fix: mend the rows, or the mapping"
@@ -91,45 +99,24 @@ def mapped(
     return rows
 
 
-def file_rows(path: Path) -> Iterator[Row]:
-    """The rows of a file."""
-    kind = path.name.removesuffix(".zst").rpartition(".")[2]
-    if kind == "json" and path.is_file() and _is_array(path):
-        return _array(path)
-    kinds = {"csv": "csv", "jsonl": "jsonl", "ndjson": "jsonl", "json": "jsonl", "parquet": "parquet"}
-    if kind not in kinds:
-        raise Refusal(f"{path} must end in .csv, .jsonl, .json or .parquet (.zst of text); fix: rename the file")
-    return table.rows(path, kinds[kind])
-
-
 def table_rows(name: str, blocks: Callable[[str], Iterator[dict[str, Any]]]) -> Iterator[Row]:
     """The rows of a ClickHouse table, read and never written."""
     if not _TABLE.fullmatch(name):
         raise Refusal(f"a table must be NAME or DB.NAME, was {name!r}; fix: table:dolphin.trade_events")
     for number, raw in enumerate(intake.of_table(blocks, name), 1):
-        yield table.object_row(number, raw)
+        yield table.object_row(number, raw, "row")
 
 
-def topic_rows(log: KafkaLog) -> Iterator[Row]:
-    """The records of a topic up to its end as of now, one JSON object each."""
+def topic_rows(log: KafkaLog, passed: Counter[str]) -> Iterator[Row]:
+    """The records of a topic up to its end as of now, one JSON object each.
+
+    A record without a value says of a compacted topic that a key is gone; nobody can mend it, so `passed` counts it.
+    """
     partitions = range(log.describe().partitions)
     lows, ends = log.lows(partitions), log.ends(partitions)
     chunks = chain.from_iterable(log.range(p, lows[p], ends[p]) for p in partitions)
     for count, value in enumerate(chain.from_iterable(chunk.values for chunk in chunks), 1):
-        yield table.object_row(count, value or b"")
-
-
-def _is_array(path: Path) -> bool:
-    with opened(path) as found:
-        return found.kind is Kind.ARRAY
-
-
-def _array(path: Path) -> Iterator[Row]:
-    with opened(path) as found:
-        text = found.stream.read()
-    try:
-        items = msgspec.json.decode(text, type=list[msgspec.Raw])
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise Refusal(f"{path} must be one JSON array of objects: {error}; fix: give a whole file") from None
-    for line, raw in enumerate(items, 1):
-        yield table.object_row(line, bytes(raw))
+        if value is None:
+            passed["without a value (tombstones)"] += 1
+        else:
+            yield table.object_row(count, value, "record")

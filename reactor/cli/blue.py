@@ -3,7 +3,8 @@
 import csv
 import io
 import math
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -30,7 +31,8 @@ from reactor.cli.common import (
     print_rows,
     run_argument,
 )
-from reactor.feed import archive_writer
+from reactor.feed import archive_writer, table
+from reactor.feed.mapped import MappedSource
 from reactor.feed.table import Row
 from reactor.log import archive
 from reactor.log.kafka import KafkaLog
@@ -71,11 +73,12 @@ def command() -> None:
     help="How far the trades' clock is ahead, in ms; it is taken off their times.",
 )  # fmt: skip
 @click.option("--any-clock", is_flag=True, help="Import although the times look like another time zone's.")
+@click.option("--any-asset", is_flag=True, help="Import although no run here decided on any of the trades' assets.")
 @data_option
 @json_option
 def import_(
-    *, trades: str | None, legs: str | None, mapping: Path | None, clock_offset_ms: int, any_clock: bool, data: Path,
-    as_json: bool, **server: Any,
+    *, trades: str | None, legs: str | None, mapping: Path | None, clock_offset_ms: int, any_clock: bool,
+    any_asset: bool, data: Path, as_json: bool, **server: Any,
 ) -> None:  # fmt: skip
     """Import trade rows as they are, all or none. Rows that are there already are not added again.
 
@@ -88,10 +91,10 @@ def import_(
     if trades is None and legs is None:
         raise Refusal("nothing to import; fix: --trades PLACE, or --legs PLACE, or both")
     toml = _text(mapping) if mapping else trade_source.plain()
-    sources = trade_source.mappings(toml)
+    sources, passed = trade_source.mappings(toml), Counter[str]()
     with ExitStack() as stack:
         rows = {
-            kind: _mapped(kind, place, sources, clock_offset_ms, bool(mapping), server, stack)
+            kind: _mapped(kind, place, sources, clock_offset_ms, bool(mapping), server, passed, stack)
             for kind, place in (("trade", trades), ("leg", legs))
         }
     given = intake.Intake(
@@ -100,7 +103,10 @@ def import_(
     )  # fmt: skip
     with journal(data) as store, ExitStack() as stack:
         stack.enter_context(lock(data / "locks" / "blue.lock", data))
-        shift = _clock(store, given)
+        decided = clock.decided(store)
+        if not any_asset:
+            _check_assets(given, decided.keys())
+        shift = _clock(given, decided)
         if shift.is_off and not any_clock:
             raise Refusal(
                 f"only {shift.matched} of {shift.trades} trades lie within 5 minutes of a decision on their asset, but "
@@ -114,13 +120,15 @@ def import_(
                 f"the journal went away ({away}); an import counts whole or not at all; fix: the same command again"
             ) from None
     if as_json:
-        print_json(asdict(brought) | {"clock": asdict(shift)})
+        print_json(asdict(brought) | {"clock": asdict(shift), "passed_over": passed})
         return
     for kind, read, new, there in (
         ("trade rows", brought.trades_read, brought.trades_new, brought.trades_there),
         ("exit legs", brought.legs_read, brought.legs_new, brought.legs_there),
     ):
         out.print(f"{kind:>10}  {read} read, {new} new, {there} were there already")
+    for why, count in passed.items():
+        out.print(f"{'':>10}  {count} {why}")
     out.print(f"{'import':>10}  {brought.import_id or '(nothing new)'}  {brought.label}")
 
 
@@ -212,17 +220,20 @@ def simulate(
 
 def _mapped(
     kind: str, place: str | None, sources: dict[str, Any], offset_ms: int, strict: bool, server: dict[str, Any],
-    stack: ExitStack,
+    passed: Counter[str], stack: ExitStack,
 ) -> list[intake.BlueRow]:  # fmt: skip
     """All rows of a place as ours, before anything is touched."""
     if place is None:
         return []
     if kind not in sources:
         raise Refusal(f"the mapping must hold a [[source]] that feeds {kind}; fix: add one")
-    return trade_source.mapped(_rows(place, server, stack), sources[kind], place, offset_ms, strict=strict)
+    rows = _rows(place, sources[kind], server, passed, stack)
+    return trade_source.mapped(rows, sources[kind], place, offset_ms, passed, strict=strict)
 
 
-def _rows(place: str, server: dict[str, Any], stack: ExitStack) -> Iterator[Row]:
+def _rows(
+    place: str, source: MappedSource, server: dict[str, Any], passed: Counter[str], stack: ExitStack
+) -> Iterator[Row]:
     scheme, _, name = place.partition(":")
     if scheme == "table":
         if server["clickhouse"] is None:
@@ -237,8 +248,8 @@ def _rows(place: str, server: dict[str, Any], stack: ExitStack) -> Iterator[Row]
         if not (connection := broker(server["bootstrap_servers"])).bootstrap_servers:
             raise Refusal(f"{place} must have a broker; fix: --bootstrap-servers HOST:PORT")
         log = KafkaLog(connection, name, "violet-blue")
-        return trade_source.topic_rows(stack.enter_context(closing(log)))
-    return trade_source.file_rows(Path(place))
+        return trade_source.topic_rows(stack.enter_context(closing(log)), passed)
+    return table.rows(Path(place), source.layout)
 
 
 def _text(path: Path) -> str:
@@ -248,9 +259,20 @@ def _text(path: Path) -> str:
         raise Refusal(f"--map {path}: cannot be read ({error}); fix: name a TOML file") from None
 
 
-def _clock(store: Store, given: intake.Intake) -> clock.Shift:
+def _check_assets(given: intake.Intake, decided: Collection[str]) -> None:
+    """Refuse trades of which no asset is one of the journal's: most likely it is their names that differ."""
+    assets = {row.fields["asset"] for row in given.trades}
+    if assets and decided and assets.isdisjoint(decided):
+        theirs, ours = (", ".join(sorted(names)[:5]) for names in (assets, decided))
+        raise Refusal(
+            f"no asset of these trades ({theirs}) is one that a run here decided on ({ours}); nothing was imported; "
+            'fix: unit = "pair" for names such as BTC-USDT, or --any-asset'
+        )
+
+
+def _clock(given: intake.Intake, decided: dict[str, list[int]]) -> clock.Shift:
     trades = {(row.fields["asset"], row.fields["entry_ts_ms"]) for row in given.trades if row.fields["side"] == "SHORT"}
-    return clock.best_shift(sorted(trades), clock.decided(store))
+    return clock.best_shift(sorted(trades), decided)
 
 
 def _ready(store: Store) -> None:

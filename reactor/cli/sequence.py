@@ -16,7 +16,7 @@ import msgspec
 from journal.refusal import Refusal
 from reactor.cli.common import PATH, err, json_option, out, print_json
 from reactor.evaluate.record import MAX_BYTES
-from reactor.feed import archive_writer, live, mapping, sequence, table
+from reactor.feed import archive_writer, live, mapped, mapping, sequence, table
 from reactor.feed.alone import alone
 from reactor.feed.convert import walk
 from reactor.log.connection import Connection
@@ -59,9 +59,9 @@ def command(
     """Merge scans and planes of other forms into one ordered log: an archive or a topic.
 
     The order is by event time, then the source's place in the mapping, then the row's place in its source. Files are
-    JSONL, CSV (both also .zst) or Parquet; a path is relative to the mapping file's folder. A row that does not fit is
-    refused with its line and the fix, or kept in --set-aside. Sources that are topics are followed until Ctrl-C, in
-    the order of arrival within --lateness-ms; after that the same command goes on.
+    JSON, CSV, Parquet, Feather or SQLite, plain or packed; a path is relative to the mapping file's folder. A row that
+    does not fit is refused with its line and the fix, or kept in --set-aside. Sources that are topics are followed
+    until Ctrl-C, in the order of arrival within --lateness-ms; after that the same command goes on.
 
     \b
     violet sequence --config map.toml --dry-run
@@ -87,7 +87,7 @@ def command(
         if target is None:
             raise Refusal("--out must name the archive; fix: --out scans.jsonl.zst, or --dry-run to look first")
         archive_writer.check_target(target, force=force)
-        on_bad: Callable[[sequence.Bad], None] = _refuse
+        on_bad = _refusing(sources)
         if set_aside is not None:
             if set_aside.resolve() == target.resolve():
                 raise Refusal("--set-aside must be another file than --out, was the same; fix: name another")
@@ -107,24 +107,34 @@ def _parts(enrich: str) -> frozenset[str]:
     return parts
 
 
-def _sources(config: Path) -> list[mapping.MappedSource]:
+def _sources(config: Path) -> list[mapped.MappedSource]:
     try:
         return mapping.parse(config.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise Refusal(f"--config {config} cannot be read ({error}); fix: name a mapping file") from None
 
 
-def _rows(folder: Path, sources: Sequence[mapping.MappedSource]) -> sequence.Rows:
+def _rows(folder: Path, sources: Sequence[mapped.MappedSource]) -> sequence.Rows:
     """What reads a source's file, each checked for being there before any is read."""
     paths = {source.name: folder / str(source.file) for source in sources}
     for name, path in paths.items():
-        if not path.is_file():
-            raise Refusal(f"source {name!r}: {path} is no file; fix: check the path")
-    return lambda source: table.rows(paths[source.name], source.format)
+        if not path.exists() or path.is_dir():
+            raise Refusal(
+                f"source {name!r}: {path} is {'a folder' if path.is_dir() else 'no file'}; fix: check the path"
+            )
+    return lambda source: table.rows(paths[source.name], source.layout)
 
 
-def _refuse(bad: sequence.Bad) -> None:
-    raise Refusal(f"source {bad.source!r} line {bad.line}: {bad.said}; --set-aside FILE would go on without such rows")
+def _refusing(sources: Sequence[mapped.MappedSource]) -> Callable[[sequence.Bad], None]:
+    files = {source.name: source.file for source in sources}
+
+    def refuse(bad: sequence.Bad) -> None:
+        raise Refusal(
+            f"source {bad.source!r}, {files[bad.source]} {bad.place}: {bad.said}; "
+            "--set-aside FILE would go on without such rows"
+        )
+
+    return refuse
 
 
 def _keep(put: Callable[[bytes], None]) -> Callable[[sequence.Bad], None]:
@@ -135,7 +145,7 @@ def _keep(put: Callable[[bytes], None]) -> Callable[[sequence.Bad], None]:
     return keep
 
 
-def _dry_run(sources: Sequence[mapping.MappedSource], rows: sequence.Rows, as_json: bool) -> int:
+def _dry_run(sources: Sequence[mapped.MappedSource], rows: sequence.Rows, as_json: bool) -> int:
     """Look at the first rows of each source; 3 where a row does not fit or a mapped field is nowhere."""
     bad: list[sequence.Bad] = []
     sequencer = sequence.Sequencer(bad.append)
@@ -144,18 +154,20 @@ def _dry_run(sources: Sequence[mapping.MappedSource], rows: sequence.Rows, as_js
         looked = list(islice(rows(source), PROBE))
         items = sorted(sequencer.items(source, looked))
         records = [msgspec.json.decode(item[3]) for item in sequencer.grouped(source, items)]
-        mapped = [row.fields for row in looked if not row.fault and source.takes(row.fields)]
+        fields = [row.fields for row in looked if not row.fault and source.takes(row.fields)]
+        tally = sequencer.tallies[source.name]
         looks.append(
             {
                 "source": source.name,
                 "file": source.file,
                 "feeds": source.feeds,
-                **asdict(sequencer.tallies[source.name]),
+                **asdict(tally),
+                "nothing": "" if tally.records else sequence.nothing(tally),
                 "whole": len(looked) < PROBE,
                 "records_shown": records[:SHOWN],
-                "unmapped": {name: _sample(mapped, name) for name in _unmapped(source, mapped)},
-                "never_found": source.never_found() if sequencer.tallies[source.name].records else [],
-                "bad": [{"line": b.line, "said": b.said} for b in bad if b.source == source.name][:SHOWN],
+                "unmapped": {name: _sample(fields, name) for name in _unmapped(source, fields)},
+                "never_found": source.never_found() if tally.records else [],
+                "bad": [{"place": b.place, "said": b.said} for b in bad if b.source == source.name][:SHOWN],
             }
         )
     notes = sequence.notes(sources, sequencer.tallies) if all(look["whole"] for look in looks) else []
@@ -173,13 +185,19 @@ def _note(notes: Iterable[str]) -> None:
         out.print(f"NOTE: {note}", markup=False)
 
 
-def _unmapped(source: mapping.MappedSource, rows: Sequence[dict[str, Any]]) -> list[str]:
+def _unmapped(source: mapped.MappedSource, rows: Sequence[dict[str, Any]]) -> list[str]:
     return list(dict.fromkeys(name for row in rows[:100] for name in source.unmapped(row)))
 
 
 def _sample(rows: Sequence[dict[str, Any]], name: str) -> Any:
-    found = (walk(row, (name,)) or walk(row, tuple(name.split("."))) for row in rows[:100])
+    """The first value of an unmapped field; of several columns of one name there is none to show."""
+    found = (row[name] if name in row else walk(row, tuple(name.split("."))) for row in rows[:100])
     return next((value for value in found if value is not None), None)
+
+
+def _left_out(count: int, first: str) -> list[str]:
+    """What is said of entries of maps that a scan goes without."""
+    return [f"{count} entries of maps left out, the first at {first}"] if count else []
 
 
 def _look(look: dict[str, Any]) -> Iterator[str]:
@@ -192,8 +210,9 @@ def _look(look: dict[str, Any]) -> Iterator[str]:
     )
     if look["records"]:
         yield f"  {look['records']} records, {utc(look['first_ms'])} to {utc(look['last_ms'])}"
-    elif look["passed_over"]:
-        yield "  NOTHING: `where` and `skip_without` pass over every row; fix: correct them"
+    else:
+        yield f"  NOTHING: {look['nothing']}"
+    yield from (f"  {words}" for words in _left_out(look["left_out"], look["first_left_out"]))
     for found in look["records_shown"]:
         yield f"  {utc(found['ts_ms'])}  {archive_writer.encode(found).decode()[:400]}"
     for name, sample in look["unmapped"].items():
@@ -201,11 +220,11 @@ def _look(look: dict[str, Any]) -> Iterator[str]:
     for name in look["never_found"]:
         yield f"  NOT FOUND: fields.{name}; no row has what it is mapped to; fix: correct the path, or drop the line"
     for row in look["bad"]:
-        yield f"  line {row['line']}: {row['said']}"
+        yield f"  {row['place']}: {row['said']}"
 
 
 def _report(
-    target: Path, sources: Sequence[mapping.MappedSource], sequencer: sequence.Sequencer, enricher: Enricher,
+    target: Path, sources: Sequence[mapped.MappedSource], sequencer: sequence.Sequencer, enricher: Enricher,
     as_json: bool,
 ) -> None:  # fmt: skip
     tallies = sequencer.tallies
@@ -227,6 +246,8 @@ def _report(
             f"{t.passed_over} passed over, {t.set_aside} set aside, {t.backwards} out of order",
             markup=False,
         )
+        for words in _left_out(t.left_out, t.first_left_out):
+            out.print(f"{source.name}: {words}", markup=False)
     for part, n in found["enriched"].items():
         out.print(f"{part}: computed for {n} scans by the project's own stand-in, and marked so")
     _note(found["notes"])
@@ -234,7 +255,7 @@ def _report(
 
 
 def _follow(
-    sources: Sequence[mapping.MappedSource], connection: Connection, topic: str, lateness_ms: int,
+    sources: Sequence[mapped.MappedSource], connection: Connection, topic: str, lateness_ms: int,
     enricher: Enricher | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Follow topics into a topic until a signal."""
@@ -280,10 +301,12 @@ def _follow(
             f"{each['set_aside']} do not fit {each['first_bad']}, {each['late']} later than {lateness_ms} ms",
             markup=False,
         )
+        for words in _left_out(each["left_out"], each["first_left_out"]):
+            out.print(f"{each['source']}: {words}", markup=False)
 
 
 def _feeds(
-    sources: Sequence[mapping.MappedSource],
+    sources: Sequence[mapped.MappedSource],
     connection: Connection,
     topic: str,
     enricher: Enricher | None,

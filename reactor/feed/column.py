@@ -7,7 +7,7 @@ which names the row by its place in the column and the value as it stands in the
 import math
 import re
 from collections.abc import Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Final
 
 import numpy as np
@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from lanes.code import END_MS, FIRST_MS
 from reactor.feed.bar_shape import joined
-from reactor.feed.convert import CONVERT, PER_MS, UNIT_NAMES, BadRow
+from reactor.feed.convert import BadRow, to_decimal
+from reactor.feed.moment import PER_MS, UNIT_NAMES, to_time
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-_DIGITS_MAX: Final = 40  # of a time; 1e999999999 must not be written out
 _NO_TIME: Final = -(1 << 62)
 _MS: Final = {"s": 1_000, "ms": 1, "us": 1, "ns": 1}  # milliseconds of a tick, of which
 _TICKS: Final = {"s": 1, "ms": 1, "us": 1_000, "ns": 1_000_000}  # so many make one
@@ -97,7 +97,7 @@ class Clock:
     def __init__(self, units: Sequence[str], zone: str | None, *, mixed: bool) -> None:
         """Raises Refusal where the zone is not known."""
         self._units, self._mixed, self._seen, self._began = tuple(units), mixed, "", False
-        self._iso = CONVERT["time"]({"unit": "iso"} | ({"zone": zone} if zone else {}), "the zone")
+        self._iso = to_time({"unit": "iso"} | ({"zone": zone} if zone else {}), "the zone")
 
     def __call__(self, column: Any) -> Ints:
         """Milliseconds, UTC. A part of a millisecond is refused."""
@@ -139,7 +139,7 @@ class Clock:
         return out
 
     def _one(self, at: int, value: Any) -> int:
-        number = _decimal(value)
+        number = to_decimal(value)
         if number is None:
             if not isinstance(value, str) or not value.strip():
                 raise BadCell(at, "is no time" if _there(value) else "is empty")
@@ -173,13 +173,3 @@ class Clock:
             both = ",".join((*allowed, like))
             return f"looks like {UNIT_NAMES[like]}, the times before it like {must}; fix: --unit {both}"
         return f"looks like {UNIT_NAMES[like]}, must be {must}; fix: --unit {like}"
-
-
-def _decimal(value: Any) -> Decimal | None:
-    if type(value) not in (int, float, str) or (isinstance(value, str) and "_" in value):
-        return None
-    try:
-        number = Decimal(str(value).strip())
-    except InvalidOperation:
-        return None
-    return number if number.is_finite() and abs(number.adjusted()) < _DIGITS_MAX else None

@@ -1,32 +1,46 @@
 """Conversions: a value of a foreign row becomes one of ours, or a BadRow that names it and the fix; pure.
 
 Each maker takes the field's table of the mapping and where it stands, and gives the conversion; a table that cannot be
-right is a Refusal. See docs/design/feeds.md.
+right is a Refusal. Times are in moment.py, symbols and maps of them in symbol.py. See docs/design/feeds.md.
 """
 
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
-from decimal import Decimal, InvalidOperation
+from collections.abc import Callable, Iterable
+from decimal import Decimal
 from typing import Any, Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
 
 from journal.refusal import Refusal
-from lanes.code import END_MS, FIRST_MS
 
 Row = dict[str, Any]
 Read = Callable[[Any], Any]
 
-PER_MS: Final = {"s": Decimal(1000), "ms": Decimal(1), "us": Decimal("0.001"), "ns": Decimal("0.000001")}
-UNIT_NAMES: Final = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 DIGITS_MAX: Final = 40  # of a time or a whole number; 1e999999999 must not be written out
+INT_DIGITS_MAX: Final = 400  # of an integer in JSON; Python refuses to write out one of more than 4,300
 SHOWN: Final = 60  # characters of a foreign value in a message
+WORD_MAX: Final = 40  # characters of a word for no value; longer text is not looked up
+NO_VALUE: Final = frozenset(
+    ("", "nan", "-nan", "nat", "none", "null", "nil", "\\n", "n/a", "na", "<na>", "<nil>", "#n/a", "#n/a n/a", "#na",
+     "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan")
+)  # fmt: skip
+"""What pandas, polars, Python, SQL, spreadsheets and C write for no value, in small letters."""
 
 
 class BadRow(ValueError):
     """A row that the mapping does not fit: the field, the value and the fix."""
+
+
+class Unclear:
+    """What stands for the cells of columns of one name: whoever reads it must be told."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"(several columns {self.name!r})"
 
 
 def walk(row: Any, path: tuple[str, ...]) -> Any:
@@ -34,6 +48,9 @@ def walk(row: Any, path: tuple[str, ...]) -> Any:
 
     >>> walk({"value": '{"boost": 1.2}'}, ("value", "boost"))
     1.2
+
+    Raises:
+        BadRow: the path leads to a column whose name another column has too.
     """
     node = row
     for at, step in enumerate(path):
@@ -43,11 +60,26 @@ def walk(row: Any, path: tuple[str, ...]) -> Any:
                 _put(row, path[:at], node)
         if isinstance(node, dict):
             node = node.get(step)
-        elif isinstance(node, list) and step.isdigit() and int(step) < len(node):
+        elif isinstance(node, list) and step.isdecimal() and int(step) < len(node):
             node = node[int(step)]
         else:
             return None
+    if type(node) is Unclear:
+        raise BadRow(f"several columns are named {node.name!r}; fix: rename those in the header, so that one is")
     return node
+
+
+def has(row: Any, path: tuple[str, ...]) -> bool:
+    """Whether a row has a field at a path, be it null or empty.
+
+    >>> has({"exit": None}, ("exit",)), has({"exit": None}, ("entry",))
+    (True, False)
+    """
+    node = walk(row, path[:-1])
+    node = parsed(node) if isinstance(node, str) else node
+    if isinstance(node, list):
+        return path[-1].isdecimal() and int(path[-1]) < len(node)
+    return isinstance(node, dict) and path[-1] in node
 
 
 def steps(path: Any) -> tuple[str, ...]:
@@ -65,83 +97,13 @@ def steps(path: Any) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _time(spec: Row, here: str) -> Read:
-    unit, zone = spec.get("unit", "ms"), spec.get("zone")
-    if unit not in (*PER_MS, "iso"):
-        raise Refusal(f"{here}: unit of a time must be one of {', '.join(PER_MS)}, iso, was {unit!r}; fix: name one")
-    if zone is not None and unit != "iso":
-        raise Refusal(f'{here}: a zone goes with ISO text alone; fix: unit = "iso", or no zone')
-    if unit == "iso":
-        rule = None if zone is None else _zone(zone, here)
-        return lambda value: _iso(value, rule)
-    per_ms = PER_MS[unit]
+def spelled(path: tuple[str, ...]) -> str:
+    """A path as a mapping writes it.
 
-    def read(value: Any) -> int:
-        if type(value) is int and unit == "ms" and FIRST_MS <= value < END_MS:
-            return value
-        number = _decimal(value)
-        if number is None:
-            fix = '"iso"' if isinstance(value, str) and _stamp(value) else "the path of a time"
-            what = "looks like ISO text; fix: unit = " if fix == '"iso"' else "is no number; fix: give "
-            raise BadRow(f"{_show(value)} {what}{fix}")
-        ms = _ms(number, per_ms)
-        if FIRST_MS <= ms < END_MS:
-            return ms
-        raise BadRow(f"{_show(value)} {unit} is not a time of 2009 to 2099; {_guess(number)}")
-
-    return read
-
-
-def _ms(number: Decimal, per_ms: Decimal) -> int:
-    """Milliseconds, rounded down, so that finer times keep their order."""
-    return math.floor(number * per_ms)
-
-
-def _guess(number: Decimal) -> str:
-    for unit, per_ms in PER_MS.items():
-        if FIRST_MS <= _ms(number, per_ms) < END_MS:
-            return f'looks like {UNIT_NAMES[unit]}; fix: unit = "{unit}"'
-    return "fix: give the path of the event time, and its unit"
-
-
-def _iso(value: Any, zone: tzinfo | None) -> int:
-    stamp = _stamp(value) if isinstance(value, str) else None
-    if stamp is None:
-        number = _decimal(value)
-        raise BadRow(f"{_show(value)} is no ISO 8601 time; " + ("fix: give one" if number is None else _guess(number)))
-    if stamp.tzinfo is None:
-        if zone is None:
-            raise BadRow(f'{_show(value)} has no time zone; fix: zone = "UTC", or the zone that the feed writes in')
-        stamp = stamp.replace(tzinfo=zone)
-        if stamp.utcoffset() != stamp.replace(fold=1).utcoffset():
-            raise BadRow(
-                f"{_show(value)} is there twice or never in {zone}, where clocks change; fix: times with an offset"
-            )
-    ms = (stamp - _EPOCH) // timedelta(milliseconds=1)
-    if not FIRST_MS <= ms < END_MS:
-        raise BadRow(f"{_show(value)} is not a time of 2009 to 2099; fix: give the path of the event time")
-    return ms
-
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def _stamp(text: str) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text.strip()) if not text.strip().isdigit() else None
-    except ValueError:
-        return None
-
-
-def _zone(zone: Any, here: str) -> tzinfo:
-    if isinstance(zone, str) and (match := re.fullmatch(r"([+-])(\d\d):(\d\d)", zone)):
-        ahead = timedelta(hours=int(match[2]), minutes=int(match[3]))
-        if ahead < timedelta(days=1):
-            return timezone(ahead if match[1] == "+" else -ahead)
-    try:
-        return UTC if zone == "UTC" else ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError, TypeError, OSError):
-        raise Refusal(f'{here}: no time zone {zone!r} is known here; fix: "UTC", or an offset like "+02:00"') from None
+    >>> spelled(("a", "b")), spelled(("a.b",))
+    ('"a.b"', '["a.b"]')
+    """
+    return json.dumps(list(path) if any("." in step for step in path) else ".".join(path), ensure_ascii=False)
 
 
 def to_number(spec: Row, here: str) -> Read:
@@ -153,103 +115,100 @@ def to_number(spec: Row, here: str) -> Read:
     def read(value: Any) -> float:
         if type(value) is float and scale is None and math.isfinite(value):
             return value
-        if isinstance(value, str):
-            try:
-                value = float(value)
-            except ValueError:
-                raise BadRow(f"{_show(value)} is no number; fix: give the path of one") from None
-        if type(value) not in (int, float):
-            raise BadRow(f"{_show(value)} is no number; fix: give the path of one")
+        theirs: Any = _float(value) if isinstance(value, str) else value
+        if type(theirs) not in (int, float):
+            raise BadRow(f"{show(value)} is no number; fix: mend it, such as 1500.25, or give the path of a number")
         try:
-            number = float(value) if scale is None else float(value) * scale
+            number = float(theirs) if scale is None else float(theirs) * scale
             finite = math.isfinite(number)
         except OverflowError:
             finite = False
         if not finite:
-            raise BadRow(f"{_show(value)} is not finite; fix: `skip_without` passes such rows over")
+            word = json.dumps(text(value))
+            also = (
+                f", `no_value = [{word}]` reads it as none where the field is optional" if len(word) < WORD_MAX else ""
+            )
+            raise BadRow(f"{show(value)} is not finite; fix: `skip_without` of it passes such rows over{also}")
         return number
 
     return read
 
 
-def _integer(_: Row, _here: str) -> Read:
+def to_integer(_: Row, _here: str) -> Read:
+    """A whole number, whatever it is written as."""
+
     def read(value: Any) -> int:
-        number = _decimal(value)
+        number = to_decimal(value)
         if number is None or number != number.to_integral_value():
-            raise BadRow(f"{_show(value)} is no whole number; fix: give the path of one")
+            raise BadRow(f"{show(value)} is no whole number; fix: mend it, or give the path of one")
         return int(number)
 
     return read
 
 
-def _words(spec: Row, here: str) -> Read:
+def to_words(spec: Row, here: str) -> Read:
+    """Text, one of `values` where the mapping lists them."""
     values = spec.get("values")
     if values is not None and not isinstance(values, dict):
         raise Refusal(f'{here}: values must be a table of theirs = ours, was {values!r}; fix: {{ theirs = "OURS" }}')
 
     def read(value: Any) -> str:
         if isinstance(value, dict | list):
-            raise BadRow(f"{_show(value)} is no text; fix: give the path of one")
+            raise BadRow(f"{show(value)} is no text; fix: give the path of one")
         theirs = text(value)
+        if not theirs.isascii() and not is_utf8(theirs):
+            raise BadRow(f"{show(theirs)} is no text in UTF-8; fix: write the file in UTF-8")
         if values is None:
             return theirs
         if theirs not in values:
-            raise BadRow(f'{_show(value)} is not among `values`; fix: add {_show(theirs)} = "OURS"')
+            raise BadRow(f'{show(value)} is not among `values`; fix: add {json.dumps(theirs)} = "OURS"')
         return str(values[theirs])
 
     return read
 
 
-def to_symbol(spec: Row, here: str) -> Read:
-    """A symbol as it is, or out of a pair."""
-    unit = spec.get("unit")
-    if unit not in (None, "pair"):
-        raise Refusal(f'{here}: unit of a symbol must be "pair" or none, was {unit!r}; fix: unit = "pair"')
-    return (lambda value: _pair(text(value))) if unit else text
-
-
-def _pair(text: str) -> str:
-    """BTC/USDT and BTC/USDT:USDT are BTCUSDT."""
-    return text.partition(":")[0].replace("/", "").upper()
-
-
-def _prices(spec: Row, here: str) -> Read:
-    number = to_number(spec, here)
-    inner = steps(spec["value"]) if "value" in spec else None
-    return _map(spec, here, number if inner is None else lambda entry: number(walk(entry, inner)))
-
-
-def _ranks(spec: Row, here: str) -> Read:
-    number = to_number(spec, here)
-    paths = {name: steps(spec.get(name, name)) for name in ("score", "alignment")}
-    return _map(spec, here, lambda entry: {name: number(walk(entry, path)) for name, path in paths.items()})
-
-
-def _map(spec: Row, here: str, entry: Read) -> Read:
-    """A map by symbol, each entry read by `entry`."""
-    symbol = to_symbol(spec, here)
-
-    def read(value: Any) -> Row:
-        entries = parsed(value) if isinstance(value, str) else value
-        if not isinstance(entries, dict):
-            raise BadRow(f"{_show(value)} is no map of symbols; fix: give the path of one, or `key` and `value`")
-        out = {symbol(k): entry(v) for k, v in entries.items()}
-        if len(out) != len(entries):
-            raise BadRow("two keys become one symbol; fix: map one of them away upstream")
-        return out
-
-    return read
-
-
-def _any(_: Row, _here: str) -> Read:
+def to_any(_: Row, _here: str) -> Read:
+    """A value as it is."""
     return lambda value: value
 
 
-CONVERT: Final[Mapping[str, Callable[[Row, str], Read]]] = {
-    "time": _time, "number": to_number, "integer": _integer, "text": _words, "symbol": to_symbol,
-    "prices": _prices, "ranks": _ranks, "any": _any,
-}  # fmt: skip
-"""Kind of a field -> maker of its conversion, from the field's table and where it stands."""
+def decode(raw: bytes | str) -> Any:
+    """JSON as the world writes it: NaN too; an infinity and a number beyond every double stay text.
+
+    >>> decode('{"rsi": NaN, "x": 1e400, "y": 1.5}')
+    {'rsi': nan, 'x': '1e400', 'y': 1.5}
+
+    Raises:
+        ValueError: it is not JSON.
+        RecursionError: it nests too deep.
+    """
+    try:
+        return _decode(raw)
+    except msgspec.DecodeError:
+        try:
+            return json.loads(raw, parse_float=_finite, parse_int=_whole, parse_constant=_CONSTANTS.__getitem__)
+        except ValueError:
+            pass
+        raise
+
+
+_decode: Final = msgspec.json.Decoder().decode
+_CONSTANTS: Final = {"NaN": math.nan, "Infinity": "Infinity", "-Infinity": "-Infinity"}
+
+
+def _finite(digits: str) -> float | str:
+    number = float(digits)
+    return number if math.isfinite(number) else digits
+
+
+def _whole(digits: str) -> int | str:
+    return int(digits) if len(digits) <= INT_DIGITS_MAX else digits
+
+
+def encode(row: Any) -> bytes:
+    """A row as JSON, in which NaN and infinity stay what they are."""
+    raw = msgspec.json.encode(row)
+    return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() if b"null" in raw else raw
 
 
 def parsed(text: str) -> Any:
@@ -257,26 +216,56 @@ def parsed(text: str) -> Any:
     if not text.lstrip().startswith(("{", "[")):
         return None
     try:
-        return json.loads(text)
+        return decode(text)
     except (ValueError, RecursionError):
         return None
 
 
-def _decimal(value: Any) -> Decimal | None:
+# Python reads 1_5 as 15 and digits of other scripts too; a cell that holds such is damaged.
+_is_number: Final = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII).fullmatch
+_is_infinity: Final = re.compile(r"[+-]?inf(?:inity)?|[+-]?1\.#inf", re.IGNORECASE).fullmatch
+
+
+def _float(text: str) -> float | None:
+    text = text.strip()
+    return float(text) if _is_number(text) else math.inf if _is_infinity(text) else None
+
+
+def to_decimal(value: Any) -> Decimal | None:
+    """A number exactly; None where it is none, or has more digits than any time or count."""
     if type(value) not in (int, float, str):
         return None
-    try:
-        number = Decimal(str(value).strip())
-    except InvalidOperation:
+    digits = str(value).strip()
+    if not _is_number(digits):
         return None
+    number = Decimal(digits)
     return number if number.is_finite() and abs(number.adjusted()) < DIGITS_MAX else None
 
 
-def is_empty(value: Any) -> bool:
-    """Whether it is no value: absent, null, empty, NaN."""
-    if isinstance(value, float):
-        return math.isnan(value)
-    return value is None or (isinstance(value, str) and value.lower() in ("", "nan"))
+def words_for_none(given: Iterable[Any]) -> frozenset[str]:
+    """The words for no value, those of a mapping among them."""
+    return NO_VALUE | {text(word).strip().lower() for word in given}
+
+
+def is_empty(value: Any, words: frozenset[str] = NO_VALUE) -> bool:
+    """Whether it is no value: absent, null, empty, NaN, or one of the words for that.
+
+    Args:
+        value: of a foreign row.
+        words: in small letters.
+    """
+    if isinstance(value, str):
+        return len(value) <= WORD_MAX and value.strip().lower() in words
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return True
+    return words is not NO_VALUE and not isinstance(value, dict | list) and text(value).lower() in words
+
+
+def is_infinite(value: Any) -> bool:
+    """Whether it is an infinity, as a number or as text."""
+    if isinstance(value, str):
+        return bool(_is_infinity(value.strip()))
+    return isinstance(value, float) and math.isinf(value)
 
 
 def text(value: Any) -> str:
@@ -288,8 +277,18 @@ def text(value: Any) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def _show(value: Any) -> str:
-    shown = repr(value)
+def is_utf8(value: str) -> bool:
+    """Whether text can be written out; bytes of another encoding, and halves of a pair, cannot."""
+    return not any("\ud800" <= each <= "\udfff" for each in value)
+
+
+def show(value: Any) -> str:
+    """A foreign value for a message, as it stands in its file."""
+    if isinstance(value, str):
+        shown = f"'{value}'" if value.isprintable() else repr(value)
+    else:
+        shown = repr(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False, default=repr)
+        shown = "NaN" if shown == "nan" else shown
     return shown if len(shown) <= SHOWN else shown[: SHOWN - 1] + "…"
 
 

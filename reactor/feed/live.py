@@ -22,7 +22,7 @@ from journal.refusal import Refusal
 from reactor.evaluate.chunk import Chunk
 from reactor.evaluate.record import CUT_BYTES, Decoder, Scan
 from reactor.feed.archive_writer import encode
-from reactor.feed.mapping import MappedSource
+from reactor.feed.mapped import MappedSource
 from reactor.feed.sequence import Bad, Enrich, Sequencer, Tally, enriched
 from reactor.feed.table import Row, object_row
 from reactor.log.port import Log
@@ -118,6 +118,10 @@ class Merger:
                 if offset in feed.done:
                     feed.done.discard(offset)
                     continue
+                if value is None:  # a compacted topic's word that a key is gone
+                    self.sequencer.tallies[feed.source.name].rows += 1
+                    self.sequencer.tallies[feed.source.name].passed_over += 1
+                    continue
                 self._take(feed, _row(offset, value, chunk), now_ms)
             asked = 0
         feed.asked_ms = asked
@@ -207,9 +211,7 @@ class Resumed:
         return self._low.get((source, partition)), self._written.get((source, partition), set())
 
 
-def _row(offset: int, value: bytes | None, chunk: Chunk) -> Row:
-    if value is None:
-        return Row(offset, {}, "the record has no value", b"")
+def _row(offset: int, value: bytes, chunk: Chunk) -> Row:
     if offset in chunk.cut:
         return Row(offset, {}, f"the record had {chunk.cut[offset][0]} bytes, more than a record may have", value)
     return object_row(offset, value)

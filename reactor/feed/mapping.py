@@ -1,28 +1,51 @@
 """Mapping: a TOML file that says how the rows of foreign sources become ours; pure.
 
 SOURCE_KEYS and FIELD_KEYS say what may stand in a mapping; docs/reference.md is made of them.
-A row that does not fit is a BadRow that says what was found and the fix. Absent, null, empty and, in an optional
-field, NaN are the same: no value. See docs/design/feeds.md.
+What it compiles to, and how that treats a row, is in mapped.py. See docs/design/feeds.md.
 """
 
-import difflib
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from journal.refusal import Refusal
 from lanes import registry
 from lanes.lane import Kind
 from reactor.evaluate.record import STREAM_PATTERN
-from reactor.feed.convert import CONVERT, BadRow, Read, Row, is_empty, steps, text, to_number, to_symbol, walk
+from reactor.feed.convert import (
+    NO_VALUE,
+    BadRow,
+    Read,
+    Row,
+    has,
+    is_empty,
+    steps,
+    text,
+    to_any,
+    to_integer,
+    to_number,
+    to_words,
+    walk,
+    words_for_none,
+)
+from reactor.feed.mapped import Getter, MappedSource, near
+from reactor.feed.moment import to_time
+from reactor.feed.symbol import NUMBERS, fixed, to_map, to_symbol
+from reactor.feed.table import FORMATS, Layout
 
-FORMATS: Final = ("jsonl", "csv", "parquet")
+CONVERT: Final[Mapping[str, Callable[[Row, str], Read]]] = {
+    "time": to_time, "number": to_number, "integer": to_integer, "text": to_words, "symbol": to_symbol, "any": to_any,
+}  # fmt: skip
+"""Kind of a field -> maker of its conversion, from the field's table and where it stands. Maps: symbol.to_map."""
 
 
 class Field(NamedTuple):
-    """A field of ours: its kind (see CONVERT); required: it must be mapped; always: where mapped, each row has it."""
+    """A field of ours: its kind (of CONVERT, or of NUMBERS for a map).
+
+    required: it must be mapped; always: where it is mapped, each row has it.
+    """
 
     kind: str
     required: bool = False
@@ -62,66 +85,6 @@ PLANES: Final = {
 }
 TARGETS: Final[Mapping[str, Target]] = {"scan": SCAN, **PLANES}
 """What `violet sequence` feeds. Another command gives `parse` targets of its own."""
-
-
-class Getter(NamedTuple):
-    """One mapped field: ours, the steps to theirs (none: a constant), how it is read."""
-
-    name: str
-    paths: tuple[tuple[str, ...], ...]
-    required: bool
-    read: Read
-
-
-@dataclass(slots=True, kw_only=True)
-class MappedSource:
-    """One foreign source, compiled. `found` counts, for each mapped field, the rows that had it."""
-
-    name: str
-    rank: int
-    feeds: str
-    file: str | None
-    topic: str | None
-    format: str
-    where: tuple[tuple[tuple[str, ...], frozenset[str]], ...]
-    skip_without: tuple[tuple[str, ...], ...]
-    group: bool
-    getters: tuple[Getter, ...]
-    found: dict[str, int] = field(default_factory=dict)
-
-    def takes(self, row: Row) -> bool:
-        """Whether `where` and `skip_without` let the row through."""
-        wanted = all(text(walk(row, path)) in values for path, values in self.where)
-        return wanted and not any(is_empty(walk(row, path)) for path in self.skip_without)
-
-    def __call__(self, row: Row) -> Row:
-        """Ours -> value, for the fields that the row has.
-
-        Raises:
-            BadRow: a required field is absent, or a value does not fit.
-        """
-        out: Row = {}
-        for name, paths, required, read in self.getters:
-            try:
-                value = read(row)
-            except BadRow as bad:
-                raise BadRow(f"{name}: {bad}") from None
-            if value is not None:
-                out[name] = value
-                self.found[name] = self.found.get(name, 0) + 1
-            elif required:
-                raise BadRow(f"{name}: {_lacks(row, paths)}")
-        return out
-
-    def unmapped(self, row: Row) -> list[str]:
-        """Their fields that nothing of ours reads, as dotted paths."""
-        used = {path for getter in self.getters for path in getter.paths}
-        used |= {path for path, _ in self.where} | set(self.skip_without)
-        return [".".join(path) for path in _leaves(row, (), used)]
-
-    def never_found(self) -> list[str]:
-        """Mapped fields that no row so far had."""
-        return [g.name for g in self.getters if g.paths and not self.found.get(g.name)]
 
 
 def parse(toml: str, targets: Mapping[str, Target] = TARGETS, *, placed: bool = True) -> list[MappedSource]:
@@ -166,32 +129,56 @@ SOURCE_KEYS: Final[Mapping[str, str]] = {
     "name": "Name in messages and stamps; by default what the source feeds.",
     "file": "File of the rows, relative to the folder of the mapping.",
     "topic": "Topic of the rows, instead of a file.",
-    "format": "`jsonl`, `csv` or `parquet`; without it by the file's name.",
+    "format": "`jsonl`, `csv` or `parquet`; without it by the file's name, else by its content.",
+    "rows": 'Where the rows lie: in JSON a path, `"strategy.*.trades"` (`*` is the one key there); in SQLite a table. '
+    "Of a list the first that is there.",
+    "skip": "Of CSV: how many lines stand above the header.",
+    "member": 'Of a zip of several files: the one to read, `"*[0-9].json"`.',
     "feeds": "What the rows become: `scan`, a plane by its name, or for BLUE `trade` or `leg`.",
     "stream": "Stream of the records; without it the mapping's.",
     "where": 'Only rows that have one of these values at a path: `{ "a.b" = "x" }`; others are passed over.',
-    "skip_without": "Paths; rows without a value at one of them are passed over.",
+    "skip_without": "Paths; rows without a (finite) value at one of them are passed over.",
+    "no_value": 'More words for no value, `["-", "-999"]`. Known: an empty cell, null, None, NaN, NaT, N/A, `\\N`.',
     "group": "`true`: the rows of one time become one scan.",
     "fields": "Our fields, each with the path of theirs.",
 }
 FIELD_KEYS: Final[Mapping[str, str]] = {
     "path": 'Path of their field: `"a.b.c"`, a list of steps where a key holds a dot. JSON inside a text is read.',
     "const": "A value instead of a path.",
-    "unit": "Of a time: `ms` (default), `s`, `us`, `ns`, `iso`. Of a symbol: `pair` (BTC/USDT:USDT becomes BTCUSDT).",
+    "or": "Other paths, where the row has no field at `path`.",
+    "join": "Of a text: paths of the parts that make it, where there is none at `path`.",
+    "unit": "Of a time: `ms` (default), `s`, `us`, `ns`, `iso`, a list of them, or `auto` (a number's size tells). "
+    "Of a symbol: `pair` (BTC/USDT, BTC-USDT, BTC_USDT:USDT become BTCUSDT; another name is refused).",
     "zone": 'Of ISO text that has none: `"UTC"`, `"+02:00"`, `"Europe/Vienna"`.',
     "scale": "Factor of a number.",
     "values": "Of a text: theirs = ours.",
-    "key": "Of a map with one entry a row (`group`): the path of its symbol.",
+    "key": "Of a map: where in each entry of the list at `path` its symbol lies. Without `path`, where in the row; "
+    "then a row is one entry (`group`), or `key` and `value` lead to lists of one length.",
     "value": "Of prices: where in an entry, or with `key` in the row, the price lies.",
+    "columns": 'Of prices: the columns of a wide table, `"*USDT"`, `"{symbol}_close"` or a list of such patterns.',
     "score": "Of irp: where the score lies.",
     "alignment": "Of irp: where the alignment lies.",
 }
-_TOML: Final = {str: "text", dict: "a table", list: "a list", bool: "true or false"}
-_TYPES: Final = {"file": str, "topic": str, "where": dict, "skip_without": list, "group": bool, "fields": dict}
-_SPEC_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
-    "time": ("unit", "zone"), "number": ("scale",), "integer": (), "text": ("values",), "symbol": ("unit",), "any": (),
-    "prices": ("unit", "scale", "key", "value"), "ranks": ("unit", "scale", "key", "score", "alignment"),
+_TOML: Final = {str: "text", dict: "a table", list: "a list", bool: "true or false", int: "a whole number"}
+_TYPES: Final = {
+    "file": str, "topic": str, "where": dict, "skip_without": list, "group": bool, "fields": dict,
+    "no_value": list, "skip": int, "member": str,
 }  # fmt: skip
+_SPEC_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
+    "time": ("or", "unit", "zone"), "number": ("or", "scale"), "integer": ("or",), "text": ("or", "join", "values"),
+    "symbol": ("or", "unit"), "any": ("or",), "prices": ("unit", "scale", "key", "value", "columns"),
+    "ranks": ("unit", "scale", "key", "score", "alignment"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Of:
+    """What a field takes from its source: the form of its plane, words for no value, columns that others read."""
+
+    form: tuple[str, ...]
+    words: frozenset[str]
+    taken: frozenset[str]
+    is_grouped: bool
 
 
 def _source(table: Row, rank: int, stream: Any, targets: Mapping[str, Target], placed: bool) -> MappedSource:
@@ -200,31 +187,50 @@ def _source(table: Row, rank: int, stream: Any, targets: Mapping[str, Target], p
     _known(table, tuple(SOURCE_KEYS), here)
     feeds = table.get("feeds")
     if not isinstance(feeds, str) or feeds not in targets:
-        raise Refusal(f"{here}feeds must be one of {', '.join(targets)}, was {feeds!r}{_near(feeds, targets)}")
+        raise Refusal(f"{here}feeds must be one of {', '.join(targets)}, was {feeds!r}{near(feeds, targets)}")
     if placed and ("file" in table) == ("topic" in table):
         raise Refusal(f"{here}must have either a file or a topic; fix: give one of them")
     for key, must in _TYPES.items():
-        if key in table and not isinstance(table[key], must):
+        if key in table and (not isinstance(table[key], must) or (must is int and type(table[key]) is bool)):
             raise Refusal(f"{here}{key} must be {_TOML[must]}, was {table[key]!r}; fix: write it as one")
-    kind = _format(table, here)
+    if "topic" in table and (wrong := [key for key in ("rows", "skip", "member") if key in table]):
+        raise Refusal(f"{here}{wrong[0]} goes with a file; fix: drop it")
     target, fields = targets[feeds], dict(table.get("fields", {}))
-    if "file" in table and not table.get("group") and any(isinstance(f, dict) and "key" in f for f in fields.values()):
-        raise Refusal(
-            f"{here}a map with a `key` has one entry a row; fix: group = true makes one scan of a time's rows"
-        )
     stream = table.get("stream", stream)
     if "stream" in target.fields and "stream" not in fields:
         if not isinstance(stream, str) or not re.fullmatch(STREAM_PATTERN, stream):
             raise Refusal(f'{here}stream must match {STREAM_PATTERN}, was {stream!r}; fix: stream = "ng7"')
         fields["stream"] = {"const": stream}
+    form = _form(feeds, target, fields, here)
+    where = tuple((steps(p), frozenset(map(text, w if isinstance(w, list) else [w])))
+                  for p, w in table.get("where", {}).items())  # fmt: skip
+    skip_without = tuple(steps(p) for p in table.get("skip_without", ()))
+    words = words_for_none(table["no_value"]) if "no_value" in table else NO_VALUE
+    specs = {ours: _spec(f"{here}fields.{ours}", spec) for ours, spec in fields.items()}
+    is_wide = {ours: "columns" in spec for ours, spec in specs.items()}
+    getters: list[Getter] = []
+    for ours in sorted(specs, key=is_wide.__getitem__):  # a wide table's columns are those that nothing else reads
+        read = [path for getter in getters for path in getter.paths] + [path for path, _ in where]
+        of = _Of(form, words, frozenset(path[0] for path in (*read, *skip_without)), bool(table.get("group")))
+        kind = target.fields.get(ours, Field("any"))
+        getters.append(_getter(f"{here}fields.{ours}", ours, specs[ours], kind, of))
+    return MappedSource(
+        name=name, rank=rank, feeds=feeds, file=table.get("file"), topic=table.get("topic"),
+        group=bool(table.get("group", False)), where=where, skip_without=skip_without,
+        getters=tuple(sorted(getters, key=lambda getter: list(fields).index(getter.name))), words=words,
+        layout=Layout(_format(table, here), _rows(table, here), table.get("skip", 0), table.get("member", "")),
+    )  # fmt: skip
+
+
+def _form(feeds: str, target: Target, fields: Row, here: str) -> tuple[str, ...]:
+    """The form of a plane that the fields map. Raises Refusal where a field is unknown, missing or of another form."""
     for ours in fields:
         if ours not in target.fields and not (target.free and ours.startswith(target.free)):
             raise Refusal(
                 f"{here}fields.{ours} is not a field of {feeds}; fix: use one of {', '.join(target.fields)}"
                 + (f" or {target.free}NAME" if target.free else "")
-                + _near(ours, target.fields)
+                + near(ours, target.fields)
             )
-    required = {n for n, f in target.fields.items() if f.required}
     form = next((f for f in target.forms if set(f) <= fields.keys()), None)
     if target.forms and form is None:
         forms = " or ".join("{" + ", ".join(f) + "}" for f in target.forms)
@@ -234,103 +240,77 @@ def _source(table: Row, rank: int, stream: Any, targets: Mapping[str, Target], p
         raise Refusal(
             f"{here}fields.{extra[0]} is of another form than {', '.join(form or ())}; fix: map one form alone"
         )
+    required = {n for n, f in target.fields.items() if f.required}
     if missing := sorted((required | set(form or ())) - fields.keys()):
         raise Refusal(f'{here}fields must map {", ".join(missing)}; fix: add `{missing[0]} = "their.path"`')
-    getters = tuple(
-        _getter(f"{here}fields.{ours}", ours, spec, target.fields.get(ours, Field("any")), form or ())
-        for ours, spec in fields.items()
-    )
-    return MappedSource(
-        name=name, rank=rank, feeds=feeds, file=table.get("file"), topic=table.get("topic"),
-        format=kind, group=bool(table.get("group", False)), getters=getters,
-        where=tuple((steps(p), frozenset(map(text, w if isinstance(w, list) else [w])))
-                    for p, w in table.get("where", {}).items()),
-        skip_without=tuple(steps(p) for p in table.get("skip_without", ())),
-    )  # fmt: skip
+    return form or ()
+
+
+def _spec(here: str, spec: Any) -> Row:
+    found = {"path": spec} if isinstance(spec, str | list) else spec
+    if not isinstance(found, dict):
+        raise Refusal(f"{here} must be a path or a table, was {spec!r}; fix: {{ const = {spec!r} }} for a constant")
+    return found
+
+
+def _rows(table: Row, here: str) -> tuple[tuple[str, ...], ...]:
+    given = table.get("rows", [])
+    if not isinstance(given, str | list):
+        raise Refusal(f'{here}rows must be a path or a list of paths, was {given!r}; fix: rows = "their.path"')
+    return tuple(steps(path) for path in ([given] if isinstance(given, str) else given))
 
 
 def _format(table: Row, here: str) -> str:
-    stem = str(table.get("file", "x.jsonl")).removesuffix(".zst")
-    found = table.get("format", {"ndjson": "jsonl", "json": "jsonl"}.get(ext := stem.rpartition(".")[2], ext))
-    if found not in FORMATS:
+    """The declared format; empty: the file's name or content tells."""
+    found = table.get("format", "")
+    if "format" in table and found not in FORMATS:
         raise Refusal(f'{here}format must be one of {", ".join(FORMATS)}, was {found!r}; fix: format = "jsonl"')
     return str(found)
 
 
-def _getter(here: str, ours: str, spec: Any, kind: Field, form: tuple[str, ...]) -> Getter:
-    spec = {"path": spec} if isinstance(spec, str | list) else spec
-    if not isinstance(spec, dict):
-        raise Refusal(f"{here} must be a path or a table, was {spec!r}; fix: {{ const = {spec!r} }} for a constant")
+def _getter(here: str, ours: str, spec: Row, kind: Field, of: _Of) -> Getter:
     _known(spec, ("path", "const", *_SPEC_KEYS[kind.kind]), f"{here}: ")
-    required = kind.required or kind.always or ours in form
+    required = kind.required or kind.always or ours in of.form
     if "const" in spec:
-        value = spec["const"]
+        make = fixed if kind.kind in NUMBERS else _constant
         try:
-            fixed = CONVERT[kind.kind](spec, here)(value)
+            value = make(spec, kind.kind, here)
         except BadRow as bad:
             raise Refusal(f"{here}: {bad}") from None
-        return Getter(ours, (), required, lambda row: fixed)
-    if kind.kind in ("prices", "ranks") and "key" in spec:
-        return Getter(ours, *_one_entry(spec, kind.kind, here, required=required))
-    if "path" not in spec:
+        return Getter(ours, (), required, lambda row: value)
+    if kind.kind in NUMBERS:
+        form = to_map(spec, kind.kind, here, of.words, of.taken, is_grouped=of.is_grouped)
+        return Getter(ours, form.paths, required, form.read, form.matches, form.is_single)
+    paths = tuple(steps(path) for path in (*([spec["path"]] if "path" in spec else []), *_list(spec, "or", here)))
+    joined = tuple(steps(path) for path in _list(spec, "join", here))
+    if not paths and not joined:
         raise Refusal(f'{here} must have a path; fix: {ours} = "their.path"')
-    path, convert = steps(spec["path"]), CONVERT[kind.kind](spec, here)
+    convert, named = CONVERT[kind.kind](spec, here), spec.get("values", {})
 
     def read(row: Row) -> Any:
-        value = walk(row, path)
-        return None if value is None or value == "" or (not required and is_empty(value)) else convert(value)
+        value = walk(row, paths[0]) if paths else None
+        if value is None and len(paths) > 1:
+            value = next((walk(row, path) for path in paths if has(row, path)), None)
+        if value is None and joined:
+            parts = [walk(row, path) for path in joined]
+            value = None if any(is_empty(part, of.words) for part in parts) else " ".join(map(text, parts))
+        return None if is_empty(value, of.words) and not (named and text(value) in named) else convert(value)
 
-    return Getter(ours, (path,), required, read)
-
-
-def _one_entry(spec: Row, kind: str, here: str, *, required: bool) -> tuple[tuple[tuple[str, ...], ...], bool, Read]:
-    """A map of which each row holds one entry: the row's symbol and its numbers."""
-    names = ("value",) if kind == "prices" else ("score", "alignment")
-    if missing := [name for name in names if name not in spec]:
-        raise Refusal(f'{here} with a key must have {missing[0]}; fix: {missing[0]} = "their.path"')
-    paths = (steps(spec["key"]), *(steps(spec[name]) for name in names))
-    symbol, number = to_symbol(spec, here), to_number(spec, here)
-
-    def read(row: Row) -> Any:
-        key, *values = (walk(row, path) for path in paths)
-        if any(is_empty(v) for v in (key, *values)):
-            return None
-        numbers = [number(v) for v in values]
-        return {symbol(key): numbers[0] if kind == "prices" else dict(zip(names, numbers, strict=True))}
-
-    return paths, required, read
+    return Getter(ours, paths + joined, required, read)
 
 
-def _lacks(row: Row, paths: tuple[tuple[str, ...], ...]) -> str:
-    path = next((p for p in paths if is_empty(walk(row, p))), paths[0] if paths else ())
-    if walk(row, path) is not None:
-        return f"{'.'.join(path)!r} is empty; fix: repair the row, or `skip_without` passes such rows over"
-    there = [".".join(p) for p in _leaves(row, (), set())]
-    return (
-        f"the row has no {'.'.join(path)!r}; it has {', '.join(there[:12])}{_near('.'.join(path), there)}; "
-        "fix: correct the path, or `skip_without` passes such rows over"
-    )
+def _constant(spec: Row, kind: str, here: str) -> Any:
+    return CONVERT[kind](spec, here)(spec["const"])
 
 
-def _leaves(node: Row, at: tuple[str, ...], used: set[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
-    for name, value in node.items():
-        path = (*at, name)
-        if path in used:
-            continue
-        if isinstance(value, dict) and value and any(u[: len(path)] == path for u in used):
-            yield from _leaves(value, path, used)
-        elif not any(u[: len(path)] == path for u in used):
-            yield path
-            if isinstance(value, dict) and not used:
-                yield from _leaves(value, path, used)
+def _list(spec: Row, key: str, here: str) -> list[Any]:
+    found = spec.get(key, [])
+    if not isinstance(found, list):
+        raise Refusal(f'{here}: {key} must be a list of paths, was {found!r}; fix: {key} = ["their.path"]')
+    return found
 
 
 def _known(table: Row, names: tuple[str, ...], here: str) -> None:
     for name in table:
         if name not in names:
-            raise Refusal(f"{here}unknown key {name!r}; fix: use one of {', '.join(names)}{_near(name, names)}")
-
-
-def _near(name: Any, names: Any) -> str:
-    near = difflib.get_close_matches(str(name), list(names), 1, 0.5)
-    return f"; did you mean {near[0]!r}?" if near else ""
+            raise Refusal(f"{here}unknown key {name!r}; fix: use one of {', '.join(names)}{near(name, names)}")

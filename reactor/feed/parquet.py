@@ -1,8 +1,8 @@
-"""Parquet: the rows of a file as JSON has them, in the file's order. The only module that imports pyarrow.
+"""Parquet and Feather: the rows of a file as JSON has them, in the file's order. The only module that imports pyarrow.
 
 A time with a zone is ISO text in UTC; one without a zone is text without one, so that the mapping has to say which.
-A number that is whole is an integer; NaN and infinity are null; bytes are UTF-8 text. A list or a map that is null is
-empty, and of a struct that is null every field is null. Memory is bounded by some thousand rows.
+A number that is whole is an integer; bytes are UTF-8 text. A list or a map that is null is empty, and of a struct that
+is null every field is null. Memory is bounded by some thousand rows.
 """
 
 import math
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pyarrow import feather, types
 
 from journal.refusal import Refusal
-from reactor.log.container import Kind, Opened
+from reactor.log.container import Kind, Opened, Packing
 
 MAGIC: Final = b"PAR1"  # at both ends of a file that was written to its end
 BATCH_ROWS: Final = 4_096
@@ -41,18 +41,23 @@ def check(path: Path) -> None:
         raise Refusal(f"{path} must be a whole Parquet file or end in .csv, was {what}; fix: fetch it again")
 
 
-def rows(path: Path) -> Iterator[dict[str, Any] | str]:
+def rows(found: Opened) -> Iterator[dict[str, Any] | str]:
     """Each row of a file, or why it cannot be read. Raises Refusal where the file cannot be."""
-    check(path)
+    if found.kind is Kind.PARQUET and found.packing is Packing.PLAIN and found.path.is_file():
+        check(found.path)
     try:
-        with pq.ParquetFile(path, buffer_size=BUFFER_BYTES) as file:
+        if found.kind is Kind.FEATHER:
+            for batch in feather.read_table(found.seekable(), memory_map=False).to_batches(BATCH_ROWS):
+                yield from _batch(batch, set())
+            return
+        with pq.ParquetFile(found.seekable(), buffer_size=BUFFER_BYTES) as file:
             leaves = (file.schema.column(at) for at in range(len(file.schema)))
             utc = {leaf.path for leaf in leaves if leaf.physical_type == "INT96"}  # an old type of times, always UTC
             for batch in file.iter_batches(BATCH_ROWS, use_threads=False):
                 yield from _batch(batch, utc)
     except (pa.ArrowException, OSError) as error:
         said = str(error).partition("\n")[0][:300]
-        raise Refusal(f"{path} must be readable, Parquet's reader said: {said}; fix: give a whole file") from None
+        raise Refusal(f"{found.path} must be readable, its reader said: {said}; fix: give a whole file") from None
 
 
 def _batch(batch: pa.RecordBatch, utc: set[str]) -> Iterator[dict[str, Any] | str]:
@@ -129,9 +134,9 @@ def _times(array: pa.Array, unit: str, *, has_zone: bool) -> list[str | None]:
     ]
 
 
-def _number(value: float | Decimal) -> float | None:
+def _number(value: float | Decimal) -> float:
     if not math.isfinite(value):
-        return None
+        return float(value)
     if value != int(value) or not _INTEGERS[0] <= value < _INTEGERS[1]:
         return float(value)
     return int(value) if isinstance(value, Decimal) or abs(value) < _EXACT else int(Decimal(repr(value)))

@@ -26,13 +26,14 @@ from lanes.code import Reject
 from reactor.evaluate.record import Decoder, Fault
 from reactor.feed.archive_writer import encode
 from reactor.feed.convert import BadRow
-from reactor.feed.mapping import MappedSource
+from reactor.feed.mapped import MappedSource
 from reactor.feed.table import Row
 
 BUFFER_BYTES: Final = 32 << 20  # of lines that are sorted at once
 RUNS_MAX: Final = 64  # runs of a source before they become one; each is an open file
 _SLOT_BYTES: Final = 200  # about what a line costs beside its bytes
 _HEAD: Final = struct.Struct("<qqI")
+_MAPS: Final = ("prices", "irp")
 _decode: Final = msgspec.json.Decoder().decode
 
 Item = tuple[int, int, int, bytes]  # event time, rank, position, line
@@ -47,17 +48,23 @@ _FIXES: Final = {
 
 @dataclass(slots=True)
 class Bad:
-    """A row that is not in the log: where it is, why, and its text."""
+    """A row that is not in the log: where it is, why, its text, and what `line` counts."""
 
     source: str
     line: int
     said: str
     raw: bytes
+    unit: str = "line"
+
+    @property
+    def place(self) -> str:
+        """Where it is in its file."""
+        return f"{self.unit} {self.line}"
 
 
 @dataclass(slots=True)
 class Tally:
-    """What came of one source."""
+    """What came of one source. left_out: entries of maps, not rows."""
 
     rows: int = 0
     records: int = 0
@@ -67,6 +74,8 @@ class Tally:
     first_ms: int = 0
     last_ms: int = 0
     first_bad: str = ""
+    left_out: int = 0
+    first_left_out: str = ""
 
 
 @dataclass(slots=True)
@@ -97,14 +106,18 @@ class Sequencer:
             if not source.takes(row.fields):
                 tally.passed_over += 1
                 return None
-            fields = record(source, source(row.fields))
+            found = source(row.fields)
+            self._count(source, row, tally)
+            if found is None:
+                return None
+            fields = record(source, found)
             line = encode(fields)
             self.check(line)
         except BadRow as bad:
-            self._bad(source, row.line, str(bad), row.raw)
+            self._bad(source, row, str(bad))
             return None
         except (OverflowError, UnicodeEncodeError, RecursionError) as error:
-            self._bad(source, row.line, f"a value cannot be written as JSON: {error}; fix: repair the row", row.raw)
+            self._bad(source, row, f"a value cannot be written as JSON: {error}; fix: repair the row")
             return None
         ts_ms: int = fields["ts_ms"]
         tally.records += 1
@@ -125,28 +138,53 @@ class Sequencer:
             yield from items
             return
         for _, same in groupby(items, itemgetter(0)):
-            scans: dict[str, tuple[Item, dict[str, Any]]] = {}
+            streams: dict[str, list[tuple[Item, dict[str, Any]]]] = {}
             for item in same:
                 scan = _decode(item[3])
-                first, whole = scans.setdefault(scan["stream"], (item, scan))
-                if whole is not scan:
-                    self.tallies[source.name].records -= 1
-                    try:
-                        joined = _join(whole, scan)
-                        self.check(encode(joined))
-                        scans[scan["stream"]] = first, joined
-                    except BadRow as bad:
-                        self._bad(source, item[2], str(bad), item[3])
-            for first, whole in scans.values():
+                streams.setdefault(scan["stream"], []).append((item, scan))
+            for scans in streams.values():
+                self.tallies[source.name].records -= len(scans) - 1
+                whole = self._joined(source, scans)
                 # Symbols ascend, so that a scan is the same bytes however its rows lie.
                 maps = {name: dict(sorted(whole[name].items())) for name in ("prices", "irp") if name in whole}
-                yield (*first[:3], encode(whole | maps))
+                yield (*scans[0][0][:3], encode(whole | maps))
 
-    def _bad(self, source: MappedSource, line: int, said: str, raw: bytes) -> None:
+    def _joined(self, source: MappedSource, scans: list[tuple[Item, dict[str, Any]]]) -> dict[str, Any]:
+        """The rows of one scan as one; those that do not go with the ones before them are bad."""
+        whole = _copy(scans[0][1])
+        kept = []
+        for item, scan in scans[1:]:
+            try:
+                _join(whole, scan)
+                kept.append((item, scan))
+            except BadRow as bad:
+                self._bad(source, Row(item[2], {}, "", item[3]), str(bad))
+        try:
+            self.check(encode(whole))
+            return whole
+        except BadRow:  # together they are too much for a record; which row is it that is one too many?
+            whole = scans[0][1]
+        for item, scan in kept:
+            try:
+                joined = _copy(whole)
+                _join(joined, scan)
+                self.check(encode(joined))
+                whole = joined
+            except BadRow as bad:
+                self._bad(source, Row(item[2], {}, "", item[3]), str(bad))
+        return whole
+
+    @staticmethod
+    def _count(source: MappedSource, row: Row, tally: Tally) -> None:
+        if source.left_out:
+            tally.left_out += len(source.left_out)
+            tally.first_left_out = tally.first_left_out or f"{row.place}: {source.left_out[0]}"
+
+    def _bad(self, source: MappedSource, row: Row, said: str) -> None:
         tally = self.tallies[source.name]
         tally.set_aside += 1
-        tally.first_bad = tally.first_bad or f"line {line}: {said}"
-        self.on_bad(Bad(source.name, line, said, raw))
+        tally.first_bad = tally.first_bad or f"{row.place}: {said}"
+        self.on_bad(Bad(source.name, row.line, said, row.raw, row.unit))
 
 
 def record(source: MappedSource, found: dict[str, Any]) -> dict[str, Any]:
@@ -205,7 +243,7 @@ def enriched(enricher: Enrich, line: bytes) -> bytes:
 
 
 def notes(sources: Sequence[MappedSource], tallies: dict[str, Tally]) -> list[str]:
-    """Doubts for people: sources whose times do not meet those of the scans."""
+    """Doubts for people: sources whose times do not meet those of the scans, and fields without a value."""
     scans = [tallies[s.name] for s in sources if s.feeds == "scan" and tallies[s.name].records]
     if not scans:
         return ["no source feeds scans; a soak of this log decides nothing"]
@@ -216,18 +254,15 @@ def notes(sources: Sequence[MappedSource], tallies: dict[str, Tally]) -> list[st
         if source.feeds != "scan" and tally.records and not (tally.first_ms <= last and tally.last_ms >= first):
             side = "after" if tally.first_ms > last else "before"
             out.append(f"all of {source.name!r} lies {side} the scans; look at its unit and its zone")
+        if tally.records and (never := source.never_filled()):
+            out.append(f"no row of {source.name!r} has a value for {', '.join(never)}")
     return out
 
 
 def _check_source(source: MappedSource, tally: Tally) -> None:
     """Refuse a source that gave nothing, or a mapped field that no row had."""
-    if not tally.records and tally.set_aside:
-        raise Refusal(f"source {source.name!r}: none of its {tally.rows} rows fits, the first is {tally.first_bad}")
     if not tally.records:
-        raise Refusal(
-            f"source {source.name!r}: `where` and `skip_without` pass over all of its {tally.rows} rows; "
-            "fix: correct them, or leave the source out"
-        )
+        raise Refusal(f"source {source.name!r}: {nothing(tally)}")
     if tally.records and (never := source.never_found()):
         raise Refusal(
             f"source {source.name!r}: no row has what fields.{never[0]} is mapped to; "
@@ -235,23 +270,43 @@ def _check_source(source: MappedSource, tally: Tally) -> None:
         )
 
 
-def _join(whole: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
-    """Two rows of one scan as one; the same thing said twice must be the same."""
-    out = dict(whole)
+def nothing(tally: Tally) -> str:
+    """Why no record came of a source, and the fix."""
+    if tally.set_aside:
+        return (
+            f"none of its {tally.rows} rows fits ({tally.set_aside} do not, {tally.passed_over} passed over), "
+            f"the first is {tally.first_bad}"
+        )
+    if tally.left_out:
+        return f"no row has an entry that fits, the first is {tally.first_left_out}; fix: mend the paths of the map"
+    return (
+        f"`where` and `skip_without` pass over all of its {tally.rows} rows; fix: correct them, or leave the source out"
+    )
+
+
+def _copy(scan: dict[str, Any]) -> dict[str, Any]:
+    return {name: dict(value) if name in _MAPS else value for name, value in scan.items()}
+
+
+def _join(whole: dict[str, Any], more: dict[str, Any]) -> None:
+    """Put another row of a scan into it, or nothing of it; the same thing said twice must be the same."""
     for name, value in more.items():
-        if name in ("prices", "irp") and name in out:
+        if name in _MAPS and name in whole:
             for symbol, theirs in value.items():
-                if out[name].get(symbol, theirs) != theirs:
+                if whole[name].get(symbol, theirs) != theirs:
                     raise BadRow(
-                        f"{symbol} has two {name} at one time, {out[name][symbol]} and {theirs}; fix: keep one"
+                        f"{symbol} has two {name} at one time, {whole[name][symbol]} and {theirs}; fix: keep one"
                     )
-            out[name] = out[name] | value
-        elif out.setdefault(name, value) != value:
+        elif whole.get(name, value) != value:
             raise BadRow(
-                f"{name} is {out[name]} and {value} in the rows of one scan; fix: map `stream` so that each has a scan "
-                "of its own, or leave the field out"
+                f"{name} is {whole[name]} and {value} in the rows of one scan; fix: map `stream` so that each has a "
+                "scan of its own, or leave the field out"
             )
-    return out
+    for name, value in more.items():
+        if name in _MAPS and name in whole:
+            whole[name].update(value)
+        else:
+            whole[name] = dict(value) if name in _MAPS else value
 
 
 class _Runs:

@@ -1,124 +1,197 @@
-"""Table: the rows of a foreign file as they come, each with its line; JSONL, CSV (both also .zst) and Parquet.
+"""Table: the rows of a foreign file as they come, each with its place; what the file is, its first bytes tell.
 
-Memory is bounded by a row, of Parquet by some thousand.
+JSON lines, JSON documents, CSV, Parquet, Feather and SQLite, plain or packed. Memory is bounded by a row, of Parquet by
+some thousand; a JSON document is read whole.
 A file that cannot be right is refused; a row that cannot be read is handed on with its fault, and never left out.
 See docs/design/feeds.md.
 """
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import msgspec
-
 from journal.refusal import Refusal
+from reactor.evaluate.record import MAX_BYTES
+from reactor.feed.convert import Unclear, decode, encode
 from reactor.log import archive
-from reactor.log.container import opened
+from reactor.log.container import Kind, Opened, opened
 
-_decode: Final = msgspec.json.Decoder().decode
-_encode: Final = msgspec.json.Encoder().encode
+csv.field_size_limit(MAX_BYTES)  # as for any record; a long cell that nothing reads must not stop a file
 
 
 class Row(NamedTuple):
-    """One row: its line (of Parquet its number), from 1; its fields, or why there are none; its text."""
+    """One row: its number from 1, its fields, or why there are none, its text, and what the number counts."""
 
     line: int
     fields: dict[str, Any]
     fault: str
     raw: bytes
+    unit: str = "line"
+
+    @property
+    def place(self) -> str:
+        """Where it is in its file."""
+        return f"{self.unit} {self.line}"
 
 
-def rows(path: Path, kind: str) -> Iterator[Row]:
+class Layout(NamedTuple):
+    """How the rows of a file lie.
+
+    format: empty where the file's name tells it, else its content; rows: paths under which they are, of which the first
+    that is there counts; skip: lines above the header; member: of a zip of several files.
+    """
+
+    format: str = ""
+    rows: tuple[tuple[str, ...], ...] = ()
+    skip: int = 0
+    member: str = ""
+
+
+PLAIN: Final = Layout()
+
+
+def rows(path: Path, layout: Layout = PLAIN) -> Iterator[Row]:
     """The rows of a file.
 
     Args:
-        path: the file.
-        kind: jsonl, csv or parquet.
+        path: the file, or a pipe.
+        layout: what is known of it.
 
     Raises:
         Refusal: the file is not there, is empty, or is not of this kind.
     """
-    if not path.is_file():
-        raise Refusal(f"{path} must be a file, was not found; fix: check the path")
-    found = {"jsonl": _jsonl, "csv": _csv, "parquet": _parquet}[kind](path)
+    if not path.exists() or path.is_dir():
+        what = "a folder" if path.is_dir() else "not found"
+        raise Refusal(f"{path} must be a file, was {what}; fix: check the path")
     count = 0
-    for count, row in enumerate(found, 1):  # noqa: B007 - the count is read after the loop
-        yield row
+    with opened(path, layout.member) as found:
+        for count, row in enumerate(_rows(found, layout), 1):  # noqa: B007 - the count is read after the loop
+            yield row
     if not count:
         raise Refusal(f"{path} must hold at least one row, was empty; fix: give a file with data")
 
 
-def _jsonl(path: Path) -> Iterator[Row]:
-    for line, raw in enumerate(_lines(path), 1):
+def object_row(line: int, raw: bytes, unit: str = "line") -> Row:
+    """One JSON object as a row; of a list the numbers of its places are the names."""
+    try:
+        found = decode(raw)
+    except (ValueError, RecursionError) as error:
+        return Row(line, {}, f"the {unit} is not JSON: {error}", raw, unit)
+    return value_row(line, found, raw, unit)
+
+
+def value_row(line: int, found: Any, raw: bytes, unit: str = "line") -> Row:
+    """A value of JSON as a row."""
+    if type(found) is list:
+        found = {str(at): value for at, value in enumerate(found)}
+    if type(found) is not dict:
+        return Row(line, {}, f"the {unit} must be a JSON object, was {type(found).__name__}", raw, unit)
+    return Row(line, found, "", raw, unit)
+
+
+FORMATS: Final = ("jsonl", "csv", "parquet")
+_PACKED: Final = (".zst", ".gz", ".bz2", ".xz", ".zip")
+_NO_TABLE: Final = {
+    Kind.UTF16: "write it in UTF-8",
+    Kind.MARKUP: "fetch or export it again",
+    Kind.BINARY: "export its rows as CSV",
+}
+
+
+def _rows(found: Opened, layout: Layout) -> Iterator[Row]:
+    kind, format_ = found.kind, layout.format or _named(found.path)
+    if kind in _NO_TABLE:
+        raise Refusal(f"{found.path} must hold rows, is {kind.value}; fix: {_NO_TABLE[kind]}")
+    if kind in (Kind.PARQUET, Kind.FEATHER):
+        return _columnar(found)
+    if kind is Kind.SQLITE:
+        from reactor.feed import sqlite  # most feeds hold none
+
+        return sqlite.rows(found, tuple(".".join(path) for path in layout.rows))
+    if format_ == "parquet" and kind is not Kind.EMPTY:
+        raise Refusal(
+            f'{found.path} must be Parquet, is {kind.value}; fix: fetch it again, or format = "csv" or "jsonl"'
+        )
+    if kind in (Kind.ARRAY, Kind.OBJECT) or (layout.rows and format_ != "csv" and kind is Kind.LINES):
+        from reactor.feed import document  # it reads rows with the functions of this module
+
+        return document.rows(found, layout.rows)
+    return _csv(found, layout.skip) if (format_ or kind.name.lower()) == "csv" else _jsonl(found)
+
+
+def _named(path: Path) -> str:
+    """The format that a file's name tells, or nothing."""
+    name = Path(path.name.lower())
+    suffix = (name.with_suffix("") if name.suffix in _PACKED else name).suffix[1:]
+    return {"json": "jsonl", "ndjson": "jsonl"}.get(suffix, suffix if suffix in FORMATS else "")
+
+
+def _jsonl(found: Opened) -> Iterator[Row]:
+    for line, raw in enumerate(archive.split(found.stream), 1):
         if isinstance(raw, archive.Cut):
             yield Row(line, {}, f"the line has {raw.length} bytes, more than a record may have", raw.head)
         elif raw.strip():
             yield object_row(line, raw)
 
 
-def object_row(line: int, raw: bytes) -> Row:
-    """One JSON object as a row."""
-    try:
-        found = _decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Row(line, {}, f"the line is not JSON: {error}", raw)
-    if type(found) is not dict:
-        return Row(line, {}, f"the line must be a JSON object, was {type(found).__name__}", raw)
-    return Row(line, found, "", raw)
+def _columnar(found: Opened) -> Iterator[Row]:
+    from reactor.feed import parquet  # pyarrow: 30 MB, for these formats alone
+
+    for number, row in enumerate(parquet.rows(found), 1):
+        if isinstance(row, str):
+            yield Row(number, {}, f"the row cannot be read: {row}", b"", "row")
+        else:
+            yield Row(number, row, "", encode(row), "row")
 
 
-def _csv(path: Path) -> Iterator[Row]:
+def _csv(found: Opened, skip: int) -> Iterator[Row]:
     taken: list[bytes] = []  # the lines of the row that is read
-    reader = csv.reader(_texts(path, taken), strict=True)
+    texts = _texts(found, taken)
+    above = sum(1 for _ in islice(texts, skip))
+    reader = csv.reader(texts, strict=True)
+    taken.clear()
     try:
         header = next(reader, None)
         if header is None:
             return
-        header[0] = header[0].removeprefix("\ufeff")
-        if len(header) == 1 and (other := set(header[0]) & set(";\t|")):
-            raise Refusal(
-                f"{path} must have commas between its columns, has {other.pop()!r}; fix: write it with commas"
-            )
-        if len(set(header)) != len(header) or not all(header):
-            raise Refusal(
-                f"{path} must have a header with a name of its own for each column, was {','.join(header)[:200]}; "
-                "fix: name the columns"
-            )
-        before = reader.line_num
+        before, is_first = reader.line_num, True
+        unclear = {name: Unclear(name) for name, count in Counter(header).items() if count > 1}
         taken.clear()
         for cells in reader:
-            line, before = before + 1, reader.line_num
+            line, before = above + before + 1, reader.line_num
             raw = b"\n".join(taken).removesuffix(b"\r")
             taken.clear()
             if not cells:
                 continue
+            if is_first:
+                _check_header(found.path, header, cells, above + 1, line)
+                is_first = False
             if len(cells) != len(header):
                 yield Row(line, {}, f"the row has {len(cells)} cells, the header {len(header)}", raw)
             else:
-                yield Row(line, dict(zip(header, cells, strict=True)), "", raw)
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise Refusal(f"{path} line {reader.line_num} must be CSV in UTF-8: {error}; fix: repair the file") from None
+                yield Row(line, dict(zip(header, cells, strict=True)) | unclear, "", raw)
+    except csv.Error as error:
+        at = above + reader.line_num
+        raise Refusal(f"{found.path} line {at} must be CSV: {error}; fix: repair the file") from None
 
 
-def _texts(path: Path, taken: list[bytes]) -> Iterable[str]:
-    for raw in _lines(path):
+def _check_header(path: Path, header: list[str], cells: list[str], at: int, line: int) -> None:
+    """Refuse a first line that is no header, before the rows under it are judged by it."""
+    if len(cells) > len(header):
+        raise Refusal(
+            f"{path} line {at} is no header: it has {len(header)} cells, line {line} has {len(cells)}; fix: skip = "
+            f"{line - 1} in the [[source]] where the header is line {line}, else name every column in line {at}"
+        )
+    if len(header) == 1 and (other := sorted(set(header[0]) & set(";\t|"))):
+        raise Refusal(f"{path} must have commas between its columns, has {other[0]!r}; fix: write it with commas")
+
+
+def _texts(found: Opened, taken: list[bytes]) -> Iterator[str]:
+    for raw in archive.split(found.stream):
         if isinstance(raw, archive.Cut):
-            raise Refusal(f"{path} must be CSV, has a line of {raw.length} bytes; fix: give a CSV file")
+            raise Refusal(f"{found.path} must be CSV, has a line of {raw.length} bytes; fix: give a CSV file")
         taken.append(raw)
-        yield raw.decode() + "\n"
-
-
-def _lines(path: Path) -> Iterator[bytes | archive.Cut]:
-    with opened(path) as found:
-        yield from archive.split(found.stream)
-
-
-def _parquet(path: Path) -> Iterator[Row]:
-    from reactor.feed import parquet  # pyarrow: 30 MB, for this format alone
-
-    for number, found in enumerate(parquet.rows(path), 1):
-        if isinstance(found, str):
-            yield Row(number, {}, f"the row cannot be read: {found}", b"")
-        else:
-            yield Row(number, found, "", _encode(found))
+        yield raw.decode(errors="surrogateescape") + "\n"  # a column that nothing reads may be in any encoding

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import Enum
+from fnmatch import fnmatchcase
 from pathlib import Path
 from shutil import copyfileobj
 from tempfile import TemporaryFile
@@ -81,11 +82,12 @@ class Opened:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Opened]:
+def opened(path: Path, member: str = "") -> Iterator[Opened]:
     """Open the content of a file.
 
     Args:
         path: of a file, or of a pipe.
+        member: the pattern of the file to open in a zip of several.
 
     Raises:
         Refusal: the file cannot be read or unpacked; the stream's reads raise it too.
@@ -103,7 +105,7 @@ def opened(path: Path) -> Iterator[Opened]:
         else:
             whole = _stream(path, file, head)
         try:
-            unpacked = _unpacked(path, packing, whole, stack)
+            unpacked = _unpacked(path, packing, whole, member, stack)
         except _FAULTS as error:
             raise _unreadable(path, error) from None
         start = _head(_Rest(path, unpacked, b"")).removeprefix(_BOM)
@@ -137,9 +139,9 @@ def _packing(path: Path, head: bytes) -> Packing:
     return found
 
 
-def _unpacked(path: Path, packing: Packing, file: BinaryIO, stack: ExitStack) -> BinaryIO:
+def _unpacked(path: Path, packing: Packing, file: BinaryIO, member: str, stack: ExitStack) -> BinaryIO:
     if packing is Packing.ZIP:
-        return _member(path, file if file.seekable() else _copy(file, stack), stack)
+        return _member(path, file if file.seekable() else _copy(file, stack), member, stack)
     unpack: dict[Packing, Any] = {
         Packing.ZSTD: zstd.open,
         Packing.GZIP: gzip.open,
@@ -149,16 +151,18 @@ def _unpacked(path: Path, packing: Packing, file: BinaryIO, stack: ExitStack) ->
     return file if packing is Packing.PLAIN else cast(BinaryIO, stack.enter_context(unpack[packing](file, "rb")))
 
 
-def _member(path: Path, file: BinaryIO, stack: ExitStack) -> BinaryIO:
+def _member(path: Path, file: BinaryIO, member: str, stack: ExitStack) -> BinaryIO:
     packed = stack.enter_context(zipfile.ZipFile(file))
     names = [i.filename for i in packed.infolist() if not i.is_dir() and not i.filename.startswith("__MACOSX/")]
     if "[Content_Types].xml" in names:
         raise Refusal(f"{path} is an Excel or Office document; fix: save it as CSV")
-    if len(names) != 1:
+    fitting = [name for name in names if fnmatchcase(name, member)] if member and len(names) > 1 else names
+    if len(fitting) != 1:
         shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
         held = f"holds {len(names)}: {shown}" if names else "is empty"
-        raise Refusal(f"{path} must be a zip of one file, {held}; fix: unpack it, and name the file")
-    return cast(BinaryIO, stack.enter_context(packed.open(names[0])))
+        what = f"a zip of one file {member!r}" if member else "a zip of one file"
+        raise Refusal(f"{path} must be {what}, {held}; fix: unpack it and name the file, or `member` in a mapping")
+    return cast(BinaryIO, stack.enter_context(packed.open(fitting[0])))
 
 
 def _copy(stream: BinaryIO, stack: ExitStack) -> BinaryIO:

@@ -135,7 +135,11 @@ WRONG = {
     'unit = "ns"': ('unit = "us"', "acb line", 'looks like nanoseconds; fix: unit = "ns"'),
     ', zone = "UTC"': ("", "posture line", 'has no time zone; fix: zone = "UTC"'),
     '"vel_div"\n': ('"veldiv"\n', "scans line 1: vel_div: the row has no 'veldiv'", "did you mean 'vel_div'?"),
-    'score = "rank"': ('score = "score"', "scans line 1: irp: None is no number", "fix: "),
+    'score = "rank"': (
+        'score = "score"',
+        "scans line 1: irp: none of its entries fits, the first is",
+        "fix: ",
+    ),
     '"value.score"': ('"value.beta"', "esof line", "the row has no 'value.beta'; it has"),
     "value.agreement": ("value.posture", "ob line", "the row has no 'value.posture'"),
     '"windows.750.tracking.lambda_velocity"': ('"windows.75"', "scans", "fields.w750"),
@@ -186,7 +190,7 @@ def test_rows_that_do_not_fit_are_set_aside_whole_and_counted(tmp_path):
     log, aside = tmp_path / "log.jsonl", tmp_path / "aside.jsonl"
     refused = violet("sequence", "--config", config, "--out", log)
     assert refused.code == 3
-    assert "source 'scan' line 101: ts_ms: '1925-05-04" in refused.err
+    assert "source 'scan', signals.csv line 101: ts_ms: '1925-05-04" in refused.err
     assert "--set-aside FILE" in refused.err
     assert not log.exists()
     made = violet("sequence", "--config", config, "--out", log, "--set-aside", aside, "--json").json

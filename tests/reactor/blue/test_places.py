@@ -1,12 +1,14 @@
 """Trade rows from foreign shapes: what maps, and what is refused by line and fix."""
 
 import json
+from collections import Counter
 
 import pytest
 
 from journal.blue import intake
 from journal.refusal import Refusal
 from reactor.blue import places as trade_source
+from reactor.feed import table
 from reactor.feed.table import object_row
 from reactor.log.archive import zstd
 from tests import shapes
@@ -18,8 +20,10 @@ def rows_of(text, name, tmp_path, mapping=None, **options):
     path = tmp_path / name
     path.write_text(text)
     sources = trade_source.mappings(mapping or trade_source.plain())
-    found = trade_source.file_rows(path)
-    return trade_source.mapped(found, sources["trade"], name, options.get("offset_ms", 0), strict=mapping is not None)
+    found, passed = table.rows(path, sources["trade"].layout), options.get("passed", Counter())
+    return trade_source.mapped(
+        found, sources["trade"], name, options.get("offset_ms", 0), passed, strict=mapping is not None
+    )
 
 
 def csv_of(*rows):
@@ -89,7 +93,7 @@ def test_a_row_that_cannot_be_right_is_named_by_line_and_nothing_comes_of_the_ot
         ("t.json", "[]", "at least one row"),
         ("t.csv", csv_of(PLAIN).replace(",", ";"), "must have commas between its columns, has ';'"),
         ("t.parquet", "PAR1 and then the disk was full", "half written"),
-        ("t.xlsx", "PK", "must end in .csv"),
+        ("t.xlsx", "PK\x03\x04", "cannot be read"),
     ],
 )  # fmt: skip
 def test_a_file_that_cannot_be_right_is_refused(tmp_path, name, text, says):
@@ -141,7 +145,7 @@ def test_a_table_is_a_name_and_nothing_else(name):
 def test_a_number_is_the_same_content_whatever_it_was_written_as():
     rows = [object_row(1, json.dumps(PLAIN | {"leverage": x}).encode()) for x in (2, 2.0)]
     source = trade_source.mappings(trade_source.plain())["trade"]
-    one, two = trade_source.mapped(rows, source, "here", 0, strict=False)
+    one, two = trade_source.mapped(rows, source, "here", 0, Counter(), strict=False)
     assert one.hash == two.hash
 
 
@@ -151,14 +155,14 @@ def test_an_array_may_be_packed_and_have_lines_before_it(tmp_path, before):
     (tmp_path / "t.json").write_bytes(text)
     (tmp_path / "t.json.zst").write_bytes(zstd.compress(text))
     (tmp_path / "lines.json.zst").write_bytes(zstd.compress(b"\n".join(json.dumps(PLAIN).encode() for _ in range(2))))
-    plain, packed = (list(trade_source.file_rows(tmp_path / name)) for name in ("t.json", "t.json.zst"))
+    plain, packed = (list(table.rows(tmp_path / name)) for name in ("t.json", "t.json.zst"))
     assert plain == packed
     assert [(row.line, row.fields["trade_id"]) for row in plain] == [(1, "a"), (2, "b")]
-    assert [row.fields for row in trade_source.file_rows(tmp_path / "lines.json.zst")] == [PLAIN, PLAIN]
+    assert [row.fields for row in table.rows(tmp_path / "lines.json.zst")] == [PLAIN, PLAIN]
 
 
 def test_a_packed_array_that_is_cut_is_refused(tmp_path):
     path = tmp_path / "t.json.zst"
     path.write_bytes(zstd.compress(json.dumps([PLAIN] * 99).encode())[:-9])
     with pytest.raises(Refusal, match="cannot be read"):
-        list(trade_source.file_rows(path))
+        list(table.rows(path))

@@ -5,7 +5,22 @@ import math
 import pytest
 
 from journal.refusal import Refusal
-from reactor.feed.convert import CONVERT, BadRow, is_empty, parsed, steps, text, walk
+from reactor.feed.convert import (
+    BadRow,
+    decode,
+    encode,
+    has,
+    is_empty,
+    is_infinite,
+    parsed,
+    show,
+    spelled,
+    steps,
+    text,
+    walk,
+    words_for_none,
+)
+from reactor.feed.mapping import CONVERT
 
 
 def read(kind, theirs, **spec):
@@ -61,7 +76,7 @@ def test_words_are_ours_where_they_are_listed():
     assert read("text", 1.5) == "1.5"
     assert read("text", "yes", values={"yes": "CONFIRM"}) == "CONFIRM"
     assert read("text", False, values={"false": "LONG"}) == "LONG"
-    with pytest.raises(BadRow, match="'no' is not among `values`; fix: add 'no' = \"OURS\""):
+    with pytest.raises(BadRow, match='\'no\' is not among `values`; fix: add "no" = "OURS"'):
         read("text", "no", values={"yes": "CONFIRM"})
     with pytest.raises(BadRow, match="is no text"):
         read("text", {"a": 1})
@@ -69,37 +84,71 @@ def test_words_are_ours_where_they_are_listed():
         read("text", "x", values=["yes"])
 
 
-@pytest.mark.parametrize(
-    ("unit", "value", "symbol"),
-    [
-        (None, "BTC/USDT", "BTC/USDT"),
-        ("pair", "BTC/USDT", "BTCUSDT"),
-        ("pair", "btc/usdt:USDT", "BTCUSDT"),
-        ("pair", "BTCUSDT", "BTCUSDT"),
-    ],
-)
-def test_a_symbol_out_of_a_pair(unit, value, symbol):
-    spec = {} if unit is None else {"unit": unit}
-    assert read("symbol", value, **spec) == symbol
-    assert read("prices", {value: "2.5"}, **spec) == {symbol: 2.5}
+@pytest.mark.parametrize(("written", "number"), [("1.5", 1.5), (" -2e3 ", -2000.0), ("+.5", 0.5), ("5.", 5.0), (7, 7.0), (True, None), ("1_5", None), ("\uff11\uff12", None), ("1,5", None), ("0x1f", None), ("1e", None), ("", None), ("1.5.2", None), ("--1", None), (None, None), ([], None)])  # fmt: skip
+def test_a_number_is_written_in_plain_digits(written, number):
+    if number is not None:
+        assert read("number", written) == number
+        return
+    with pytest.raises(BadRow) as bad:
+        read("number", written)
+    assert str(bad.value).startswith(f"{show(written)} is no number; fix: ")
 
 
-def test_maps_of_symbols_are_whole_or_refused():
-    assert read("prices", '{"A": 1, "B": {"p": 2}}'.replace("1", '{"p": 1}'), value="p") == {"A": 1.0, "B": 2.0}
-    with pytest.raises(BadRow, match="two keys become one symbol"):
-        read("prices", {"A/B": 1, "AB": 2}, unit="pair")
-    for value in ("A", [1], None, 3):
-        with pytest.raises(BadRow, match="is no map of symbols"):
-            read("prices", value)
-    ranks = {"A": {"r": 1, "alignment": 0.5}}
-    assert read("ranks", ranks, score="r") == {"A": {"score": 1.0, "alignment": 0.5}}
-    with pytest.raises(BadRow, match="None is no number"):
-        read("ranks", ranks)
-    with pytest.raises(Refusal, match='unit of a symbol must be "pair" or none'):
-        read("symbol", "A", unit="coin")
+@pytest.mark.parametrize("written", ["inf", "-Infinity", "+INF", "1e400", math.inf, -math.inf, 10**400])
+def test_what_is_not_finite_is_named_as_it_stands(written):
+    with pytest.raises(BadRow, match="is not finite; fix: `skip_without`") as bad:
+        read("number", written)
+    assert str(bad.value).startswith(show(written))
+    assert is_infinite(written) is (written not in ("1e400", 10**400))
 
 
-@pytest.mark.parametrize(("value", "empty"), [(None, True), ("", True), ("NaN", True), ("nan", True), (math.nan, True), (0, False), (0.0, False), ("0", False), (False, False), ([], False), (" ", False)])  # fmt: skip
+def test_a_value_is_shown_as_it_stands_in_its_file():
+    shown = {"\\N": "'\\N'", None: "null", True: "true", 1.5: "1.5", 17.0: "17.0", math.inf: "inf", "a\tb": "'a\\tb'"}
+    assert {value: show(value) for value in shown} == shown
+    assert show(math.nan) == "NaN"
+    assert show({"a": [1, None]}) == '{"a": [1, null]}'
+    assert len(show("x" * 100)) == 60
+
+
+def test_json_is_read_as_the_world_writes_it():
+    found = decode(b'{"a": NaN, "b": -Infinity, "c": 1e400, "d": "\\ud800", "e": ' + b"9" * 5_000 + b', "f": 1e-400}')
+    assert math.isnan(found.pop("a"))
+    assert found == {"b": "-Infinity", "c": "1e400", "d": "\ud800", "e": "9" * 5_000, "f": 0.0}
+    for text_ in ('{"a": nan}', '{"a": 1', "", "{'a': 1}", '{"a": 01}'):
+        with pytest.raises(ValueError, match="JSON|truncated|malformed"):
+            decode(text_)
+
+
+def test_a_row_that_is_written_out_keeps_nan_and_infinity():
+    assert encode({"a": 1.5, "b": "ü"}) == '{"a":1.5,"b":"ü"}'.encode()
+    assert encode({"a": math.nan, "b": -math.inf, "c": None}) == b'{"a":NaN,"b":-Infinity,"c":null}'
+
+
+def test_text_that_is_no_utf_8_is_named():
+    with pytest.raises(BadRow, match="is no text in UTF-8; fix: "):
+        read("text", b"caf\xe9".decode(errors="surrogateescape"))
+
+
+def test_a_field_that_is_null_is_there():
+    row = {"a": {"b": None}, "l": [None], "t": '{"k": ""}'}
+    assert [has(row, steps(p)) for p in ("a", "a.b", "l.0", "t.k")] == [True] * 4
+    assert [has(row, steps(p)) for p in ("b", "a.c", "l.1", "l.x", "t.j", "a.b.c")] == [False] * 6
+    assert [spelled(("a", "b")), spelled(("a.b", "c"))] == ['"a.b"', '["a.b", "c"]']
+
+
+@pytest.mark.parametrize("word", ["", " ", "NaN", "-nan", "NaT", "None", "NULL", "null", "\\N", "N/A", "n/a", "NA", "<NA>", "#N/A", "nil", " NaN "])  # fmt: skip
+def test_words_for_no_value_are_known_in_any_case(word):
+    assert is_empty(word)
+    assert is_empty(word.swapcase())
+
+
+@pytest.mark.parametrize(("value", "empty"), [("-", True), ("MISSING", True), (-999, True), (-999.0, True), ("nan", True), (0, False), ("-1", False), ({}, False), ([], False)])  # fmt: skip
+def test_a_mapping_names_more_words_for_no_value(value, empty):
+    assert is_empty(value, words_for_none(["-", "missing", -999])) is empty
+    assert is_empty(value) is (value == "nan")
+
+
+@pytest.mark.parametrize(("value", "empty"), [(None, True), ("", True), ("NaN", True), ("nan", True), (math.nan, True), (0, False), (0.0, False), ("0", False), (False, False), ([], False), (" ", True)])  # fmt: skip
 def test_no_value_is_told_from_a_zero(value, empty):
     assert is_empty(value) is empty
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from journal.refusal import Refusal
 from reactor.feed.convert import BadRow
 from reactor.feed.mapping import Field, Target, parse
+from reactor.feed.table import Layout
 
 TS = 1_746_372_780_123
 SCAN = 'feeds = "scan"\nfile = "x.jsonl"\nstream = "ng7"\n'
@@ -71,7 +72,7 @@ def test_a_zone_is_for_text_without_one(zone, hour):
         ("us", TS * 10**6, 'looks like nanoseconds; fix: unit = "ns"'),
         ("ms", 17, "fix: give the path of the event time"),
         ("ms", "2025-05-04T15:33:00Z", 'looks like ISO text; fix: unit = "iso"'),
-        ("ms", True, "True is no number"),
+        ("ms", True, "true is no number"),
         ("ms", "1e999999999", "is no number"),
         ("iso", 1_746_372_780, 'looks like seconds; fix: unit = "s"'),
         ("iso", "1746372780123", 'looks like milliseconds; fix: unit = "ms"'),
@@ -102,14 +103,18 @@ def test_every_time_comes_back_from_every_unit(ts_ms, unit):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"vd": None}, "vel_div: the row has no 'vd'"),
+        ({"vd": None}, "vel_div: 'vd' is null; fix: repair the row, or `skip_without = [\"vd\"]`"),
         ({"vd": ""}, "vel_div: 'vd' is empty"),
-        ({"vd": float("nan")}, "vel_div: nan is not finite; fix: `skip_without`"),
+        ({"vd": float("nan")}, "vel_div: 'vd' is NaN; fix: "),
+        ({"vd": "NaT"}, "vel_div: 'vd' is 'NaT'; fix: "),
+        ({"vd": float("inf")}, "vel_div: inf is not finite; fix: `skip_without`"),
         ({"vd": "strong"}, "vel_div: 'strong' is no number"),
-        ({"vd": True}, "vel_div: True is no number"),
+        ({"vd": True}, "vel_div: true is no number"),
         ({"p": 3.0}, "prices: 3.0 is no map of symbols"),
-        ({"p": {"BTC": None}}, "prices: None is no number"),
-        ({"id": None}, "scan_id: the row has no 'id'"),
+        ({"p": {"BTC": None}}, "prices: no entry has a value, 'BTC' is null"),
+        ({"p": {"BTC": "x", "b!": 1}}, "prices: none of its entries fits, the first is 'BTC': 'x' is no number"),
+        ({"p": {}}, "prices: 'p' is empty"),
+        ({"id": None}, "scan_id: 'id' is null"),
         ({"id": 1.5}, "scan_id: 1.5 is no whole number"),
     ],
 )
@@ -126,11 +131,11 @@ def test_a_field_that_is_not_there_names_those_that_are():
 
 def test_an_optional_field_is_absent_where_theirs_is_null_empty_or_nan():
     read = scan(more='w750 = "w"\ndc_status = "dc"')
-    for nothing in (None, "", float("nan"), "NaN"):
-        assert read(row(w=nothing, dc=None)).keys() == {"stream", "ts_ms", "vel_div", "prices"}
-    assert read.never_found() == ["w750", "dc_status"]
-    assert read(row(w=0.0))["w750"] == 0.0
-    assert read.never_found() == ["dc_status"]
+    for nothing in (None, "", float("nan"), "NaN", "NaT", "\\N"):
+        assert read(row(w=nothing)).keys() == {"stream", "ts_ms", "vel_div", "prices"}
+    assert (read.never_found(), read.never_filled()) == (["dc_status"], ["w750"])
+    assert read(row(w=0.0, dc=None))["w750"] == 0.0
+    assert (read.never_found(), read.never_filled()) == ([], ["dc_status"])
 
 
 def test_constants_scales_values_pairs_and_maps_of_one_entry():
@@ -153,7 +158,7 @@ def test_constants_scales_values_pairs_and_maps_of_one_entry():
 def test_maps_with_inner_names_and_two_keys_for_one_symbol():
     read = source('ts_ms = "t"\nvel_div = "vd"\nprices = { path = "p", value = "last", unit = "pair" }\n')
     assert read(row(p={"A/B": {"last": 2}}))["prices"] == {"AB": 2}
-    with pytest.raises(BadRow, match="two keys become one symbol"):
+    with pytest.raises(BadRow, match="'A/B' and 'AB' both become AB"):
         read(row(p={"A/B": {"last": 2}, "AB": {"last": 3}}))
 
 
@@ -183,7 +188,7 @@ def test_unmapped_fields_are_named_by_path():
         ("[[source]]\nfeeds = 'scans'\n", "did you mean 'scan'?"),
         ("[[source]]\nfeeds = 'scan'\n", "either a file or a topic"),
         ("[[source]]\nfeeds = 'scan'\nfile = 'x.jsonl'\n", "stream must match"),
-        (f"[[source]]\n{SCAN}format = 'xml'\n", "format must be one of jsonl, csv, parquet"),
+        (f"[[source]]\n{SCAN}format = 'xml'\n[source.fields]", "format must be one of jsonl, csv, parquet"),
         (f"[[source]]\n{SCAN}[source.fields]\nts_ms = 't'", "must map prices, vel_div"),
         (f"[[source]]\n{SCAN}[source.fields]\nveldiv = 't'", "is not a field of scan"),
         ("[[source]]\nfeeds = 'ob'\nfile = 'x.csv'\nstream = 's'\n[source.fields]\nts_ms='t'\nagree='a'", "must map {mult} or"),
@@ -197,7 +202,20 @@ def test_unmapped_fields_are_named_by_path():
         (f"[[source]]\n{SCAN}[source.fields]\nts_ms = {{ path = 't', unit = 'iso', zone = 'Mars/X' }}", "no time zone"),
         (f"[[source]]\n{SCAN}[source.fields]\nvel_div = {{ path = 't', unit = 's' }}", "unknown key 'unit'"),
         (f"[[source]]\n{SCAN}[source.fields]\nvel_div = {{ path = 't', scale = 0 }}", "scale must be"),
-        (f"[[source]]\n{SCAN}[source.fields]\nprices = {{ key = 's', value = 'p' }}", "has one entry a row; fix: group = true"),
+        (f"[[source]]\n{SCAN}[source.fields]\nts_ms = {{ path = 't', unit = ['ms', 'h'] }}", "unit of a time must be one of"),
+        (f"[[source]]\n{SCAN}[source.fields]\nts_ms = {{ path = 't', unit = [] }}", "unit of a time must be one of"),
+        (f"[[source]]\n{SCAN}[source.fields]\nprices = {{ columns = 3 }}", "columns must be a pattern"),
+        (f"[[source]]\n{SCAN}[source.fields]\nprices = {{ columns = '*', key = 's' }}", "without a key"),
+        (f"[[source]]\n{SCAN}[source.fields]\nprices = {{ path = 'l', key = 's' }}", "with a key must have value"),
+        (f"[[source]]\n{SCAN}[source.fields]\nprices = {{ unit = 'pair' }}", "must have a path"),
+        (f"[[source]]\n{SCAN}[source.fields]\nvel_div = {{ scale = 2 }}", "must have a path"),
+        (f"[[source]]\n{SCAN}[source.fields]\nvel_div = {{ path = 'v', or = 'w' }}", "or must be a list of paths"),
+        (f"[[source]]\n{SCAN}[source.fields]\nprices = {{ const = {{ 'b!' = 1 }} }}", "a symbol must match"),
+        (f"[[source]]\n{SCAN}rows = 3\n[source.fields]", "rows must be a path"),
+        (f"[[source]]\n{SCAN}skip = true\n", "skip must be a whole number"),
+        (f"[[source]]\n{SCAN}skip = '1'\n", "skip must be a whole number"),
+        (f"[[source]]\n{SCAN}no_value = '-'\n", "no_value must be a list"),
+        ("[[source]]\nfeeds = 'scan'\ntopic = 't'\nrows = 'a'\n", "rows goes with a file"),
     ],
 )  # fmt: skip
 def test_a_wrong_mapping_is_refused_by_name(toml, said):
@@ -216,4 +234,49 @@ def test_another_command_has_targets_of_its_own():
         trades,
     )[0]
     assert read({"id": 7, "opened": 1_746_372_780}) == {"trade_id": "7", "entry_ms": 1_746_372_780_000}
-    assert (read.format, read.rank) == ("csv", 0)
+    assert (read.layout, read.rank) == (Layout(), 0)
+
+
+def test_a_map_with_a_key_is_one_entry_a_row_and_wants_a_group():
+    read = source('ts_ms = "t"\nvel_div = "vd"\nprices = { key = "s", value = "p" }')
+    with pytest.raises(BadRow, match="has one entry a row; fix: group = true"):
+        read(row(s="A", p=1.5))
+
+
+def test_where_the_rows_of_a_file_lie_is_said_by_the_mapping():
+    read = source(
+        'ts_ms = "t"\nvel_div = "v"\nprices = "p"', f"{SCAN}rows = ['a.*.b', 'c']\nskip = 2\nmember = '*.json'\n"
+    )
+    assert read.layout == Layout("", (("a", "*", "b"), ("c",)), 2, "*.json")
+
+
+def test_other_paths_and_joined_ones_are_for_rows_that_lack_the_first():
+    read = source(
+        'ts_ms = { path = "t", or = ["time"] }\nvel_div = { path = "vd", or = ["v.d"] }\nprices = "p"\n'
+        'dc_status = { path = "dc", or = ["status"], join = ["a", "b"] }'
+    )
+    given = row(a="x", b=2)
+    assert read(given)["dc_status"] == "x 2"
+    assert read(given | {"status": "S"})["dc_status"] == "S"
+    assert read(given | {"status": "S", "dc": "D"})["dc_status"] == "D"
+    assert "dc_status" not in read(row(a="x", b=None))
+    del given["t"], given["vd"]
+    assert read(given | {"time": TS, "v": {"d": -1}})["vel_div"] == -1.0
+    with pytest.raises(BadRow, match="vel_div: the row has no 'vd'"):
+        read(given | {"time": TS})
+    with pytest.raises(BadRow, match="vel_div: 'v.d' is null"):
+        read(given | {"time": TS, "v": {"d": None}})
+
+
+def test_a_word_that_the_mapping_gives_a_meaning_is_a_value():
+    read = scan(more='dc_status = { path = "dc", values = { none = "NEUTRAL", NA = "CONFIRM" } }')
+    assert read(row(dc="none"))["dc_status"] == "NEUTRAL"
+    assert read(row(dc="NA"))["dc_status"] == "CONFIRM"
+    assert "dc_status" not in read(row(dc="null"))
+
+
+def test_words_for_no_value_are_of_the_source():
+    read = source('ts_ms = "t"\nvel_div = "vd"\nprices = "p"\nw750 = "w"', f"{SCAN}no_value = ['-', '-inf']\n")
+    for nothing in ("-", "-INF", "NaN"):
+        assert "w750" not in read(row(w=nothing))
+    assert read(row(p={"A": 1, "B": "-"}))["prices"] == {"A": 1.0}

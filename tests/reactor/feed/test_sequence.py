@@ -124,7 +124,7 @@ def test_a_row_that_does_not_fit_is_named_and_never_lost(tmp_path):
     assert len(log) == 6 * 20 - 4
     assert [(b.source, b.line) for b in bad] == [("scans", 4), ("scans", 8), ("scans", 10), ("posture", 1)]
     for each, said in zip(
-        bad, ('fix: unit = "s"', "not JSON", "BAD_NAME: symbol must match ^[A-Z0-9._-]{1,32}$; fix: ", "OUT_OF_RANGE"),
+        bad, ('fix: unit = "s"', "not JSON", "a symbol must match ^[A-Z0-9._-]{1,32}$; fix: ", "OUT_OF_RANGE"),
         strict=True,
     ):  # fmt: skip
         assert said in each.said
@@ -133,7 +133,11 @@ def test_a_row_that_does_not_fit_is_named_and_never_lost(tmp_path):
 
 def test_a_source_that_gives_nothing_or_a_field_that_is_nowhere_is_refused(tmp_path):
     for toml, change, said in (
-        (SIX, {"scans": [b"{}"]}, "none of its 1 rows fits, the first is line 1: ts_ms: the row has no 't'"),
+        (
+            SIX,
+            {"scans": [b"{}"]},
+            "none of its 1 rows fits (1 do not, 0 passed over), the first is line 1: ts_ms: the row has no 't'",
+        ),
         (SIX.replace('"p"', '"p"\nw750 = "w"'), {}, "'scans': no row has what fields.w750 is mapped to; fix: "),
         (SIX.replace('"acb.jsonl"', '"acb.jsonl"\nskip_without = ["y"]'), {}, "pass over all of its 5 rows; fix: "),
     ):
@@ -211,7 +215,7 @@ def test_feeds_that_never_meet_are_noted(tmp_path):
 @pytest.mark.parametrize(("make", "records"), [(shapes.nested, 280), (shapes.signals, 180)])
 def test_foreign_shapes_map_whole(tmp_path, make, records):
     sources = mapping.parse(make(tmp_path).read_text())
-    log = list(sequence.log(sources, lambda s: table.rows(tmp_path / s.file, s.format), Sequencer(refuse), tmp_path))
+    log = list(sequence.log(sources, lambda s: table.rows(tmp_path / s.file, s.layout), Sequencer(refuse), tmp_path))
     assert len(log) == records
     times = [json.loads(line)["ts_ms"] for line in log]
     assert times == sorted(times)

@@ -1,18 +1,24 @@
 """Table: the same rows out of every format, in the file's order, and nothing left out without a word."""
 
+import gzip
 import json
+import math
+import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import feather
 
 from journal.refusal import Refusal
 from reactor.feed import table
+from reactor.feed.convert import BadRow, walk
 from reactor.log.archive import zstd
 
 
-def found(path, kind):
-    return list(table.rows(path, kind))
+def found(path, kind="", **layout):
+    return list(table.rows(path, table.Layout(kind, **layout)))
 
 
 def test_jsonl_names_the_line_of_every_row_and_of_every_fault(tmp_path):
@@ -23,8 +29,8 @@ def test_jsonl_names_the_line_of_every_row_and_of_every_fault(tmp_path):
     rows = found(plain, "jsonl")
     assert rows == found(packed, "jsonl")
     assert [row.line for row in rows] == [1, 3, 4, 5, 6]
-    assert [bool(row.fault) for row in rows] == [False, True, True, False, True]
-    assert rows[3].fields == {"a": {"b": "x"}}
+    assert [bool(row.fault) for row in rows] == [False, True, False, False, True]
+    assert [row.fields for row in rows[2:4]] == [{"0": 1}, {"a": {"b": "x"}}]
     assert "more than a record may have" in rows[4].fault
 
 
@@ -74,8 +80,11 @@ def test_a_file_that_cannot_be_right_is_refused(tmp_path):
         "blank.jsonl": (b"\n\n", "at least one row"),
         "empty.csv": (b"", "at least one row"),
         "header.csv": (b"a,b\n", "at least one row"),
-        "twice.csv": (b"a,a\n1,2\n", "a name of its own"),
-        "latin.csv": (b"a\n\xff\n", "CSV in UTF-8"),
+        "above.csv": (b"made by me\na,b\n1,2\n", "line 1 is no header: it has 1 cells, line 2 has 2; fix: skip = 1"),
+        "semicolon.csv": (b"a;b\n1;2\n", "must have commas"),
+        "utf16.csv": ("a,b\n1,2\n".encode("utf-16"), "text in UTF-16"),
+        "page.csv": (b"<html>\n", "HTML or XML"),
+        "text.parquet": (b"a,b\n1,2\n", "must be Parquet, is CSV"),
         "quote.csv": (b'a\n"x"y\n', "must be CSV"),
         "cut.jsonl.zst": (zstd.compress(b'{"a":1}\n' * 999)[:-9], "cannot be read"),
         "empty.parquet": (b"", "was empty"),
@@ -88,3 +97,54 @@ def test_a_file_that_cannot_be_right_is_refused(tmp_path):
             found(path, name.removesuffix(".zst").rpartition(".")[2])
         assert rule in str(refusal.value), name
         assert "fix: " in str(refusal.value), name
+
+
+def test_the_content_tells_what_a_file_is(tmp_path):
+    path = tmp_path / "download"
+    for content in (b"a,b\n1,x\n", b'{"a":"1","b":"x"}\n', b'[{"a":"1","b":"x"}]', b'{\n "a": "1",\n "b": "x"\n}'):
+        path.write_bytes(content)
+        assert [row.fields for row in found(path)] == [{"a": "1", "b": "x"}]
+    pq.write_table(pa.table({"a": ["1"], "b": ["x"]}), path)
+    assert [row.fields for row in found(path)] == [{"a": "1", "b": "x"}]
+
+
+def test_a_name_in_capitals_and_one_with_a_packing_behind_it_tell_the_format(tmp_path):
+    for name, content in (("X.CSV", b"a\n1\n"), ("x.csv.gz", gzip.compress(b"a\n1\n"))):
+        (tmp_path / name).write_bytes(content)
+        assert [row.fields for row in found(tmp_path / name)] == [{"a": "1"}]
+
+
+def test_spare_columns_are_not_judged(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_bytes(b",a,note,note,caf\xe9\n0,1,x,y,\xff\n")
+    (row,) = found(path)
+    assert row.fields["a"] == "1"
+    with pytest.raises(BadRow, match="several columns are named 'note'; fix: "):
+        walk(row.fields, ("note",))
+    assert row.raw == b"0,1,x,y,\xff"
+
+
+def test_lines_above_the_header_are_skipped_where_the_mapping_says_so(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text('made by me, today\n# more\na,b\n1,"x\ny"\n2,z\n')
+    assert [(row.line, row.fields["a"]) for row in found(path, skip=2)] == [(4, "1"), (6, "2")]
+
+
+def test_a_pipe_is_read_once(tmp_path):
+    path = tmp_path / "pipe.csv"
+    os.mkfifo(path)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(path.write_text, "a,b\n1,2\n")
+        assert [row.fields for row in found(path)] == [{"a": "1", "b": "2"}]
+
+
+def test_feather_is_parquet_by_another_name(tmp_path):
+    path = tmp_path / "x.feather"
+    values = pa.table({"n": [1.5, math.nan, math.inf], "t": pa.array([0, 1, None], pa.timestamp("ms", "UTC"))})
+    for compression in ("uncompressed", "lz4", "zstd"):
+        feather.write_feather(values, path, compression=compression)
+        rows = found(path)
+        assert [row.place for row in rows] == ["row 1", "row 2", "row 3"]
+        assert repr([row.fields["n"] for row in rows]) == "[1.5, nan, inf]"
+        assert rows[1].fields["t"] == "1970-01-01T00:00:00.001Z"
+        assert rows[2].raw == b'{"n":Infinity,"t":null}'
