@@ -40,7 +40,7 @@ def signals(folder, _):
         for n, pair in enumerate([*shapes.PAIRS] * 15)
     ]
     (folder / "trades.json").write_text(json.dumps(trades))
-    mapping = PAGE.partition("For freqtrade's table")[2].partition("```toml\n")[2].partition("```")[0]
+    mapping = PAGE.partition("For freqtrade, one mapping")[2].partition("```toml\n")[2].partition("```")[0]
     (folder / "blue.toml").write_text(mapping)
 
 
