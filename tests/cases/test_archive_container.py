@@ -81,3 +81,13 @@ def test_publish_fills_a_topic_with_the_content_or_makes_none(tansu, tmp_path, n
     assert said.code == 3
     assert OTHERS[name][1] in said.err
     assert topic not in tansu.admin().list_topics(timeout=10).topics
+
+
+@pytest.mark.parametrize("body", [b"PAR1 and the rest", gzip.compress(LINES)[:-9], b"{}\n"])
+def test_a_run_whose_archive_became_another_file_is_verified_from_what_is_stored(journal, tmp_path, body):
+    path = tmp_path / "scans.jsonl"
+    path.write_bytes(LINES)
+    soaked = journal.soak(scans=path)
+    path.write_bytes(body)
+    said = journal.violet("verify", soaked.run_id, "--json")
+    assert (said.json["content_hash"], said.json["decisions"]) == (soaked.hash, 5)
