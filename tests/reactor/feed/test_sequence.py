@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from journal.refusal import Refusal
 from reactor.evaluate.record import Decoder, Fault
 from reactor.feed import mapping, sequence, table
+from reactor.feed.convert import BadRow
 from reactor.feed.sequence import Sequencer
 from reactor.standin.enrich import Enricher
 from tests import shapes
@@ -261,3 +262,45 @@ def test_whatever_a_row_holds_it_is_a_record_that_decodes_or_a_bad_row(fields):
         assert len(items) + len(bad) == 1
         assert not any(isinstance(Decoder().decode(item[3]), Fault) for item in items)
         assert all(b.said for b in bad)
+
+
+def rows_of_one_time(count):
+    fields = 'ts_ms = "t"\nvel_div = "v"\nprices = { key = "s", value = "c" }\n'
+    toml = '[[source]]\nfeeds = "scan"\nstream = "ng7"\nfile = "x.jsonl"\ngroup = true\n[source.fields]\n' + fields
+    rows = [table.Row(n, {"t": T0, "v": -0.03, "s": f"S{n}USDT", "c": n}, "", b"") for n in range(1, count + 1)]
+    return mapping.parse(toml)[0], rows
+
+
+def test_the_rows_of_one_time_are_joined_once_however_many_they_are():
+    class Counting(Sequencer):
+        checked = 0
+
+        def check(self, line):
+            self.checked += len(line)
+            super().check(line)
+
+    costs = {}
+    for count in (200, 3_200):
+        source, rows = rows_of_one_time(count)
+        sequencer = Counting(refuse)
+        (item,) = sequencer.grouped(source, list(sequencer.items(source, rows)))
+        assert json.loads(item[3])["prices"] == {f"S{n}USDT": float(n) for n in range(1, count + 1)}
+        costs[count] = sequencer.checked
+    assert costs[3_200] < 20 * costs[200]  # 16 times the rows; joined one by one it was 256 times the bytes
+
+
+def test_the_row_that_makes_a_scan_too_large_is_the_one_that_is_bad():
+    source, rows = rows_of_one_time(3)
+    rows[1].fields["c"] = -1
+    bad = []
+
+    class Small(Sequencer):
+        def check(self, line):
+            super().check(line)
+            if len(json.loads(line)["prices"]) > 2:
+                raise BadRow("too large")
+
+    sequencer = Small(bad.append)
+    (item,) = sequencer.grouped(source, list(sequencer.items(source, rows)))
+    assert list(json.loads(item[3])["prices"]) == ["S1USDT", "S2USDT"]
+    assert [(each.line, each.said) for each in bad] == [(3, "too large")]
