@@ -1,6 +1,7 @@
 """violet sql: one read-only query of the journal, while a soak runs and after."""
 
 import json
+import re
 import sys
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -24,6 +25,12 @@ from reactor.run import settings
 FORMATS: Final = {"table": "JSONCompactStrings", "json": "JSONCompact", "csv": "CSVWithNames"}
 NULL: Final = "\u1d3a\u1d41\u1d38\u1d38"  # how ClickHouse prints it
 Answering = Callable[[str, dict[str, str], float], tuple[bytes, str]]  # to a query, its parameters, a time-out
+# What ClickHouse adds of the query that ran, which holds the user's in brackets and the caps; not its hint or its name.
+_SCOPE: Final = re.compile(
+    r"(?:[:.,]? In|:? While (?:executing|processing)|,? in) (?:scope )?[^a-z]*(?:SELECT|WITH|DESCRIBE|EXPLAIN)\b.*?"
+    r"(?=\. (?:Maybe|In)\b|\. \([A-Z_]+\)$| \([A-Z_]+\)$|$)"
+)
+_FLAGS: Final = {"396": "raise --max-rows, or add a LIMIT", "159": "raise --timeout, or ask for less"}
 GRACE_S: Final = 10  # beyond the query's own limit, for the answer to arrive
 
 
@@ -140,7 +147,7 @@ def ask(address: Address, query: str, params: dict[str, str], timeout_s: float) 
     finally:
         connection.close()
     if response.status != 200:
-        raise Refusal(body.decode(errors="replace").strip())
+        raise Refusal(_plain(body.decode(errors="replace")))
     return body, response.headers.get("X-ClickHouse-Format", "")
 
 
@@ -155,6 +162,17 @@ def _of_server(address: Address, query: str, params: dict[str, str], timeout_s: 
     except QueryError as error:
         raise Refusal(error.text) from None
     return ask(address, sql, asked, timeout_s)
+
+
+def _plain(text: str) -> str:
+    r"""ClickHouse's error on one line, without the query that it ran for the user's; its limits by their flags.
+
+    >>> _plain("Code: 47. DB::Exception: Unknown identifier `x` in scope SELECT x. (UNKNOWN_IDENTIFIER)\n")
+    'Code: 47. DB::Exception: Unknown identifier `x`. (UNKNOWN_IDENTIFIER)'
+    """
+    words = _SCOPE.sub("", " ".join(text.split()))
+    code = words.removeprefix("Code: ").partition(".")[0]
+    return f"{words}; fix: {_FLAGS[code]}" if code in _FLAGS else words
 
 
 def _list(form: str) -> None:
@@ -202,8 +220,22 @@ def _print(answer: dict[str, Any]) -> None:
     for row in answer["data"]:
         table.add_row(*(Text("NULL" if cell == NULL else str(cell)) for cell in row))
     console = Console()
+    width = console.measure(table, options=console.options.update(width=100_000)).maximum
     if not console.is_terminal:  # a file or a pipe has no width to fit
-        console = Console(width=max(80, console.measure(table, options=console.options.update(width=100_000)).maximum))
-    console.print(table)
+        console = Console(width=max(80, width))
+    if width > console.width:
+        _print_records(answer, console.width)
+    else:
+        console.print(table)
     count = len(answer["data"])
     console.print(f"{count} row{'' if count == 1 else 's'}", style="dim", highlight=False)
+
+
+def _print_records(answer: dict[str, Any], width: int) -> None:
+    """A row after the other, a line for each value, where a table does not fit: as ClickHouse's Vertical format."""
+    names = [column["name"] for column in answer["meta"]]
+    margin = max(map(len, names)) + 2
+    for number, row in enumerate(answer["data"], 1):
+        click.echo(f"── row {number} " + "─" * (min(width, 60) - len(f"── row {number} ")))
+        for name, cell in zip(names, row, strict=True):
+            click.echo(f"{name:{margin}}{'NULL' if cell == NULL else cell}")
