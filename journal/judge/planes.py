@@ -5,6 +5,8 @@ has them. Its rows bear the reason, and here it is counted.
 See docs/design/running.md.
 """
 
+from collections.abc import Mapping
+
 from journal.judge.scope import Scope
 from journal.store import Store
 from lanes.lane import Plane
@@ -17,8 +19,8 @@ def read(profile: Profile) -> dict[str, Plane]:
     return {plane.name: plane for lane in on for plane in lane.planes}
 
 
-def shares(store: Store, scope: Scope, profile: Profile) -> dict[str, float | None]:
-    """The share of a scope's scans before which each plane was seen; None where there is no scan.
+def missing(store: Store, scope: Scope, profile: Profile) -> dict[str, int]:
+    """How many of a scope's scans lacked each plane, and under "scans" how many there are; it adds up over offsets.
 
     Every raw row counts: a batch that was inserted twice moves a share by less than anybody reads, and a pass over a
     hundred million rows does not wait for the engine to drop its repeats.
@@ -26,10 +28,14 @@ def shares(store: Store, scope: Scope, profile: Profile) -> dict[str, float | No
     planes = read(profile)
     if not planes:
         return {}
-    missing = ", ".join(f"countIf(bitTest(reasons, {plane.missing})) AS {name}" for name, plane in planes.items())
+    counts = ", ".join(f"countIf(bitTest(reasons, {plane.missing})) AS {name}" for name, plane in planes.items())
     rows = " UNION ALL ".join(
         f"SELECT reasons FROM {table} WHERE {scope.where_scans}" for table in ("violet_decisions", "violet_evaluations")
     )
-    found = store.rows(f"SELECT count() AS scans, {missing} FROM ({rows})", scope.params)[0]
-    scans = found["scans"]
-    return {name: (scans - found[name]) / scans if scans else None for name in planes}
+    return store.rows(f"SELECT count() AS scans, {counts} FROM ({rows})", scope.params)[0]
+
+
+def shares(counts: Mapping[str, int]) -> dict[str, float | None]:
+    """The share of scans before which each plane was seen; None where there is no scan. counts: from `missing`."""
+    scans = counts.get("scans", 0)
+    return {name: (scans - n) / scans if scans else None for name, n in counts.items() if name != "scans"}

@@ -37,6 +37,11 @@ class Scope:
         return cls(run_id, ends, since_ms=since_ms, dropped=pruned(store, run_id))
 
     @property
+    def is_whole(self) -> bool:
+        """Whether it is all of a run or of a segment, as far as its batches are complete."""
+        return self.since_ms is None and not self.starts and self.on is None
+
+    @property
     def where(self) -> str:
         return self._where("last_offset")
 

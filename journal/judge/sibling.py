@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from journal.judge.gate import content_hash_sql
+from journal.judge.count import content_hash_sql
 from journal.judge.scope import Scope
 from journal.ledger.pruned import dropped_sql, pruned
 from journal.ledger.run import Run

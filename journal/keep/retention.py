@@ -13,7 +13,8 @@ See docs/design/weeks.md.
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from journal.judge.gate import corrupt_batches
+from journal.judge.count import corrupt_batches
+from journal.judge.proof import marks, restamp
 from journal.judge.scope import Scope
 from journal.ledger.pruned import Pruned, dropped_sql, pruned, utc
 from journal.ledger.run import now
@@ -69,6 +70,7 @@ def _record(store: Store, run_id: str, one: Pruned) -> None:
 
 def _drop(store: Store, run_id: str, ends: dict[int, int]) -> None:
     """Delete what is recorded as dropped and still there; also what a crash left there."""
+    before = marks(store, run_id)
     params = {"run": run_id}
     here = "IN PARTITION {run:String}"  # or every run's parts would be looked through
     where = f"run_id = {{run:String}} AND {dropped_sql(ends)}"
@@ -78,3 +80,4 @@ def _drop(store: Store, run_id: str, ends: dict[int, int]) -> None:
     if store.count(f"SELECT count() FROM violet_rejects WHERE {where}", params):
         sha = "raw_sha = lower(hex(SHA256(raw)))"
         store.command(f"ALTER TABLE violet_rejects UPDATE {sha}, raw = '' {here} WHERE {where} {_SYNC}", params)
+    restamp(store, run_id, before)

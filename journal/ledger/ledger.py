@@ -8,7 +8,7 @@ second time a no-op. See docs/design/exactly-once.md.
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -28,6 +28,7 @@ from lanes.code import Incident, Mode, Outcome, Reject, Severity
 T = TypeVar("T")
 CONSTRAINT_VIOLATED: Final = 469
 _KINDS: Final = tuple(Outcome)
+IDENTITIES_STEP: Final = 4  # times as many offsets as identities are wanted: planes and rejects stand between them
 _LAST: Final = (Incident.STOPPED, Incident.ENDED, Incident.HALTED)  # of a session
 # A scan that ends in one of these still counts among its stream's identities.
 _SCAN_REJECTS: Final = (Reject.LANE_NON_FINITE.value, Reject.LANE_ERROR.value, Reject.BLOCK_REFUSED.value)
@@ -258,17 +259,19 @@ def _join(old: Any, new: Any) -> Any:
 
 def positions(store: Store, run_id: str) -> dict[int, Position]:
     """Where each partition of a run stands, from the journal alone."""
+    # In two steps: the states of all batches together are larger by far than the one that is asked for.
     complete = store.rows(
-        "SELECT partition, max(last_offset) AS last, argMax(state, first_offset) AS state FROM violet_batches "
-        "WHERE run_id = {run:String} AND phase = 'COMPLETE' GROUP BY partition",
+        "SELECT partition, last_offset AS last, state FROM violet_batches WHERE run_id = {run:String} "
+        "AND phase = 'COMPLETE' AND (partition, first_offset) IN (SELECT partition, max(first_offset) "
+        "FROM violet_batches WHERE run_id = {run:String} AND phase = 'COMPLETE' GROUP BY partition)",
         {"run": run_id},
     )
     done = {row["partition"]: row for row in complete}
+    behind = " OR ".join(f"(partition = {p} AND first_offset > {row['last']})" for p, row in done.items())
+    others = f"partition NOT IN ({', '.join(map(str, done))})" if done else "true"
     intents = store.rows(
         "SELECT partition, first_offset, last_offset, digest, segment FROM violet_batches FINAL "
-        "WHERE run_id = {run:String} AND phase = 'INTENT' AND (topic, partition, first_offset) NOT IN "
-        "(SELECT topic, partition, first_offset FROM violet_batches "
-        "WHERE run_id = {run:String} AND phase = 'COMPLETE')",
+        f"WHERE run_id = {{run:String}} AND phase = 'INTENT' AND ({behind or 'false'} OR {others})",
         {"run": run_id},
     )
     doubts = {row["partition"]: row for row in intents}
@@ -285,7 +288,9 @@ def positions(store: Store, run_id: str) -> dict[int, Position]:
     return found
 
 
-def identities(store: Store, run_id: str, partition: int, last: int, limit: int) -> list[tuple[str, int, int]]:
+def identities(
+    store: Store, run_id: str, partition: int, last: int, limit: int, streams: Collection[str] = ()
+) -> list[tuple[str, int, int]]:
     """The last scans of each stream up to an offset, (stream, scan_id, ts_ms), in offset order.
 
     Args:
@@ -294,10 +299,29 @@ def identities(store: Store, run_id: str, partition: int, last: int, limit: int)
         partition: of its topic.
         last: offset up to which, that included.
         limit: how many of each stream, at most.
+        streams: those that are there, where they are known: then no more is read than their last scans need.
     """
+    found: dict[str, list[tuple[int, int, int]]] = {}
+    wanted, first, high = set(streams), last + 1, last
+    while high >= 0 and (wanted or not streams):
+        first = max(0, first - IDENTITIES_STEP * limit) if streams and first > last - 64 * limit else 0
+        rows = _identities(store, run_id, partition, (first, high), limit, wanted)
+        for stream, scan_id, ts_ms, offset in rows:
+            found.setdefault(stream, []).append((offset, scan_id, ts_ms))
+        wanted = {stream for stream in wanted if len(found.get(stream, ())) < limit}
+        high = first - 1
+    kept = ((stream, *each) for stream, of in found.items() for each in sorted(of, reverse=True)[:limit])
+    return [(stream, scan_id, ts_ms) for stream, _, scan_id, ts_ms in sorted(kept, key=lambda each: each[1])]
+
+
+def _identities(
+    store: Store, run_id: str, partition: int, span: tuple[int, int], limit: int, streams: Collection[str]
+) -> list[tuple[str, int, int, int]]:
+    """Of some streams, or all, the last scans between two offsets, both included."""
     scans = " UNION ALL ".join(
-        f"SELECT stream, scan_id, ts_ms, log_offset FROM {table} "
-        "WHERE run_id = {run:String} AND partition = {partition:UInt32} AND log_offset <= {last:Int64}" + extra
+        f"SELECT stream, scan_id, ts_ms, log_offset FROM {table} WHERE run_id = {{run:String}} "
+        "AND partition = {partition:UInt32} AND log_offset BETWEEN {first:Int64} AND {last:Int64} "
+        f"AND (empty({{streams:Array(String)}}) OR stream IN {{streams:Array(String)}}){extra}"
         for table, extra in (
             ("violet_decisions", ""),
             ("violet_evaluations", ""),
@@ -305,15 +329,21 @@ def identities(store: Store, run_id: str, partition: int, last: int, limit: int)
         )
     )
     found = store.rows(
-        f"SELECT stream, scan_id, ts_ms FROM (SELECT DISTINCT * FROM ({scans}) "
-        "ORDER BY log_offset DESC LIMIT {n:UInt32} BY stream) ORDER BY log_offset",
-        {"run": run_id, "partition": partition, "last": last, "n": limit},
-    )
-    return [(row["stream"], row["scan_id"], row["ts_ms"]) for row in found]
+        f"SELECT stream, scan_id, ts_ms, log_offset FROM (SELECT DISTINCT * FROM ({scans}) "
+        "ORDER BY log_offset DESC LIMIT {n:UInt32} BY stream)",
+        {"run": run_id, "partition": partition, "first": span[0], "last": span[1], "n": limit,
+         "streams": sorted(streams)},
+    )  # fmt: skip
+    return [(row["stream"], row["scan_id"], row["ts_ms"], row["log_offset"]) for row in found]
 
 
-def audit(store: Store, run_id: str) -> None:
+def audit(store: Store, run_id: str, proved: Mapping[int, int] | None = None) -> None:
     """Check on open that all of a run is there.
+
+    Args:
+        store: the journal.
+        run_id: the run.
+        proved: up to which offset of a partition that is known already.
 
     Raises:
         Refusal: the engine set a part aside, or a completed batch's rows are not all there.
@@ -325,17 +355,20 @@ def audit(store: Store, run_id: str) -> None:
             f"the engine set parts of the journal aside: {names}; fix: restore DIR/engine from a backup, or --new"
         )
     ends = {partition: each.last_offset for partition, each in pruned(store, run_id).items()}
+    rows_proved, batches_proved = (dropped_sql(proved or {}, offset) for offset in ("log_offset", "last_offset"))
     for kind in _KINDS:
         name = f"{kind.name.lower()}s"
         dropped = ends if kind is Outcome.PLANE else {}
         sql = (
             f"SELECT (SELECT sum({name}) FROM violet_batches FINAL WHERE run_id = {{run:String}} "
-            f"AND phase = 'COMPLETE' AND NOT {dropped_sql(dropped, 'last_offset')}) AS counted, "
+            f"AND phase = 'COMPLETE' AND NOT {dropped_sql(dropped, 'last_offset')} "
+            f"AND NOT {batches_proved}) AS counted, "
             f"(SELECT uniqExact(partition, log_offset) FROM {TABLES[kind]} "
-            f"WHERE NOT {dropped_sql(dropped)} "
+            f"WHERE NOT {dropped_sql(dropped)} AND NOT {rows_proved} "
             "AND run_id = {run:String} AND (partition, log_offset) NOT IN (SELECT partition, arrayJoin(range("
             "toUInt64(first_offset), toUInt64(last_offset) + 1)) FROM violet_batches FINAL WHERE run_id = {run:String} "
-            "AND phase = 'INTENT' AND (partition, first_offset) NOT IN (SELECT partition, first_offset FROM "
+            f"AND phase = 'INTENT' AND NOT {batches_proved} "
+            "AND (partition, first_offset) NOT IN (SELECT partition, first_offset FROM "
             "violet_batches WHERE run_id = {run:String} AND phase = 'COMPLETE'))) AS there"
         )
         row = store.rows(sql, {"run": run_id})[0]

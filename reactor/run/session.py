@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Protocol
 
 from journal.judge.gate import ENDED_EARLY
+from journal.judge.proof import prove
 from journal.ledger import run as runs
 from journal.ledger.ledger import Ledger, Position, audit, digest, identities, positions
 from journal.ledger.run import Run, Segment
@@ -167,7 +168,7 @@ class Session:
                 f"run {run.run_id} is HALTED ({run.reason}); fix: look into it, then --resume-halted REASON, or --new"
             )
         self._same_log(run)
-        audit(self._store, run.run_id)
+        audit(self._store, run.run_id, prove(self._store, run.run_id))
         opened = runs.segments(self._store, run.run_id)
         newest = max(opened, key=lambda s: s.segment)
         mine = _segment(self.settings, self.kernels, self.source.topic, run.run_id, newest.segment)
@@ -219,7 +220,8 @@ class Session:
         if at is None or at.last < 0:
             state, position = self._state_at(partition, start), start
         else:
-            ids = identities(self._store, run.run_id, partition, at.last, IDENTITIES)
+            streams = State.load(at.state, ()).streams
+            ids = identities(self._store, run.run_id, partition, at.last, IDENTITIES, streams)
             if start > self.source.lows()[partition]:  # the scans before a late start are in no row
                 ids = [*self._state_at(partition, start).identities(), *ids]
             state, position = State.load(at.state, ids), at.last + 1

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from journal.judge import stored
-from journal.judge.gate import FAIL, HOLD, PASS, content_hash_sql, corrupt_batches, figures
+from journal.judge.count import content_hash_sql, corrupt_batches
+from journal.judge.gate import FAIL, HOLD, PASS, counted
 from journal.judge.scope import Scope
 from journal.ledger.ledger import identities
 from journal.ledger.pruned import pruned
@@ -76,7 +77,7 @@ def _verify(
 ) -> dict[str, Any]:
     report = _recompute(store, run, scope, broker, on_batch)
     opened = segments(store, run.run_id)
-    found = figures(store, run, scope)
+    found = counted(store, run, scope)
     journaled = store.rows(content_hash_sql(replace(scope, starts=report.starts)), scope.params)[0]["content_hash"] or 0
     corrupt = [
         f"{b['topic']}/{b['partition']} {b['first_offset']}-{b['last_offset']}" for b in corrupt_batches(store, scope)

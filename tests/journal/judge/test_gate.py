@@ -5,8 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from journal.judge import gate
-from journal.judge.gate import FAIL, HOLD, PASS, TRUST, basis, corrupt_batches, figures, judge, summary, worst
+from journal.judge import count, gate
+from journal.judge.count import corrupt_batches
+from journal.judge.gate import FAIL, HOLD, PASS, TRUST, basis, figures, judge, summary, worst
 from journal.judge.scope import Scope
 from journal.keep.retention import _record
 from journal.ledger.pruned import Pruned
@@ -162,7 +163,7 @@ def test_doubled_is_two_kinds_or_two_rows_of_one_offset_that_differ(store, calm)
             {"r": copy.run_id},
         )
     # The same row twice is one row.
-    assert [gate._doubled(store, Scope.of(store, copy.run_id)) for copy in (same, other, kind)] == [0, 1, 1]
+    assert [count._doubled(store, Scope.of(store, copy.run_id)) for copy in (same, other, kind)] == [0, 1, 1]
 
 
 @pytest.mark.parametrize("kind", ["decisions", "evaluations", "planes"])
@@ -177,8 +178,8 @@ def test_a_batch_that_tells_another_hash_or_count_is_named_where_it_is_in_scope(
     late = calm.copied("batches", put={"planes_hash": "planes_hash + 1"}, where="first_offset = 108")
     assert [b["first_offset"] for b in corrupt_batches(store, Scope(late.run_id, {0: 127}))] == [108]
     assert corrupt_batches(store, Scope(late.run_id, {0: 107})) == []
-    count = calm.copied("batches", put={"rejects": "1"}, where="first_offset = 108")
-    assert [b["first_offset"] for b in corrupt_batches(store, Scope(count.run_id, {0: 127}))] == [108]
+    more = calm.copied("batches", put={"rejects": "1"}, where="first_offset = 108")
+    assert [b["first_offset"] for b in corrupt_batches(store, Scope(more.run_id, {0: 127}))] == [108]
 
 
 def test_incidents_count_where_they_are_errors_and_orders_are_told_apart(store):
@@ -294,7 +295,7 @@ def time_of(store, *groups, **scope):
     written = begin(store)
     for group in groups:
         written.append(group)
-    f = gate._time(store, Scope(written.run_id, {0: 999}))
+    f = count.time(store, Scope(written.run_id, {0: 999}))
     return f["time_coverage"], f["scan_gaps"], f["longest_silence_ms"] // MINUTE_MS
 
 

@@ -20,8 +20,8 @@ def test_a_share_is_of_the_scans_in_scope(store):
     written.append([*decisions(6), MC, *decisions(14, first=6)])
     written.append([b"{"])
     missing = dict.fromkeys(["acb", "meta", "ob", "esof"], 0.0)
-    assert shares(store, Scope(written.run_id, {0: 21}), BLUE) == missing | {"mc": 0.7}
-    assert shares(store, Scope(written.run_id, {0: 9}), BLUE)["mc"] == 3 / 9
-    assert shares(store, Scope(written.run_id, {0: 21}, starts={0: 7}), BLUE)["mc"] == 1.0
-    assert shares(store, Scope(written.run_id, {0: 21}, starts={0: 21}), BLUE) == dict.fromkeys(read(BLUE))
-    assert shares(store, Scope(written.run_id, {0: 21}), PROFILES["v3_base9"]) == {}
+    assert shares(missing(store, Scope(written.run_id, {0: 21}), BLUE)) == missing | {"mc": 0.7}
+    assert shares(missing(store, Scope(written.run_id, {0: 9}), BLUE))["mc"] == 3 / 9
+    assert shares(missing(store, Scope(written.run_id, {0: 21}, starts={0: 7}), BLUE))["mc"] == 1.0
+    assert shares(missing(store, Scope(written.run_id, {0: 21}, starts={0: 21}), BLUE)) == dict.fromkeys(read(BLUE))
+    assert shares(missing(store, Scope(written.run_id, {0: 21}), PROFILES["v3_base9"])) == {}
