@@ -6,7 +6,6 @@ from datetime import timedelta
 import pytest
 
 from journal.judge import count, gate
-from journal.judge.count import corrupt_batches
 from journal.judge.gate import FAIL, HOLD, PASS, TRUST, basis, figures, judge, summary, worst
 from journal.judge.scope import Scope
 from journal.keep.retention import _record
@@ -164,22 +163,6 @@ def test_doubled_is_two_kinds_or_two_rows_of_one_offset_that_differ(store, calm)
         )
     # The same row twice is one row.
     assert [count._doubled(store, Scope.of(store, copy.run_id)) for copy in (same, other, kind)] == [0, 1, 1]
-
-
-@pytest.mark.parametrize("kind", ["decisions", "evaluations", "planes"])
-def test_a_batch_whose_rows_were_touched_is_named(store, calm, kind):
-    copy = calm.copied(kind, put={"stream": "'other'"}, where="log_offset IN (3, 50, 106)")
-    assert [(b["first_offset"], b["last_offset"]) for b in corrupt_batches(store, Scope(copy.run_id, {0: 127}))] == [
-        (0, 106)
-    ]
-
-
-def test_a_batch_that_tells_another_hash_or_count_is_named_where_it_is_in_scope(store, calm):
-    late = calm.copied("batches", put={"planes_hash": "planes_hash + 1"}, where="first_offset = 108")
-    assert [b["first_offset"] for b in corrupt_batches(store, Scope(late.run_id, {0: 127}))] == [108]
-    assert corrupt_batches(store, Scope(late.run_id, {0: 107})) == []
-    more = calm.copied("batches", put={"rejects": "1"}, where="first_offset = 108")
-    assert [b["first_offset"] for b in corrupt_batches(store, Scope(more.run_id, {0: 127}))] == [108]
 
 
 def test_incidents_count_where_they_are_errors_and_orders_are_told_apart(store):

@@ -1,4 +1,4 @@
--- 0023 proofs: what the rows of a stretch of a run add up to, counted once.
+-- 0024 proofs: what the rows of a stretch of a run add up to, counted once.
 -- Why: gate, status and a resume cost the same at the end of a year as of a day.  Pairs: journal/judge/proof.py  Rollback: drop the table.
 -- segment 0: all of a run that has several. raw, firsts, changes: of each table, by which a change of its rows is known.
 CREATE TABLE IF NOT EXISTS violet_proofs (
