@@ -20,17 +20,14 @@ def read(profile: Profile) -> dict[str, Plane]:
 
 
 def missing(store: Store, scope: Scope, profile: Profile) -> dict[str, int]:
-    """How many of a scope's scans lacked each plane, and under "scans" how many there are; it adds up over offsets.
-
-    Every raw row counts: a batch that was inserted twice moves a share by less than anybody reads, and a pass over a
-    hundred million rows does not wait for the engine to drop its repeats.
-    """
+    """How many of a scope's scans lacked each plane, and under "scans" how many there are; it adds up over offsets."""
     planes = read(profile)
     if not planes:
         return {}
     counts = ", ".join(f"countIf(bitTest(reasons, {plane.missing})) AS {name}" for name, plane in planes.items())
     rows = " UNION ALL ".join(
-        f"SELECT reasons FROM {table} WHERE {scope.where_scans}" for table in ("violet_decisions", "violet_evaluations")
+        f"SELECT reasons FROM {table} FINAL WHERE {scope.where_scans}"
+        for table in ("violet_decisions", "violet_evaluations")
     )
     return store.rows(f"SELECT count() AS scans, {counts} FROM ({rows})", scope.params)[0]
 
