@@ -102,7 +102,8 @@ def import_(
         mapping=toml if mapping else "", clock_offset_ms=clock_offset_ms, trades=rows["trade"], legs=rows["leg"],
     )  # fmt: skip
     with journal(data) as store, ExitStack() as stack:
-        stack.enter_context(lock(data / "locks" / "blue.lock", data))
+        if data.is_dir():  # else the journal is a server's, and nothing of it lies here
+            stack.enter_context(lock(data / "locks" / "blue.lock", data))
         decided = clock.decided(store)
         if not any_asset:
             _check_assets(given, decided.keys())
