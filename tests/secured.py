@@ -3,9 +3,9 @@
 It denies all that no ACL allows. `shadow` reads what tests allow it; `admin`, over PLAINTEXT on loopback, may do all.
 """
 
+import asyncio
 import contextlib
 import shutil
-import socket
 import ssl
 import subprocess
 import threading
@@ -75,44 +75,55 @@ class Authority:
 
 
 class Recorder:
-    """A listener on loopback that forwards connections, and keeps every byte that passes. tls: it ends TLS here."""
+    """A listener on loopback that forwards connections, and keeps every byte that passes. tls: it ends TLS here.
+
+    One event loop: what two threads do with one TLS connection at the same time may hang both.
+    """
 
     def __init__(self, to: int, tls: ssl.SSLContext | None = None) -> None:
-        self._to, self._tls, self.seen, self.begins = to, tls, bytearray(), []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._to, self.seen, self.begins = to, bytearray(), []
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        listening = asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=tls)
+        self._server = asyncio.run_coroutine_threadsafe(listening, self._loop).result(10)
+        self.port = self._server.sockets[0].getsockname()[1]
 
     def close(self) -> None:
-        self._listener.close()
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
 
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                threading.Thread(target=self._serve, args=(self._listener.accept()[0],), daemon=True).start()
+    async def _end(self) -> None:
+        self._server.close()
+        served = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in served:
+            task.cancel()
+        await asyncio.gather(*served, return_exceptions=True)
 
-    def _serve(self, client: socket.socket) -> None:
-        with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
-            stack.callback(client.close)
-            if self._tls is not None:
-                client = stack.enter_context(self._tls.wrap_socket(client, server_side=True))
-            server = stack.enter_context(socket.create_connection(("127.0.0.1", self._to)))
-            answers = threading.Thread(target=self._forward, args=(server, client), daemon=True)
-            answers.start()
-            self._forward(client, server, first=self.begins)
-            answers.join()
+    async def _serve(self, client: asyncio.StreamReader, answer: asyncio.StreamWriter) -> None:
+        try:
+            server, request = await asyncio.open_connection("127.0.0.1", self._to)
+        except OSError:
+            answer.close()
+            return
+        await asyncio.gather(self._forward(client, request, self.begins), self._forward(server, answer))
 
-    def _forward(self, source: socket.socket, target: socket.socket, first: list[bytes] | None = None) -> None:
-        with contextlib.suppress(OSError):
-            while block := source.recv(1 << 16):
-                if first is not None:
-                    first.append(block[:1])
-                    first = None
-                self.seen += block
-                target.sendall(block)
-        for each in (source, target):
+    async def _forward(
+        self, source: asyncio.StreamReader, target: asyncio.StreamWriter, begins: list[bytes] | None = None
+    ) -> None:
+        try:
             with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
+                while block := await source.read(1 << 16):
+                    if begins is not None:
+                        begins.append(block[:1])
+                        begins = None
+                    self.seen += block
+                    target.write(block)
+                    await target.drain()
+        finally:
+            target.close()
 
 
 @dataclass
