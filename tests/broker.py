@@ -59,6 +59,7 @@ class Topics:
     """Topics of the broker at `bootstrap`."""
 
     bootstrap: str
+    ready_s = READY_S
 
     def admin(self) -> AdminClient:
         return AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
@@ -71,10 +72,10 @@ class Topics:
 
     def wait_ready(self) -> None:
         """Until the broker answers and every partition has a leader."""
-        deadline = time.monotonic() + READY_S
+        deadline = time.monotonic() + self.ready_s
         while not self.ready():
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{self.bootstrap} was not ready within {READY_S:.0f} s")
+                raise TimeoutError(f"{self.bootstrap} was not ready within {self.ready_s:.0f} s")
             time.sleep(0.05)
 
     def ready(self) -> bool:

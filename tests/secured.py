@@ -242,6 +242,7 @@ def secured(
     users = [f"SCRAM-SHA-{n}=[name=shadow,password={PASSWORD}]" for n in (256, 512)]
     broker = brokers.KafkaBroker(home, brokers.jars(), settings, users)
     broker.bootstrap = f"127.0.0.1:{ports['PLAINTEXT']}"
+    broker.ready_s = 120.0  # its start costs three times that of a plain one
     try:
         broker.start()
         yield Secured(broker, authority, ports, home, wire)
