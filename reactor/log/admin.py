@@ -77,13 +77,19 @@ def create_all(connection: Connection, topics: Iterable[str], partitions: int) -
             _create(cluster.admin, connection, topic, partitions)
 
 
-def topic_id(cluster: Cluster, topic: str) -> str:
-    """The id of a topic; empty where the broker has none."""
-    asked = cluster.admin.describe_topics(TopicCollection([topic]), request_timeout=REACH_S)
+def topic_id(cluster: Cluster, connection: Connection, topic: str) -> str:
+    """The id of a topic; empty where the broker has none. Raises Refusal where it may not be read."""
+    asked = cluster.admin.describe_topics(
+        TopicCollection([topic]), include_authorized_operations=True, request_timeout=REACH_S
+    )
     try:
-        return str(asked[topic].result(REACH_S).topic_id)
+        found = asked[topic].result(REACH_S)
     except KafkaException:
         return ""
+    if found.authorized_operations and "READ" not in {each.name for each in found.authorized_operations}:
+        error = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
+        raise Refusal(diagnosis.denied(connection, f"read topic {topic!r}", "READ", error))
+    return str(found.topic_id)
 
 
 def _create(admin: AdminClient, connection: Connection, topic: str, partitions: int) -> None:

@@ -105,7 +105,9 @@ class KafkaLog:
                 f"topic {self.topic!r} is not on {self._connection.bootstrap_servers}; "
                 "fix: name one that is there, or `violet publish` to it; a tap topic: `violet soak --taps LANE`"
             )
-        return TopicIdentity(cluster.cluster_id, self.topic, topic_id(cluster, self.topic), len(found.partitions))
+        return TopicIdentity(
+            cluster.cluster_id, self.topic, topic_id(cluster, self._connection, self.topic), len(found.partitions)
+        )
 
     def assign(self, positions: dict[int, int]) -> None:
         """Read these partitions from these offsets on."""
