@@ -14,6 +14,8 @@ from tests.integration import records, soaking
 from tests.integration.soaking import violet
 from tests.secured import Authority, Recorder
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory):

@@ -14,6 +14,8 @@ from lanes.profile import Profile
 from tests.strategies import START_MS, encode, plane, planes, scan
 from tests.written import BLUE, begin
 
+pytestmark = pytest.mark.slow  # many small batches, and changes in place that wait for the engine's merges
+
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
@@ -120,8 +122,8 @@ DAMAGE = {
 
 @pytest.mark.parametrize(
     "damage",
-    [pytest.param(d, marks=pytest.mark.slow) if "SETTINGS mutations_sync" in sql else d for d, sql in DAMAGE.items()],
-)  # a change in place waits for the engine's merges
+    DAMAGE,
+)
 def test_what_was_done_to_proved_rows_is_in_the_figures(store, damage):
     run = written(store, random.Random(9), 80)
     sound = added(store, run)
@@ -141,7 +143,6 @@ def test_what_was_done_to_proved_rows_is_in_the_figures(store, damage):
     assert added(store, run) == found  # and again, from the proofs of the damaged rows
 
 
-@pytest.mark.slow  # it changes rows in place
 def test_retention_leaves_proofs_believed_and_figures_equal(store):
     run = written(store, random.Random(3), 80)
     sound = added(store, run)[1]
@@ -160,7 +161,6 @@ def test_retention_leaves_proofs_believed_and_figures_equal(store):
     assert sound["lost"] == 0
 
 
-@pytest.mark.slow  # it changes rows in place
 def test_a_resume_asks_only_for_what_is_behind_the_proofs(store):
     run = written(store, random.Random(8), 80)
     ends = proof.prove(store, run.run_id)
