@@ -36,5 +36,6 @@ def command(run_id: str | None, data: Path, bootstrap_servers: str | None, as_js
         sql = report.pop("content_hash_sql")
         for name, value in report.items():
             out.print(f"{name:>20}  {value}", markup=False)
-        out.print("\nThe content hash in SQL, for `violet sql` or any other client:\n\n" + sql, markup=False, soft_wrap=True)
+        out.print("\nThe content hash in SQL, for `violet sql` or any other client:\n")
+        out.print(sql, markup=False, soft_wrap=True)
     raise SystemExit(EXIT[report["verdict"]])
