@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.fixtures import mixed, two_streams  # noqa: F401 - pytest finds fixtures by their names here
+from tests.integration.fixtures import mixed, two_streams
+from tests.journal.engine.conftest import http, running
+
+__all__ = ["http", "mixed", "running", "two_streams"]  # fixtures, which pytest finds by their names here
 
 
 def pytest_collection_modifyitems(items):

@@ -53,7 +53,7 @@ def zipped(path, inside):
 
 
 def binance(unit):
-    return [(ts * unit, o, h, l, c, v, (ts + 60_000) * unit - 1, 9, 9, 9, 9, 0) for ts, o, h, l, c, v in BARS]  # noqa: E741
+    return [(ts * unit, *bar, (ts + 60_000) * unit - 1, 9, 9, 9, 9, 0) for ts, *bar in BARS]
 
 
 FUTURES = (
@@ -64,7 +64,7 @@ CDD = "Unix,Date,Symbol,Open,High,Low,Close,Volume BTC,Volume USDT,tradecount"
 
 
 def okx(name, vol, ccy):
-    rows = [(name, o, h, l, c, vol(v), ccy(v), 9, ts, 1) for ts, o, h, l, c, v in BARS]  # noqa: E741
+    rows = [(name, *prices, vol(v), ccy(v), 9, ts, 1) for ts, *prices, v in BARS]
     return [*rows, (name, 1, 1, 1, 1, 1, 1, 9, START + 60_000 * COUNT, 0)]  # the minute that is not over yet
 
 
@@ -72,12 +72,12 @@ def cdd(seconds):
     def unix(n, ts):
         return ts // 1_000 if seconds or n % 2 else ts
 
-    rows = [(unix(n, ts), "-", "BTC/USDT", o, h, l, c, v, 9, 9) for n, (ts, o, h, l, c, v) in enumerate(BARS)]  # noqa: E741
+    rows = [(unix(n, ts), "-", "BTC/USDT", *bar, 9, 9) for n, (ts, *bar) in enumerate(BARS)]
     return rows[::-1]
 
 
 def rest(path):
-    rows = [[str(x) for x in (ts, o, h, l, c, v, 9, 9, 1)] for ts, o, h, l, c, v in reversed(BARS)]  # noqa: E741
+    rows = [[str(x) for x in (*bar, 9, 9, 1)] for bar in reversed(BARS)]
     path.write_text(json.dumps({"code": "0", "msg": "", "data": rows}))
     return path
 

@@ -11,7 +11,6 @@ import lz4.block
 import pytest
 
 from journal.engine.running import PLACES
-from tests.journal.engine.conftest import http, running  # noqa: F401 - pytest finds fixtures by their names here
 
 FOREVER = "SELECT count() FROM numbers(1000000000000) WHERE sipHash64(number) % 7 = 3"
 
@@ -32,7 +31,7 @@ def opened(address, raw):
     return connection
 
 
-def test_format_and_database_come_by_headers_and_count_before_parameters(running, http):  # noqa: F811
+def test_format_and_database_come_by_headers_and_count_before_parameters(running, http):
     json = {"X-ClickHouse-Format": "JSONEachRow"}
     assert http(running.reader, "SELECT 1 AS a", headers=json, default_format="CSV").text == '{"a":1}\n'
     system = {"X-ClickHouse-Database": "system"}
@@ -41,7 +40,7 @@ def test_format_and_database_come_by_headers_and_count_before_parameters(running
     assert http(running.reader, "SELECT 2", headers=login, auth=False).text == "2\n"
 
 
-def test_compress_gives_frames_of_lz4(running, http):  # noqa: F811
+def test_compress_gives_frames_of_lz4(running, http):
     body = http(
         running.reader, "SELECT number FROM numbers(300000) FORMAT RowBinary", compress="1", max_result_rows="300000"
     ).body
@@ -71,7 +70,7 @@ def test_compress_gives_frames_of_lz4(running, http):  # noqa: F811
     ],
     ids=str,
 )  # fmt: skip
-def test_a_harmless_setting_is_honoured(running, http, params, query, answer):  # noqa: F811
+def test_a_harmless_setting_is_honoured(running, http, params, query, answer):
     reply = http(running.reader, query, **params)
     assert (reply.status, reply.text) == (200, answer)
 
@@ -97,7 +96,7 @@ def test_a_harmless_setting_is_honoured(running, http, params, query, answer):  
     ],
     ids=str,
 )
-def test_every_other_setting_is_refused_by_its_name(running, http, params, status, code, words):  # noqa: F811
+def test_every_other_setting_is_refused_by_its_name(running, http, params, status, code, words):
     reply = http(running.reader, "SELECT 'ran'", **params)
     assert (reply.status, reply.code) == (status, code), reply.text
     assert words in reply.text
@@ -107,11 +106,11 @@ def test_every_other_setting_is_refused_by_its_name(running, http, params, statu
     "text",
     ["DESCRIBE TABLE (SELECT s, count() AS n FROM d GROUP BY s)", "DESC (SELECT s, count() AS n FROM d GROUP BY s)"],
 )
-def test_a_query_can_be_described(running, http, text):  # noqa: F811
+def test_a_query_can_be_described(running, http, text):
     assert http(running.reader, text).text == "s\tString\t\t\t\t\t\nn\tUInt64\t\t\t\t\t\n"
 
 
-def test_clients_that_went_away_keep_no_place(running, http):  # noqa: F811
+def test_clients_that_went_away_keep_no_place(running, http):
     gone = [opened(running.reader, request(running.reader, FOREVER, max_execution_time="60")) for _ in range(PLACES)]
     time.sleep(0.5)
     for connection in gone:
@@ -121,7 +120,7 @@ def test_clients_that_went_away_keep_no_place(running, http):  # noqa: F811
     assert time.monotonic() - began < 5.0
 
 
-def test_half_requests_and_answers_that_nobody_reads_keep_no_place(running, http):  # noqa: F811
+def test_half_requests_and_answers_that_nobody_reads_keep_no_place(running, http):
     whole = request(running.reader, "SELECT repeat('x', 1000) FROM numbers(50000)")
     with ExitStack() as idle:
         for raw in (whole[:-5], whole) * (PLACES + 1):
@@ -133,7 +132,7 @@ def test_half_requests_and_answers_that_nobody_reads_keep_no_place(running, http
 
 
 @pytest.mark.parametrize(("how", "status"), [("SYNC", "finished"), ("ASYNC", "waiting")])
-def test_a_client_cancels_its_query_while_all_places_are_taken(running, http, how, status):  # noqa: F811
+def test_a_client_cancels_its_query_while_all_places_are_taken(running, http, how, status):
     replies = {}
 
     def ask(query_id):
@@ -152,7 +151,7 @@ def test_a_client_cancels_its_query_while_all_places_are_taken(running, http, ho
     assert http(running.reader, f"KILL QUERY WHERE query_id = '{how}-0'").text == ""
 
 
-def test_nobody_cancels_what_is_not_a_readers(running, http):  # noqa: F811
+def test_nobody_cancels_what_is_not_a_readers(running, http):
     done = []
     slow = "SELECT count() FROM numbers(2000000000) WHERE sipHash64(number) = 1"
     writer = threading.Thread(
@@ -173,13 +172,13 @@ def test_nobody_cancels_what_is_not_a_readers(running, http):  # noqa: F811
 
 
 @pytest.mark.parametrize("path", ["/", "/ping", "/replicas_status"])
-def test_head_and_get_say_that_the_engine_is_there(running, http, path):  # noqa: F811
+def test_head_and_get_say_that_the_engine_is_there(running, http, path):
     assert http(running.reader, path=path, method="GET", auth=False).text == "Ok.\n"
     head = http(running.reader, path=path, method="HEAD", auth=False)
     assert (head.status, head.headers["Content-Length"], head.body) == (200, "4", b"")
 
 
-def test_head_of_a_query_tells_its_size_and_sends_nothing(running, http):  # noqa: F811
+def test_head_of_a_query_tells_its_size_and_sends_nothing(running, http):
     head = http(running.reader, method="HEAD", query="SELECT 1 FORMAT CSV")
     assert (head.status, head.headers["Content-Length"], head.body) == (200, "2", b"")
     assert head.headers["Content-Type"] == "text/csv; charset=UTF-8"
