@@ -7,7 +7,8 @@ time. So a stretch stores what it adds to those before it, for which rows of an 
 
 What was proved is believed as long as the tables say that nobody touched it: as many raw rows in the stretches as when
 they were counted, no change in place, no first part that is another. Else the run's proofs are dropped and all is
-counted again. `violet verify` never reads them. See docs/design/running.md.
+counted again. A row that was inserted over a proved one leaves no mark once the two are merged: `violet verify`, which
+never reads proofs, finds it. See docs/design/running.md.
 """
 
 from collections import Counter

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from journal.judge import count, proof
+from journal.judge.count import corrupt_batches
 from journal.judge.gate import counted, figures, judge
 from journal.judge.scope import Scope
 from journal.keep.retention import prune
@@ -141,6 +142,17 @@ def test_what_was_done_to_proved_rows_is_in_the_figures(store, damage):
     assert found == whole(store, run)
     assert (found != sound) is (damage != "a row twice")
     assert added(store, run) == found  # and again, from the proofs of the damaged rows
+
+
+def test_a_proved_row_that_was_replaced_and_merged_shows_only_where_every_row_is_read(store):
+    run = written(store, random.Random(9), 80)
+    sound = added(store, run)
+    at = run.value("SELECT min(log_offset) FROM violet_evaluations WHERE run_id = {run:String}")
+    store.command(DAMAGE["a row twice that differs"].format(run=run.run_id, at=at))
+    store.command(f"OPTIMIZE TABLE violet_evaluations PARTITION '{run.run_id}' FINAL")
+    assert added(store, run) == sound  # the limit that docs/limits.md names
+    assert whole(store, run)[1]["corrupt"] == 1
+    assert len(corrupt_batches(store, Scope.of(store, run.run_id))) == 1  # verify's own question
 
 
 def test_retention_leaves_proofs_believed_and_figures_equal(store):
