@@ -20,6 +20,7 @@ from tests.fault.proxy import Proxy
 from tests.integration import records
 from tests.integration.soaking import ROOT, Journal, ended, free_of, interrupted, processes, soak, until, violet
 
+pytestmark = pytest.mark.slow  # they wait for a server that is away
 COUNT = 600
 
 
@@ -109,7 +110,6 @@ def test_a_server_that_is_not_there_is_refused_at_the_start(topic, tmp_path):
     assert time.monotonic() - began < 15
 
 
-@pytest.mark.slow
 def test_an_engine_that_sleeps_is_waited_for(topic, calm, tmp_path, spawn):
     data = tmp_path / "data"
     process = spawn("soak", *topic.flags, "--data", data, "--batch-size", 10, "--json")
@@ -133,7 +133,6 @@ def test_an_engine_that_sleeps_is_waited_for(topic, calm, tmp_path, spawn):
     assert ended(process).json["content_hash"] == calm.hash
 
 
-@pytest.mark.slow
 def test_an_engine_that_is_stopped_is_an_alarm_by_its_name_and_keeps_nobody_from_stopping(topic, calm, tmp_path, spawn):
     data = tmp_path / "data"
     flags = ["soak", *topic.flags, "--data", data, "--batch-size", 10, "--json"]
@@ -170,7 +169,6 @@ def test_an_engine_that_is_stopped_is_an_alarm_by_its_name_and_keeps_nobody_from
     assert [row["detail"].endswith("until the soak ended") for row in codes] == [True]
 
 
-@pytest.mark.slow
 def test_an_engine_that_somebody_else_holds_is_named(tmp_path):
     """Another process has the directory's engine and does not answer."""
     data = tmp_path / "data"
@@ -197,7 +195,6 @@ def test_an_engine_that_somebody_else_holds_is_named(tmp_path):
     assert soak(data, scans=scans).summary["records"] == 22
 
 
-@pytest.mark.slow
 def test_an_engine_killed_behind_the_last_batch_still_leaves_a_verdict(topic, calm, tmp_path):
     data = tmp_path / "data"
 
@@ -278,7 +275,6 @@ def test_a_row_that_clickhouse_refuses_becomes_a_reject_and_its_neighbours_stay(
     whole(own.rows, summary["run_id"], COUNT)
 
 
-@pytest.mark.slow
 def test_a_table_that_is_gone_is_refused_at_the_start(own, topic):
     interrupted(own.data, name="violet", batch_size=100, **topic.source)
     own.store.command("RENAME TABLE violet_planes TO elsewhere")
