@@ -97,6 +97,7 @@ def told(name, times):
     print(f"{name}: median {median(times):.3f} s, p99 {cut[98]:.3f} s, most {max(times):.3f} s of {len(times)}")
 
 
+@pytest.mark.slow
 def test_a_live_soak_answers_readers_and_journals_as_without_them(live, journal, capsys, tmp_path):
     data, topic, process, address = live
     eye, sent, rounds = Eye(address), [], []
