@@ -8,6 +8,7 @@ insert again by itself when a connection breaks, which only the token makes harm
 See docs/design/exactly-once.md.
 """
 
+import logging
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, Self
@@ -36,6 +37,9 @@ QUESTION_S: Final = 100  # below TIMEOUT_S: ClickHouse ends a query that is too 
 PING_S: Final = 0.5  # the driver tries four times: so a process that is stopped is known within 2 s
 REACH_S: Final = 8.0  # a connection is made within this time, or nobody is there
 _LIMITS: Final[dict[str, Any]] = {"max_execution_time": QUESTION_S}
+
+# What the driver logs it raises too; without a handler Python would print its words among ours.
+logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())
 
 # The driver would import pandas at the first insert, half a second, to see that a list of columns is no DataFrame.
 options.pd = options.pd_time_test = None

@@ -1,6 +1,8 @@
 """The connection to ClickHouse: exact values, one block a token, and no told from not now."""
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -29,6 +31,12 @@ def table(store):
 @pytest.fixture(autouse=True)
 def emptied(store, table):
     store.command(f"TRUNCATE TABLE {table}")
+
+
+def test_what_the_driver_logs_is_not_printed_among_our_words():
+    script = "import logging, journal.store; logging.getLogger('clickhouse_connect.driver').warning('its words')"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("", "")
 
 
 def put(store, table, ns, token, names="ab"):
