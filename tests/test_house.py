@@ -67,6 +67,7 @@ VENDORED = {
 TESTED_ELSEWHERE = {
     "journal/blue/look.py": "tests/integration/test_first_look.py: every figure wants a soak and trades",
     "journal/engine/native.py": "tests/journal/engine/test_server.py: it stands in an engine alone",
+    "journal/judge/damage.py": "tests/fault/test_damage.py: files are damaged, and every command is asked",
     "journal/keep/sketches.py": "tests/integration/test_watched.py: it wants a soak with sketches",
     "journal/refusal.py": "tests/reactor/cli/test_main.py: it is what a command says",
     "journal/template.py": "tests/journal/keep/test_migrate.py: the views that it fills are run there",

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from journal.engine import address
+from journal.engine.inventory import Inventory, require_links
 from journal.engine.reader import QueryError, quoted
 from journal.engine.server import Answer, Server
 from journal.lock import Lock, engine_lock, soaks
@@ -42,8 +43,15 @@ class Embedded:
         if path.exists() and not path.is_dir():
             raise Refusal(f"{path} must be the engine's folder, but is a file; fix: move it away")
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        require_links(path)
         self._path = str(path)
-        self._kept = connect(self._path)
+        try:
+            self._kept = connect(self._path)
+        except RuntimeError as error:
+            raise Refusal(
+                f"the engine cannot open {path} ({' '.join(str(error).split())}); fix: move DIR/backups/NAME here, or "
+                "give another --data"
+            ) from None
         machine_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         self.memory_bytes = min(READER_MEMORY, machine_bytes // 8)
 
@@ -133,15 +141,19 @@ def serve(data: Path, parent: int | None) -> None:
     with Lock.acquire(engine_lock(data), LOCK_WAIT_S):
         stop = threading.Event()
         engine = Embedded(data / "engine")
+        inventory = Inventory(data / "engine", engine.session)
+        inventory.check()
         server = _listen(data, engine)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
         if parent is not None:
             threading.Thread(target=_watch, args=(parent, data, stop), daemon=True).start()
         threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True).start()
+        threading.Thread(target=inventory.watch, args=(stop,), daemon=True).start()
         print(f"serving {data} at {server.url}, pid {os.getpid()}", file=sys.stderr, flush=True)
         stop.wait()
         server.finish(DRAIN_S)
+        inventory.keep()
         sys.stderr.flush()
         os._exit(0)  # readers' queries may still run: closing under them is not safe, and every insert is on disk
 

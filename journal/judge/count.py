@@ -112,7 +112,7 @@ def _span(store: Store, scope: Scope) -> dict[str, int]:
     """
     opened = {(s.segment, s.topic, s.partition): s.first_offset for s in segments(store, scope.run_id)}
     parts = store.rows(
-        "SELECT segment, topic, partition, max(last_offset) AS last, "
+        "SELECT segment, topic, partition, min(first_offset) AS first, max(last_offset) AS last, "
         "sum(arraySum(gap -> gap[2] - gap[1] + 1, JSONExtract(skipped, 'Array(Array(Int64))'))) AS gone, "
         f"sumIf(planes, {dropped_sql(scope.dropped_ends, 'last_offset')}) AS dropped "
         f"FROM violet_batches FINAL WHERE phase = 'COMPLETE' AND {scope.where} GROUP BY segment, topic, partition",
@@ -120,7 +120,9 @@ def _span(store: Store, scope: Scope) -> dict[str, int]:
     )
     deliverable = 0
     for part in parts:
-        first = max(opened[part["segment"], part["topic"], part["partition"]], scope.starts.get(part["partition"], 0))
+        # A segment that is lost begins at its first batch; the journal is damaged, which is told elsewhere.
+        first = opened.get((part["segment"], part["topic"], part["partition"]), part["first"])
+        first = max(first, scope.starts.get(part["partition"], 0))
         deliverable += part["last"] - first + 1 - part["gone"]
     dropped = sum(part["dropped"] for part in parts)
     each = " UNION ALL ".join(

@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
-from journal.judge import count, planes, proof
+from journal.judge import count, damage, planes, proof
 from journal.judge.scope import Scope
 from journal.ledger.pruned import pruned
 from journal.ledger.run import UPSTREAM, Run, segments
+from journal.refusal import Refusal
 from journal.store import Store
 from lanes.profile import Profile
 from lanes.registry import READ
@@ -117,6 +118,8 @@ def judge(store: Store, run: Run, since_ms: int | None = None, scope: Scope | No
         sql = f"SELECT DISTINCT segment FROM violet_batches WHERE phase = 'COMPLETE' AND {scope.where}"
         within = {row["segment"] for row in store.rows(sql, scope.params)}
         params = {number: text for number, text in params.items() if number in within}
+    elif not params:
+        raise Refusal(f"the journal has no segment of run {run.run_id}, so it cannot be judged; {damage.FIX}")
     scope = scope or Scope.of(store, run.run_id, since_ms)
     return [
         _judge(store, run, replace(scope, segment=number), Profile.model_validate_json(text))
@@ -178,6 +181,7 @@ def _judge(store: Store, run: Run, scope: Scope, profile: Profile) -> Judged:
         _zero("lost", "deliverable offsets of the range without outcome", f["lost"]),
         _zero("doubled", "offsets with outcomes of two kinds, or raw rows of one key that differ", f["doubled"]),
         _zero("corrupt", "batches whose recomputed hash differs", f["corrupt"]),
+        _zero("damaged", "parts of the journal that are gone or were set aside", len(damage.parts(store))),
         _always(n, "side", "share of decisions that are SHORT"),
         _of(n, "signal", "max(vel_div) of decisions", d["top"], f"< {thr}", lambda x: x < thr),
         _of(n, "conviction_low", "min(leverage_fanin)", d["low"], f">= {floor}", lambda x: x >= floor),

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from journal.judge import damage
 from journal.judge.day import disk_bytes
 from journal.judge.gate import FAIL, HOLD, MIN_DECISIONS, PASS, PLANE_CLAUSES, Clause, judge, summary, words, worst
 from journal.judge.scope import Scope, completed
@@ -62,6 +63,7 @@ def health(store: Store, run: Run, data: Path, *, alive: bool, at: datetime) -> 
         **_lag(store, run),
         **_judged(store, run, over=run.state == "ENDED" or bool(replaced_by)),
         **_incidents(store, run),
+        "damaged": damage.parts(store),
         "missing_lanes": _missing_lanes(store, run),
         "disk_used": _disk(data),
         "journal_bytes": disk_bytes(store),
@@ -254,6 +256,8 @@ def _why(run: Run, found: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     """What makes it fail, and what leaves doubt, in words."""
     replaced = found["replaced_by"] and f"run {found['replaced_by']} replaced it"
     failing = [f"{name} {found[name]}" for name in _INTEGRITY if found[name]]
+    if found["damaged"]:
+        failing.append(f"the journal is damaged: {damage.some(found['damaged'])}")
     if found["state"] == "HALTED":
         resumed = "fix: look into it, then `violet soak --resume-halted REASON`"
         failing.append(f"HALTED: {run.reason}; {replaced or resumed}")

@@ -338,7 +338,7 @@ def _identities(
 
 
 def audit(store: Store, run_id: str, proved: Mapping[int, int] | None = None) -> None:
-    """Check on open that all of a run is there.
+    """Check on open that all outcomes of a run are there.
 
     Args:
         store: the journal.
@@ -346,14 +346,8 @@ def audit(store: Store, run_id: str, proved: Mapping[int, int] | None = None) ->
         proved: up to which offset of a partition that is known already.
 
     Raises:
-        Refusal: the engine set a part aside, or a completed batch's rows are not all there.
+        Refusal: a completed batch's rows are not all there.
     """
-    detached = store.rows("SELECT table, name, reason FROM system.detached_parts WHERE table LIKE 'violet_%'")
-    if detached:
-        names = ", ".join(f"{row['table']}/{row['name']} ({row['reason']})" for row in detached[:5])
-        raise Refusal(
-            f"the engine set parts of the journal aside: {names}; fix: restore DIR/engine from a backup, or --new"
-        )
     ends = {partition: each.last_offset for partition, each in pruned(store, run_id).items()}
     rows_proved, batches_proved = (dropped_sql(proved or {}, offset) for offset in ("log_offset", "last_offset"))
     for kind in _KINDS:

@@ -19,6 +19,7 @@ from rich.table import Table
 
 from journal import directory
 from journal.engine.owner import Address, running
+from journal.judge import damage
 from journal.keep.migrate import require
 from journal.lock import Lock
 from journal.store import Store, connect
@@ -97,6 +98,8 @@ def journal(data: Path, *, current: bool = True) -> Iterator[Store]:
         store = connect(address)
         if current:
             require(store)
+            if found := damage.parts(store):
+                err.print(f"violet: the journal is damaged: {damage.some(found)}", style="bold red", soft_wrap=True)
         yield store
 
 

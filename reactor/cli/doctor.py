@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 
 import click
 
+from journal.judge.damage import require_whole
 from journal.keep.migrate import pending
 from journal.ledger.ledger import audit
 from journal.ledger.run import ids
@@ -101,6 +102,8 @@ def _journal(data: Path) -> str:
         return f"none yet in {data}"
     with journal(data) as store:
         due = pending(store)
+        if not due:
+            require_whole(store)
         for run_id in ids(store, at_rest=True):
             audit(store, run_id)
     if due:

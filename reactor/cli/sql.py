@@ -18,6 +18,7 @@ import click
 from journal.engine import owner
 from journal.engine.address import Address, tls_fault
 from journal.engine.reader import QueryError, gated
+from journal.judge import damage
 from journal.ledger.naming import KNOWN, SEVERAL, identify, over_several, scoped
 from journal.refusal import Refusal
 from reactor.run import settings
@@ -78,6 +79,7 @@ def command(
     with _journal(known) as answering:
         if "run" in bound:
             bound["run"] = identify(_rows(answering, KNOWN), bound["run"])
+        _warn_of_damage(answering)
         if not scoped(text):
             _warn_of_several_runs(answering, text)
         answer, given = answering(text, _asked(bound, form, max_rows, timeout), timeout + GRACE_S)
@@ -88,6 +90,13 @@ def command(
         click.echo(json.dumps(_objects(json.loads(answer)), ensure_ascii=False, separators=(",", ":")))
     else:
         _print(json.loads(answer))
+
+
+def _warn_of_damage(answering: Answering) -> None:
+    """Say on standard error that parts of the journal are gone, which no answer shows."""
+    with suppress(Refusal):  # of a journal that was not migrated yet, or a login that may not see it
+        if found := damage.in_words(_rows(answering, damage.PARTS)):
+            click.echo(f"violet: the journal is damaged, so answers may lack rows: {damage.some(found)}", err=True)
 
 
 def _warn_of_several_runs(answering: Answering, text: str) -> None:

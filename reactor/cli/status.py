@@ -10,6 +10,7 @@ import click
 from rich.live import Live
 from rich.text import Text
 
+from journal.judge.damage import require_whole
 from journal.judge.health import EXIT, FAILING, HEALTHY, NOT_SURE, health
 from journal.ledger import run as runs
 from journal.ledger.patience import remembered
@@ -92,6 +93,8 @@ def _rows(store: Store, data: Path, run_id: str | None, name: str | None) -> lis
         chosen = [run for run in runs.newest(store) if name in (None, run.name)]
         if name is not None and not chosen:
             raise Refusal(f"--name {name}: no soak of that name in {data}; fix: `violet status` lists them")
+        if not chosen:
+            require_whole(store)  # or the runs are lost
     return [
         health(store, run, data, alive=held(soak_lock(data, run.name)) is not None, at=runs.now()) for run in chosen
     ]

@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
+from journal.judge.damage import require_whole
 from journal.judge.gate import ENDED_EARLY
 from journal.judge.proof import prove
 from journal.ledger import run as runs
@@ -67,6 +68,7 @@ class Session:
         self._lanes = source.lanes
         self.kernels: Kernels = load(settings.profile) if settings.soak.decides else Kernels()
         self.rules = Rules(settings.profile, self.kernels.kernels)
+        require_whole(store)  # before a run is chosen: one that is lost is not begun anew
         audited = runs.find(store, name=settings.soak.name)
         resumable = audited is not None and audited.state != "ENDED" and not settings.soak.new
         self._ledger_of = ledger

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from journal.judge import stored
+from journal.judge import damage, stored
 from journal.judge.count import content_hash_sql, corrupt_batches
 from journal.judge.gate import FAIL, HOLD, PASS, counted
 from journal.judge.scope import Scope
@@ -82,14 +82,16 @@ def _verify(
     corrupt = [
         f"{b['topic']}/{b['partition']} {b['first_offset']}-{b['last_offset']}" for b in corrupt_batches(store, scope)
     ]
-    same = report.n_differing == 0 and report.content_hash == journaled
+    same = report.n_differing == 0 and report.content_hash == journaled and report.recomputed > 0
     whole = not (found["lost"] or found["doubled"] or corrupt)
-    sound = same and whole
+    damaged = damage.parts(store)
+    sound = same and whole and not damaged
+    compared = bool(report.recomputed or report.n_differing)  # of nothing, nothing is proved
     # Of segments that another arithmetic decided a difference in the last bits proves nothing.
     elsewhere = [s for s in opened if s.math_fingerprint not in ("", math_fingerprint())]
     return {
         "run_id": run.run_id,
-        "verdict": PASS if sound else HOLD if elsewhere and whole else FAIL,
+        "verdict": PASS if sound else HOLD if whole and not damaged and (elsewhere or not compared) else FAIL,
         "recomputed_from": report.source,
         "recomputed": report.recomputed,
         "recomputed_behind": {str(p): at - 1 for p, at in report.starts.items()},
@@ -101,6 +103,7 @@ def _verify(
         "differing": report.n_differing,
         "first_differing": report.differing,
         "corrupt_batches": corrupt,
+        "damaged": damaged,
         "content_hash_sql": content_hash_sql(scope).replace("{run:String}", f"'{run.run_id}'"),
         **found,
     }

@@ -360,7 +360,7 @@ def test_a_damaged_part_file_refuses_the_resume(tmp_path, topic):
     parts = [p for p in (data / "engine").rglob("data.bin") if holds_scans(p.parent)]
     for part in parts:
         part.write_bytes(part.read_bytes()[:-40])
-    with pytest.raises(Refusal, match=r"set parts of the journal aside: violet_|holds .* where its batches count"):
+    with pytest.raises(Refusal, match=r"were set aside: violet_|holds .* where its batches count"):
         soak(data, **topic.source)
 
 
