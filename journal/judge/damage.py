@@ -13,7 +13,10 @@ from journal.store import Store
 
 NAMED: Final = 5  # parts that are named at most
 PARTS: Final = "SELECT table, part, how, reason, rows FROM damage ORDER BY table, part"
-FIX: Final = "fix: restore DIR/engine from a backup, or give another --data"
+FIX: Final = (
+    "fix: `violet heal` puts back what the archive or the log gives; else restore DIR/engine from a backup, or give "
+    "another --data"
+)
 # A run is journaled before its first batch.
 _NAMELESS: Final = (
     "SELECT DISTINCT partition FROM system.parts WHERE active AND database = currentDatabase() "

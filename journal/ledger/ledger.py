@@ -174,35 +174,12 @@ class Ledger:
         return {}
 
     def _insert_rows(self, batch: Batch, kind: Outcome, block: Rows) -> None:
-        n = len(block)
-        columns: dict[str, Any] = {
-            "run_id": Coded.constant(self._run_id, n),
-            "segment": np.full(n, batch.segment, dtype=np.uint32),
-            "topic": Coded.constant(batch.topic, n),
-            "partition": np.full(n, batch.partition, dtype=np.uint32),
-            "log_offset": block.offsets,
-            **{column.name: block.columns[column.name] for column in present(kind, block.columns)},
-        }
         span = f"{block.offsets[0]}-{block.offsets[-1]}"
         token = f"{self._run_id}|{batch.topic}|{batch.partition}|{span}|{kind.name}|{block.digest()}"
-        self.insist(lambda store: store.insert(TABLES[kind], columns, _TYPES[kind], token))
+        self.insist(lambda store: put_rows(store, self._run_id, batch, kind, block, token))
 
     def _insert_batch(self, batch: Batch, phase: str, latency_ms: float) -> None:
-        at = runs.now()
-        drift_ms = int(at.timestamp() * 1e3) - batch.last_ts_ms if batch.last_ts_ms else 0
-        row: dict[str, Any] = {
-            "run_id": self._run_id, "segment": batch.segment, "topic": batch.topic, "partition": batch.partition,
-            "first_offset": batch.first, "last_offset": batch.last, "phase": phase,
-            **{f"{kind.name.lower()}s": len(batch.rows[kind]) for kind in _KINDS},
-            **{f"{kind.name.lower()}s_hash": batch.rows[kind].hash for kind in _KINDS},
-            "digest": digest(batch),
-            "skipped": msgspec.json.encode(batch.skipped).decode(),
-            "unknown": msgspec.json.encode(batch.unknown).decode(),
-            "state": batch.state.decode() if phase == "COMPLETE" else "",
-            "latency_ms": latency_ms, "drift_ms": drift_ms, "written_at": at,
-        }  # fmt: skip
-        token = f"{self._run_id}|{batch.topic}|{batch.partition}|{batch.first}-{batch.last}|{phase}|{row['digest']}"
-        self.insist(lambda store: store.put_row("violet_batches", row, token))
+        self.insist(lambda store: put_batch(store, self._run_id, batch, phase, latency_ms))
 
     def insist(self, call: Callable[[Store], T]) -> T:
         """Ask until ClickHouse answers; an insert's token makes it harmless that an answer was lost.
@@ -219,6 +196,39 @@ class Ledger:
         if waited.engines:
             self.note(Severity.INFO, Incident.ENGINE_RESTARTED, "the directory's engine had ended; another was started")
         return answer
+
+
+def put_rows(store: Store, run_id: str, batch: Batch, kind: Outcome, block: Rows, token: str) -> None:
+    """Insert rows of a batch as one block."""
+    n = len(block)
+    columns: dict[str, Any] = {
+        "run_id": Coded.constant(run_id, n),
+        "segment": np.full(n, batch.segment, dtype=np.uint32),
+        "topic": Coded.constant(batch.topic, n),
+        "partition": np.full(n, batch.partition, dtype=np.uint32),
+        "log_offset": block.offsets,
+        **{column.name: block.columns[column.name] for column in present(kind, block.columns)},
+    }
+    store.insert(TABLES[kind], columns, _TYPES[kind], token)
+
+
+def put_batch(store: Store, run_id: str, batch: Batch, phase: str, latency_ms: float, again: str = "") -> None:
+    """Insert a batch's row of a phase. again: what tells it from the same row that was there and is gone."""
+    at = runs.now()
+    drift_ms = int(at.timestamp() * 1e3) - batch.last_ts_ms if batch.last_ts_ms else 0
+    row: dict[str, Any] = {
+        "run_id": run_id, "segment": batch.segment, "topic": batch.topic, "partition": batch.partition,
+        "first_offset": batch.first, "last_offset": batch.last, "phase": phase,
+        **{f"{kind.name.lower()}s": len(batch.rows[kind]) for kind in _KINDS},
+        **{f"{kind.name.lower()}s_hash": batch.rows[kind].hash for kind in _KINDS},
+        "digest": digest(batch),
+        "skipped": msgspec.json.encode(batch.skipped).decode(),
+        "unknown": msgspec.json.encode(batch.unknown).decode(),
+        "state": batch.state.decode() if phase == "COMPLETE" else "",
+        "latency_ms": latency_ms, "drift_ms": drift_ms, "written_at": at,
+    }  # fmt: skip
+    token = f"{run_id}|{batch.topic}|{batch.partition}|{batch.first}-{batch.last}|{phase}|{row['digest']}"
+    store.put_row("violet_batches", row, token + again)
 
 
 def digest(batch: Batch) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import shlex
 import shutil
 import sys
@@ -14,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 from click.core import ParameterSource
-from rich.console import Console
 from rich.table import Table
 
 from journal import directory
@@ -23,25 +23,20 @@ from journal.judge import damage
 from journal.keep.migrate import require
 from journal.lock import Lock
 from journal.store import Store, connect
+from reactor.cli.screen import Screen
 
 if TYPE_CHECKING:
     from reactor.log.connection import Connection
 
+_UNSEEN: Final = re.compile(r"[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 PIPE_COLUMNS: Final = 200  # a table on a pipe is read by something that does not wrap
 
 
-class _Console(Console):
-    """A console whose reader that went away is the command's to handle: rich would exit 1, which means FAIL here."""
-
-    def on_broken_pipe(self) -> None:
-        raise BrokenPipeError
-
-
 # Text stands as it is: brackets and colons in a path or a name are no markup and no emoji.
-out: Final = _Console(
+out: Final = Screen(
     soft_wrap=True, width=None if sys.stdout.isatty() else PIPE_COLUMNS, highlight=False, markup=False, emoji=False
 )
-err: Final = _Console(stderr=True, highlight=False, markup=False, emoji=False)
+err: Final = Screen(stderr=True, highlight=False, markup=False, emoji=False)
 PATH: Final = click.Path(path_type=Path)
 Command = Callable[..., Any]
 
@@ -158,9 +153,14 @@ def plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
+def as_json(value: Any) -> str:
+    """JSON in which nothing speaks to a terminal: what it leaves as it is, controls beyond ASCII, is escaped too."""
+    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False))
+
+
 def print_json(value: Any) -> None:
     """One JSON document on standard output."""
-    sys.stdout.write(json.dumps(plain(value), ensure_ascii=False) + "\n")
+    sys.stdout.write(as_json(plain(value)) + "\n")
     sys.stdout.flush()
 
 

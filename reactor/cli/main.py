@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 import click
 
-from journal.refusal import Refusal, of_machine
+from journal.refusal import Refusal, of_machine, shown
 from lanes.unfit import Unfit
 
 ERROR: Final = 3
@@ -50,6 +50,7 @@ COMMANDS: Final = {
     "scan": Entry(FEED, "Turn 1-minute bars into a scan archive."),
     "sequence": Entry(FEED, "Merge scans and planes of other forms into one archive or topic."),
     "publish": Entry(FEED, "Fill a topic with a scan archive."),
+    "heal": Entry(KEEP, "Put back what a damaged journal lost, from the archive or the log."),
     "serve": Entry(KEEP, "Serve the journal to ClickHouse clients of this machine."),
     "migrate": Entry(KEEP, "Bring the journal's tables up to this version."),
     "doctor": Entry(KEEP, "Check this machine, the broker and the journal."),
@@ -131,8 +132,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def _refused(words: str) -> int:
     """One line on standard error, whatever stands in a path or in a quoted answer; the exit code."""
-    shown = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in words.strip())
-    click.echo(f"violet: {shown}", err=True)
+    click.echo(f"violet: {shown(words.strip())}", err=True)
     return ERROR
 
 

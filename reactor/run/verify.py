@@ -122,7 +122,7 @@ def _recompute(
             for segment, first, last in spans(store, scope, opened, partition):
                 if last < begin:
                     continue
-                rules = _rules(segment)
+                rules = rules_of(segment)
                 if state is None:
                     state = found.state(segment, run.warm, rules)
                 for chunk in found.ranges(partition, max(first, begin), last + 1):
@@ -231,7 +231,8 @@ def spans(store: Store, scope: Scope, opened: list[Segment], partition: int) -> 
             yield segment, *found
 
 
-def _rules(segment: Segment) -> Rules:
+def rules_of(segment: Segment) -> Rules:
+    """What decided a segment, here again. Raises Refusal where its kernels are not those."""
     profile = Profile.model_validate_json(segment.params)
     kernels = load(profile)
     if dict(kernels.hashes) != dict(segment.kernels):

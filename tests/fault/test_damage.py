@@ -103,3 +103,68 @@ def test_a_journal_that_was_killed_or_written_by_an_older_version_misses_nothing
     (data / "engine" / FILE).unlink()
     said = violet("sql", "SELECT count() AS n FROM damage", "--data", data, "--json")
     assert (said.json, said.err) == ([{"n": 0}], "")
+
+
+# -- healed ----------------------------------------------------------------------------------------------------------------
+
+
+def flip(part):
+    data = bytearray((part / "data.bin").read_bytes())
+    data[len(data) // 2] ^= 0x40
+    (part / "data.bin").write_bytes(data)
+
+
+HEALED = {
+    "an outcome's parts are cut": (["decisions"], lambda p: (p / "data.bin").write_bytes((p / "data.bin").read_bytes()[:-9])),
+    "a bit of every evaluation's part": (["evaluations"], flip),
+    "batches are gone": (["batches"], shutil.rmtree),
+    "all is gone": (["decisions", "evaluations", "planes", "rejects", "batches"], shutil.rmtree),
+    "what was proved is gone": (["proofs", "planes"], shutil.rmtree),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", HEALED)
+def test_what_is_gone_is_put_back_at_its_offsets_with_the_hash_of_the_calm_run(base, tmp_path, what):
+    archive, data, calm = base.parent / "a.jsonl", tmp_path / "data", base.parent / "calm"
+    if not calm.exists():
+        shutil.copytree(base, calm, symlinks=True)
+        soak(calm, scans=archive)
+    shutil.copytree(calm if "bit" in what else base, data, symlinks=True)
+    tables, damage = HEALED[what]
+    for table in tables:
+        for part in parts_of(data, table):
+            damage(part)
+    said = violet("heal", "--data", data, "--json")
+    assert (said.code, said.json["whole"], said.json["left"]) == (0, True, []), said
+    assert sum(run["batches"] for run in said.json["runs"]) > 0 or "batches" not in tables or what == "all is gone"
+    assert violet("sql", "SELECT 1", "--data", data).err == ""
+    if "bit" not in what:
+        soak(data, scans=archive)
+    report, calmly = (violet("verify", "--data", each, "--json").json for each in (data, calm))
+    assert (report["verdict"], report["identical"]) == ("PASS", True)
+    for name in ("content_hash", "decisions", "evaluations", "planes", "rejects", "lost", "doubled", "corrupt"):
+        assert report[name] == calmly[name], name
+
+
+def test_what_cannot_be_put_back_is_named_and_may_be_accepted_once(damaged, base):
+    data = damaged("incidents", "gone")
+    said = violet("heal", "--data", data)
+    assert said.code == 1
+    assert "cannot be put back: violet_incidents/" in said.out
+    assert violet("heal", "--data", data, "--accept-loss", "a test").code == 0
+    assert soak(data, scans=base.parent / "a.jsonl").summary["verdict"] == "FAIL"  # the incident stays
+    assert "damaged" not in violet("gate", "--data", data).err
+
+
+def test_without_its_archive_a_run_is_not_healed_and_says_why(base, tmp_path):
+    data, archive = tmp_path / "data", base.parent / "a.jsonl"
+    shutil.copytree(base, data, symlinks=True)
+    for part in parts_of(data, "decisions"):
+        shutil.rmtree(part)
+    away = archive.rename(archive.with_suffix(".away"))
+    try:
+        said = violet("heal", "--data", data)
+    finally:
+        away.rename(archive)
+    assert said.code == 1
+    assert "NOT healed: the records of run" in said.out
