@@ -32,21 +32,6 @@ class Integrity(Exception):
     """The journal and the log, or the lanes' topics, contradict each other: the run is HALTED."""
 
 
-def shown(text: str, keep: str = "") -> str:
-    r"""Text of anybody's as a terminal, a log or a table may have it: what is not printable is spelled out.
-
-    Args:
-        text: any.
-        keep: what stays as it is besides.
-
-    >>> shown("red \x1b[31m")
-    'red \\x1b[31m'
-    """
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
-
-
 def of_machine(error: OSError) -> Refusal | None:
     """What the operating system refused, as a sentence with its fix; None where it may be a fault of this code.
 

@@ -30,8 +30,9 @@ def gaps(store: Store, run: Run, partition: int, start: int) -> list[tuple[int, 
         "if(skipped = '[]', first_offset, JSONExtract(skipped, 'Array(Array(Int64))')[1][1]) AS begin, "
         "lagInFrame(last_offset, 1, {start:Int64} - 1) OVER (ORDER BY first_offset) AS before "
         "FROM violet_batches FINAL WHERE run_id = {run:String} AND partition = {p:UInt32} AND phase = 'COMPLETE') "
-        "WHERE begin > before + 1 AND NOT (begin IN (SELECT first_offset FROM violet_segments WHERE run_id = {run:String} "
-        "AND partition = {p:UInt32}) AND (SELECT count() FROM violet_incidents WHERE run_id = {run:String} "
+        "WHERE begin > before + 1 AND NOT (begin IN (SELECT first_offset FROM violet_segments "
+        "WHERE run_id = {run:String} AND partition = {p:UInt32}) "
+        "AND (SELECT count() FROM violet_incidents WHERE run_id = {run:String} "
         "AND code = 'GAP_ACCEPTED') > 0) ORDER BY first",
         {"run": run.run_id, "p": partition, "start": start},
     )

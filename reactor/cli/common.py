@@ -1,8 +1,6 @@
 """What the commands share: options, output, and the journal of a directory."""
 
-import json
 import math
-import re
 import shlex
 import shutil
 import sys
@@ -22,13 +20,14 @@ from journal.engine.owner import Address, running
 from journal.judge import damage
 from journal.keep.migrate import require
 from journal.lock import Lock
+from journal.shown import as_json as json_text
+from journal.shown import shown
 from journal.store import Store, connect
 from reactor.cli.screen import Screen
 
 if TYPE_CHECKING:
     from reactor.log.connection import Connection
 
-_UNSEEN: Final = re.compile(r"[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 PIPE_COLUMNS: Final = 200  # a table on a pipe is read by something that does not wrap
 
 
@@ -153,14 +152,9 @@ def plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
-def as_json(value: Any) -> str:
-    """JSON in which nothing speaks to a terminal: what it leaves as it is, controls beyond ASCII, is escaped too."""
-    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False))
-
-
 def print_json(value: Any) -> None:
     """One JSON document on standard output."""
-    sys.stdout.write(as_json(plain(value)) + "\n")
+    sys.stdout.write(json_text(plain(value)) + "\n")
     sys.stdout.flush()
 
 
@@ -175,5 +169,5 @@ def print_rows(rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
     for name in rows[0] if rows else ():
         table.add_column(name, overflow="fold")
     for row in rows:
-        table.add_row(*("" if v is None else str(plain(v)) for v in row.values()))
+        table.add_row(*("" if v is None else shown(str(plain(v))) for v in row.values()))
     out.print(table if rows else "(no rows)")

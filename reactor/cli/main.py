@@ -14,7 +14,8 @@ from typing import Any, Final, NamedTuple
 
 import click
 
-from journal.refusal import Refusal, of_machine, shown
+from journal.refusal import Refusal, of_machine
+from journal.shown import shown
 from lanes.unfit import Unfit
 
 ERROR: Final = 3

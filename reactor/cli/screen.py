@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from journal.refusal import shown
+from journal.shown import shown
 
 
 class Screen(Console):

@@ -21,9 +21,11 @@ from journal.engine.reader import QueryError, gated
 from journal.judge import damage
 from journal.ledger.naming import KNOWN, SEVERAL, identify, over_several, scoped
 from journal.refusal import Refusal
+from journal.shown import as_json as json_text
+from journal.shown import shown
 from reactor.run import settings
 
-FORMATS: Final = {"table": "JSONCompactStrings", "json": "JSONCompact", "csv": "CSVWithNames"}
+FORMATS: Final = {"table": "JSONCompactStrings", "json": "JSONCompact", "csv": "JSONCompactStrings"}
 NULL: Final = "\u1d3a\u1d41\u1d38\u1d38"  # how ClickHouse prints it
 Answering = Callable[[str, dict[str, str], float], tuple[bytes, str]]  # to a query, its parameters, a time-out
 # What ClickHouse adds of the query that ran, which holds the user's in brackets and the caps; not its hint or its name.
@@ -83,11 +85,15 @@ def command(
         if not scoped(text):
             _warn_of_several_runs(answering, text)
         answer, given = answering(text, _asked(bound, form, max_rows, timeout), timeout + GRACE_S)
-    if given != FORMATS[form] or form == "csv":  # a FORMAT in the query wins
+    if given != FORMATS[form]:  # a FORMAT in the query wins
+        if sys.stdout.isatty():
+            answer = shown(answer.decode(errors="backslashreplace"), keep="\t\n").encode()
         sys.stdout.buffer.write(answer)
         sys.stdout.buffer.flush()
     elif form == "json":
-        click.echo(json.dumps(_objects(json.loads(answer)), ensure_ascii=False, separators=(",", ":")))
+        click.echo(json_text(_objects(json.loads(answer)), compact=True))
+    elif form == "csv":
+        _csv(json.loads(answer))
     else:
         _print(json.loads(answer))
 
@@ -190,7 +196,7 @@ def _list(form: str) -> None:
 
     found = saved().values()
     if form == "json":
-        click.echo(json.dumps([asdict(each) for each in found], ensure_ascii=False, separators=(",", ":")))
+        click.echo(json_text([asdict(each) for each in found], compact=True))
         return
     width = max(len(each.name) for each in found)
     for each in found:
@@ -215,23 +221,43 @@ def _objects(answer: dict[str, Any]) -> list[dict[str, Any]]:
     return [dict(zip(names, row, strict=True)) for row in answer["data"]]
 
 
+def _is_number(kind: str) -> bool:
+    return kind.removeprefix("Nullable(").startswith(("Int", "UInt", "Float", "Decimal", "BFloat"))
+
+
+def _csv(answer: dict[str, Any]) -> None:
+    """A head and the rows, as ClickHouse's CSVWithNames has them; no text of a record is a formula of a sheet."""
+    names = [column["name"] for column in answer["meta"]]
+    numbers = [_is_number(column["type"]) for column in answer["meta"]]
+    click.echo(",".join(map(_quoted, names)))
+    for row in answer["data"]:
+        cells = zip(row, numbers, strict=True)
+        click.echo(",".join("\\N" if cell == NULL else cell if number else _quoted(cell) for cell, number in cells))
+
+
+def _quoted(text: str) -> str:
+    if text.startswith(("=", "+", "-", "@", "\t", "\r")):  # a sheet would compute these
+        text = "'" + text
+    return '"' + shown(text, keep="\n").replace('"', '""') + '"'
+
+
 def _print(answer: dict[str, Any]) -> None:
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    from reactor.cli.screen import Screen
+
     table = Table(box=SIMPLE_HEAD, show_edge=False)
     for column in answer["meta"]:
-        kind = column["type"].removeprefix("Nullable(")
-        number = kind.startswith(("Int", "UInt", "Float", "Decimal", "BFloat"))
-        table.add_column(Text(column["name"]), justify="right" if number else "left", overflow="fold")
+        number = _is_number(column["type"])
+        table.add_column(Text(shown(column["name"])), justify="right" if number else "left", overflow="fold")
     for row in answer["data"]:
-        table.add_row(*(Text("NULL" if cell == NULL else str(cell)) for cell in row))
-    console = Console()
+        table.add_row(*(Text("NULL" if cell == NULL else shown(str(cell))) for cell in row))
+    console = Screen()
     width = console.measure(table, options=console.options.update(width=100_000)).maximum
     if not console.is_terminal:  # a file or a pipe has no width to fit
-        console = Console(width=max(80, width))
+        console = Screen(width=max(80, width))
     if width > console.width:
         _print_records(answer, console.width)
     else:
@@ -247,4 +273,4 @@ def _print_records(answer: dict[str, Any], width: int) -> None:
     for number, row in enumerate(answer["data"], 1):
         click.echo(f"── row {number} " + "─" * (min(width, 60) - len(f"── row {number} ")))
         for name, cell in zip(names, row, strict=True):
-            click.echo(f"{name:{margin}}{'NULL' if cell == NULL else cell}")
+            click.echo(f"{shown(name):{margin}}{'NULL' if cell == NULL else shown(cell)}")

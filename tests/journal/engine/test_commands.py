@@ -45,6 +45,14 @@ def test_json_is_a_list_of_row_objects_with_exact_values(violet):
     assert json.loads(violet("sql", "SELECT 1 AS a WHERE 0", "--format", "json")[0]) == []
 
 
+def test_text_of_a_record_is_no_formula_of_a_sheet_and_speaks_to_no_terminal(violet):
+    query = "SELECT '=1+1' AS a, concat(char(27), '[2J', char(10)) AS b, -1 AS c, '-1\"' AS d, CAST(NULL, 'Nullable(Int8)') AS e"
+    said = violet("sql", query, "--format", "csv")[0]
+    assert said == '"a","b","c","d","e"\n"\'=1+1","\\x1b[2J\n",-1,"\'-1""",\\N\n'
+    for form in ("table", "json"):
+        assert "\x1b" not in violet("sql", query, "--format", form)[0]
+
+
 def test_table_and_csv_show_the_same_rows(violet):
     table = violet("sql", "SELECT n, s, if(n = 1, NULL, x) AS y FROM d ORDER BY n")[0]
     assert [line.split() for line in table.splitlines() if line.strip()][2:] == [
