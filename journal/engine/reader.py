@@ -31,7 +31,7 @@ _SELECT: Final = re.compile(r"(?:SELECT|WITH)\s|\(")
 _NAME: Final = r"(?!INTO\b|FORMAT\b|SETTINGS\b)\w+(?:\.\w+)?"
 _CATALOG: Final = re.compile(
     rf"SHOW DATABASES|SHOW TABLES(?: FROM \w+)?(?: LIKE '[\w%]*')?|SHOW CREATE (?:TABLE|VIEW) {_NAME}"
-    rf"|DESCRIBE TABLE {_NAME}|EXISTS (?:TABLE|VIEW) {_NAME}"
+    rf"|DESCRIBE TABLE {_NAME}|EXISTS (?:(?:TABLE|VIEW) {_NAME}|DATABASE \w+)"
 )
 _DESCRIBE: Final = re.compile(r"DESCRIBE TABLE \((?P<query>.*)\)", re.DOTALL)
 _KILL: Final = re.compile(r"KILL QUERY WHERE query_id = '(?P<id>(?:[^'\\]|\\.)*)' (?P<how>SYNC|ASYNC)", re.DOTALL)

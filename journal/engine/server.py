@@ -20,7 +20,7 @@ from itertools import chain
 from socketserver import ThreadingTCPServer
 from typing import Any, Final, Protocol
 
-from journal.engine import compression, setting
+from journal.engine import compression, part, setting
 from journal.engine.address import READER, WRITER
 from journal.engine.native import QUESTION, hello
 from journal.engine.reader import CANONICAL, LATEST_RUN, SYNTAX_ERROR, Admitted, QueryError, admit, escaped, quoted
@@ -90,6 +90,7 @@ class Server(ThreadingTCPServer):
         super().__init__(("127.0.0.1", port), Handler)
         self.engine, self.tokens = engine, dict[str, str]()
         self.queries = Queries(engine.kill)
+        self.answers = part.Answers()
         self.closing = False
         self._inserts, self._changed = 0, threading.Condition()
 
@@ -143,11 +144,45 @@ class Handler(Wire):
 
     def _answered(self, request: Asked) -> None:
         user = login(request.params, self.headers, self.server.tokens)
+        if user == READER and self._is_for_parts() and self._send_part():
+            return
         query, data = self._request(user, request)
         if user == READER:
             self._read(_text(b"".join([query, *data])), request)
         else:
             self._write(query, data, request)
+
+    def _is_for_parts(self) -> bool:
+        """Whether a client reads an address as a file."""
+        has_body = self.headers.get("content-length", "0") != "0" or "transfer-encoding" in self.headers
+        return not has_body and (self.method == "HEAD" or (self.method == "GET" and self._wanted() is not None))
+
+    def _wanted(self) -> tuple[int, int] | None:
+        return part.wanted(self.headers.get("range", ""))
+
+    def _whole_request(self) -> str:
+        """What a request asks for, without which part."""
+        names = sorted(name for name in self.headers if name.startswith(("x-clickhouse-", "accept-encoding")))
+        return "\n".join([self.target, *(f"{name}: {self.headers[name]}" for name in names)])
+
+    def _send_part(self) -> bool:
+        """Answer out of an answer that is kept; False where this request begins a new one."""
+        wanted = self._wanted()
+        start = wanted[0] if wanted else -1  # of Parquet the end is read first
+        kept = self.server.answers.find(self._whole_request(), is_new=start < 0)
+        if kept is not None:
+            self._send_kept(kept)
+        elif start > 0:
+            self.fail(
+                412, f"the answer of this part is not kept: its last part was read more than {part.KEEP_S:.0f} s ago, or "
+                f"it has over {part.MOST_BYTES} bytes; fix: ask for all of it, without Range"
+            )  # fmt: skip
+        return kept is not None or start > 0
+
+    def _send_kept(self, kept: part.Kept) -> None:
+        wanted = self._wanted()
+        status, body, headers = (200, kept.body, kept.headers) if wanted is None else kept.cut(wanted)
+        self.reply(body, headers, status)
 
     def _request(self, user: str, request: Asked) -> tuple[bytes, Iterator[bytes]]:
         """The `query` parameter and what comes after it, as pieces."""
@@ -173,6 +208,10 @@ class Handler(Wire):
                 self._answer(Answer(hello(version)), "Native", request)
                 return
 
+            if question := setting.QUESTION.fullmatch(text):
+                names = session.run("SELECT name FROM system.settings", "TabSeparated", {}).body.decode().split()
+                text = setting.answerable(question, names)
+
             def canonical(query: str) -> str:
                 bound = {"q": escaped(query)}
                 return session.run(CANONICAL, "RawBLOB", bound).body.decode()
@@ -190,7 +229,7 @@ class Handler(Wire):
             engine.session(settings, request.database) as session,
         ):
             answer = session.run(f"{admitted.sql} FORMAT {form}", "TabSeparated", bound)
-        self._answer(answer, form, request)
+        self._answer(answer, form, request, in_parts=self._is_for_parts())
 
     def _known(self, name: str) -> bool:
         """Whether the engine has a setting of this name."""
@@ -259,12 +298,20 @@ class Handler(Wire):
                 sql = f"SELECT * FROM file('{path}', 'RawBLOB', 'data String', '{CODINGS[coding]}')"
                 yield session.run(sql, "RawBLOB", {}).body
 
-    def _answer(self, answer: Answer, form: str, request: Asked, *, written: bool = False) -> None:
+    def _answer(
+        self, answer: Answer, form: str, request: Asked, *, written: bool = False, in_parts: bool = False
+    ) -> None:
         rows, size = ("written_rows", "written_bytes") if written else ("read_rows", "read_bytes")
         counts = dict.fromkeys(("read_rows", "read_bytes", "written_rows", "written_bytes"), "0")
         counts |= {rows: str(answer.rows_read), size: str(answer.bytes_read), "elapsed_ns": str(answer.elapsed_ns)}
         body, coding = request.compressed(answer.body)
-        self.reply(body, request.headers(form) | coding | {"X-ClickHouse-Summary": json.dumps(counts)})
+        headers = request.headers(form) | coding | {"X-ClickHouse-Summary": json.dumps(counts)}
+        if in_parts:
+            kept = part.Kept(body, headers)
+            self.server.answers.keep(self._whole_request(), kept)
+            self._send_kept(kept)
+        else:
+            self.reply(body, headers)
 
     def _stream(self, blocks: Iterator[bytes], request: Asked) -> None:
         """Chunks as they come. An error after the first goes the way ClickHouse tells it in mid-stream."""

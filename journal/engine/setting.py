@@ -6,10 +6,10 @@ an error as there.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from journal.engine.reader import BAD_ARGUMENTS, READONLY, QueryError
+from journal.engine.reader import BAD_ARGUMENTS, READONLY, QueryError, quoted
 
 UNKNOWN_SETTING: Final = 115
 
@@ -61,8 +61,27 @@ _IDLE: Final = re.compile(
     r"(?:http_|tcp_)?(?:connect|receive|send|keep_alive)_timeout(?:_ms)?|log_(?:comment|queries|query_settings|profile_events)"
     r"|send_progress_in_http_headers|http_headers_progress_interval_ms|http_(?:wait_end_of_query|response_buffer_size)"
     r"|http_zlib_compression_level|enable_http_compression|cancel_http_readonly_queries_on_client_close|send_logs_level"
-    r"|(?:wait_for_)?async_insert|insert_deduplicate|(?:mutations|alter|replication_alter_partitions)_sync|send_profile_events"
+    r"|(?:wait_for_)?async_insert|insert_deduplicate|send_profile_events|distributed_foreground_insert"
+    r"|(?:mutations|alter|replication_alter_partitions|lightweight_deletes|insert_distributed)_sync"
 )
+
+
+# clickhouse-connect, and by it dbt, asks this first and then sends no setting that is readonly. In a readonly session
+# the engine says so of all of them.
+QUESTION: Final = re.compile(
+    r"\s*SELECT name, value, readonly FROM system\.settings LIMIT 10000(?P<rest>\s*|\s+FORMAT.*)"
+)
+
+
+def answerable(question: re.Match[str], names: Iterable[str]) -> str:
+    """The question about settings, so that its answer says `readonly` of those alone that a request may not give.
+
+    Args:
+        question: a match of QUESTION.
+        names: of the engine's settings.
+    """
+    ours = ", ".join(quoted(name) for name in names if _is_given(name))
+    return f"SELECT name, value, toUInt8(name NOT IN ({ours})) AS readonly FROM system.settings{question['rest']}"
 
 
 def caps(memory_bytes: int) -> dict[str, str]:
@@ -99,10 +118,16 @@ def chosen(params: Mapping[str, str], memory_bytes: int, known: Callable[[str], 
             _must_be_within(name, value, most[name])
         elif name in _OVERFLOW:
             _must_be_overflow(name, value)
-        elif not (_FORM.fullmatch(name) or name in _MEANING or _IDLE.fullmatch(name)):
+        elif not _is_given(name):
             raise _refusal(name, known=known(name))
         held[name] = value
     return held | {"readonly": readonly}
+
+
+def _is_given(name: str) -> bool:
+    """Whether a reader's request may give a setting."""
+    free = _FORM.fullmatch(name) or name in _MEANING or _IDLE.fullmatch(name)
+    return bool(free) or name in MOST or name in _OVERFLOW
 
 
 def given(params: Mapping[str, str]) -> dict[str, str]:

@@ -19,7 +19,9 @@ TIME: Final = "open_time_ms"
 UNITS: Final = ("s", "ms", "us", "ns")
 Unit = Literal["s", "ms", "us", "ns"]
 
-_PAIR: Final = r"([A-Za-z0-9.]+)[/_-]([A-Za-z0-9]+)(?:[:_-].*)?|([A-Za-z0-9.]+)"
+_PAIR: Final = r"([A-Za-z0-9.]+)[/_-]([A-Za-z0-9]+)(?:[:_-].*)?"
+_PLAIN: Final = r"([A-Za-z0-9.]+)"
+_UNITS: Final[Mapping[str | None, str]] = {"pair": _PAIR, "upper": rf"\s*{_PLAIN}\s*"}
 _STEP: Final = r"-\d+[a-zA-Z]+\b.*"  # of a file's name: -1m.csv, -1m-2025-05.zip
 
 
@@ -132,7 +134,7 @@ PRESETS: Final[Mapping[str, Shape]] = {
         symbol_file=rf"([A-Z0-9.]+)[_-]?([A-Z0-9]*)(?:[_-][A-Z0-9]+)?{_STEP}",
     ),
     "cryptodatadownload": Shape(
-        names=_names(("unix", "unix_timestamp", "timestamp"), ("volume", "volume*")), symbol_match=_PAIR,
+        names=_names(("unix", "unix_timestamp", "timestamp"), ("volume", "volume*")), symbol_match=f"{_PAIR}|{_PLAIN}",
         units=("s", "ms"), mixed=True,
     ),
     "freqtrade": Shape(
@@ -185,7 +187,7 @@ class _Symbol(_Strict):
     path: str | None = None
     const: str | None = None
     file: _Pattern | None = None
-    unit: Literal["pair"] | None = None
+    unit: Literal["pair", "upper"] | None = None
 
 
 class _Fields(_Strict):
@@ -248,7 +250,7 @@ def _shape(found: _Map) -> Shape:
         columns=(found.columns,) if found.columns else (),
         units=units, mixed=not isinstance(time.unit, str), zone=time.zone,
         symbol_const=symbol.const, symbol_file=symbol.file,
-        symbol_match=_PAIR if symbol.unit else None,
+        symbol_match=_UNITS.get(symbol.unit),
         rows=tuple(filter(None, found.rows.split("."))), delimiter=found.delimiter,
         where={n: frozenset(map(str, v if isinstance(v, tuple) else (v,))) for n, v in found.where.items()},
     )  # fmt: skip

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, Final, NamedTuple
 from journal.refusal import Refusal
 from reactor.feed import bar_shape
 from reactor.feed.bar_shape import Shape
+from reactor.feed.convert import text
 from reactor.log import archive
 from reactor.log.container import Kind, Opened, opened
 
@@ -25,11 +26,15 @@ _DELIMITERS: Final = ",;\t|"
 
 
 class Block(NamedTuple):
-    """Some rows. word: what a row is called; lines: its number, from 1; columns: ours -> a value a row."""
+    """Some rows. word: what a row is called; lines: its number, from 1; columns: ours -> a value a row.
+
+    passed_over: the first row that `where` passed over, and why; empty: none.
+    """
 
     word: str
     lines: Sequence[int]
     columns: dict[str, Any]
+    passed_over: str = ""
 
 
 def files(places: Sequence[str]) -> list[Path]:
@@ -82,18 +87,29 @@ def _blocks(found: Opened, shape: Shape) -> Iterator[Block]:
     elif found.kind in _TEXT:
         yield from _csv(found, shape)
     elif found.kind is not Kind.EMPTY:
-        fixes = {Kind.UTF16: "write it in UTF-8", Kind.TAR: "unpack it, and name its files"}
+        fixes = {
+            Kind.UTF16: "write it in UTF-8",
+            Kind.CR: "write it with LF at the ends of lines",
+            Kind.STREAM: "write it as a Feather file",
+            Kind.PACKED: "unpack it once",
+            Kind.TAR: "unpack it, and name its files",
+        }
         fix = fixes.get(found.kind, "export them as one of these")
         raise Refusal(f"{found.path} is {found.kind.value}; bars are CSV, JSON, Parquet or Feather; fix: {fix}")
 
 
 def _where(block: Block, shape: Shape) -> Block:
     columns = dict(block.columns)
-    masks = [[str(v) in wanted for v in columns.pop(f"where {name}")] for name, wanted in shape.where.items()]
+    judged = {name: list(map(text, columns.pop(f"where {name}"))) for name in shape.where}
+    masks = [[value in shape.where[name] for value in values] for name, values in judged.items()]
     if not masks or all(map(all, masks)):
         return block._replace(columns=columns)
-    kept = [at for at, row in enumerate(zip(*masks, strict=True)) if all(row)]
-    return Block(block.word, [block.lines[at] for at in kept], {n: [c[at] for at in kept] for n, c in columns.items()})
+    fits = [all(row) for row in zip(*masks, strict=True)]
+    kept, first = [at for at, fit in enumerate(fits) if fit], fits.index(False)
+    name = next(name for name, values in judged.items() if values[first] not in shape.where[name])
+    why = f"{block.word} {block.lines[first]} has {name} {judged[name][first]!r}, not {' or '.join(shape.where[name])}"
+    columns = {each: [column[at] for at in kept] for each, column in columns.items()}
+    return Block(block.word, [block.lines[at] for at in kept], columns, why)
 
 
 def _placed(path: Path, shape: Shape, header: Sequence[str], what: str = "columns") -> dict[str, int]:
@@ -101,9 +117,10 @@ def _placed(path: Path, shape: Shape, header: Sequence[str], what: str = "column
     if missing:
         wanted, lacking = (", ".join(map(shape.theirs, names)) for names in (shape.needed, missing))
         fits = [f"--preset {name}" for name in bar_shape.near(header) if bar_shape.PRESETS[name] is not shape]
+        alone = "" if places.keys() & {*bar_shape.VALUES} else "; prices without high, low and volume are no bars"
         raise Refusal(
             f"{path} must hold the {what} {wanted}; missing: {lacking}; found: "
-            f"{', '.join(header)[:300]}; fix: {' or '.join(fits) or '--map bars.toml says which of yours is which'}"
+            f"{', '.join(header)[:300]}; fix: {' or '.join(fits) or f'--map bars.toml says which of yours is which{alone}'}"
         )
     if twice := [header[at] for at in places.values() if sum(each == header[at] for each in header) > 1]:
         raise Refusal(f"{path} must hold one column {twice[0]}, holds several; fix: rename the one that is not meant")
@@ -197,26 +214,32 @@ def _begins_json(stream: BinaryIO) -> bool:
 
 def _json(found: Opened, shape: Shape) -> Iterator[Block]:
     whole = found.kind is not Kind.LINES or bool(shape.rows)
-    rows = _document(found, shape) if whole else _lines(found)
-    number, places, length = 1, None, 0
+    rows, word = (enumerate(_document(found, shape), 1), "entry") if whole else (_lines(found), "line")
+    places, length = None, 0
     while part := list(islice(rows, BLOCK_ROWS)):
         if places is None:
-            places, length = _keys(found.path, part[0], shape)
-        for at, row in enumerate(part, number):
+            places, length = _keys(found.path, part[0][1], shape)
+        for at, row in part:
             if isinstance(row, list) != (length > 0) or (isinstance(row, list) and len(row) != length):
                 must = f"an array of {length}" if length else "an object"
                 raise Refusal(
-                    f"{found.path} entry {at} must be {must} like the first, was {str(row)[:60]}; fix: mend it"
+                    f"{found.path} {word} {at} must be {must} like the first, was {str(row)[:60]}; fix: mend it"
                 )
-        columns = {n: [r[k] if length else r.get(k) for r in part] for n, k in places.items()}
-        yield Block("entry", range(number, number + len(part)), columns)
-        number += len(part)
+        columns = {n: [r[k] if length else r.get(k) for _, r in part] for n, k in places.items()}
+        yield Block(word, [at for at, _ in part], columns)
 
 
 def _keys(path: Path, row: Any, shape: Shape) -> tuple[dict[str, Any], int]:
     """Ours -> key or place in a row, and the length of rows that are arrays."""
     if isinstance(row, dict):
         names = list(row)
+        there, missing = shape.places(names)
+        if missing and (under := _list_in(row)):
+            raise Refusal(
+                f'{path} is one JSON object; fix: --map bars.toml with rows = "{under}", the path to its bars'
+            )
+        if any(isinstance(row[names[at]], dict | list) for at in there.values()):
+            raise Refusal(f"{path} holds its columns as lists; fix: write an object a bar, pandas: orient='records'")
         return {ours: names[at] for ours, at in _placed(path, shape, names, "keys").items()}, 0
     if not isinstance(row, list) or not row:
         raise Refusal(f"{path} must hold an object or an array a bar, was {str(row)[:60]}; fix: --map bars.toml")
@@ -233,11 +256,7 @@ def _document(found: Opened, shape: Shape) -> Iterator[Any]:
     node = _decoded(found.path, found.stream.read(), "it")
     if isinstance(node, dict):
         if not shape.rows:
-            lists = [name for name, value in node.items() if isinstance(value, list)]
-            raise Refusal(
-                f'{found.path} is one JSON object; fix: --map bars.toml with rows = "{lists[0] if lists else "a.b"}", '
-                "the path to its bars"
-            )
+            return iter([node])
         for step in shape.rows:
             node = node.get(step) if isinstance(node, dict) else None
     if not isinstance(node, list):
@@ -245,11 +264,22 @@ def _document(found: Opened, shape: Shape) -> Iterator[Any]:
     return iter(node)
 
 
-def _lines(found: Opened) -> Iterator[Any]:
+def _list_in(node: dict[str, Any]) -> str:
+    """The path to the first list of rows in a document, or nothing."""
+    for name, value in node.items():
+        if isinstance(value, list) and (not value or isinstance(value[0], dict | list)):
+            return name
+        if isinstance(value, dict) and (under := _list_in(value)):
+            return f"{name}.{under}"
+    return ""
+
+
+def _lines(found: Opened) -> Iterator[tuple[int, Any]]:
+    """Each line with its number."""
     for number, raw in enumerate(archive.split(found.stream), 1):
         text = raw.head if isinstance(raw, archive.Cut) else raw
         if text.strip():
-            yield _decoded(found.path, text, f"line {number}")
+            yield number, _decoded(found.path, text, f"line {number}")
 
 
 def _decoded(path: Path, text: bytes, what: str) -> Any:

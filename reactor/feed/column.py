@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from lanes.code import END_MS, FIRST_MS
 from reactor.feed.bar_shape import joined
-from reactor.feed.convert import BadRow, to_decimal
-from reactor.feed.moment import PER_MS, UNIT_NAMES, to_time
+from reactor.feed.convert import BadRow, show, to_decimal
+from reactor.feed.moment import PER_MS, UNIT_NAMES, in_digits, to_time
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -146,8 +146,10 @@ class Clock:
             try:
                 return int(self._iso(value))
             except BadRow as error:
-                said, zone, _ = str(error).removeprefix(f"{value!r} ").partition("; fix: zone")
-                raise BadCell(at, f"{said}; fix: --zone UTC, or the zone that the file has" if zone else said) from None
+                said, _, fix = str(error).removeprefix(f"{show(value)} ").partition("; fix: ")
+                iso = "repair or drop that row, or write times in ISO 8601, such as 2025-05-10T00:00:00Z"
+                zone = "--zone UTC, or the zone that the file has"
+                raise BadCell(at, f"{said}; fix: {zone if fix.startswith('zone') else iso}") from None
         self._look(number)
         for unit in self._allowed():
             ms = number * PER_MS[unit]
@@ -167,6 +169,8 @@ class Clock:
         like = next((unit for unit, per_ms in PER_MS.items() if FIRST_MS <= number * per_ms < END_MS), None)
         allowed = self._allowed()
         must = " or ".join(UNIT_NAMES[unit] for unit in allowed)
+        if like is None and (digits := in_digits(str(number))):
+            return digits
         if like is None or like in allowed:
             return f"is no time of 2009 to 2099 in {must}, or finer than a millisecond"
         if self._began or at:  # one unit alone would refuse the times before

@@ -206,8 +206,11 @@ def _whole(digits: str) -> int | str:
 
 
 def encode(row: Any) -> bytes:
-    """A row as JSON, in which NaN and infinity stay what they are."""
-    raw = msgspec.json.encode(row)
+    """A row as JSON, in which NaN and infinity stay what they are; bytes that are no text are escaped."""
+    try:
+        raw = msgspec.json.encode(row)
+    except UnicodeEncodeError:
+        return json.dumps(row, separators=(",", ":")).encode()
     return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() if b"null" in raw else raw
 
 

@@ -67,7 +67,7 @@ def _under(path: Path, whole: Any, paths: tuple[Path_, ...]) -> Iterator[Row]:
         if found is None:
             there = ", ".join(list(whole)[:12])
             raise Refusal(f"{path} has no rows in {spelled(paths[0])}; it has {there}; fix: correct `rows`")
-    for at, row in enumerate(_table(found), 1):
+    for at, row in enumerate(unfolded(found), 1):
         yield value_row(at, row, encode(row), "row")
 
 
@@ -86,7 +86,7 @@ def _node(path: Path, whole: Any, steps: Path_) -> Any:
     return node
 
 
-def _table(found: Any) -> list[Any]:
+def unfolded(found: Any) -> list[Any]:
     """Rows of what holds them: a list of them, lists of one length as columns, or one object."""
     if isinstance(found, list):
         return found

@@ -144,7 +144,7 @@ def near(name: Any, names: Iterable[str]) -> str:
 
 
 def _is_table(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(each, dict) for each in value)
+    return isinstance(value, list) and bool(value) and all(isinstance(each, dict | list) for each in value)
 
 
 def _leaves(node: Row, at: tuple[str, ...], used: set[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:

@@ -148,7 +148,8 @@ FIELD_KEYS: Final[Mapping[str, str]] = {
     "or": "Other paths, where the row has no field at `path`.",
     "join": "Of a text: paths of the parts that make it, where there is none at `path`.",
     "unit": "Of a time: `ms` (default), `s`, `us`, `ns`, `iso`, a list of them, or `auto` (a number's size tells). "
-    "Of a symbol: `pair` (BTC/USDT, BTC-USDT, BTC_USDT:USDT become BTCUSDT; another name is refused).",
+    "Of a symbol: `pair` (BTC/USDT, BTC-USDT, BTC_USDT:USDT become BTCUSDT; another name, one without a separator too, "
+    "is refused) or `upper` (btcusdt becomes BTCUSDT).",
     "zone": 'Of ISO text that has none: `"UTC"`, `"+02:00"`, `"Europe/Vienna"`.',
     "scale": "Factor of a number.",
     "values": "Of a text: theirs = ours.",

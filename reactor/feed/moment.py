@@ -65,8 +65,27 @@ def _of_number(value: Any, number: Decimal, units: tuple[str, ...]) -> int:
         said = f"{show(value)} {' or '.join(u for u in units if u != 'iso')} is not a time of 2009 to 2099"
     if fits:
         raise BadRow(f"{said}; looks like {UNIT_NAMES[fits]}; fix: {_also(fits, units)}")
+    if digits := in_digits(str(value)):
+        raise BadRow(f"{said}; {digits}")
     none = f"; `no_value = [{json.dumps(str(value))}]` where it stands for none" if abs(number) <= 1 else ""
     raise BadRow(f"{said}; fix: give the path of the event time, and its unit{none}")
+
+
+def in_digits(text: str) -> str:
+    """Why a date and time of digits alone is no time here, or nothing.
+
+    >>> in_digits("20250510153000")
+    "looks like a date in digits; fix: write it as ISO 8601, such as '2025-05-10T15:30:00Z'"
+    """
+    if (match := _DIGITS.fullmatch(text.strip())) is None:
+        return ""
+    year, month, day, *rest = (part or "00" for part in match.groups())
+    return f"looks like a date in digits; fix: write it as ISO 8601, such as '{year}-{month}-{day}T{':'.join(rest)}Z'"
+
+
+_DIGITS: Final = re.compile(
+    r"(20\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?:([01]\d|2[0-3])([0-5]\d)(?:([0-5]\d)(?:\d{3})?)?)?", re.ASCII
+)
 
 
 def _also(unit: str, units: tuple[str, ...]) -> str:

@@ -1,8 +1,8 @@
 """Parquet and Feather: the rows of a file as JSON has them, in the file's order. The only module that imports pyarrow.
 
 A time with a zone is ISO text in UTC; one without a zone is text without one, so that the mapping has to say which.
-A number that is whole is an integer; bytes are UTF-8 text. A list or a map that is null is empty, and of a struct that
-is null every field is null. Memory is bounded by some thousand rows.
+A number that is whole is an integer; bytes are UTF-8 text, or surrogates where they are none, as in CSV. A list or a
+map that is null is empty, and of a struct that is null every field is null. Memory is bounded by some thousand rows.
 """
 
 import math
@@ -41,13 +41,13 @@ def check(path: Path) -> None:
         raise Refusal(f"{path} must be a whole Parquet file or end in .csv, was {what}; fix: fetch it again")
 
 
-def rows(found: Opened) -> Iterator[dict[str, Any] | str]:
-    """Each row of a file, or why it cannot be read. Raises Refusal where the file cannot be."""
+def rows(found: Opened) -> Iterator[dict[str, Any]]:
+    """Each row of a file. Raises Refusal where the file cannot be read."""
     if found.kind is Kind.PARQUET and found.packing is Packing.PLAIN and found.path.is_file():
         check(found.path)
     try:
         if found.kind is Kind.FEATHER:
-            for batch in feather.read_table(found.seekable(), memory_map=False).to_batches(BATCH_ROWS):
+            for batch in _feather(found).to_batches(BATCH_ROWS):
                 yield from _batch(batch, set())
             return
         with pq.ParquetFile(found.seekable(), buffer_size=BUFFER_BYTES) as file:
@@ -55,25 +55,26 @@ def rows(found: Opened) -> Iterator[dict[str, Any] | str]:
             utc = {leaf.path for leaf in leaves if leaf.physical_type == "INT96"}  # an old type of times, always UTC
             for batch in file.iter_batches(BATCH_ROWS, use_threads=False):
                 yield from _batch(batch, utc)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         said = str(error).partition("\n")[0][:300]
         raise Refusal(f"{found.path} must be readable, its reader said: {said}; fix: give a whole file") from None
 
 
-def _batch(batch: pa.RecordBatch, utc: set[str]) -> Iterator[dict[str, Any] | str]:
+def _feather(found: Opened) -> pa.Table:
+    """A Feather file. It has no checksums, and a damaged offset points outside of the memory, so all are looked at."""
+    table = feather.read_table(found.seekable(), memory_map=False)
+    for column in table.columns:  # text that is no UTF-8 is judged where it is read
+        raw = {pa.string(): pa.binary(), pa.large_string(): pa.large_binary()}.get(column.type)
+        (column if raw is None else column.cast(raw)).validate(full=True)
+    return table
+
+
+def _batch(batch: pa.RecordBatch, utc: set[str]) -> Iterator[dict[str, Any]]:
     names = batch.schema.names
-    try:
-        columns = [
-            _values(column.cast(pa.timestamp("ns", "UTC")) if name in utc else column)
-            for name, column in zip(names, batch.columns, strict=True)
-        ]
-    except ValueError as error:  # text that is no UTF-8, a day beyond all calendars
-        if batch.num_rows == 1:
-            yield str(error)
-            return
-        for at in range(batch.num_rows):
-            yield from _batch(batch.slice(at, 1), utc)
-        return
+    columns = [
+        _values(column.cast(pa.timestamp("ns", "UTC")) if name in utc else column)
+        for name, column in zip(names, batch.columns, strict=True)
+    ]
     for row in zip(*columns, strict=True):
         yield dict(zip(names, row, strict=True))
 
@@ -104,11 +105,14 @@ def _values(array: pa.Array) -> list[Any]:
 
 def _scalars(array: pa.Array) -> list[Any]:
     kind = array.type
-    values: list[Any] = array.to_pylist()
-    if types.is_date(kind):
-        return [value and value.isoformat() for value in values]
+    if types.is_date(kind):  # not by Python's dates, which end with the year 9999
+        return [day and day[:-13] for day in _times(array.cast(pa.timestamp("ms")), "ms", has_zone=False)]
+    try:
+        values: list[Any] = array.to_pylist()
+    except UnicodeDecodeError:  # text that is no UTF-8
+        return _scalars(array.cast(pa.large_binary()))
     if types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind):
-        return [value and value.decode() for value in values]
+        return [value and value.decode(errors="surrogateescape") for value in values]  # as in CSV
     if types.is_float16(kind) or types.is_float32(kind):  # their own shortest text, not that of the double
         return [None if value is None else _number(float(str(np.float32(value)))) for value in values]
     if types.is_float64(kind) or types.is_decimal(kind):
@@ -170,8 +174,7 @@ def blocks(
             names = chosen(file.schema_arrow.names)
             batches = file.iter_batches(BATCH_ROWS, columns=[*names.values()], use_threads=False)
         else:
-            table = feather.read_table(found.seekable(), memory_map=False)
-            table.validate(full=True)  # Feather has no checksums, and a damaged offset points outside of the memory
+            table = _feather(found)
             names = chosen(table.schema.names)
             batches = iter(table.to_batches(BATCH_ROWS))
         for batch in batches:

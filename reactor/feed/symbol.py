@@ -5,7 +5,7 @@ An entry that does not fit is left out and named; the others stay. See docs/desi
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final, NamedTuple
 
@@ -18,7 +18,6 @@ from reactor.feed.convert import NO_VALUE, BadRow, Read, Row, has, is_empty, par
 _is_pair: Final = re.compile(
     r"([A-Z0-9]+)[/_-]((?!(?:PERP|PERPETUAL|SWAP)$)[A-Z][A-Z0-9]*)(?::[A-Z][A-Z0-9]*|[_-](?:PERP|PERPETUAL|SWAP))?"
 ).fullmatch
-_is_plain: Final = re.compile(r"[A-Z0-9]+").fullmatch
 _is_symbol: Final = re.compile(SYMBOL_PATTERN).fullmatch
 _Entry = Callable[[], tuple[Any, ...]]  # gives its symbol and its numbers as they came, or raises BadRow
 SYMBOL_MARK: Final = "{symbol}"
@@ -46,23 +45,25 @@ class Form(NamedTuple):
 
 
 def to_symbol(spec: Row, here: str) -> Read:
-    """A symbol as it is, or out of a pair."""
+    """A symbol as it is, in capitals, or out of a pair."""
     unit = spec.get("unit")
-    if unit not in (None, "pair"):
-        raise Refusal(f'{here}: unit of a symbol must be "pair" or none, was {unit!r}; fix: unit = "pair"')
-    return (lambda value: _pair(text(value))) if unit else text
+    if unit not in _UNITS:
+        raise Refusal(f'{here}: unit of a symbol must be "pair", "upper" or none, was {unit!r}; fix: unit = "pair"')
+    return _UNITS[unit]
 
 
-def _pair(theirs: str) -> str:
-    """BTC/USDT, BTC-USDT and BTC_USDT:USDT are BTCUSDT; a name without a separator stays."""
-    name = theirs.strip().upper()
-    if match := _is_pair(name):
+def _pair(theirs: Any) -> str:
+    """BTC/USDT, BTC-USDT and BTC_USDT:USDT are BTCUSDT; a name without a separator may be one coin, so it is none."""
+    if match := _is_pair(text(theirs).strip().upper()):
         return match[1] + match[2]
-    if _is_plain(name):
-        return name
+    also = "" if re.search(r"[^A-Za-z0-9]", text(theirs)) else '; `unit = "upper"` takes names without a separator'
     raise BadRow(
-        f"{show(theirs)} is no pair such as BTC/USDT, BTC-USDT or BTC_USDT; fix: write it so, or give the path of one"
+        f"{show(theirs)} is no pair such as BTC/USDT, BTC-USDT or BTC_USDT; fix: write it so, or give the path of "
+        f"one{also}"
     )
+
+
+_UNITS: Final[Mapping[Any, Read]] = {None: text, "pair": _pair, "upper": lambda value: text(value).strip().upper()}
 
 
 def to_map(spec: Row, kind: str, here: str, words: frozenset[str], taken: frozenset[str], *, is_grouped: bool) -> Form:
@@ -252,9 +253,17 @@ class _Map:
     def _named(self, name: Any) -> str:
         symbol: str = self._symbol(name)
         if not _is_symbol(symbol):
-            fix = 'unit = "pair" makes BTCUSDT of BTC/USDT' if "unit" not in self._spec else "mend the name upstream"
+            unit = next((unit for unit in ("upper", "pair") if _converts(unit, symbol)), None)
+            fix = f'unit = "{unit}"' if unit and "unit" not in self._spec else "mend the name upstream"
             raise BadRow(f"a symbol must match {SYMBOL_PATTERN}; fix: {fix}")
         return symbol
+
+
+def _converts(unit: str, name: str) -> bool:
+    try:
+        return bool(_is_symbol(_UNITS[unit](name)))
+    except BadRow:
+        return False
 
 
 def _at(entry: Any, paths: tuple[tuple[str, ...], ...]) -> _Entry:

@@ -8,8 +8,8 @@ See docs/design/feeds.md.
 
 import csv
 from collections import Counter
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -51,6 +51,7 @@ class Layout(NamedTuple):
 
 
 PLAIN: Final = Layout()
+HEAD_LINES: Final = 10  # of a CSV file: among them its first row must be
 
 
 def rows(path: Path, layout: Layout = PLAIN) -> Iterator[Row]:
@@ -79,7 +80,9 @@ def object_row(line: int, raw: bytes, unit: str = "line") -> Row:
     try:
         found = decode(raw)
     except (ValueError, RecursionError) as error:
-        return Row(line, {}, f"the {unit} is not JSON: {error}", raw, unit)
+        cut = raw.strip() in (b"{", b"[", b"[{")
+        why = "one object goes over several lines, `jq -c .` writes it in one" if cut else str(error)
+        return Row(line, {}, f"the {unit} is not JSON: {why}", raw, unit)
     return value_row(line, found, raw, unit)
 
 
@@ -96,6 +99,9 @@ FORMATS: Final = ("jsonl", "csv", "parquet")
 _PACKED: Final = (".zst", ".gz", ".bz2", ".xz", ".zip")
 _NO_TABLE: Final = {
     Kind.UTF16: "write it in UTF-8",
+    Kind.CR: "write it with LF at the ends of lines",
+    Kind.STREAM: "write it as a Feather file",
+    Kind.PACKED: "unpack it once",
     Kind.MARKUP: "fetch or export it again",
     Kind.BINARY: "export its rows as CSV",
 }
@@ -130,6 +136,17 @@ def _named(path: Path) -> str:
 
 
 def _jsonl(found: Opened) -> Iterator[Row]:
+    from reactor.feed import document  # it reads rows with the functions of this module
+
+    lines = _lines(found)
+    first, second = next(lines, None), next(lines, None)
+    if first and second is None and len(rows := document.unfolded(first.fields)) > 1:  # lists of one length
+        yield from (value_row(at, row, encode(row), "row") for at, row in enumerate(rows, 1))
+        return
+    yield from chain(filter(None, (first, second)), lines)
+
+
+def _lines(found: Opened) -> Iterator[Row]:
     for line, raw in enumerate(archive.split(found.stream), 1):
         if isinstance(raw, archive.Cut):
             yield Row(line, {}, f"the line has {raw.length} bytes, more than a record may have", raw.head)
@@ -141,17 +158,16 @@ def _columnar(found: Opened) -> Iterator[Row]:
     from reactor.feed import parquet  # pyarrow: 30 MB, for these formats alone
 
     for number, row in enumerate(parquet.rows(found), 1):
-        if isinstance(row, str):
-            yield Row(number, {}, f"the row cannot be read: {row}", b"", "row")
-        else:
-            yield Row(number, row, "", encode(row), "row")
+        yield Row(number, row, "", encode(row), "row")
 
 
 def _csv(found: Opened, skip: int) -> Iterator[Row]:
     taken: list[bytes] = []  # the lines of the row that is read
-    texts = _texts(found, taken)
+    raws = archive.split(found.stream)
+    head = list(islice(raws, skip + HEAD_LINES))
+    texts = _texts(found.path, chain(head, raws), taken)
     above = sum(1 for _ in islice(texts, skip))
-    reader = csv.reader(texts, strict=True)
+    reader = csv.reader(texts, delimiter=_delimiter(head[skip:]), strict=True)
     taken.clear()
     try:
         header = next(reader, None)
@@ -164,7 +180,7 @@ def _csv(found: Opened, skip: int) -> Iterator[Row]:
             line, before = above + before + 1, reader.line_num
             raw = b"\n".join(taken).removesuffix(b"\r")
             taken.clear()
-            if not cells:
+            if not raw.strip():
                 continue
             if is_first:
                 _check_header(found.path, header, cells, above + 1, line)
@@ -185,13 +201,22 @@ def _check_header(path: Path, header: list[str], cells: list[str], at: int, line
             f"{path} line {at} is no header: it has {len(header)} cells, line {line} has {len(cells)}; fix: skip = "
             f"{line - 1} in the [[source]] where the header is line {line}, else name every column in line {at}"
         )
-    if len(header) == 1 and (other := sorted(set(header[0]) & set(";\t|"))):
-        raise Refusal(f"{path} must have commas between its columns, has {other[0]!r}; fix: write it with commas")
 
 
-def _texts(found: Opened, taken: list[bytes]) -> Iterator[str]:
-    for raw in archive.split(found.stream):
+def _delimiter(head: list[bytes | archive.Cut]) -> str:
+    """What stands between the columns: a comma, unless another cuts the header and the first row into as many."""
+    lines = [raw.decode(errors="replace") for raw in head if not isinstance(raw, archive.Cut) and raw.strip()][:2]
+
+    def fits(delimiter: str) -> bool:
+        counts = {len(next(csv.reader([line], delimiter=delimiter), [])) for line in lines}
+        return len(counts) == 1 and max(counts) > 1
+
+    return next((each for each in ";\t|" if "," not in lines[0] and fits(each)), ",") if lines else ","
+
+
+def _texts(path: Path, raws: Iterable[bytes | archive.Cut], taken: list[bytes]) -> Iterator[str]:
+    for raw in raws:
         if isinstance(raw, archive.Cut):
-            raise Refusal(f"{found.path} must be CSV, has a line of {raw.length} bytes; fix: give a CSV file")
+            raise Refusal(f"{path} must be CSV, has a line of {raw.length} bytes; fix: give a CSV file")
         taken.append(raw)
         yield raw.decode(errors="surrogateescape") + "\n"  # a column that nothing reads may be in any encoding

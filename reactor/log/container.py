@@ -47,6 +47,9 @@ class Kind(Enum):
     TAR = "a tar archive"
     MARKUP = "HTML or XML"
     UTF16 = "text in UTF-16"
+    CR = "text whose lines end in CR alone"
+    STREAM = "an Arrow stream, not a file"
+    PACKED = "packed twice"
     BINARY = "binary data of no known kind"
     EMPTY = "empty"
 
@@ -82,12 +85,12 @@ class Opened:
 
 
 @contextmanager
-def opened(path: Path, member: str = "") -> Iterator[Opened]:
+def opened(path: Path, member: str | None = None) -> Iterator[Opened]:
     """Open the content of a file.
 
     Args:
         path: of a file, or of a pipe.
-        member: the pattern of the file to open in a zip of several.
+        member: the pattern of the file to open in a zip of several; None where no mapping can name one.
 
     Raises:
         Refusal: the file cannot be read or unpacked; the stream's reads raise it too.
@@ -122,7 +125,14 @@ _PACKED: Final = {
     b"PK\x03\x04": Packing.ZIP,
     b"PK\x05\x06": Packing.ZIP,  # without a member
 }
-_OTHERS: Final = {b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!": "rar", b"\x04\x22\x4d\x18": "lz4", b"MSCF": "cab"}
+_OTHERS: Final = {
+    b"7z\xbc\xaf\x27\x1c": "7z",
+    b"Rar!": "rar",
+    b"\x04\x22\x4d\x18": "lz4",
+    b"MSCF": "cab",
+    b"\x1f\x9d": "compress",
+    b"]\x00\x00": "lzma",
+}
 _SUFFIXES: Final = (".zst", ".gz", ".bz2", ".xz", ".zip")
 _FAULTS: Final = (
     OSError, EOFError, zlib.error, lzma.LZMAError, zstd.ZstdError, zipfile.BadZipFile, RuntimeError
@@ -139,7 +149,7 @@ def _packing(path: Path, head: bytes) -> Packing:
     return found
 
 
-def _unpacked(path: Path, packing: Packing, file: BinaryIO, member: str, stack: ExitStack) -> BinaryIO:
+def _unpacked(path: Path, packing: Packing, file: BinaryIO, member: str | None, stack: ExitStack) -> BinaryIO:
     if packing is Packing.ZIP:
         return _member(path, file if file.seekable() else _copy(file, stack), member, stack)
     unpack: dict[Packing, Any] = {
@@ -151,7 +161,7 @@ def _unpacked(path: Path, packing: Packing, file: BinaryIO, member: str, stack: 
     return file if packing is Packing.PLAIN else cast(BinaryIO, stack.enter_context(unpack[packing](file, "rb")))
 
 
-def _member(path: Path, file: BinaryIO, member: str, stack: ExitStack) -> BinaryIO:
+def _member(path: Path, file: BinaryIO, member: str | None, stack: ExitStack) -> BinaryIO:
     packed = stack.enter_context(zipfile.ZipFile(file))
     names = [i.filename for i in packed.infolist() if not i.is_dir() and not i.filename.startswith("__MACOSX/")]
     if "[Content_Types].xml" in names:
@@ -160,8 +170,11 @@ def _member(path: Path, file: BinaryIO, member: str, stack: ExitStack) -> Binary
     if len(fitting) != 1:
         shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
         held = f"holds {len(names)}: {shown}" if names else "is empty"
+        fix = "unpack it, and name its file" + (
+            "" if member is None else ", or `member` in the [[source]] of a mapping"
+        )
         what = f"a zip of one file {member!r}" if member else "a zip of one file"
-        raise Refusal(f"{path} must be {what}, {held}; fix: unpack it and name the file, or `member` in a mapping")
+        raise Refusal(f"{path} must be {what}, {held}; fix: {fix}")
     return cast(BinaryIO, stack.enter_context(packed.open(fitting[0])))
 
 
@@ -217,6 +230,8 @@ _KINDS: Final = {
     b"SQLite format 3\x00": Kind.SQLITE,
     b"\xff\xfe": Kind.UTF16,
     b"\xfe\xff": Kind.UTF16,
+    b"\xff\xff\xff\xff": Kind.STREAM,
+    **dict.fromkeys((*_PACKED, *_OTHERS), Kind.PACKED),
 }
 _DELIMITERS: Final = re.compile(rb"[,;\t|]")
 _LOOKED_AT: Final = 10  # lines
@@ -235,6 +250,8 @@ def _kind(head: bytes) -> Kind:
     if text.startswith(b"<"):
         return Kind.MARKUP
     lines = [line for line in text.split(b"\n") if line.strip()]
+    if b"\r" in text and len(lines) == 1 and not text.startswith((b"[", b"{")) and b"\r" in text.strip():
+        return Kind.CR
     if any(line.startswith(b"{") for line in lines[1:]) and not text.startswith(b"["):
         return Kind.LINES
     if b"\x00" in head and not text.startswith(b"{"):

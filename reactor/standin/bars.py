@@ -14,7 +14,7 @@ from itertools import groupby, pairwise
 from operator import itemgetter
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ from reactor.feed.column import BadCell, Clock, numbers, symbols
 MINUTE_MS: Final = 60_000
 RUN_ROWS: Final = 1 << 20  # sorted at once: 55 MB
 STEPS_MIN: Final = 5  # distances between bars from which on their step is believed
+STRETCH: Final = 20  # equal distances in a row that are no gaps: were half of the bars missing, one in 10^12 such rows
 STEP_NAMES: Final = ((86_400_000, "d"), (3_600_000, "h"), (MINUTE_MS, "m"), (1_000, "s"))
 
 Floats = NDArray[np.float64]
@@ -72,16 +73,19 @@ class Bars:
         """
         self.empty: list[Path] = []  # files without a row
         self.rows = self.first_ms = self.last_ms = 0
-        self._paths, self._step_ms = paths, step_ms
+        self._paths, self._step_ms, self._passed_over = paths, step_ms, ""
         self._runs: list[NDArray[Any]] = []
         self._held: list[NDArray[Any]] = []
         self._names: list[str] = []
         self._codes: dict[str, int] = {}
         self._first_file: dict[str, Path] = {}
+        self._stretch: tuple[Any, int] | None = None
         self._distances: dict[int, Counter[int]] = {}
         self._orders: dict[bytes, tuple[NDArray[Any], tuple[str, ...]]] = {}
         for number, path in enumerate(paths):
             self._read(number, path, shape)
+        if not self.rows and self._passed_over:
+            raise Refusal(f"`where` passes over every row: {self._passed_over}; fix: mend it, or give other files")
         if not self.rows:
             raise Refusal(f"{paths[0]} must hold at least one row, was empty; fix: give a file with data")
         if self._held:
@@ -101,6 +105,8 @@ class Bars:
         symbol, clock = shape.symbol_of(path.name), Clock(shape.units, shape.zone, mixed=shape.mixed)
         before, held = self.rows, sum(map(len, self._held))
         for block in bar_table.blocks(path, shape):
+            if block.passed_over:
+                self._passed_over = self._passed_over or f"{path} {block.passed_over}"
             table = _Table(path, block)
             rows = np.zeros(len(block.lines), _ROW)
             rows["file"], rows["line"] = number, block.lines
@@ -135,20 +141,36 @@ class Bars:
         found, counts = np.unique(rows["symbol"][1:][same].astype(np.int64) * _FAR + apart[same], return_counts=True)
         for key, count in zip(found.tolist(), counts.tolist(), strict=True):
             self._distances.setdefault(key // _FAR, Counter())[key % _FAR] += count
+        self._stretch = self._stretch or self._other_stretch(rows, np.where(same, apart, 0))
         return np.asarray(rows[np.argsort(rows[TIME], kind="stable")])
+
+    def _other_stretch(self, rows: NDArray[Any], apart: NDArray[np.int64]) -> tuple[Any, int] | None:
+        """The first bar of a part at another step than the rest, and that step.
+
+        apart: from each row to the next, 0 where that is another symbol's.
+        """
+        edges = np.r_[0, np.flatnonzero(np.diff(apart)) + 1]
+        lengths = np.diff(np.r_[edges, len(apart)])
+        at = [n for n in edges[lengths >= STRETCH].tolist() if apart[n] not in (0, self._step_ms)]
+        return (rows[at[0]], int(apart[at[0]])) if at else None
+
+    def _refuse_step(self, code: int, step: int, where: str = "") -> NoReturn:
+        name, ours = self._names[code], duration(self._step_ms)
+        raise Refusal(
+            f"{self._first_file[name]}: the bars of {name} are {duration(step)} apart{where}, must be {ours}; "
+            f"fix: give bars of {ours}, or --step {duration(step)} makes a scan of each bar at its own step"
+        )
 
     def _check_step(self) -> None:
         """Refuse bars whose usual distance is another than the step: their scan would bear a wrong time."""
         for code, counts in sorted(self._distances.items()):
             del counts[0]  # the same bar twice, which its minute refuses
-            (step, count), total = (counts.most_common(1) or [(0, 0)])[0], counts.total()
-            if total >= STEPS_MIN and 2 * count > total and step != self._step_ms:
-                name = self._names[code]
-                raise Refusal(
-                    f"{self._first_file[name]}: the bars of {name} are {duration(step)} apart, must be "
-                    f"{duration(self._step_ms)}; fix: give bars of {duration(self._step_ms)}, "
-                    f"or --step {duration(step)} makes a scan of each bar at its own step"
-                )
+            step, count = (counts.most_common(1) or [(0, 0)])[0]
+            if counts.total() >= STEPS_MIN and count > counts[self._step_ms]:  # gaps are always rarer than the step
+                self._refuse_step(code, step)
+        if self._stretch:
+            first, step = self._stretch
+            self._refuse_step(int(first["symbol"]), step, f", from {self._place(first)} on")
 
     def _check_times(self) -> None:
         """Refuse a bar that opens between two steps."""

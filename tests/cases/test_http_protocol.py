@@ -1,5 +1,6 @@
 """Cases: the engine's door as other people's clients knock at it: headers, compression, settings, cancels, HEAD."""
 
+import json
 import socket
 import threading
 import time
@@ -183,3 +184,52 @@ def test_head_of_a_query_tells_its_size_and_sends_nothing(running, http):
     assert (head.status, head.headers["Content-Length"], head.body) == (200, "2", b"")
     assert head.headers["Content-Type"] == "text/csv; charset=UTF-8"
     assert http(running.reader, method="HEAD", query="DROP TABLE d").code == 164
+
+
+def part(address, http, query, wanted, method="GET", **options):
+    return http(address, method=method, query=query, headers={"Range": f"bytes={wanted}"} if wanted else {}, **options)
+
+
+def test_an_address_is_read_in_parts_of_one_answer(running, http):
+    query = "SELECT rand64() AS x, number FROM numbers(1000) FORMAT CSV"  # another answer whenever it runs
+    size = int(part(running.reader, http, query, "", method="HEAD").headers["Content-Length"])
+    found = [part(running.reader, http, query, wanted) for wanted in ("0-3", "4-99", "100-", "-5", f"{size}-")]
+    assert [each.status for each in found] == [206, 206, 206, 206, 416]
+    assert found[1].headers["Content-Range"] == f"bytes 4-99/{size}"
+    whole = b"".join(each.body for each in found[:3])
+    assert (len(whole), whole.count(b"\n"), whole[-5:]) == (size, 1000, found[3].body)
+    again = int(part(running.reader, http, query, "", method="HEAD").headers["Content-Length"])  # a new reading
+    assert part(running.reader, http, query, f"0-{again}").body != whole
+
+
+def test_the_end_may_be_read_first_and_a_part_of_no_answer_is_refused(running, http):
+    query = "SELECT number, rand64() FROM numbers(50) FORMAT CSV"
+    end = part(running.reader, http, query, "-9")
+    assert (end.status, part(running.reader, http, query, "0-").body[-9:]) == (206, end.body)
+    lost = part(running.reader, http, f"{query} ", "7-9")
+    assert (lost.status, "fix: ask for all of it, without Range" in lost.text) == (412, True)
+    assert part(running.reader, http, query, "0-1,3-4").status == 200  # several ranges: all of it
+
+
+def test_no_part_leads_past_the_gate(running, http):
+    assert part(running.reader, http, "DROP TABLE d", "0-9").code == 164
+    assert part(running.reader, http, "SELECT file('/etc/passwd')", "0-9").code == 164
+    secret = "SELECT 'of the writer' FORMAT CSV"
+    assert part(running.writer, http, secret, "0-4").status == 200
+    assert part(running.reader, http, secret, "3-9").status == 412
+    assert part(running.reader, http, secret, "0-4", auth=False).code == 516
+
+
+def test_the_settings_that_a_reader_may_give_are_not_said_to_be_readonly(running, http):
+    asked = "SELECT name, value, readonly FROM system.settings LIMIT 10000 FORMAT JSONCompactEachRow"
+    found = {
+        name: bool(readonly) for name, _, readonly in map(json.loads, http(running.reader, asked).text.split("\n")[:-1])
+    }
+    assert len(found) > 1_000
+    assert (
+        not found["mutations_sync"] | found["lightweight_deletes_sync"] | found["join_use_nulls"] | found["max_threads"]
+    )
+    assert found["readonly"] & found["allow_ddl"] & found["max_memory_usage_for_user"] & found["output_format_schema"]
+    for name in [name for name, readonly in found.items() if not readonly and name.endswith("_sync")]:
+        assert http(running.reader, "SELECT 1", **{name: "1"}).text == "1\n"
+    assert http(running.reader, "EXISTS DATABASE `default`").text == "1\n"

@@ -105,18 +105,70 @@ n = connectorx.read_sql(uri, "SELECT asset, count() AS n FROM decisions GROUP BY
 frame = polars.read_database_uri("SELECT ts, asset, leverage FROM decisions ORDER BY ts", uri)
 query = "SELECT+asset,leverage+FROM+decisions+ORDER+BY+ts+FORMAT+"
 page = f"{url}/?user={user}&password={token}&query={query}"
-print(json.dumps([int(n), frame.height, str(frame.schema["ts"]), len(pandas.read_csv(page + "CSVWithNames"))]))
+frames = [
+    pandas.read_csv(page + "CSVWithNames"), pandas.read_parquet(page + "Parquet"), polars.read_csv(page + "CSVWithNames"),
+    polars.read_parquet(page + "Parquet"), polars.read_ndjson(page + "JSONEachRow"), polars.read_ipc(page + "Arrow"),
+    polars.read_ipc_stream(page + "ArrowStream"), polars.scan_csv(page + "CSVWithNames").collect(),
+    polars.scan_parquet(page + "Parquet").filter(polars.col("leverage") > 0).collect(),
+]
+many = f"{url}/?user={user}&password={token}&max_result_rows=1000000&query=SELECT+number+FROM+numbers(300000)+FORMAT+CSVWithNames"
+print(json.dumps({
+    "n": int(n), "rows": frame.height, "ts": str(frame.schema["ts"]), "heights": [len(each) for each in frames],
+    "leverage": sorted({f"{each['leverage'].sum():.9f}" for each in frames}), "many": polars.read_csv(many)["number"].sum(),
+}))
 """
 
 
-def test_connectorx_polars_and_pandas_read_from_an_address(served, tmp_path):
+@pytest.fixture
+def python_with(tmp_path):
+    """python_with(packages) -> a folder of programs of an environment with these packages."""
+
+    def make(*packages):
+        venv.create(tmp_path / "venv", with_pip=True)
+        subprocess.run([tmp_path / "venv/bin/python", "-m", "pip", "install", "-q", *packages], check=True, timeout=500)
+        return tmp_path / "venv/bin"
+
+    return make
+
+
+def test_connectorx_polars_and_pandas_read_from_an_address(served, python_with):
     address, decisions = served
-    venv.create(tmp_path / "venv", with_pip=True)
-    python = tmp_path / "venv/bin/python"
-    packages = ["connectorx==0.4.6", "polars", "pandas", "pyarrow"]
-    subprocess.run([python, "-m", "pip", "install", "-q", *packages], check=True, timeout=400)
+    programs = python_with("connectorx==0.4.6", "polars", "pandas", "pyarrow", "fsspec", "aiohttp")
     done = subprocess.run(
-        [python, "-c", PYTHON, *login(address)], check=True, capture_output=True, text=True, timeout=100,
+        [programs / "python", "-c", PYTHON, *login(address)], check=True, capture_output=True, text=True, timeout=100,
         env={**os.environ, "no_proxy": "127.0.0.1"},
     )  # fmt: skip
-    assert json.loads(done.stdout) == [decisions, decisions, "Datetime(time_unit='us', time_zone='UTC')", decisions]
+    found = json.loads(done.stdout)
+    assert (found["n"], found["rows"], found["ts"]) == (
+        decisions,
+        decisions,
+        "Datetime(time_unit='us', time_zone='UTC')",
+    )
+    assert (found["heights"], len(found["leverage"]), found["many"]) == ([decisions] * 9, 1, 299_999 * 150_000)
+
+
+def test_dbt_reads_tests_and_documents_and_makes_nothing(served, python_with, tmp_path):
+    """Later dbt-core builds fetch a program from another place than the registry, so this one is named."""
+    address, decisions = served
+    programs = python_with("dbt-core==1.10.23", "dbt-clickhouse==1.10.3")
+    shutil.copytree(CLIENTS / "dbt", tmp_path / "dbt")
+
+    def dbt(*arguments):
+        done = subprocess.run(
+            [programs / "dbt", "--no-send-anonymous-usage-stats", "--no-use-colors", "--no-version-check", *arguments],
+            check=False, cwd=tmp_path / "dbt", capture_output=True, text=True, timeout=100,
+            env={**os.environ, "no_proxy": "127.0.0.1", "DBT_PROFILES_DIR": ".", "JOURNAL_PORT": str(address.port),
+                 "JOURNAL_TOKEN": address.token, "JOURNAL_USER": address.user},
+        )  # fmt: skip
+        return done.returncode, done.stdout
+
+    assert "Connection test: [OK connection ok]" in dbt("debug")[1]
+    code, said = dbt("--quiet", "show", "--select", "by_asset", "--output", "json")
+    assert (code, sum(row["n"] for row in json.loads(said[said.index("{") :])["show"])) == (0, decisions)
+    code, said = dbt("test", "--select", "source:journal")
+    assert (code, "PASS=2 WARN=0 ERROR=0" in said) == (0, True)
+    assert dbt("docs", "generate")[0] == 0
+    catalog = json.loads((tmp_path / "dbt/target/catalog.json").read_text())
+    assert "leverage" in catalog["sources"]["source.dark_journal.journal.decisions"]["columns"]
+    code, said = dbt("run")
+    assert (code, "read-only gate" in said) == (1, True)

@@ -127,6 +127,16 @@ def refused():
     yield "numbers", "[1, 2]", "must hold an object or an array a bar, was 1"
     yield "mixed", json.dumps([dict.fromkeys(NAMES, 1), [1]]), "entry 2 must be an object like the first, was \\[1\\]"
     yield "object", json.dumps({"data": [[1]], "code": "0"}, indent=1), 'is one JSON object; fix: .* rows = "data"'
+    yield "wrapped", json.dumps({"code": [0], "r": {"x": 1, "list": [[1]]}}), 'is one JSON object; .* rows = "r.list"'
+    yield (
+        "columns",
+        json.dumps({name: [1, 2] for name in NAMES}),
+        "holds its columns as lists; fix: .* orient='records'",
+    )
+    yield "closes", "ts,BTCUSDT,ETHUSDT\n1,2,3", "prices without high, low and volume are no bars"
+    yield "cr", HEAD + "\r" + LINES[0] + "\r", "lines end in CR alone; .*; fix: write it with LF"
+    yield "twice packed", gzip.compress(gzip.compress(HEAD.encode())), "is packed twice; .*; fix: unpack it once"
+    yield "stream", b"\xff\xff\xff\xff\x10", "is an Arrow stream"
     yield "cut json", '[{"symbol": "A",', "must be JSON, it is not"
     yield "cut line", json.dumps(dict.fromkeys(NAMES, 1)) + '\n{"a', "must be JSON, line 2 is not"
     yield "sqlite", b"SQLite format 3\x00", "is an SQLite database; bars are CSV, JSON, Parquet or Feather; fix: export"
@@ -181,6 +191,13 @@ def test_a_row_that_where_does_not_want_is_passed_over(tmp_path):
     path = written(tmp_path / "x.csv", head + "".join(lines))
     assert [line for line, _ in read(path, PRESETS["okx"])] == [2, 3]
     assert [row["volume"] for _, row in read(path, PRESETS["okx-swap"])] == ["10", "10"]
+    (block,) = bar_table.blocks(path, PRESETS["okx"])
+    assert block.passed_over == "line 4 has confirm '0', not 1"
+
+
+def test_lines_of_json_are_named_by_their_number_in_the_file(tmp_path):
+    rows = [json.dumps(dict(zip(NAMES, row, strict=True))) for row in ROWS[:2]]
+    assert [line for line, _ in read(written(tmp_path / "x", "\n" + "\n\n".join(rows)))] == [2, 4]
 
 
 @pytest.mark.parametrize(

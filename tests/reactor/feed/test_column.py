@@ -99,6 +99,9 @@ def test_a_text_is_a_time_in_its_zone_or_in_that_of_the_file(text, zone):
         ("1e999999999", "no ISO 8601 time|no time"),
         (f"{MS // 1000}", "looks like seconds, the times before it like milliseconds; fix: --unit ms,s"),
         ("-5", "no time of 2009 to 2099"),
+        ("20250510153000", "looks like a date in digits; fix: write it as ISO 8601, such as '2025-05-10T15:30:00Z'"),
+        (202505101530, "looks like a date in digits; fix: .*'2025-05-10T15:30:00Z'"),
+        ("05/10/2025", "is no ISO 8601 time; fix: repair or drop that row, or write times in ISO 8601"),
     ],
 )
 def test_what_is_no_time_is_named_by_its_place(value, said):

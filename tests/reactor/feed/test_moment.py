@@ -50,6 +50,13 @@ def test_what_is_no_time_is_named(value):
             to_time({"unit": unit}, "here")(value)
 
 
+@pytest.mark.parametrize("value", ["20250504", 20250504153300, "20250504153300123", "202505041533"])
+@pytest.mark.parametrize("unit", ["ms", "iso", "auto"])
+def test_a_date_in_digits_is_told_from_a_number(value, unit):
+    with pytest.raises(BadRow, match="looks like a date in digits; fix: write it as ISO 8601, such as '2025-05-04T"):
+        to_time({"unit": unit}, "here")(value)
+
+
 def test_a_number_that_stands_for_none_has_a_fix():
     with pytest.raises(BadRow, match=r'`no_value = \["0"\]` where it stands for none'):
         to_time({}, "here")(0)

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import feather
 
 from journal.refusal import Refusal
 from reactor.feed import parquet
@@ -116,11 +117,16 @@ def test_a_time_is_the_same_in_every_zone(tmp_path):
         assert read(written(tmp_path, array)) == ["2025-05-04T15:33:00.000Z"]
 
 
-def test_a_row_that_cannot_be_read_is_one_row(tmp_path, monkeypatch):
-    monkeypatch.setattr(parquet, "BATCH_ROWS", 2)
-    found = rows(written(tmp_path, pa.array([b"a", b"b", b"c", b"\xff\xfe", b"e"])))
-    assert [row if isinstance(row, str) else row["a"] for row in found] == ["a", "b", "c", found[3], "e"]
-    assert "'utf-8' codec can't decode" in found[3]
+@pytest.mark.parametrize("write", [pq.write_table, feather.write_feather])
+def test_what_is_no_text_and_a_day_beyond_calendars_cost_nothing(tmp_path, write):
+    """A column that nothing reads is not judged; whoever reads it is told."""
+    text = pa.StringArray.from_buffers(2, pa.array([0, 1, 2], pa.int32()).buffers()[1], pa.py_buffer(b"a\xff"))
+    days = pa.array([10**9, -1], pa.date32())
+    write(pa.table({"bytes": [b"\xff\xfe", None], "text": text, "day": days}), tmp_path / "x")
+    assert list(rows(tmp_path / "x")) == [
+        {"bytes": "\udcff\udcfe", "text": "a", "day": "2739877-01-03"},
+        {"bytes": None, "text": "\udcff", "day": "1969-12-31"},
+    ]
 
 
 @pytest.mark.parametrize("batch", [1, 3, 4_096])

@@ -24,7 +24,7 @@ def whole(row, kind="prices", **spec):
     [
         ("BTC/USDT", "BTCUSDT"), ("BTC-USDT", "BTCUSDT"), ("BTC_USDT", "BTCUSDT"), ("btc/usdt:USDT", "BTCUSDT"),
         ("btc-usdt", "BTCUSDT"), (" BTC/USDT ", "BTCUSDT"), ("1000PEPE/USDT", "1000PEPEUSDT"), ("ETH/BTC", "ETHBTC"),
-        ("SOL/USD1", "SOLUSD1"), ("BTC-USDT-SWAP", "BTCUSDT"), ("BTC_USDT_PERP", "BTCUSDT"), ("btcusdt", "BTCUSDT"),
+        ("SOL/USD1", "SOLUSD1"), ("BTC-USDT-SWAP", "BTCUSDT"), ("BTC_USDT_PERP", "BTCUSDT"),
     ],
 )  # fmt: skip
 def test_a_pair_with_any_usual_separator_is_a_symbol(pair, symbol):
@@ -32,7 +32,7 @@ def test_a_pair_with_any_usual_separator_is_a_symbol(pair, symbol):
     assert whole({"p": {pair: "2.5"}}, path="p", unit="pair") == {symbol: 2.5}
 
 
-@pytest.mark.parametrize("name", ["BTC.USDT", "BTC:USDT", "BTC|USDT", "BTC USDT", "BTC/USDT/ETH", "BTC-PERP", "BTC-PERPETUAL", "BTC/USDT:USDT-250926", "BTC-25SEP26", "BTCUSDT_250926", "BTCUSD_PERP", "/USDT", "BTC/", "", "币/USDT"])  # fmt: skip
+@pytest.mark.parametrize("name", ["BTC.USDT", "BTC:USDT", "BTC|USDT", "BTC USDT", "BTC/USDT/ETH", "BTC-PERP", "BTC-PERPETUAL", "BTC/USDT:USDT-250926", "BTC-25SEP26", "BTCUSDT_250926", "BTCUSD_PERP", "BTCUSDT", "btcusdt", "USDC", "/USDT", "BTC/", "", "币/USDT"])  # fmt: skip
 def test_a_name_that_does_not_convert_never_passes_for_one_that_did(name):
     with pytest.raises(BadRow, match="is no pair such as BTC/USDT, BTC-USDT or BTC_USDT; fix: "):
         to_symbol({"unit": "pair"}, "here")(name)
@@ -40,7 +40,8 @@ def test_a_name_that_does_not_convert_never_passes_for_one_that_did(name):
 
 def test_a_symbol_is_as_it_is_where_no_unit_is_given():
     assert to_symbol({}, "here")("BTC/USDT") == "BTC/USDT"
-    with pytest.raises(Refusal, match='unit of a symbol must be "pair" or none'):
+    assert to_symbol({"unit": "upper"}, "here")(" btcUsdt ") == "BTCUSDT"
+    with pytest.raises(Refusal, match='unit of a symbol must be "pair", "upper" or none'):
         to_symbol({"unit": "coin"}, "here")
 
 

@@ -121,6 +121,10 @@ def test_a_byte_order_mark_is_no_part_of_the_content(tmp_path, packing):
         (b"a.csv".ljust(257, b"\x00") + b"ustar\x00", Kind.TAR),
         (b"\n<html>", Kind.MARKUP),
         ("a,b\n".encode("utf-16"), Kind.UTF16),
+        (b"a,b\r1,2\r", Kind.CR),
+        (b"a,b\r\n", Kind.CSV),
+        (b"\xff\xff\xff\xff\x10\x00", Kind.STREAM),
+        (gzip.compress(gzip.compress(b"{}")), Kind.PACKED),
         (b"\x89HDF\r\n\x1a\n\x00", Kind.BINARY),
     ],
 )
@@ -136,6 +140,8 @@ def faults():
             yield f"{packing.value} damaged", pack(LINES)[:40] + b"\x55" * 9 + pack(LINES)[49:], "cannot be read"
     yield "7z", b"7z\xbc\xaf\x27\x1c", "packed as 7z; fix: unpack it"
     yield "rar", b"Rar!\x1a\x07", "packed as rar"
+    yield "lzma", b"]\x00\x00\x80\x00", "packed as lzma"
+    yield "compress", b"\x1f\x9d\x90", "packed as compress"
     yield "lz4", b"\x04\x22\x4d\x18\x00", "packed as lz4"
     yield "zip of two", zipped(b"a", "a.csv", "b.csv"), "must be a zip of one file, holds 2: a.csv, b.csv; fix: unpack"
     yield "zip of none", b"PK\x05\x06" + bytes(18), "must be a zip of one file, is empty"

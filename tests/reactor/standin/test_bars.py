@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from journal.refusal import Refusal
-from reactor.feed.bar_shape import OURS
+from reactor.feed.bar_shape import OURS, PRESETS
 from reactor.standin import bars
 from reactor.standin.bars import Bars
 
@@ -109,6 +109,28 @@ def test_bars_of_another_step_are_refused_and_their_step_is_named(tmp_path, step
     with pytest.raises(Refusal, match=f"b.csv: the bars of A are {name} apart, must be 1m; fix: .* --step {name}"):
         Bars([path], OURS)
     assert [m.ts_ms - start for m in Bars([path], OURS, step)] == [step * n for n in range(9)]
+
+
+def test_rows_that_all_are_passed_over_are_no_empty_file(tmp_path):
+    head = "instrument_name,open,high,low,close,vol,vol_ccy,vol_quote,open_time,confirm\n"
+    (tmp_path / "a.csv").write_text(head + f"BTC-USDT,1,3,1,2,5,10,10,{T0},true\n")
+    with pytest.raises(
+        Refusal, match=r"`where` passes over every row: .*a.csv line 2 has confirm 'true', not 1; fix: "
+    ):
+        Bars([tmp_path / "a.csv"], PRESETS["okx"])
+
+
+def test_a_part_of_another_step_is_refused_and_gaps_are_not(tmp_path):
+    minutes = [row("A", n) for n in range(60)]
+    fives = [row("A", 60 + 5 * n) for n in range(22)]
+    path = written(tmp_path / "a.csv", minutes + fives)
+    with pytest.raises(Refusal, match=r"A are 5m apart, from .*a.csv row 62 on, must be 1m; fix: give bars of 1m"):
+        Bars([path], OURS)
+    gaps = [row("A", n * (n + 1) // 2 if n < 20 else 190 + 5 * (n - 19)) for n in range(38)]  # never 20 in a row
+    assert (
+        Bars([written(tmp_path / "b.csv", minutes[:1] + [row("A", n + 300) for n in range(90)] + gaps[1:])], OURS).rows
+        == 128
+    )
 
 
 def test_one_symbol_of_another_step_is_refused_among_others(tmp_path):
