@@ -174,7 +174,7 @@ class Handler(Wire):
             self._send_kept(kept)
         elif start > 0:
             self.fail(
-                412, f"the answer of this part is not kept: its last part was read more than {part.KEEP_S:.0f} s ago, or "
+                412, f"the answer of this part is not kept: its last was read more than {part.KEEP_S:.0f} s ago, or "
                 f"it has over {part.MOST_BYTES} bytes; fix: ask for all of it, without Range"
             )  # fmt: skip
         return kept is not None or start > 0

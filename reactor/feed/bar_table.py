@@ -117,10 +117,11 @@ def _placed(path: Path, shape: Shape, header: Sequence[str], what: str = "column
     if missing:
         wanted, lacking = (", ".join(map(shape.theirs, names)) for names in (shape.needed, missing))
         fits = [f"--preset {name}" for name in bar_shape.near(header) if bar_shape.PRESETS[name] is not shape]
-        alone = "" if places.keys() & {*bar_shape.VALUES} else "; prices without high, low and volume are no bars"
+        fix = " or ".join(fits) or "--map bars.toml says which of yours is which"
+        if not fits and not places.keys() & {*bar_shape.VALUES}:
+            fix += "; prices without high, low and volume are no bars"
         raise Refusal(
-            f"{path} must hold the {what} {wanted}; missing: {lacking}; found: "
-            f"{', '.join(header)[:300]}; fix: {' or '.join(fits) or f'--map bars.toml says which of yours is which{alone}'}"
+            f"{path} must hold the {what} {wanted}; missing: {lacking}; found: {', '.join(header)[:300]}; fix: {fix}"
         )
     if twice := [header[at] for at in places.values() if sum(each == header[at] for each in header) > 1]:
         raise Refusal(f"{path} must hold one column {twice[0]}, holds several; fix: rename the one that is not meant")
