@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -163,11 +164,13 @@ def show(rows: Sequence[Mapping[str, Any]], as_json: bool, title: str = "") -> N
     print_json(rows) if as_json else print_rows(rows, title)
 
 
-def print_rows(rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
-    """Rows as a table for people."""
+def print_rows(
+    rows: Sequence[Mapping[str, Any]], title: str = "", most: Mapping[str, int] = MappingProxyType({})
+) -> None:
+    """Rows as a table for people. most: characters of a column's lines, at most, by its name."""
     table = Table(title=title or None, title_justify="left", header_style="bold")
     for name in rows[0] if rows else ():
-        table.add_column(name, overflow="fold")
+        table.add_column(name, overflow="fold", max_width=most.get(name))
     for row in rows:
         table.add_row(*("" if v is None else shown(str(plain(v))) for v in row.values()))
     out.print(table if rows else "(no rows)")

@@ -41,12 +41,12 @@ def command(run_id: str | None, data: Path, since: str | None, as_json: bool) ->
     else:
         for segment in judged:
             rows = [
-                {"verdict": c.verdict, "clause": c.name, "formula": c.formula, "figure": c.figure, "bound": c.bound,
-                 "": "by construction" if c.by_construction else ""}
+                {"verdict": c.verdict, "clause": c.name, "figure": c.figure, "bound": c.bound,
+                 "formula": f"{c.formula} (by construction)" if c.by_construction else c.formula}
                 for c in segment.clauses
             ]  # fmt: skip
             for each in segment.figures["pruned"]:
                 out.print(f"dropped by age: {Pruned(**each)}", style="dim")
-            print_rows(rows, f"run {run.run_id} segment {segment.segment}: {segment.verdict}")
+            print_rows(rows, f"run {run.run_id} segment {segment.segment}: {segment.verdict}", {"formula": 34, "figure": 20})
         out.print(f"{verdict} ({basis(run)}); trust {TRUST}", style="bold")
     raise SystemExit(EXIT[verdict])

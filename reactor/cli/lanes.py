@@ -12,7 +12,16 @@ from journal.ledger import run as runs
 from lanes.drift import REGISTER
 from lanes.profile import PROFILES
 from lanes.registry import LANES
-from reactor.cli.common import data_option, has_journal, journal, json_list_option, out, run_argument, show
+from reactor.cli.common import (
+    data_option,
+    has_journal,
+    journal,
+    json_list_option,
+    out,
+    print_json,
+    print_rows,
+    run_argument,
+)
 
 RECENT_MS: Final = 300_000  # of event time, that the rate is over
 _SHOWN: Final = ("n", "last", "rate_per_s", "low", "q05", "q50", "q95", "q99", "high")
@@ -35,7 +44,11 @@ def command(run_id: str | None, data: Path, drift: bool, as_json: bool) -> None:
     """  # noqa: D301 - click's mark for lines that are not to be filled
     if drift:
         title = "drift register: what the sources leave open, and the default of our own"
-        show([asdict(entry) for entry in REGISTER], as_json, title)
+        found = [asdict(entry) for entry in REGISTER]
+        if as_json:
+            print_json(found)
+        else:
+            print_rows(found, title, {"key": 25, "value": 24, "sources_say": 26, "chosen_by": 12})
         return
     params, said = PROFILES["blue_8b"].model_dump(), {}
     title = "lanes of profile blue_8b"
@@ -63,14 +76,28 @@ def command(run_id: str | None, data: Path, drift: bool, as_json: bool) -> None:
             "on": table["enabled"],
             "provenance": provenance,
             "kernel_hash": segment.kernel_hash(lane.name) if segment is not None else None,
-            "params": own if as_json else " ".join(f"{k}={v}" for k, v in own.items()),
+            "params": own,
         }
-        figures = {name: heard.get(name) for name in _SHOWN}
-        rows.append(row | (figures if as_json else {name: _short(value) for name, value in figures.items()}))
-    show(rows, as_json, title)
-    if not as_json:
-        out.print("`violet lanes --drift` lists the defaults that the sources leave open.", style="dim")
+        rows.append(row | {name: heard.get(name) for name in _SHOWN})
+    if as_json:
+        print_json(rows)
+    else:
+        _print(rows, title, has_figures=bool(said))
+
+
+def _print(rows: list[dict[str, Any]], title: str, *, has_figures: bool) -> None:
+    """What the lanes are, and under it what they gave: together they would be too wide to read."""
+    lanes = [
+        {"lane": row["lane"], "formula": row["formula"],
+         "params": " ".join(f"{name}={value}" for name, value in row["params"].items()),
+         "kernel": " ".join(filter(None, ("" if row["on"] else "off,", row["provenance"], row["kernel_hash"])))}
+        for row in rows
+    ]  # fmt: skip
+    print_rows(lanes, title, {"formula": 29, "params": 36, "kernel": 16})
+    if has_figures:
+        print_rows([{"lane": row["lane"]} | {name: _short(row[name]) for name in _SHOWN} for row in rows])
+    out.print("`violet lanes --drift` lists the defaults that the sources leave open.", style="dim")
 
 
 def _short(value: float | None) -> float | str | None:
-    return f"{value:.6g}" if isinstance(value, float) else value
+    return f"{value:.5g}" if isinstance(value, float) else value

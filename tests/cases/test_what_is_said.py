@@ -155,6 +155,14 @@ def test_a_run_that_is_not_there_is_refused_by_every_command(journal, mixed):
         assert "nosuch" in said.err, command
 
 
+def test_tables_of_lanes_and_of_clauses_are_read_at_100_columns(journal, mixed):
+    journal.soak(scans=mixed, name="wide")
+    for command in (("gate",), ("lanes",), ("lanes", "--drift")):
+        tables = [line for line in journal.violet(*command).out.splitlines() if line and line[0] in "┏┃┡│└"]
+        assert len(tables) > 10, command
+        assert max(map(len, tables)) <= 100, command
+
+
 def test_a_run_is_named_by_prefix_name_or_latest_in_every_command(journal, mixed, two_streams):
     first, last = journal.soak(scans=two_streams, name="by-name"), journal.soak(scans=mixed, name="by-name-too")
     query = "SELECT any(run_id) AS run FROM decisions WHERE run_id = {run:String}"
