@@ -47,6 +47,8 @@ def command(run_id: str | None, data: Path, since: str | None, as_json: bool) ->
             ]  # fmt: skip
             for each in segment.figures["pruned"]:
                 out.print(f"dropped by age: {Pruned(**each)}", style="dim")
-            print_rows(rows, f"run {run.run_id} segment {segment.segment}: {segment.verdict}", {"formula": 34, "figure": 20})
+            print_rows(
+                rows, f"run {run.run_id} segment {segment.segment}: {segment.verdict}", {"formula": 34, "figure": 20}
+            )
         out.print(f"{verdict} ({basis(run)}); trust {TRUST}", style="bold")
     raise SystemExit(EXIT[verdict])
