@@ -107,8 +107,17 @@ def leg(number: int, row: Mapping[str, Any], raw: bytes, clock_offset_ms: int = 
     return BlueRow(number, _id(row), _fields(row, LEG, clock_offset_ms), raw)
 
 
-def bring(store: Store, intake: Intake) -> Brought:
-    """Store what is not there yet. Raises Refusal, nothing changed, where a trade_id is used for two trades."""
+def bring(store: Store, intake: Intake, require: Callable[[], None] = lambda: None) -> Brought:
+    """Store what is not there yet.
+
+    Args:
+        store: the journal.
+        intake: what is brought.
+        require: raises a Refusal where another import began meanwhile, which may have brought the same.
+
+    Raises:
+        Refusal: a trade_id is used for two trades, or what `require` raises; no row of this import counts.
+    """
     label = intake.label
     known = _known(store, label)
     _one_entry(intake.trades, known)
@@ -130,7 +139,13 @@ def bring(store: Store, intake: Intake) -> Brought:
             "mapping": intake.mapping, "clock_offset_ms": intake.clock_offset_ms, **counts, "reason": "",
             "imported_at": now(),
         }  # fmt: skip
+        require()
         _save(store, manifest)
+        try:
+            require()  # it may have waited for ever between the look before and the row
+        except Refusal:
+            forget(store, import_id, "another import began meanwhile")
+            raise
     return brought
 
 

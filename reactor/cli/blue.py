@@ -3,6 +3,8 @@
 import csv
 import io
 import math
+import os
+import socket
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, closing
@@ -14,7 +16,9 @@ import click
 
 from journal.blue import clock, intake
 from journal.blue.look import look
+from journal.engine.address import attach
 from journal.keep.migrate import pending
+from journal.ledger import claim as claims
 from journal.ledger import run as runs
 from journal.refusal import Refusal
 from journal.store import JournalAway, Store, connect
@@ -23,6 +27,7 @@ from reactor.cli.common import (
     PATH,
     broker,
     data_option,
+    err,
     journal,
     json_option,
     lock,
@@ -30,6 +35,7 @@ from reactor.cli.common import (
     print_json,
     print_rows,
     run_argument,
+    server,
 )
 from reactor.feed import archive_writer, table
 from reactor.feed.mapped import MappedSource
@@ -102,20 +108,10 @@ def import_(
         mapping=toml if mapping else "", clock_offset_ms=clock_offset_ms, trades=rows["trade"], legs=rows["leg"],
     )  # fmt: skip
     with journal(data) as store, ExitStack() as stack:
-        if data.is_dir():  # else the journal is a server's, and nothing of it lies here
-            stack.enter_context(lock(data / "locks" / "blue.lock", data))
-        decided = clock.decided(store)
-        if not any_asset:
-            _check_assets(given, decided.keys())
-        shift = _clock(given, decided)
-        if shift.is_off and not any_clock:
-            raise Refusal(
-                f"only {shift.matched} of {shift.trades} trades lie within 5 minutes of a decision on their asset, but "
-                f"{shift.shifted} once shifted by {shift.shift_ms / 3_600_000:+g} h: another time zone; nothing was "
-                'imported; fix: zone = "..." in the mapping, or --any-clock'
-            )  # fmt: skip
         try:
-            brought = intake.bring(store, given)
+            claim = _claim(store, data, stack)
+            shift = _checked(store, given, any_clock=any_clock, any_asset=any_asset)
+            brought = intake.bring(store, given, lambda: claims.require(store, claim))
         except JournalAway as away:
             raise Refusal(
                 f"the journal went away ({away}); an import counts whole or not at all; fix: the same command again"
@@ -131,6 +127,32 @@ def import_(
     for why, count in passed.items():
         out.print(f"{'':>10}  {count} {why}")
     out.print(f"{'import':>10}  {brought.import_id or '(nothing new)'}  {brought.label}")
+
+
+def _checked(store: Store, given: intake.Intake, *, any_clock: bool, any_asset: bool) -> clock.Shift:
+    """How the trades' times lie beside the decisions. Refuses where assets or times say that something is wrong."""
+    decided = clock.decided(store)
+    if not any_asset:
+        _check_assets(given, decided.keys())
+    shift = _clock(given, decided)
+    if shift.is_off and not any_clock:
+        raise Refusal(
+            f"only {shift.matched} of {shift.trades} trades lie within 5 minutes of a decision on their asset, but "
+            f"{shift.shifted} once shifted by {shift.shift_ms / 3_600_000:+g} h: another time zone; nothing was "
+            'imported; fix: zone = "..." in the mapping, or --any-clock'
+        )
+    return shift
+
+
+def _claim(store: Store, data: Path, stack: ExitStack) -> claims.Claim:
+    """Be the only import into a journal, also where it is a server's, to which other machines import."""
+    place = f"{socket.gethostname()}:{os.getpid()}"
+    if data.is_dir():  # else the journal is a server's, and nothing of it lies here
+        place = stack.enter_context(lock(data / "locks" / "blue.lock", data)).place
+    claim = claims.take(store, "blue import", place, err.print)
+    if (address := server() or attach(data)) is not None:
+        stack.callback(claims.Beat(claim, lambda: connect(address)).release)
+    return claim
 
 
 @command.command("forget")

@@ -8,6 +8,7 @@ from rich.progress import Progress
 
 from journal.refusal import Refusal
 from reactor.cli.common import PATH, broker, config_option, err, json_option, out, print_json
+from reactor.feed.alone import alone
 from reactor.feed.publish import publish
 from reactor.log import archive
 from reactor.log.kafka import KafkaLog
@@ -47,7 +48,7 @@ def command(scans: Path, bootstrap_servers: str | None, topic: str, partitions: 
     connection = broker(bootstrap_servers)
     writer = KafkaWriter(connection, topic, "violet-publisher")
     writer.create(partitions)
-    with closing(KafkaLog(connection, topic, "violet-publisher")) as log:
+    with alone(connection.bootstrap_servers, topic), closing(KafkaLog(connection, topic, "violet-publisher")) as log:
         there = log.describe().partitions
         if partitions not in (there, 1):
             raise Refusal(f"topic {topic!r} has {there} partitions, not {partitions}; fix: --partitions {there}")

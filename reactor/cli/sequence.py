@@ -272,7 +272,7 @@ def _follow(
             stack.callback(signal.signal, number, signal.signal(number, lambda *_: stopped.set()))
         stack.enter_context(alone(connection.bootstrap_servers, topic))
         feeds, resumed = _feeds(sources, connection, topic, enricher, stack)
-        writer.expect(resumed.next)
+        writer.expect({0: resumed.next})
         merger = live.Merger(feeds, lateness_ms, enricher)
         if not as_json:
             twice = f", {resumed.doubled} of them twice (a second writer's)" if resumed.doubled else ""

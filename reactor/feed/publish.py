@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from journal.refusal import Refusal
 from reactor.evaluate.record import Decoder, Fault, Scan
 from reactor.log.archive import Cut, lines
-from reactor.log.kafka import KafkaLog
+from reactor.log.kafka import KafkaLog, NotAlone
 from reactor.log.outlet import KafkaWriter
 
 _STEP: Final = 1_000  # lines between two reports of progress
@@ -37,11 +37,18 @@ def publish(
         on_line: called with the number of lines now and then.
 
     Raises:
-        Refusal: the topic holds something else than the archive's first lines.
+        Refusal: the topic holds something else than the archive's first lines, or somebody else writes to it.
     """
     there = _records(log, partitions)
     _compare(path, there, partitions)
-    return fill(path, writer, there, pace=pace, on_line=on_line)
+    writer.expect({partition: len(held) for partition, held in enumerate(there)})
+    try:
+        return fill(path, writer, there, pace=pace, on_line=on_line)
+    except NotAlone as error:
+        raise Refusal(
+            f"{error}: lines of the archive lie behind it, out of their places; fix: end the other writer, and publish "
+            "to a fresh topic"
+        ) from error
 
 
 def fill(

@@ -101,14 +101,14 @@ class KafkaWriter:
             },
         )
         self._failed: BrokerFailed | None = None
-        self._next: int | None = None
+        self._next: dict[int, int] = {}
 
-    def expect(self, offset: int) -> None:
-        """From here on this writer is alone on its one partition: its records get this offset and those after it.
+    def expect(self, offsets: Mapping[int, int]) -> None:
+        """From here on this writer is alone: its records get these offsets of its partitions and those after them.
 
         Raises NotAlone, from a later call, where the broker gave another: somebody wrote in between.
         """
-        self._next = offset
+        self._next = dict(offsets)
 
     def create(self, partitions: int) -> None:
         """Create the topic where it is missing."""
@@ -147,12 +147,13 @@ class KafkaWriter:
     def _delivered(self, error: KafkaError | None, message: Delivered) -> None:
         if error is not None:
             self._failed = self._failed or failed(self._connection, self.topic, error, "WRITE")
-        elif self._next is not None:
-            offset = message.offset()
+        elif (partition := message.partition()) in self._next:
+            wanted, offset = self._next[partition], message.offset()
             # Without an offset: stored, and the answer that said where was lost.
-            if offset is not None and 0 <= offset != self._next:
-                self._failed = self._failed or NotAlone(f"offset {self._next} of {self.topic!r} is another writer's")
-            self._next += 1
+            if offset is not None and 0 <= offset != wanted:
+                words = f"offset {wanted} of partition {partition} of {self.topic!r} is another writer's"
+                self._failed = self._failed or NotAlone(words)
+            self._next[partition] = wanted + 1
 
     def _check(self) -> None:
         if self._failed is not None:

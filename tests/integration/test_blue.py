@@ -11,7 +11,9 @@ import pytest
 
 from journal.blue import intake
 from journal.judge.gate import Scope
+from journal.ledger.claim import Beat, take
 from journal.refusal import Refusal
+from journal.store import connect
 from lanes.profile import PROFILES
 from reactor.standin.seeded import write_market
 from tests import shapes
@@ -327,6 +329,20 @@ def test_an_import_goes_to_a_server_and_is_looked_at_there(blue, served, tmp_pat
     assert violet("blue", "forget", brought["import_id"], "--reason", "to bring it once more", *flags).code == 0
     assert blue("look").code == 3
     assert not (tmp_path / "here").exists()
+
+
+def test_two_imports_into_a_server_at_a_time_are_refused(blue, served):
+    """From two machines, which share no lock."""
+    trades, legs, _ = blue.simulate("--dirt", "--seed", 9)
+    held = Beat(
+        take(blue.journal.store, "blue import", "another machine"), lambda: connect(blue.journal._engine.address)
+    )
+    try:
+        said = violet("blue", "import", "--trades", trades, "--legs", legs, *served(blue.journal._engine.address.url))
+    finally:
+        held.release()
+    assert (said.code, "'blue import' is written to this journal by pid" in said.err) == (3, True), said.err
+    assert blue.journal.value("SELECT count() FROM blue_imports WHERE state = 'COMPLETE'") == 0
 
 
 @pytest.mark.parametrize(("lose", "says"), [(1, ""), (2, "fix: the same command again")])  # the driver asks twice

@@ -164,3 +164,40 @@ def test_a_line_that_is_due_within_a_millisecond_is_not_spun_for(kafka, tmp_path
     assert fill(path, writer, [[]], pace=60_000.0) == (440, 0)  # 1,000 scans a second
     assert 0 < len(waits) <= 400
     assert min(waits) >= 0.001  # the client's waits are whole milliseconds
+
+
+def test_a_second_publisher_of_this_machine_is_refused(tansu, spawn, tmp_path):
+    path = records.write(tmp_path / "two.jsonl", records.plain(2_000))
+    topic = tansu.create_topic()
+    line = ["publish", "--scans", path, "--bootstrap-servers", tansu.bootstrap, "--topic", topic, "--speed", "600x"]
+    first = spawn(*line)
+    until(lambda: ended_at(tansu, topic) > 10, 30)
+    said = ended(spawn(*line), 30)
+    assert (said.code, f"writes to {topic!r}; fix:" in said.err) == (3, True), said.err
+    first.kill()
+    count = len(path.read_bytes().splitlines())
+    assert publish(tansu, topic, path).json["lines"] == count
+    read(tansu, topic, count)
+
+
+@BROKERS
+def test_a_foreign_producer_that_writes_in_between_is_found(request, broker, spawn, tmp_path):
+    """Else line n would no longer be offset n, and nobody would know."""
+    broker = request.getfixturevalue(broker)
+    path, topic = records.write(tmp_path / "long.jsonl", records.plain(2_000)), broker.create_topic()
+    line = ["publish", "--scans", path, "--bootstrap-servers", broker.bootstrap, "--topic", topic, "--speed", "600x"]
+    first = spawn(*line)
+    until(lambda: ended_at(broker, topic) > 10, 30)
+    produce(broker.bootstrap, topic, [b"{}"])
+    said = ended(first, 60)
+    assert (said.code, said.out) == (3, "")
+    (words,) = [each for each in said.err.splitlines() if "another writer's" in each]
+    assert words.startswith("violet: offset ")
+
+
+def ended_at(broker, topic):
+    consumer = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": "t", "log_level": 0})
+    try:
+        return consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=10, cached=False)[1]
+    finally:
+        consumer.close()

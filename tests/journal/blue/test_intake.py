@@ -99,3 +99,23 @@ def test_each_content_comes_in_once_and_a_second_time_is_nothing(store):
             forget(store, import_id, "the test is over")
     with pytest.raises(Refusal, match=f"no import '{first.import_id}'; fix: name one of: "):
         forget(store, first.import_id, "again")
+
+
+@pytest.mark.parametrize("look", [1, 2])
+def test_an_import_that_another_one_overtook_counts_not_at_all(store, look):
+    """Before its manifest is written, or, where it was stopped in between, behind it."""
+    looks, label = [], f"overtaken-{look}"
+
+    def require():
+        looks.append(1)
+        if len(looks) == look:
+            raise Refusal("taken over")
+
+    rows = [trade(1, ROW | {"trade_id": label}, b"{}")]
+    with pytest.raises(Refusal, match="taken over"):
+        bring(store, intake(rows), require)
+    there = "SELECT count() FROM blue_cleaning WHERE trade_id = {t:String}"
+    assert store.count(there, {"t": label}) == 0
+    brought = bring(store, intake(rows))
+    assert store.count(there, {"t": label}) == 1
+    forget(store, brought.import_id, "the test is over")

@@ -11,7 +11,9 @@ def test_a_second_one_is_refused_while_the_first_lives():
         with alone("h:1", "other"), alone("h:2", "scans"):
             pass
         with (
-            pytest.raises(Refusal, match="another `violet sequence` on this machine writes to 'scans'"),
+            pytest.raises(
+                Refusal, match="another `violet sequence` or `violet publish` on this machine writes to 'scans'"
+            ),
             alone("h:1", "scans"),
         ):
             pass
