@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import shlex
+import socket
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -72,6 +73,12 @@ class Lock:
             error.filename = str(path)
             raise
         return cls(path, fd)
+
+    @property
+    def place(self) -> str:
+        """What is the same of two locks if they cannot be held at one time."""
+        file = os.fstat(self._fd)
+        return f"{socket.gethostname()}:{file.st_dev}:{file.st_ino}"
 
     def release(self) -> None:
         """Let go; a second call does nothing."""

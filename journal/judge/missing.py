@@ -8,6 +8,7 @@ from typing import Any
 from journal.judge.count import corrupt_batches
 from journal.judge.gate import ENDED_EARLY
 from journal.judge.scope import Scope, completed
+from journal.ledger.ledger import INTENDED
 from journal.ledger.run import Run
 from journal.row import TABLES
 from journal.store import Store
@@ -30,7 +31,7 @@ def gaps(store: Store, run: Run, partition: int, start: int) -> list[tuple[int, 
         "if(skipped = '[]', first_offset, JSONExtract(skipped, 'Array(Array(Int64))')[1][1]) AS begin, "
         "lagInFrame(last_offset, 1, {start:Int64} - 1) OVER (ORDER BY first_offset) AS before "
         "FROM violet_batches FINAL WHERE run_id = {run:String} AND partition = {p:UInt32} AND phase = 'COMPLETE') "
-        "WHERE begin > before + 1 AND NOT (begin IN (SELECT first_offset FROM violet_segments "
+        "WHERE begin > before + 1 AND NOT (begin IN (SELECT first_offset FROM segments "
         "WHERE run_id = {run:String} AND partition = {p:UInt32}) "
         "AND (SELECT count() FROM violet_incidents WHERE run_id = {run:String} "
         "AND code = 'GAP_ACCEPTED') > 0) ORDER BY first",
@@ -52,7 +53,7 @@ def _end(store: Store, run: Run, partition: int) -> int:
     last = store.rows(f"SELECT max(last) AS last, count() AS n FROM ({each})", asked)[0]
     doubts = store.rows(
         "SELECT max(last_offset) AS last, uniqExact(first_offset) AS n FROM violet_batches "
-        "WHERE run_id = {run:String} AND partition = {p:UInt32} AND phase = 'INTENT' AND first_offset >= {done:Int64}",
+        f"WHERE run_id = {{run:String}} AND partition = {{p:UInt32}} AND {INTENDED} AND first_offset >= {{done:Int64}}",
         asked,
     )[0]
     ends = [last["last"]] if last["n"] and (doubts["n"] != 1 or last["last"] > doubts["last"]) else []
@@ -67,7 +68,7 @@ def doubts(store: Store, run_id: str, partition: int, first: int, last: int) -> 
     """First offsets of intents within a range: a batch made anew must not run over one, which would stay in doubt."""
     rows = store.rows(
         "SELECT DISTINCT first_offset FROM violet_batches WHERE run_id = {run:String} AND partition = {p:UInt32} "
-        "AND phase = 'INTENT' AND first_offset BETWEEN {first:Int64} AND {last:Int64}",
+        f"AND {INTENDED} AND first_offset BETWEEN {{first:Int64}} AND {{last:Int64}}",
         {"run": run_id, "p": partition, "first": first, "last": last},
     )
     return [row["first_offset"] for row in rows]

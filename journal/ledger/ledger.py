@@ -3,12 +3,14 @@
 Per batch: an intent row; one synchronous insert for each kind of outcome in it, with a token that names the run, the
 range and the block's digest; a completion row with counts, hashes, skipped ranges and the state. A crash between any
 two of these leaves a batch in doubt, which is read, computed and inserted again: the tokens and the row keys make the
-second time a no-op. See docs/design/exactly-once.md.
+second time a no-op. A writer looks whether its claim still holds behind the intent, so that one whose name was taken
+over inserts at most the rows of a batch that the next writer found in doubt, which are the same.
+See docs/design/exactly-once.md.
 """
 
 import hashlib
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -16,7 +18,9 @@ from typing import Any, Final, TypeVar
 import msgspec
 import numpy as np
 
+from journal.ledger import claim as claims
 from journal.ledger import run as runs
+from journal.ledger.claim import Claim, Fenced
 from journal.ledger.incident import Note, RowLimit, note, seen
 from journal.ledger.patience import Outage, Patience, Revived
 from journal.ledger.pruned import dropped_sql, pruned
@@ -28,10 +32,10 @@ from lanes.code import Incident, Mode, Outcome, Reject, Severity
 T = TypeVar("T")
 CONSTRAINT_VIOLATED: Final = 469
 _KINDS: Final = tuple(Outcome)
-IDENTITIES_STEP: Final = 4  # times as many offsets as identities are wanted: planes and rejects stand between them
 _LAST: Final = (Incident.STOPPED, Incident.ENDED, Incident.HALTED)  # of a session
-# A scan that ends in one of these still counts among its stream's identities.
-_SCAN_REJECTS: Final = (Reject.LANE_NON_FINITE.value, Reject.LANE_ERROR.value, Reject.BLOCK_REFUSED.value)
+# Intents whose rows may be there. One of a writer that was fenced before it inserted any is below the epoch of the
+# segments, which the next writer takes over once no batch is in doubt.
+INTENDED: Final = "phase = 'INTENT' AND attempt >= (SELECT max(epoch) FROM violet_segments WHERE run_id = {run:String})"
 _TYPES: Final = {kind: dict(table_columns(kind)) for kind in _KINDS}
 
 
@@ -52,6 +56,7 @@ class Ledger:
     Args:
         store: the journal.
         run_id: the run.
+        claim: of the run's name; None where nobody else can write it.
         reread: gives a partition's records at some offsets, from the log: for rows that ClickHouse refuses.
         revive: gives another store where this one no longer answers, or None while there is none.
         stop: whether the end is asked for; only asked while ClickHouse is away.
@@ -60,7 +65,7 @@ class Ledger:
         seam: called with the name of every step, before and after every effect; tests crash there.
         on_incident: called with every incident that became a row.
 
-    `latency_s` is that of the batch that was journaled last.
+    `latency_s` is that of the batch that was journaled last, `epoch` that of the claim.
     """
 
     def __init__(
@@ -75,9 +80,12 @@ class Ledger:
         memory: Path | None = None,
         seam: Callable[[str], None] = lambda name: None,
         on_incident: Callable[[Note], None] = lambda row: None,
+        claim: Claim | None = None,
     ) -> None:
         self._run_id, self._reread, self._seam, self._on_incident = run_id, reread, seam, on_incident
         self._patience = Patience(store, run_id, revive, stop, on_away, memory)
+        self._claim = claim
+        self.epoch = claim.epoch if claim is not None else 0
         self.latency_s = 0.0
         self._limit = RowLimit()
 
@@ -102,17 +110,31 @@ class Ledger:
 
         Raises:
             JournalRefused: ClickHouse refuses it for a reason that is no row's own.
+            Fenced: another process took over.
         """
         self._seam("before_intent")
         self._insert_batch(batch, "INTENT", 0.0)
         self._seam("after_intent")
+        self.fence()
         self._insert_outcomes(batch)
+        self.fence()
         self._seam("before_completion")
         self.latency_s = time.monotonic() - polled_at
         self._insert_batch(batch, "COMPLETE", self.latency_s * 1e3)
         self._seam("after_completion")
         commit({batch.partition: batch.last + 1})
         self._seam("after_commit")
+
+    def fence(self) -> None:
+        """Raise Fenced, and note it, where another process took over."""
+        if (claim := self._claim) is None:
+            return
+        try:
+            self.insist(lambda store: claims.require(store, claim))
+        except Fenced as fenced:
+            self._claim = None
+            self.note(Severity.WARN, Incident.FENCED, str(fenced))
+            raise
 
     def note(
         self, severity: Severity, code: Incident, detail: str = "", *,
@@ -179,7 +201,7 @@ class Ledger:
         self.insist(lambda store: put_rows(store, self._run_id, batch, kind, block, token))
 
     def _insert_batch(self, batch: Batch, phase: str, latency_ms: float) -> None:
-        self.insist(lambda store: put_batch(store, self._run_id, batch, phase, latency_ms))
+        self.insist(lambda store: put_batch(store, self._run_id, batch, phase, latency_ms, epoch=self.epoch))
 
     def insist(self, call: Callable[[Store], T]) -> T:
         """Ask until ClickHouse answers; an insert's token makes it harmless that an answer was lost.
@@ -212,13 +234,16 @@ def put_rows(store: Store, run_id: str, batch: Batch, kind: Outcome, block: Rows
     store.insert(TABLES[kind], columns, _TYPES[kind], token)
 
 
-def put_batch(store: Store, run_id: str, batch: Batch, phase: str, latency_ms: float, again: str = "") -> None:
+def put_batch(
+    store: Store, run_id: str, batch: Batch, phase: str, latency_ms: float, *, again: str = "", epoch: int = 0
+) -> None:
     """Insert a batch's row of a phase. again: what tells it from the same row that was there and is gone."""
     at = runs.now()
     drift_ms = int(at.timestamp() * 1e3) - batch.last_ts_ms if batch.last_ts_ms else 0
     row: dict[str, Any] = {
         "run_id": run_id, "segment": batch.segment, "topic": batch.topic, "partition": batch.partition,
-        "first_offset": batch.first, "last_offset": batch.last, "phase": phase,
+        "first_offset": batch.first, "last_offset": batch.last, "phase": phase, "epoch": epoch,
+        "attempt": epoch if phase == "INTENT" else 0,
         **{f"{kind.name.lower()}s": len(batch.rows[kind]) for kind in _KINDS},
         **{f"{kind.name.lower()}s_hash": batch.rows[kind].hash for kind in _KINDS},
         "digest": digest(batch),
@@ -228,7 +253,7 @@ def put_batch(store: Store, run_id: str, batch: Batch, phase: str, latency_ms: f
         "latency_ms": latency_ms, "drift_ms": drift_ms, "written_at": at,
     }  # fmt: skip
     token = f"{run_id}|{batch.topic}|{batch.partition}|{batch.first}-{batch.last}|{phase}|{row['digest']}"
-    store.put_row("violet_batches", row, token + again)
+    store.put_row("violet_batches", row, f"{token}|{row['attempt']}{again}")
 
 
 def digest(batch: Batch) -> str:
@@ -281,7 +306,8 @@ def positions(store: Store, run_id: str) -> dict[int, Position]:
     others = f"partition NOT IN ({', '.join(map(str, done))})" if done else "true"
     intents = store.rows(
         "SELECT partition, first_offset, last_offset, digest, segment FROM violet_batches FINAL "
-        f"WHERE run_id = {{run:String}} AND phase = 'INTENT' AND ({behind or 'false'} OR {others})",
+        f"WHERE run_id = {{run:String}} AND {INTENDED} AND ({behind or 'false'} OR {others}) "
+        "ORDER BY attempt",  # of one partition the last counts
         {"run": run_id},
     )
     doubts = {row["partition"]: row for row in intents}
@@ -296,55 +322,6 @@ def positions(store: Store, run_id: str) -> dict[int, Position]:
             doubt_segment=doubt["segment"] if doubt else -1,
         )
     return found
-
-
-def identities(
-    store: Store, run_id: str, partition: int, last: int, limit: int, streams: Collection[str] = ()
-) -> list[tuple[str, int, int]]:
-    """The last scans of each stream up to an offset, (stream, scan_id, ts_ms), in offset order.
-
-    Args:
-        store: the journal.
-        run_id: the run.
-        partition: of its topic.
-        last: offset up to which, that included.
-        limit: how many of each stream, at most.
-        streams: those that are there, where they are known: then no more is read than their last scans need.
-    """
-    found: dict[str, list[tuple[int, int, int]]] = {}
-    wanted, first, high = set(streams), last + 1, last
-    while high >= 0 and (wanted or not streams):
-        first = max(0, first - IDENTITIES_STEP * limit) if streams and first > last - 64 * limit else 0
-        rows = _identities(store, run_id, partition, (first, high), limit, wanted)
-        for stream, scan_id, ts_ms, offset in rows:
-            found.setdefault(stream, []).append((offset, scan_id, ts_ms))
-        wanted = {stream for stream in wanted if len(found.get(stream, ())) < limit}
-        high = first - 1
-    kept = ((stream, *each) for stream, of in found.items() for each in sorted(of, reverse=True)[:limit])
-    return [(stream, scan_id, ts_ms) for stream, _, scan_id, ts_ms in sorted(kept, key=lambda each: each[1])]
-
-
-def _identities(
-    store: Store, run_id: str, partition: int, span: tuple[int, int], limit: int, streams: Collection[str]
-) -> list[tuple[str, int, int, int]]:
-    """Of some streams, or all, the last scans between two offsets, both included."""
-    scans = " UNION ALL ".join(
-        f"SELECT stream, scan_id, ts_ms, log_offset FROM {table} WHERE run_id = {{run:String}} "
-        "AND partition = {partition:UInt32} AND log_offset BETWEEN {first:Int64} AND {last:Int64} "
-        f"AND (empty({{streams:Array(String)}}) OR stream IN {{streams:Array(String)}}){extra}"
-        for table, extra in (
-            ("violet_decisions", ""),
-            ("violet_evaluations", ""),
-            ("violet_rejects", f" AND scan_id >= 0 AND code IN ({', '.join(map(str, _SCAN_REJECTS))})"),
-        )
-    )
-    found = store.rows(
-        f"SELECT stream, scan_id, ts_ms, log_offset FROM (SELECT DISTINCT * FROM ({scans}) "
-        "ORDER BY log_offset DESC LIMIT {n:UInt32} BY stream)",
-        {"run": run_id, "partition": partition, "first": span[0], "last": span[1], "n": limit,
-         "streams": sorted(streams)},
-    )  # fmt: skip
-    return [(row["stream"], row["scan_id"], row["ts_ms"], row["log_offset"]) for row in found]
 
 
 def audit(store: Store, run_id: str, proved: Mapping[int, int] | None = None) -> None:
@@ -371,7 +348,7 @@ def audit(store: Store, run_id: str, proved: Mapping[int, int] | None = None) ->
             f"WHERE NOT {dropped_sql(dropped)} AND NOT {rows_proved} "
             "AND run_id = {run:String} AND (partition, log_offset) NOT IN (SELECT partition, arrayJoin(range("
             "toUInt64(first_offset), toUInt64(last_offset) + 1)) FROM violet_batches FINAL WHERE run_id = {run:String} "
-            f"AND phase = 'INTENT' AND NOT {batches_proved} "
+            f"AND {INTENDED} AND NOT {batches_proved} "
             "AND (partition, first_offset) NOT IN (SELECT partition, first_offset FROM "
             "violet_batches WHERE run_id = {run:String} AND phase = 'COMPLETE'))) AS there"
         )

@@ -16,6 +16,7 @@ from journal.ledger.pruned import utc
 from journal.store import Store
 
 UPSTREAM: Final = ("scanner", "enrichment")  # stand-ins before the log, beside those of the lanes
+_REVISIONS: Final = 2**32  # of a run in one epoch, at most
 _JSON: Final = ("source", "until", "asked", "start", "versions")  # columns of a run that hold JSON
 
 
@@ -58,7 +59,8 @@ class Segment:
     """What decided from `first_offset` of a partition on.
 
     params: the profile as JSON. kernels: lane to hash. state: JSON of the state at that offset. math_fingerprint: of
-    the machine that decided; empty where an older version opened it.
+    the machine that decided; empty where an older version opened it. epoch: of the writer that opened it or took it
+    over. opened_at: None where it opens now.
     """
 
     run_id: str
@@ -74,6 +76,8 @@ class Segment:
     kernels: Mapping[str, str] = field(default_factory=dict)
     state: str = "{}"
     math_fingerprint: str = ""
+    epoch: int = 0
+    opened_at: datetime | None = field(default=None, compare=False)
 
     def kernel_hash(self, lane: str) -> str:
         """Hash of what computed a lane: the foreign kernel in its place, else the code."""
@@ -101,9 +105,9 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def save(store: Store, run: Run) -> Run:
-    """Write the manifest as a new revision."""
-    run = replace(run, revision=run.revision + 1)
+def save(store: Store, run: Run, epoch: int = 0) -> Run:
+    """Write the manifest as a new revision, which is above all that writers of a lower epoch give it."""
+    run = replace(run, revision=max(run.revision + 1, epoch * _REVISIONS))
     row = _fields(run) | {name: _json(getattr(run, name)) for name in _JSON}
     row |= {"standins": list(run.standins), "trading_mode": "DARK", "is_trading_allowed": 0, "changed_at": now()}
     store.put_row("violet_runs", row, f"{run.run_id}|{run.revision}")
@@ -166,19 +170,26 @@ def listed(store: Store, name: str | None = None) -> list[dict[str, Any]]:
 def open_segments(store: Store, opened: Sequence[Segment]) -> None:
     """Record a segment's first offset in every partition: one insert, so that a crash leaves all of them or none."""
     rows = [_fields(s) | {"kernels": _json(s.kernels)} for s in opened]
-    columns = {name: [row[name] for row in rows] for name in rows[0]} | {"opened_at": [now()] * len(opened)}
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    columns["opened_at"] = [each.opened_at or now() for each in opened]
     places = ",".join(f"{s.partition}-{s.first_offset}" for s in opened)
     token = f"{opened[0].run_id}|{opened[0].segment}|{places}|{opened[0].params_hash}|{_json(opened[0].kernels)}"
+    token += f"|{opened[0].epoch}"
     store.put("violet_segments", columns, token)
 
 
 def segments(store: Store, run_id: str) -> list[Segment]:
-    """Segments of a run, in order."""
+    """Segments of a run, in order: those that its latest writer opened or took over."""
     sql = "SELECT * FROM violet_segments FINAL WHERE run_id = {run:String} ORDER BY segment, topic, partition"
-    return [
-        Segment(**_known(Segment, row) | {"kernels": msgspec.json.decode(row["kernels"])})
+    found = [
+        Segment(
+            **_known(Segment, row)
+            | {"kernels": msgspec.json.decode(row["kernels"]), "opened_at": utc(row["opened_at"])}
+        )
         for row in store.rows(sql, {"run": run_id})
     ]
+    highest = max((each.epoch for each in found), default=0)
+    return [each for each in found if each.epoch == highest]
 
 
 def _json(value: Any) -> str:

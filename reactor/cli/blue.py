@@ -3,8 +3,6 @@
 import csv
 import io
 import math
-import os
-import socket
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, closing
@@ -16,7 +14,6 @@ import click
 
 from journal.blue import clock, intake
 from journal.blue.look import look
-from journal.engine.address import attach
 from journal.keep.migrate import pending
 from journal.ledger import claim as claims
 from journal.ledger import run as runs
@@ -27,15 +24,13 @@ from reactor.cli.common import (
     PATH,
     broker,
     data_option,
-    err,
+    hold,
     journal,
     json_option,
-    lock,
     out,
     print_json,
     print_rows,
     run_argument,
-    server,
 )
 from reactor.feed import archive_writer, table
 from reactor.feed.mapped import MappedSource
@@ -109,7 +104,7 @@ def import_(
     )  # fmt: skip
     with journal(data) as store, ExitStack() as stack:
         try:
-            claim = _claim(store, data, stack)
+            claim = hold(store, data, "blue import", data / "locks" / "blue.lock", stack)
             shift = _checked(store, given, any_clock=any_clock, any_asset=any_asset)
             brought = intake.bring(store, given, lambda: claims.require(store, claim))
         except JournalAway as away:
@@ -142,17 +137,6 @@ def _checked(store: Store, given: intake.Intake, *, any_clock: bool, any_asset: 
             'imported; fix: zone = "..." in the mapping, or --any-clock'
         )
     return shift
-
-
-def _claim(store: Store, data: Path, stack: ExitStack) -> claims.Claim:
-    """Be the only import into a journal, also where it is a server's, to which other machines import."""
-    place = f"{socket.gethostname()}:{os.getpid()}"
-    if data.is_dir():  # else the journal is a server's, and nothing of it lies here
-        place = stack.enter_context(lock(data / "locks" / "blue.lock", data)).place
-    claim = claims.take(store, "blue import", place, err.print)
-    if (address := server() or attach(data)) is not None:
-        stack.callback(claims.Beat(claim, lambda: connect(address)).release)
-    return claim
 
 
 @command.command("forget")

@@ -1,8 +1,10 @@
 """What the commands share: options, output, and the journal of a directory."""
 
 import math
+import os
 import shlex
 import shutil
+import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -17,9 +19,11 @@ from click.core import ParameterSource
 from rich.table import Table
 
 from journal import directory
+from journal.engine.address import attach
 from journal.engine.owner import Address, running
 from journal.judge import damage
 from journal.keep.migrate import require
+from journal.ledger import claim as claims
 from journal.lock import Lock
 from journal.shown import as_json as json_text
 from journal.shown import shown
@@ -121,6 +125,20 @@ def lock(path: Path, data: Path) -> Lock:
     """A lock of a data directory, which may be a new one where the journal is a server's."""
     directory.claim(data)
     return Lock.acquire(path)
+
+
+def hold(store: Store, data: Path, name: str, path: Path, stack: ExitStack) -> claims.Claim:
+    """Claim a name of the journal until the stack is closed, with its lock where the data directory is there.
+
+    The lock keeps out who else works in the directory; the claim also who works with a server's journal elsewhere.
+    """
+    place = f"{socket.gethostname()}:{os.getpid()}"
+    if data.is_dir():  # else the journal is a server's, and nothing of it lies here
+        place = stack.enter_context(lock(path, data)).place
+    claim = claims.take(store, name, place, err.print)
+    if (address := server() or attach(data)) is not None:
+        stack.callback(claims.Beat(claim, lambda: connect(address)).release)
+    return claim
 
 
 def has_journal(data: Path) -> bool:

@@ -1,5 +1,6 @@
 """`violet heal`: put back what the journal lost, from the archive or the log, and say what cannot be put back."""
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
@@ -15,7 +16,7 @@ from journal.ledger.incident import Note, note
 from journal.lock import soak_lock
 from journal.store import Store
 from lanes.code import Incident, Severity
-from reactor.cli.common import broker, data_option, err, journal, json_option, lock, out, print_json
+from reactor.cli.common import broker, data_option, err, hold, journal, json_option, out, print_json
 from reactor.run.heal import Healed, heal, is_whole
 
 
@@ -42,10 +43,12 @@ def command(data: Path, bootstrap_servers: str | None, accept_loss: str | None, 
     with ExitStack() as stack:
         store = stack.enter_context(journal(data))
         known = runs.ids(store)
-        for name in sorted({run.name for run in runs.newest(store)}):
-            stack.enter_context(lock(soak_lock(data, name), data))
+        epochs = {
+            name: hold(store, data, name, soak_lock(data, name), stack).epoch
+            for name in sorted({run.name for run in runs.newest(store)})
+        }
         aside = mend.set_aside(store)
-        healed = _heal(store, known, bootstrap_servers)
+        healed = _heal(store, known, bootstrap_servers, epochs)
         mend.close(store, mend.mended(store, _whole(store, healed)), "healed")
         left = mend.damaged(store)
         if accept_loss is not None:
@@ -62,7 +65,7 @@ def command(data: Path, bootstrap_servers: str | None, accept_loss: str | None, 
     raise SystemExit(0 if is_sound else 1)
 
 
-def _heal(store: Store, known: list[str], bootstrap: str | None) -> list[Healed]:
+def _heal(store: Store, known: list[str], bootstrap: str | None, epochs: Mapping[str, int]) -> list[Healed]:
     """Every run, healed where it was not whole."""
     healed = []
     with Progress(console=err, disable=not err.is_terminal) as bar:
@@ -72,7 +75,7 @@ def _heal(store: Store, known: list[str], bootstrap: str | None) -> list[Healed]
                 healed.append(Healed(run_id))
                 continue
             task = bar.add_task(run_id, total=None)
-            healed.append(heal(store, run, broker(bootstrap), partial(_show, bar, task)))
+            healed.append(heal(store, run, broker(bootstrap), partial(_show, bar, task), epochs[run.name]))
     return healed
 
 

@@ -67,11 +67,11 @@ def run(run_id: str, data: Path, remote: JournalSettings, asked: Mapping[str, An
         flags = {name: asked[name] for name in ("batch_size", "new")}
         flags |= {"data": data, "name": asked["name"] or f"{original.name}-replay"}
         settings = of_flags(flags, remote, profile, original.absent)
-        stack.enter_context(lock(soak_lock(data, settings.soak.name), data))
+        held = stack.enter_context(lock(soak_lock(data, settings.soak.name), data))
         replays.refuse_taken(journal.store, settings, original)
         source = replays.ReplaySource(journal.store, original, broker(asked["bootstrap_servers"]), profile)
         stack.callback(source.close)
-        session = journal.session(replays.Replay, settings, source)
+        session = journal.session(replays.Replay, settings, source, journal.claim(settings.soak.name, held))
         watcher = Terminal(settings.soak.name, Observers(settings.soak, Events(None, "")))
         result = attend(session, watcher, Stop(lambda words: err.print(words, style="yellow")))
         result |= {"replay_of": original.run_id, "read_from": source.identity["read_from"]}

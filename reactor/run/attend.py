@@ -22,6 +22,8 @@ from journal.judge.gate import EXIT, HOLD, summary
 from journal.judge.health import DISK_DEGRADED, DISK_HALT, DISK_TAPS
 from journal.keep import backup
 from journal.keep.migrate import migrate
+from journal.ledger import claim as claims
+from journal.ledger.claim import Beat, Claim, Fenced
 from journal.ledger.incident import Note
 from journal.ledger.ledger import Ledger
 from journal.ledger.patience import JournalGone, Outage, Revived
@@ -124,13 +126,15 @@ def soak(
             source = lambda: named  # noqa: E731 - one name for what is made now and what is made later
         data = settings.soak.data
         directory.claim(data)
-        stack.enter_context(Lock.acquire(soak_lock(data, settings.soak.name)))
+        lock = stack.enter_context(Lock.acquire(soak_lock(data, settings.soak.name)))
         journal = Journal(data, settings.journal, stack, watcher.say)
         journal.migrate(partial(same_code, settings))
         log = source()
+        claim = journal.claim(settings.soak.name, lock)
         session = journal.session(
-            Session, settings, log, seam=seam, on_incident=watcher.incident, on_away=watcher.away, stop=stop
-        )
+            Session, settings, log, claim,
+            seam=seam, on_incident=watcher.incident, on_away=watcher.away, stop=stop,
+        )  # fmt: skip
         watcher.begin(session, journal.beside, stack)
         return attend(session, watcher, stop)
 
@@ -169,8 +173,8 @@ def attend(session: Session, watcher: Watcher, stop: Callable[[], bool]) -> dict
     except (Integrity, JournalRefused, _DiskFull) as error:
         session.halt(str(error))
         watcher.mode(Mode.HALTED, str(error))
-    except JournalGone:
-        raise  # it cannot be told to the journal: to a resume it is as if the soak had been killed
+    except (JournalGone, Fenced):
+        raise  # the run is another's, or cannot be told of: to a resume it is as if the soak had been killed
     except Refusal as refusal:
         session.stop(str(refusal))
         gap = " (--accept-gap goes on behind the gap)" if isinstance(refusal, LogGap) else ""
@@ -224,7 +228,13 @@ class Journal:
                 self.store = self._connect()
         return call(self.store)
 
-    def session(self, kind: Callable[..., S], settings: Settings, source: Source, **ledger: Any) -> S:
+    def claim(self, name: str, lock: Lock) -> Claim:
+        """Claim a soak's name until the end, on top of its lock, which another directory's soak does not see."""
+        claim = self.steady(lambda store: claims.take(store, name, lock.place, self._say))
+        self._stack.callback(Beat(claim, self.beside).release)
+        return claim
+
+    def session(self, kind: Callable[..., S], settings: Settings, source: Source, claim: Claim, **ledger: Any) -> S:
         """A session of a kind on a source; ledger: what else its ledger takes."""
 
         def opened(store: Store) -> S:
@@ -232,7 +242,7 @@ class Journal:
             memory = outage_file(self._data, settings.soak.name)
             return kind(
                 settings, store, source,
-                lambda run_id: Ledger(store, run_id, read, revive=self.revive, memory=memory, **ledger),
+                lambda run_id: Ledger(store, run_id, read, claim=claim, revive=self.revive, memory=memory, **ledger),
             )  # fmt: skip
 
         return self.steady(opened)
@@ -307,6 +317,7 @@ class _Between:
             if not self._next:
                 self._introduce()
             self._next = now + LOOK_S
+            self._ledger.fence()
             self._source.check()
             self._disk()
             self._taps.tell(self._ledger.note)

@@ -74,8 +74,18 @@ def is_whole(store: Store, run: Run) -> bool:
     )
 
 
-def heal(store: Store, run: Run, broker: Connection | None, on_batch: Callable[[int], None] = lambda n: None) -> Healed:
-    """Put back what a run lost; nobody may write it meanwhile. on_batch: is told how many offsets were read."""
+def heal(
+    store: Store, run: Run, broker: Connection | None, on_batch: Callable[[int], None] = lambda n: None, epoch: int = 0
+) -> Healed:
+    """Put back what a run lost, while nobody else may write it.
+
+    Args:
+        store: the journal.
+        run: what is healed.
+        broker: of its topic, where it followed one.
+        on_batch: is told how many offsets were read.
+        epoch: of the claim of the run's name.
+    """
     healed = Healed(run.run_id)
     try:
         opened = segments(store, run.run_id)
@@ -91,7 +101,7 @@ def heal(store: Store, run: Run, broker: Connection | None, on_batch: Callable[[
             healed.source = found.words
             for partition in map(int, run.start):
                 mine = [segment for segment in opened if segment.partition == partition]
-                _Healing(store, run, found, healed, on_batch).partition(partition, mine)
+                _Healing(store, run, found, healed, on_batch, epoch).partition(partition, mine)
         if not is_whole(store, run):
             raise Refusal(f"run {run.run_id} is still not whole: `violet verify` names what differs")
     except Refusal as refusal:
@@ -102,9 +112,11 @@ def heal(store: Store, run: Run, broker: Connection | None, on_batch: Callable[[
 class _Healing:
     """One partition of a run, read once from its beginning."""
 
-    def __init__(self, store: Store, run: Run, found: Records, healed: Healed, on_batch: Callable[[int], None]) -> None:
+    def __init__(
+        self, store: Store, run: Run, found: Records, healed: Healed, on_batch: Callable[[int], None], epoch: int
+    ) -> None:
         self._store, self._run, self._found, self._healed, self._on_batch = store, run, found, healed, on_batch
-        self._read = 0
+        self._read, self._epoch = 0, epoch
 
     def partition(self, partition: int, opened: list[Segment]) -> None:
         """Put back what the partition lost. opened: its segments, in order."""
@@ -167,7 +179,7 @@ class _Healing:
                 self._healed.rows[name] = self._healed.rows.get(name, 0) + len(gone)
         if not span.is_batch:
             for phase in ("INTENT", "COMPLETE"):
-                put_batch(self._store, run_id, batch, phase, 0.0, _again())
+                put_batch(self._store, run_id, batch, phase, 0.0, again=_again(), epoch=self._epoch)
             self._healed.batches += 1
         self._read += len(chunk)
         self._on_batch(self._read)

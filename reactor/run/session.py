@@ -16,7 +16,8 @@ from journal.judge.damage import require_whole
 from journal.judge.gate import ENDED_EARLY
 from journal.judge.proof import prove
 from journal.ledger import run as runs
-from journal.ledger.ledger import Ledger, Position, audit, digest, identities, positions
+from journal.ledger.identity import identities
+from journal.ledger.ledger import Ledger, Position, audit, digest, positions
 from journal.ledger.run import Run, Segment
 from journal.refusal import Integrity, Refusal
 from journal.row import Batch
@@ -133,7 +134,8 @@ class Session:
         return self.run
 
     def _save(self, run: Run) -> None:
-        self.run = self.ledger.insist(lambda store: runs.save(store, run))
+        self.ledger.fence()
+        self.run = self.ledger.insist(lambda store: runs.save(store, run, self.ledger.epoch))
 
     # -- opening -----------------------------------------------------------------------------------------------------
 
@@ -146,17 +148,18 @@ class Session:
             reader.end = until.get("ends", {}).get(str(partition))
         on = [lane.name for lane in LANES if getattr(self.settings.profile, lane.name).enabled and lane.name != "base"]
         standins = (name for name in on if name not in self.kernels.hashes)
+        run_id = f"{datetime.now().astimezone():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+        ledger = self._ledger_of(run_id)
         run = Run(
-            run_id=f"{datetime.now().astimezone():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}", name=soak.name,
-            state="RUNNING", profile=self.settings.profile.name, source=source.identity, until=until,
-            start={str(p): r.position for p, r in self._readers.items()}, warm=warmth,
+            run_id=run_id, name=soak.name, state="RUNNING", profile=self.settings.profile.name,
+            source=source.identity, until=until, warm=warmth,
+            start={str(p): r.position for p, r in self._readers.items()},
             standins=(*standins, *source.identity.get("standins", ())), asked=asked(self.settings),
             versions=versions(), started_at=runs.now(),
         )  # fmt: skip
-        self.segment = _segment(self.settings, self.kernels, source.topic, run.run_id, 1)
+        self.segment = _segment(self.settings, self.kernels, source.topic, run_id, 1, ledger.epoch)
         self._open(self.segment, "start", self._readers)
-        run = runs.save(self._store, run)  # after its segment: a run that can be found can be resumed
-        ledger = self._ledger_of(run.run_id)
+        run = runs.save(self._store, run, ledger.epoch)  # after its segment: what can be found can be resumed
         ledger.note(Severity.INFO, Incident.STARTED, f"{warmth} start")
         if warmth == "COLD":
             ledger.note(Severity.INFO, Incident.COLD_START, f"planes were not all seen in {WARM_MAX} records")
@@ -173,7 +176,8 @@ class Session:
         audit(self._store, run.run_id, prove(self._store, run.run_id))
         opened = runs.segments(self._store, run.run_id)
         newest = max(opened, key=lambda s: s.segment)
-        mine = _segment(self.settings, self.kernels, self.source.topic, run.run_id, newest.segment)
+        ledger = self._ledger_of(run.run_id)
+        mine = _segment(self.settings, self.kernels, self.source.topic, run.run_id, newest.segment, ledger.epoch)
         if self._lanes is not None and not soak.decides:
             mine = self._lanes.adopted(mine, newest)
         differs = _differs(self.settings, mine, newest)
@@ -183,7 +187,6 @@ class Session:
         starts = {int(p): at for p, at in run.start.items()}
         opens = {s.partition: s.first_offset for s in opened}  # the newest's
         gaps = self._gaps(opens, known)
-        ledger = self._ledger_of(run.run_id)
         if run.state == "HALTED":
             ledger.note(Severity.INFO, Incident.HALT_RESUMED, soak.resume_halted or "")
         self._readers = {}
@@ -200,7 +203,10 @@ class Session:
             wanted = self._readers[partition].position
             ledger.note(Severity.WARN, Incident.GAP_ACCEPTED, f"partition {partition}: offsets {wanted} to {low - 1}")
             self._readers[partition].position = low
-        self.segment = newest
+        # Behind what was in doubt: from here on no other writer's segments and intents count.
+        opened = [replace(each, epoch=ledger.epoch) for each in opened]
+        runs.open_segments(self._store, opened)
+        self.segment = newest = max(opened, key=lambda s: s.segment)
         if differs or gaps:
             cause = "; ".join([*differs, *(f"gap before {low} in partition {p}" for p, low in gaps.items())])
             self.segment = replace(mine, segment=newest.segment + 1)
@@ -213,7 +219,7 @@ class Session:
         for partition, reader in self._readers.items():
             reader.end = run.until.get("ends", {}).get(str(partition))
         ledger.note(Severity.INFO, Incident.RESUMED, f"from {run.state}")
-        return runs.save(self._store, replace(run, state="RUNNING", reason=""))
+        return runs.save(self._store, replace(run, state="RUNNING", reason=""), ledger.epoch)
 
     def _restore(
         self, run: Run, ledger: Ledger, partition: int, start: int, at: Position | None, known: list[Segment]
@@ -317,10 +323,10 @@ class Session:
     # -- segments ----------------------------------------------------------------------------------------------------
 
     def _open(self, segment: Segment, cause: str, partitions: Container[int]) -> None:
+        states = {p: (r.position, r.state.dump().decode()) for p, r in self._readers.items() if p in partitions}
         opened = [
-            replace(segment, cause=cause, partition=p, first_offset=r.position, state=r.state.dump().decode())
-            for p, r in self._readers.items()
-            if p in partitions
+            replace(segment, cause=cause, partition=p, first_offset=at, state=state, opened_at=None)
+            for p, (at, state) in states.items()
         ]
         runs.open_segments(self._store, opened)
         if self._lanes is not None:
@@ -356,12 +362,12 @@ def _mine(segment: Segment) -> Segment:
     return replace(segment, code_hash=code_hash(), math_fingerprint=math_fingerprint())
 
 
-def _segment(settings: Settings, kernels: Kernels, topic: str, run_id: str, number: int) -> Segment:
+def _segment(settings: Settings, kernels: Kernels, topic: str, run_id: str, number: int, epoch: int = 0) -> Segment:
     profile = settings.profile
     return Segment(
         run_id=run_id, segment=number, topic=topic, partition=0, first_offset=0, cause="", profile=profile.name,
         params=profile.model_dump_json(), params_hash=profile.hash, code_hash=code_hash(), kernels=kernels.hashes,
-        math_fingerprint=math_fingerprint(),
+        math_fingerprint=math_fingerprint(), epoch=epoch,
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from journal.judge import damage, stored
 from journal.judge.count import content_hash_sql, corrupt_batches
 from journal.judge.gate import FAIL, HOLD, PASS, counted
 from journal.judge.scope import Scope
-from journal.ledger.ledger import identities
+from journal.ledger.identity import identities
 from journal.ledger.pruned import pruned
 from journal.ledger.run import Run, Segment, pick, segments
 from journal.refusal import Refusal

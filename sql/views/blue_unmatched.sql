@@ -23,7 +23,7 @@ WITH
     ),
     pegged AS (
         SELECT run_id, groupUniqArrayArray(JSONExtract(params, 'select', 'excluded', 'Array(String)')) AS excluded
-        FROM violet_segments FINAL
+        FROM segments
         GROUP BY run_id
     )
 SELECT l.run_id AS run_id, l.label AS label, l.trade_id AS trade_id, l.asset AS asset, l.side AS side,

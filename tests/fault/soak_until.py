@@ -1,4 +1,4 @@
-"""A soak that kills itself with SIGKILL when its ledger comes to a step for the n-th time.
+"""A soak that kills or stops itself when its ledger comes to a step for the n-th time.
 
 python -m tests.fault.soak_until SEAM N FLAGS-OF-VIOLET-SOAK...
 """
@@ -18,7 +18,7 @@ SEAMS = (
 )  # fmt: skip
 
 
-def soak_until(arguments, seam, at):
+def soak_until(arguments, seam, at, number=signal.SIGKILL):
     """`violet soak` with these flags, up to a step of its ledger; its exit code where it never comes there."""
     left = at
 
@@ -26,7 +26,7 @@ def soak_until(arguments, seam, at):
         nonlocal left
         left -= step == seam
         if step == seam and not left:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), number)
 
     with soak.command.make_context("soak", [str(each) for each in arguments]) as context:
         given = {name: value for name, value in context.params.items() if value is not None and value is not False}

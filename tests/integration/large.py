@@ -14,7 +14,8 @@ from journal.judge import proof
 from journal.judge.gate import summary
 from journal.judge.health import health
 from journal.keep.migrate import migrate
-from journal.ledger.ledger import audit, identities, positions
+from journal.ledger.identity import identities
+from journal.ledger.ledger import audit, positions
 from journal.ledger.run import now
 from journal.row import TABLES, row_hash_sql
 from journal.store import connect

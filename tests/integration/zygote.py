@@ -3,7 +3,7 @@
     python -m tests.integration.zygote
 
 A line of JSON on standard input, {"arguments", "out", "err"}, starts a child; "seam" and "at" make it kill itself the
-at-th time that the ledger comes to that step; "cwd", "environ" and "reach_s" (how long a broker is waited for) change
+at-th time that the ledger comes to that step, or send itself another "signal" there; "cwd", "environ" and "reach_s" (how long a broker is waited for) change
 what they say. Answers: {"started": pid}, and when a child ends {"ended": pid, "code"}.
 Children lead a session of their own, and die with this process.
 """
@@ -51,7 +51,12 @@ def child(request):
     code = 3
     try:
         if "seam" in request:
-            code = soak_until(request["arguments"][1:], request["seam"], request["at"])
+            code = soak_until(
+                request["arguments"][1:],
+                request["seam"],
+                request["at"],
+                signal.Signals[request.get("signal", "SIGKILL")],
+            )
         else:
             code = run(request["arguments"])
     finally:

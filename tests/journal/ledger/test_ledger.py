@@ -12,8 +12,9 @@ import pytest
 
 from journal.keep.retention import _record
 from journal.ledger import patience as module
+from journal.ledger.identity import identities
 from journal.ledger.incident import FULL
-from journal.ledger.ledger import Ledger, Position, audit, digest, identities, positions
+from journal.ledger.ledger import Ledger, Position, audit, digest, positions
 from journal.ledger.patience import Revived
 from journal.ledger.pruned import Pruned
 from journal.ledger.run import now
