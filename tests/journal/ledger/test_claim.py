@@ -30,6 +30,7 @@ STEPS = [
     "before_intent", "after_intent", "after_decisions", "after_evaluations", "after_planes", "after_rejects",
     "before_completion", "after_completion", "after_commit",
 ]  # fmt: skip
+QUICK = ("after_intent", "before_completion")
 BESIDE = [encode(scan(scan_id=n, ts_ms=START_MS + n * MINUTE_MS, vel_div=-0.005)) for n in range(100, 104)]
 CLOCKS = "latency_ms, drift_ms, written_at, epoch"  # what was measured, and who: not what was decided
 
@@ -208,8 +209,14 @@ class Writers:
         return [self.store.rows(f"SELECT * FROM {table} {where}", {"run": self.run_id}) for table in tables]
 
 
-@pytest.mark.parametrize("forgets", [False, True], ids=["token known", "token forgotten"])
-@pytest.mark.parametrize("at", STEPS)
+@pytest.mark.parametrize(
+    ("at", "forgets"),
+    [
+        pytest.param(at, forgets, marks=[] if at in QUICK and not forgets else pytest.mark.slow)
+        for at in STEPS
+        for forgets in (False, True)  # the tokens of what the first one inserts once it wakes up
+    ],
+)
 def test_a_writer_that_wakes_up_changes_nothing(store, monkeypatch, at, forgets):
     """It was taken over by one with other params, from which rows of other kinds follow."""
     writers = Writers(store)
