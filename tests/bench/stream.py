@@ -21,6 +21,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from journal.engine.owner import start
 from journal.keep.migrate import migrate
+from journal.ledger.claim import take
 from journal.ledger.ledger import Ledger
 from journal.store import Store, connect
 from lanes import acb, base, dc, esof, fanin, ob
@@ -191,8 +192,10 @@ def violet(bootstrap: str, topic: str, records: int, store: Store) -> int:
         nonlocal rows
         rows += sum(map(len, batch.rows.values()))
 
+    claim = take(store, "bench", "here")
+    ledger = Ledger(store, f"bench-{time.monotonic_ns()}", lambda *_: [], claim=claim)
     loop = Loop(
-        log, Ledger(store, f"bench-{time.monotonic_ns()}", lambda *_: []), Rules(PROFILES["blue_8b"]), {0: Reader(State(), 0, records)},
+        log, ledger, Rules(PROFILES["blue_8b"]), {0: Reader(State(), 0, records)},
         Pace(soak.batch_size, soak.flush_ms), topic=topic, segment=1, on_batch=count,
     )  # fmt: skip
     loop.run(lambda: False)
