@@ -1,9 +1,11 @@
 """Template: what the SQL files leave to the lanes, filled in from LANES and PLANES.
 
 A view or a saved query that goes over all lanes, planes or reasons names `$parts` of this module, so that a lane more
-is in all of them. See docs/design/records.md.
+is in all of them. `$each_lane{...}$` stands for a list: the text once a lane, with its name for `$lane`;
+`$each_factor{...}$` leaves the base lane out. See docs/design/records.md.
 """
 
+import re
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
@@ -20,6 +22,7 @@ _FANIN: Final = (
     "esof_fanin", "raw", "cap", "bound", "leverage_fanin", "sc_mult", "leverage", "fraction", "capital_usd",
     "notional_usd", "notional_fraction", "posture", "reasons",
 )  # fmt: skip
+_EACH: Final = re.compile(r"\$each_(lane|factor)\{(.+?)\}\$", re.DOTALL)
 _EXACT: Final = ("asset", "bound", "posture")  # compared as they are; floats by their bits
 
 
@@ -36,7 +39,13 @@ def head(text: str) -> str:
 
 def fill(text: str) -> str:
     """A SQL text with its parts filled in. Raises KeyError naming a part that there is not."""
+    text = _EACH.sub(_each, text)
     return Template(text).substitute(_parts()) if "$" in text else text
+
+
+def _each(match: re.Match[str]) -> str:
+    lanes = LANES if match[1] == "lane" else LANES[1:]
+    return ", ".join(match[2].replace("$lane", lane.name) for lane in lanes)
 
 
 def product(lane: Lane) -> str:

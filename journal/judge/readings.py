@@ -3,29 +3,35 @@
 See docs/design/running.md.
 """
 
-from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from journal.engine.reader import QueryError, admit, quoted
 from journal.engine.setting import caps
 from journal.refusal import Refusal
 from journal.store import JournalRefused, Store
+from journal.template import fill
 
+_LOOK: Final = 65_536  # offsets that are looked at for the last readings, before more are
 MEMORY: Final = 2 << 30  # bytes of the engine that a condition of a user may take
 _FIGURES: Final = """
-WITH (SELECT (min(ts), max(ts)) FROM lane_readings WHERE run_id = {run:String} AND lane = 'base') AS span,
-    quantilesExactLow(0.05, 0.5, 0.95, 0.99)(value) AS q,
-    least({ms:Int64}, toUnixTimestamp64Milli(span.2) - toUnixTimestamp64Milli(span.1)) AS recent_ms
-SELECT lane, count() AS n, argMax(value, (ts, log_offset)) AS last, min(value) AS low, max(value) AS high,
-    q[1] AS q05, q[2] AS q50, q[3] AS q95, q[4] AS q99,
-    if(recent_ms = 0, NULL, countIf(ts > span.2 - toIntervalMillisecond(recent_ms)) / recent_ms * 1000) AS rate_per_s
-FROM lane_readings WHERE run_id = {run:String} GROUP BY lane
+WITH (SELECT (min(ts_ms), max(ts_ms)) FROM scans WHERE run_id = {run:String}) AS span,
+    least({ms:Int64}, span.2 - span.1) AS recent_ms
+SELECT of.1 AS lane, of.2 AS n, of.3 AS last, of.4 AS low, of.5 AS high, of.6[1] AS q05, of.6[2] AS q50, of.6[3] AS q95,
+    of.6[4] AS q99, if(recent_ms = 0, NULL, of.7 / recent_ms * 1000) AS rate_per_s
+FROM (
+    SELECT [$each_lane{(
+            '$lane', count($lane), argMax($lane, (ts_ms, log_offset)), min($lane), max($lane),
+            quantilesExactLow(0.05, 0.5, 0.95, 0.99)($lane), countIf(isNotNull($lane) AND ts_ms > span.2 - recent_ms)
+        )}$] AS lanes
+    FROM scans WHERE run_id = {run:String}
+)
+ARRAY JOIN lanes AS of WHERE n > 0
 """
 
 
 def figures(store: Store, run_id: str, recent_ms: int) -> dict[str, dict[str, Any]]:
     """Of each lane of a run: n, last, low, high, quantiles, and the rate (1/s) over its last ms of event time."""
-    return {row["lane"]: row for row in store.rows(_FIGURES, {"run": run_id, "ms": recent_ms})}
+    return {row["lane"]: row for row in store.rows(fill(_FIGURES), {"run": run_id, "ms": recent_ms})}
 
 
 class Places:
@@ -38,11 +44,10 @@ class Places:
 
     def __init__(self, store: Store, run_id: str, lane: str, where: str | None, stream: str | None) -> None:
         self._store, self._where = store, where
-        of = f" AND stream = {quoted(stream)}" if stream is not None else ""
-        self._all = (
-            "SELECT partition, log_offset, stream, ts FROM lane_readings "
-            f"WHERE run_id = {quoted(run_id)} AND lane = {quoted(lane)}{of}"
-        )
+        mine = f"run_id = {quoted(run_id)}" + (f" AND stream = {quoted(stream)}" if stream is not None else "")
+        # Scans have indexes; only a user's condition needs readings as rows.
+        self._all = f"SELECT partition, log_offset, stream, ts_ms FROM scans WHERE {mine} AND isNotNull({lane})"
+        self._readings = f"SELECT log_offset FROM lane_readings WHERE {mine} AND lane = {quoted(lane)}"
 
     def of_scan(self, scan_id: int) -> list[dict[str, Any]]:
         """Readings of a scan id, by offset, whatever `where` says."""
@@ -54,7 +59,7 @@ class Places:
 
     def since(self, ts_ms: int) -> dict[int, int]:
         """First offset of each partition at or after an event time; a partition without one is left out."""
-        inner = f"{self._all} AND ts >= fromUnixTimestamp64Milli({{ts:Int64}}, 'UTC')"
+        inner = f"{self._all} AND ts_ms >= {{ts:Int64}}"
         rows = self._store.rows(
             f"SELECT partition, min(log_offset) AS at FROM ({inner}) GROUP BY partition", {"ts": ts_ms}
         )
@@ -62,31 +67,39 @@ class Places:
 
     def latest_ms(self) -> int:
         """Event time of the latest scan; 0 where there is none."""
-        return self._store.count(f"SELECT toUnixTimestamp64Milli(max(ts)) FROM ({self._all})")
+        return self._store.count(f"SELECT max(ts_ms) FROM ({self._all})")
 
-    def last(self, n: int, ends: Mapping[int, int]) -> Iterable[dict[str, Any]]:
-        """The last n readings of each partition before its end that meet `where`."""
-        within = " OR ".join(f"partition = {p} AND log_offset < {end}" for p, end in ends.items()) or "false"
-        return self._matching(within, f"log_offset DESC LIMIT {n} BY partition") if n else ()
+    def last(self, partition: int, end: int, n: int) -> list[int]:
+        """The last n offsets of a partition before an end whose readings meet `where`, ascending."""
+        span = _LOOK
+        while True:
+            first = max(0, end - span)
+            found = self._matching(_within(partition, first, end), f"log_offset DESC LIMIT {n}") if n else []
+            if len(found) == n or first == 0:
+                return sorted(found)
+            span *= 8
 
     def between(self, partition: int, first: int, end: int, n: int) -> list[int]:
         """The first n offsets of a range, its end excluded, whose readings meet `where`."""
-        within = f"partition = {partition} AND log_offset >= {first} AND log_offset < {end}"
-        return sorted(row["log_offset"] for row in self._matching(within, f"log_offset LIMIT {n}"))
+        return sorted(self._matching(_within(partition, first, end), f"log_offset LIMIT {n}"))
 
     def _ordered(self, condition: str, n: int) -> list[dict[str, Any]]:
         return self._store.rows(f"{self._all} AND {condition} ORDER BY partition, log_offset", {"n": n})
 
-    def _matching(self, within: str, order: str) -> list[dict[str, Any]]:
-        inside = f"{self._all} AND ({within})"
+    def _matching(self, within: str, order: str) -> list[int]:
+        """Offsets."""
         if self._where is None:
-            return self._store.rows(f"{inside} ORDER BY {order}")
+            return [row["log_offset"] for row in self._store.rows(f"{self._all} AND {within} ORDER BY {order}")]
 
         def canonical(text: str) -> str:
             return str(self._store.rows("SELECT formatQuerySingleLine({q:String}) AS text", {"q": text})[0]["text"])
 
         try:
-            text = f"{inside} AND (\n{self._where}\n) ORDER BY {order}"
-            return self._store.rows(admit(text, canonical, caps(MEMORY)).sql)
+            text = f"{self._readings} AND {within} AND (\n{self._where}\n) ORDER BY {order}"
+            return [row["log_offset"] for row in self._store.rows(admit(text, canonical, caps(MEMORY)).sql)]
         except (QueryError, JournalRefused) as error:
             raise Refusal(f"--where {self._where!r}: {error}; fix: a condition such as 'value < 1'") from None
+
+
+def _within(partition: int, first: int, end: int) -> str:
+    return f"partition = {partition} AND log_offset >= {first} AND log_offset < {end}"

@@ -54,8 +54,8 @@ class Outage(NamedTuple):
 class Waited:
     """What it took to get an answer: seconds that ClickHouse was away, and engines that were started."""
 
-    away_s: float = 0.0
-    engines: int = 0
+    away_s: float
+    engines: int
 
 
 class Patience:

@@ -95,7 +95,7 @@ class Segment:
         if dict(self.kernels) != dict(other.kernels):
             names.append(f"kernels ({dict(self.kernels)}, was {dict(other.kernels)})")
         mine, theirs = self.math_fingerprint, other.math_fingerprint
-        if mine != theirs and mine and theirs:
+        if theirs not in ("", mine):
             names.append(f"arithmetic (math fingerprint {mine}, was {theirs}: this machine's pow gives other bits)")
         return names
 

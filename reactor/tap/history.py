@@ -57,10 +57,8 @@ class History:
     def last(self, n: int) -> dict[int, int]:
         """Offset of each partition from which on there are its last n readings; of none, its end."""
         ends = self.ends()
-        starts = {partition: ends.get(partition, 0) for partition in self.partitions}
-        for row in self.places.last(n, ends):
-            starts[row["partition"]] = min(starts[row["partition"]], row["log_offset"])
-        return starts
+        last = {p: self.places.last(p, ends.get(p, 0), n) for p in self.partitions}
+        return {p: found[0] if found else ends.get(p, 0) for p, found in last.items()}
 
     def pages(self, starts: Mapping[int, int], ends: Mapping[int, int]) -> Iterator[list[Reading]]:
         """Readings of these ranges of offsets, by partition and offset, a page at a time."""

@@ -9,6 +9,12 @@ WITH
         FROM (SELECT run_id, ts_ms FROM violet_decisions UNION ALL SELECT run_id, ts_ms FROM violet_evaluations)
         GROUP BY run_id
     ),
+    asked AS (
+        SELECT r.run_id AS run_id, t.*, if(t.side = 'SHORT', t.asset, '') AS wanted
+        FROM blue_trades AS t
+        CROSS JOIN spans AS r
+        WHERE t.entry_ts_ms BETWEEN r.first_ms AND r.last_ms
+    ),
     made AS (
         SELECT run_id, asset, arrayJoin(['', stream]) AS book, ts_ms,
             argMin(
@@ -17,6 +23,7 @@ WITH
                 (topic, partition, log_offset)
             ) AS said
         FROM violet_decisions FINAL
+        WHERE (run_id, asset) IN (SELECT run_id, wanted FROM asked)
         GROUP BY run_id, asset, book, ts_ms
     )
 SELECT t.run_id AS run_id, t.label AS label, t.trade_id AS trade_id, t.asset AS asset, t.side AS side,
@@ -36,12 +43,7 @@ SELECT t.run_id AS run_id, t.label AS label, t.trade_id AS trade_id, t.asset AS 
     recorded / journaled AS ratio,
     reinterpretAsUInt64(assumeNotNull(recorded)) = reinterpretAsUInt64(assumeNotNull(journaled))
         AND recorded IS NOT NULL AND journaled IS NOT NULL AS is_identical
-FROM (
-    SELECT r.run_id AS run_id, t.*, if(t.side = 'SHORT', t.asset, '') AS wanted
-    FROM blue_trades AS t
-    CROSS JOIN spans AS r
-    WHERE t.entry_ts_ms BETWEEN r.first_ms AND r.last_ms
-) AS t
+FROM asked AS t
 ASOF LEFT JOIN made AS b
     ON t.run_id = b.run_id AND t.wanted = b.asset AND t.scan_stream = b.book AND t.entry_ts_ms >= b.ts_ms
 ASOF LEFT JOIN made AS a

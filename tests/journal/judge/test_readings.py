@@ -2,6 +2,7 @@
 
 import pytest
 
+from journal.judge import readings
 from journal.judge.readings import Places, figures
 from journal.refusal import Refusal
 from tests.strategies import START_MS, encode, scan
@@ -42,18 +43,15 @@ def test_a_time_is_found_in_each_partition_that_has_it(store, one):
     assert places(store, one, stream="none").latest_ms() == 0
 
 
-def test_the_last_are_taken_of_each_partition_before_its_end(store, one):
-    ends = {0: 14, 1: 2}
-    assert sorted(found(places(store, one).last(2, ends))) == [
-        (0, 10, "ng7"),
-        (0, 13, "alt"),
-        (1, 0, "ng7"),
-        (1, 1, "ng7"),
-    ]
-    assert found(places(store, one).last(1, {0: 13})) == [(0, 10, "ng7")]
-    assert list(places(store, one).last(0, ends)) == []
-    assert list(places(store, one).last(5, {})) == []
-    assert found(places(store, one, where="value < 1").last(3, ends)) == [(0, 10, "ng7")]  # it does not signal
+@pytest.mark.parametrize("look", [1, 4, 65_536])
+def test_the_last_of_a_partition_are_found_however_far_back_they_lie(store, one, look, monkeypatch):
+    monkeypatch.setattr(readings, "_LOOK", look)
+    assert places(store, one).last(0, 14, 2) == [10, 13]
+    assert places(store, one).last(1, 2, 2) == [0, 1]
+    assert places(store, one).last(0, 13, 1) == [10]
+    assert places(store, one).last(0, 14, 99) == [7, 8, 9, 10, 13]
+    assert places(store, one).last(0, 14, 0) == places(store, one).last(2, 0, 5) == []
+    assert places(store, one, where="value < 1").last(0, 14, 3) == [10]  # it does not signal
 
 
 def test_a_range_is_cut_after_so_many_that_meet_the_condition(store, one):
@@ -65,7 +63,7 @@ def test_a_range_is_cut_after_so_many_that_meet_the_condition(store, one):
 @pytest.mark.parametrize("where", ["value <", "(SELECT sleep(1)) = 0 SETTINGS readonly = 0", "nothing = 1"])
 def test_a_condition_that_is_none_is_refused_with_the_fix(store, one, where):
     with pytest.raises(Refusal, match="fix: a condition such as 'value < 1'"):
-        list(places(store, one, where=where).last(1, {0: 14}))
+        list(places(store, one, where=where).last(0, 14, 1))
 
 
 def test_figures_are_of_each_lane_and_the_rate_is_of_the_recent_span(store, one):

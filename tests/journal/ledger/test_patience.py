@@ -107,3 +107,10 @@ def test_a_file_that_is_no_outage_is_none(tmp_path):
     path = tmp_path / "outage.json"
     path.write_bytes(b'{"run_id"')
     assert remembered(path) is None
+
+
+def test_calls_of_one_thread_are_made_by_one_other_thread_and_by_a_new_one_where_that_ended():
+    one = beside(threading.current_thread, lambda: None)
+    assert beside(threading.current_thread, lambda: None) is one is not threading.current_thread()
+    module._MINE.calls = threading.Thread()  # as in a process that was forked, where the other thread is not there
+    assert beside(threading.current_thread, lambda: None) not in (one, threading.current_thread())
