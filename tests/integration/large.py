@@ -28,7 +28,7 @@ PART = 1_000_000  # rows of an insert
 
 
 def grow(written, n):
-    """The run with so many scans more: every fourth decides, a second apart. Its last batch is a true one."""
+    """The run with so many scans more: every fourth decides, ten a second. Its last batch is a true one."""
     store, run_id = written.store, written.run_id
     first = max(written.lines[0]) + 1
     for table, share in (("violet_decisions", "number % 4 = 0"), ("violet_evaluations", "number % 4 != 0")):
@@ -36,7 +36,7 @@ def grow(written, n):
             many = min(PART, first + n - low)
             store.command(
                 f"INSERT INTO {table} SELECT t.* REPLACE (toInt64(number) AS log_offset, toInt64(number) AS scan_id, "
-                f"t.ts_ms + toInt64(number) * 1000 AS ts_ms) FROM numbers({low}, {many}) AS n CROSS JOIN "
+                f"t.ts_ms + toInt64(number) * 100 AS ts_ms) FROM numbers({low}, {many}) AS n CROSS JOIN "
                 f"(SELECT * FROM {table} WHERE run_id = {{run:String}} ORDER BY log_offset DESC LIMIT 1) AS t WHERE {share}",
                 {"run": run_id},
             )
