@@ -12,5 +12,5 @@ if _found := entry_points(group="violet.lanes"):
     for _each in _found:
         try:
             register(_each.load())
-        except Exception as _error:  # noqa: BLE001 - whatever a package's module raises, the lane is refused by name
+        except (Exception, SystemExit) as _error:  # noqa: BLE001 - whatever its module raises, the lane is refused by name
             spoil(f"lane {_each.name} ({_each.value}) must load, but raised {type(_error).__name__}: {_error}")

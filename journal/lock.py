@@ -29,11 +29,24 @@ class Holder:
     command: str
 
 
+_HELD: Final[set[int]] = set()  # descriptors of this process's locks
+
+
+def _let_go() -> None:
+    """In a child that was forked: a lock is its parent's alone, and free when that one ends."""
+    while _HELD:
+        os.close(_HELD.pop())
+
+
+os.register_at_fork(after_in_child=_let_go)
+
+
 class Lock:
     """A held lock. It goes by `release`, as a context manager or with the process; no child inherits it."""
 
     def __init__(self, path: Path, fd: int) -> None:
         self.path, self._fd = path, fd
+        _HELD.add(fd)
 
     @classmethod
     def acquire(cls, path: Path, wait_s: float = 0.0) -> Self:
@@ -82,7 +95,8 @@ class Lock:
 
     def release(self) -> None:
         """Let go; a second call does nothing."""
-        if self._fd >= 0:
+        if self._fd in _HELD:
+            _HELD.remove(self._fd)
             os.close(self._fd)
             self._fd = -1
 

@@ -18,6 +18,7 @@ _FIXES: Final = {  # what the machine may refuse: a place's state, never a fault
     errno.ENAMETOOLONG: "name a shorter path",
     errno.EMFILE: "raise the limit on open files (ulimit -n)",
     errno.ENFILE: "raise the limit on open files of this machine",
+    errno.ENOMEM: "give this process more memory",
     errno.EIO: "look at the disk",
     errno.ENXIO: "name a file",
     errno.EADDRINUSE: "name a port that is free",
@@ -32,13 +33,15 @@ class Integrity(Exception):
     """The journal and the log, or the lanes' topics, contradict each other: the run is HALTED."""
 
 
-def of_machine(error: OSError) -> Refusal | None:
-    """What the operating system refused, as a sentence with its fix; None where it may be a fault of this code.
+def of_machine(error: BaseException) -> Refusal | None:
+    """What the machine refused, as a sentence with its fix; None where it may be a fault of this code.
 
     >>> str(of_machine(OSError(errno.ENOSPC, "No space left on device", "out.csv")))
     'out.csv: No space left on device; fix: make room there'
     """
-    if error.errno not in _FIXES:
+    if isinstance(error, MemoryError):
+        return Refusal("memory is short; fix: give this process more; a soak goes on with the same command")
+    if not isinstance(error, OSError) or error.errno not in _FIXES:
         return None
     place = error.filename2 or error.filename
     where = "the output" if place is None else place if isinstance(place, str) else str(place)

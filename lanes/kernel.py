@@ -44,18 +44,21 @@ class Kernel(Generic[P, R_co]):
         """What is called, compiled for each set of argument types. Raises ImportError where the compiler has SVML."""
         import numba
 
+        from lanes.cache import keep  # a soak starts in a second, not in ten
+
         if getattr(numba.config, "USING_SVML", False):  # its pow is not libm's in the last bit, fastmath or not
             raise ImportError("lanes must be compiled without Intel SVML; fix: set NUMBA_DISABLE_INTEL_SVML=1")
         plain = self.py_func
         called = {name: plain.__globals__.get(name) for name in plain.__code__.co_names}
         kernels = {name: each.compiled for name, each in called.items() if isinstance(each, Kernel)}
         compiled = numba.njit(
-            cache=True,  # a soak starts in a second, not in ten
             fastmath=False,  # no regrouping, no FMA contraction, NaN and -0.0 count: the bits are the contract
             error_model="numpy",  # x / 0 as IEEE has it; the Python model's branch stops the vectoriser
         )
         function = FunctionType(plain.__code__, {**plain.__globals__, **kernels}, plain.__name__)
-        return cast("Callable[P, R_co]", compiled(function))
+        kept = compiled(function)
+        keep(kept)
+        return cast("Callable[P, R_co]", kept)
 
 
 def kernel(function: Callable[P, R_co]) -> Kernel[P, R_co]:

@@ -9,6 +9,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, Final, NamedTuple
 
@@ -17,6 +18,7 @@ import click
 from journal.refusal import Refusal, of_machine
 from journal.shown import shown
 from lanes.unfit import Unfit
+from reactor.cli import stream
 
 ERROR: Final = 3
 
@@ -80,12 +82,17 @@ class Commands(click.Group):
             raise click.UsageError(f"No such command {name!r}.{hint}", ctx)
         return super().resolve_command(ctx, args)
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        try:
+            return super().make_context(*args, **kwargs)
+        except BrokenPipeError:  # of --help; click would exit 1
+            raise SystemExit(ERROR) from None
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()
         except BrokenPipeError:  # whoever read our output went away; click would exit 1, which means FAIL here
-            _drop_output()
             return ERROR
         return result
 
@@ -122,13 +129,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         code = _refused("interrupted")
     except Exception as error:  # noqa: BLE001 - python's own exit code for it is 1, which means FAIL here
-        refusal = of_machine(error) if isinstance(error, OSError) else None
+        refusal = of_machine(error)
         code = ERROR if refusal is None else _refused(str(refusal))
         if refusal is None:
             traceback.print_exc()
-        else:
-            _drop_output()
-    return code if isinstance(code, int) else 0
+    code = code if isinstance(code, int) else 0 if code is None else _refused(str(code))
+    return code if _flushed() else ERROR
 
 
 def _refused(words: str) -> int:
@@ -151,14 +157,20 @@ def _require_text(arguments: Sequence[str]) -> None:
             raise Refusal(f"{each!a} is not UTF-8; fix: give the file or folder another name")
 
 
-def _drop_output() -> None:
-    """Forget what standard output cannot take: to try it again at the end would fail again, with exit code 120."""
+def _flushed() -> bool:
+    """Whether standard output took all; else the rest is forgotten: it would fail again at the end, with code 120."""
     try:
         sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return True
 
 
 def main() -> None:
     """Entry point of the `violet` script."""
-    sys.exit(run())
+    stream.settle()
+    code = run()
+    stream.resign()
+    sys.exit(code)

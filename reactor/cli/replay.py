@@ -13,6 +13,7 @@ from journal.keep.migrate import require
 from journal.ledger import run as runs
 from journal.lock import soak_lock
 from reactor.cli.common import broker, data_option, err, json_option, lock, out, print_json, require_journal
+from reactor.cli.stream import foreign_code
 from reactor.cli.terminal import Terminal, print_summary
 from reactor.run import replay as replays
 from reactor.run.attend import Journal, Stop, attend
@@ -59,7 +60,7 @@ def command(run_id: str, data: Path, as_json: bool, **asked: Any) -> None:
 def run(run_id: str, data: Path, remote: JournalSettings, asked: Mapping[str, Any], as_json: bool) -> int:
     """Replay, print the summary and what differs, return the exit code."""
     require_journal(data)
-    with ExitStack() as stack:
+    with foreign_code(), ExitStack() as stack:
         journal = Journal(data, remote, stack, err.print)
         journal.steady(require)
         original = runs.pick(journal.store, run_id)
@@ -83,7 +84,7 @@ def run(run_id: str, data: Path, remote: JournalSettings, asked: Mapping[str, An
                 result |= {"identical": found.identical, "original_hash": found.original_hash}
                 result |= {"differing": found.differing, "first_differing": found.first}
                 code = 0 if found.identical else EXIT[FAIL]
-        print_json(result) if as_json else _print(result)
+    print_json(result) if as_json else _print(result)
     return code
 
 

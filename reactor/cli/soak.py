@@ -13,6 +13,7 @@ from journal.judge.gate import EXIT, HOLD
 from journal.refusal import Refusal, of_machine
 from journal.store import Store
 from reactor.cli.common import PATH, err, json_option, out, print_json, program
+from reactor.cli.stream import foreign_code
 from reactor.cli.terminal import Terminal, print_summary
 from reactor.run.attend import Stop, log_of, soak
 from reactor.run.session import Session
@@ -94,8 +95,8 @@ def run(settings: Settings, as_json: bool, seam: Callable[[str], None] = lambda 
     err.quiet = for_collector or quiet  # lines for a collector, or words for people: not both
     try:
         return _run(settings, as_json, seam, events)
-    except (Refusal, OSError) as error:
-        refusal = of_machine(error) if isinstance(error, OSError) else error
+    except (Refusal, OSError, MemoryError) as error:
+        refusal = error if isinstance(error, Refusal) else of_machine(error)
         if refusal is None or not for_collector:
             raise
         events.flush()
@@ -109,7 +110,7 @@ def _run(settings: Settings, as_json: bool, seam: Callable[[str], None], events:
     def warn(words: str) -> None:
         err.print(words, style="yellow")
 
-    with ExitStack() as stack:
+    with foreign_code(), ExitStack() as stack:
         named = log_of(settings)
         if named is not None:
             stack.callback(named.close)

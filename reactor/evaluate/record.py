@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType, ValidationError
+from msgspec import UNSET, Meta, MsgspecError, Struct, UnsetType, ValidationError
 
 from lanes.code import END_MS, FIRST_MS, PlaneForm, Reject
 from lanes.lane import Kind
@@ -120,6 +120,8 @@ decode_clean: Callable[[bytes], Clean | Plane] = msgspec.json.Decoder(Clean | Pl
 _decode_typed: Callable[[bytes], Scan | Plane] = msgspec.json.Decoder(Scan | Plane).decode
 _decode_any: Callable[[bytes], Any] = msgspec.json.Decoder().decode
 _astuple: Callable[[Value], tuple[Any, ...]] = msgspec.structs.astuple
+# What a record alone can bring a parser to raise. All else, such as memory that is short, is no fault of the record.
+UNREADABLE: Final = (MsgspecError, UnicodeError, RecursionError)
 _stream_ok = re.compile(STREAM_PATTERN).fullmatch
 _symbol_ok = re.compile(SYMBOL_PATTERN).fullmatch
 # The last string may be open: a match that fails at its end would be tried again from every quote in it.
@@ -175,21 +177,21 @@ class Decoder:
         self.symbols: set[str] = set()
 
     def decode(self, raw: bytes | None) -> Record:
-        """One record of at most MAX_BYTES; never raises."""
+        """One record of at most MAX_BYTES; raises nothing that is the record's own fault."""
+        if raw is None or len(raw) > MAX_BYTES:
+            return self.slow(raw)
         try:
-            if len(raw) > MAX_BYTES:  # type: ignore[arg-type]  # a tombstone raises
-                return self.slow(raw)
-            record = _decode_typed(raw)  # type: ignore[arg-type]
+            record = _decode_typed(raw)
             self.check(record)
             if isinstance(record, Plane):
                 return record if record.name in self.planes and form_of(record) is not None else self.slow(raw)
             # The context nests one level deeper than its record does.
             return record if not record.context or _depth(record.context) < DEPTH_MAX else self.slow(raw)
-        except Exception:  # noqa: BLE001 - the decoder is total: the slow way names whatever it was
+        except (*UNREADABLE, BadRecord):
             return self.slow(raw)
 
     def check(self, record: Scan | Plane) -> None:
-        """Raise where a name is not well-formed, which the structs do not say."""
+        """Raise BadRecord where a name is not well-formed, which the structs do not say."""
         if record.stream not in self.streams:
             self._check_stream(record.stream)
         if isinstance(record, Scan):
@@ -205,7 +207,7 @@ class Decoder:
 
     def _check_stream(self, name: str) -> None:
         if not _stream_ok(name):
-            raise _Bad(Reject.BAD_NAME, f"stream must match {STREAM_PATTERN}")
+            raise BadRecord(Reject.BAD_NAME, f"stream must match {STREAM_PATTERN}")
         if len(self.streams) >= NAMES_MAX:
             self.streams.clear()
         self.streams.add(name)
@@ -215,34 +217,32 @@ class Decoder:
             self.symbols.clear()
         for name in names:
             if not _symbol_ok(name):
-                raise _Bad(Reject.BAD_NAME, f"symbol must match {SYMBOL_PATTERN}")
+                raise BadRecord(Reject.BAD_NAME, f"symbol must match {SYMBOL_PATTERN}")
             self.symbols.add(name)
 
     def slow(self, raw: bytes | None) -> Record:
-        """Decode without haste, naming what is wrong; never raises."""
+        """Decode without haste, naming what is wrong; raises nothing that is the record's own fault."""
         try:
             return self._classify(raw)
-        except _Bad as bad:
+        except BadRecord as bad:
             return Fault(bad.code, bad.detail, **bad.known)
-        except Exception as error:  # noqa: BLE001 - a fault that nobody thought of is still one reject
-            return Fault(Reject.MALFORMED, f"{type(error).__name__}: {error}"[:200])
 
     def _classify(self, raw: bytes | None) -> Record:
         obj = _parse(raw)
         known = _known(obj)
         try:
             if type(obj.get("v")) is not int or obj["v"] != 1:
-                raise _Bad(Reject.SCHEMA_VERSION, "v must be 1")
+                raise BadRecord(Reject.SCHEMA_VERSION, "v must be 1")
             if obj.get("kind") not in ("scan", "plane"):
-                raise _Bad(Reject.KIND, "kind must be scan or plane")
+                raise BadRecord(Reject.KIND, "kind must be scan or plane")
             return self._scan(obj) if obj["kind"] == "scan" else self._plane(obj)
-        except _Bad as bad:
-            raise _Bad(bad.code, bad.detail, known) from None
+        except BadRecord as bad:
+            raise BadRecord(bad.code, bad.detail, known) from None
 
     def _scan(self, obj: dict[str, Any]) -> Scan:
         context = obj.pop("context", None)
         if context is not None and type(context) is not dict:
-            raise _Bad(Reject.WRONG_TYPE, "context must be an object")
+            raise BadRecord(Reject.WRONG_TYPE, "context must be an object")
         irp = obj.get("irp")
         if type(irp) is dict:
             for entry in irp.values():
@@ -256,12 +256,12 @@ class Decoder:
     def _plane(self, obj: dict[str, Any]) -> Plane:
         name, value = obj.get("name"), obj.get("value")
         if type(name) is str and name not in self.planes:
-            raise _Bad(Reject.PLANE_NAME, f"no plane {name[:64]!r}; known: {', '.join(self.planes)}")
+            raise BadRecord(Reject.PLANE_NAME, f"no plane {name[:64]!r}; known: {', '.join(self.planes)}")
         if type(name) is str and type(value) is dict:
             form = next((f for f in FORMS[name] if all(n in value for n in f)), None)
             if form is None:
                 forms = " or ".join("{" + ", ".join(f) + "}" for f in FORMS[name])
-                raise _Bad(Reject.PLANE_VALUE, f"value of plane {name} must hold {forms}")
+                raise BadRecord(Reject.PLANE_VALUE, f"value of plane {name} must hold {forms}")
             for extra in value:
                 if extra not in form:
                     self._count(f"value.{extra}")
@@ -275,7 +275,7 @@ class Decoder:
         try:
             return msgspec.convert(obj, struct)
         except ValidationError as error:
-            raise _Bad(_code_of(str(error)), str(error)) from None
+            raise BadRecord(_code_of(str(error)), str(error)) from None
 
     def _drop_unknown(self, obj: dict[str, Any], struct: type[Any], prefix: str) -> None:
         known = (*struct.__struct_fields__, struct.__struct_config__.tag_field)
@@ -288,8 +288,8 @@ class Decoder:
         self.unknown[name if len(self.unknown) < UNKNOWN_MAX or name in self.unknown else "*"] += 1
 
 
-class _Bad(Exception):
-    """Internal: carries a code out of the slow path."""
+class BadRecord(Exception):
+    """What is wrong with a record: its code, words, and what is known of it all the same."""
 
     def __init__(self, code: Reject, detail: str, known: dict[str, Any] | None = None) -> None:
         self.code, self.detail, self.known = code, detail, known or {}
@@ -297,20 +297,20 @@ class _Bad(Exception):
 
 def _parse(raw: bytes | None) -> dict[str, Any]:
     if raw is not None and len(raw) > MAX_BYTES:
-        raise _Bad(Reject.TOO_LARGE, f"{len(raw)} bytes; at most {MAX_BYTES}")
+        raise BadRecord(Reject.TOO_LARGE, f"{len(raw)} bytes; at most {MAX_BYTES}")
     if raw is None or not raw.strip():
-        raise _Bad(Reject.EMPTY, "no bytes")
+        raise BadRecord(Reject.EMPTY, "no bytes")
     try:
         obj = _decode_any(raw)
-    except Exception as error:  # noqa: BLE001 - recursion, unicode, syntax: one fault each
+    except UNREADABLE as error:
         detail = str(error)
         if not _deep(raw) and ("out of range" in detail or _only_non_finite(raw)):
-            raise _Bad(Reject.NON_FINITE, "NaN, an infinity, or a number that float64 cannot hold") from None
-        raise _Bad(Reject.MALFORMED, detail) from None
+            raise BadRecord(Reject.NON_FINITE, "NaN, an infinity, or a number that float64 cannot hold") from None
+        raise BadRecord(Reject.MALFORMED, detail) from None
     if type(obj) is not dict:
-        raise _Bad(Reject.MALFORMED, f"must be a JSON object, was {type(obj).__name__}")
+        raise BadRecord(Reject.MALFORMED, f"must be a JSON object, was {type(obj).__name__}")
     if _depth(obj) > DEPTH_MAX:
-        raise _Bad(Reject.MALFORMED, f"nested deeper than {DEPTH_MAX} levels")
+        raise BadRecord(Reject.MALFORMED, f"nested deeper than {DEPTH_MAX} levels")
     return obj
 
 

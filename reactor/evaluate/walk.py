@@ -6,7 +6,6 @@ A walk takes chunks as they come, so that each record is decoded while it is war
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from numbers import Real
 from typing import Any, Final
 
 from lanes.code import DcStatus, Reason, Reject
@@ -14,8 +13,11 @@ from lanes.profile import Profile
 from lanes.registry import MORE, PLANES
 from reactor.evaluate.asset import eligible
 from reactor.evaluate.chunk import Chunk
+from reactor.evaluate.foreign import Foreign, ask
 from reactor.evaluate.record import (
     MAX_BYTES,
+    UNREADABLE,
+    BadRecord,
     Clean,
     Decoder,
     Fault,
@@ -29,7 +31,6 @@ from reactor.evaluate.record import (
 from reactor.evaluate.state import READ, State, StreamState
 
 _WARM: Final = 64  # records decoded before they are gathered: few enough to be still in the cache
-Foreign = Callable[[Scan, Mapping[str, Mapping[str, Any] | None]], float]
 # (position, stream code, scan_id, ts_ms, vel_div, w750, dc code, asset code, reasons)
 ScanRow = tuple[int, int, int, int, float, float, int, int, int]
 # (position, stream code, plane code, seq, ts_ms, form, x, y, z, text code)
@@ -141,7 +142,7 @@ class Walk:
         while len(records) < len(values):
             try:
                 records.extend(map(clean, rest))  # up to the first that raises
-            except Exception:  # noqa: BLE001 - the decoder is total
+            except (*UNREADABLE, TypeError):  # of no bytes, a tombstone, a TypeError
                 records.append(self.decoder.decode(values[len(records)]))
         return records
 
@@ -217,7 +218,7 @@ class Walk:
         """Whether a record's names are well-formed; they are known from now on. Else its fault is noted."""
         try:
             self.decoder.check(record)
-        except Exception:  # noqa: BLE001 - the decoder is total
+        except BadRecord:
             self.faults[at] = self.decoder.decode(self.values[at])  # type: ignore[assignment]  # it fails there too
             return False
         return True
@@ -249,22 +250,13 @@ class Walk:
 
     def _foreign(self, at: int, scan: Scan, stream: StreamState) -> None:
         for lane, kernel in self._kernels.items():
-            try:
-                value = _real(kernel(scan, stream.lane_planes(lane)))
-            except Exception as error:  # noqa: BLE001 - a foreign kernel's fault is a reject, never a stall
-                detail = f"{type(error).__name__}: {error}"[:200]
+            value = ask(lane, kernel, scan, stream.lane_planes(lane))
+            if isinstance(value, str):
                 known = ("scan", scan.stream, scan.scan_id, scan.ts_ms)
                 # Of several lanes that fail the first in the order of LANES is named, as where each is a worker.
-                self.faults.setdefault(at, Fault(Reject.LANE_ERROR, detail, *known, lane))
+                self.faults.setdefault(at, Fault(Reject.LANE_ERROR, value, *known, lane))
                 value = _NAN
             self.foreign[lane].append(value)
 
     def _too_large(self, at: int) -> Fault:
         return Fault(Reject.TOO_LARGE, f"{self.cut[self.offsets[at]][0]} bytes; at most {MAX_BYTES}")
-
-
-def _real(value: object) -> float:
-    """A kernel's answer; float() alone would take text."""
-    if not isinstance(value, Real):
-        raise TypeError(f"must return a float, was {type(value).__name__}")
-    return float(value)

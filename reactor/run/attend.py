@@ -44,6 +44,7 @@ T = TypeVar("T")
 S = TypeVar("S", bound=Session)
 LOOK_S: Final = 5.0  # between looks at children, disk, taps and upkeep
 MIGRATE_S: Final = 60.0  # waited for another soak's migration
+_leave: Final = os._exit  # foreign code finds another one
 OPENINGS: Final = 3  # times that an engine may end while a run is opened: killed, or with the soak that began it
 
 
@@ -281,20 +282,27 @@ def outage_file(data: Path, name: str) -> Path:
 
 
 class Stop:
-    """Ctrl-C and SIGTERM of this process: the first asks for the end, the second ends it and its children at once."""
+    """Ctrl-C, SIGTERM and SIGHUP of this process: the first asks for the end, another ends it and its children at once.
+
+    A SIGHUP ends nothing at once: of a terminal that closes several may come. One that is ignored, as `nohup` does it,
+    stays so.
+    """
 
     def __init__(self, say: Callable[[str], None]) -> None:
         """say: takes a line for people. From here on the signals are handled."""
         self._asked, self._say = False, say
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._on)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._on)
 
     def __call__(self) -> bool:
         return self._asked
 
     def _on(self, number: int, frame: FrameType | None) -> None:
         if self._asked:
-            os._exit(EXIT[HOLD])  # the broker and the feeder die with us; the engine sees that it is alone
+            if number != signal.SIGHUP:
+                _leave(EXIT[HOLD])  # the broker and the feeder die with us; the engine sees that it is alone
+            return
         self._asked = True
         self._say("stopping: journaling what was read; once more stops at once")
 

@@ -7,14 +7,18 @@ See docs/design/running.md.
 
 import hashlib
 import importlib
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from journal.refusal import Refusal
 from lanes.profile import Profile
 from lanes.registry import MORE
-from reactor.evaluate.walk import Foreign
+from reactor.evaluate.foreign import Foreign
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +43,38 @@ def load(profile: Profile) -> Kernels:
         if not colon:
             raise Refusal(f"[{lane.name}] kernel must be 'package.module:factory', was {params.kernel!r}")
         try:
-            module = importlib.import_module(module_name)
-            kernel = getattr(module, factory)(params)
-        except Exception as error:  # noqa: BLE001 - whatever a foreign module raises is a refusal
+            with _one_process():
+                kernel = getattr(importlib.import_module(module_name), factory)(deepcopy(params))
+        except BaseException as error:  # noqa: BLE001 - whatever a foreign module raises is a refusal, also SystemExit
             raise Refusal(
                 f"[{lane.name}] kernel {params.kernel!r} cannot be made ({type(error).__name__}: {error}); "
                 "fix: install its package, or name another"
             ) from None
         if not callable(kernel):
             raise Refusal(f"[{lane.name}] kernel {params.kernel!r} must give a function kernel(scan, planes) -> float")
-        kernels[lane.name], hashes[lane.name] = kernel, package_hash(module_name)
+        kernels[lane.name], hashes[lane.name] = _guarded(kernel), package_hash(module_name)
     return Kernels(kernels, hashes)
+
+
+def _guarded(kernel: Callable[..., Any]) -> Foreign:
+    """The kernel, of whose call only this process returns."""
+
+    def guarded(scan: Any, planes: Any) -> Any:
+        with _one_process():
+            return kernel(scan, planes)
+
+    return guarded
+
+
+@contextmanager
+def _one_process() -> Generator[None]:
+    """A child that foreign code forks ends where its code ends: a second process must not go on with the soak."""
+    mine = os.getpid()
+    try:
+        yield
+    finally:
+        if os.getpid() != mine:
+            os._exit(0)
 
 
 def package_hash(module_name: str) -> str:

@@ -15,12 +15,12 @@ from functools import partial
 from typing import Final
 
 import msgspec
-from msgspec import MsgspecError, Struct
+from msgspec import Struct
 
 from journal.ledger.ledger import Ledger
 from journal.row import Batch, joined
 from reactor.evaluate.chunk import Chunk
-from reactor.evaluate.record import Decoder, Scan
+from reactor.evaluate.record import UNREADABLE, Decoder, Scan
 from reactor.evaluate.state import State
 from reactor.evaluate.step import outcomes
 from reactor.evaluate.walk import Rules, Walk
@@ -213,7 +213,7 @@ def first_at(chunk: Chunk, ts_ms: int) -> int | None:
     """Position of the first scan whose event time is at or after a time."""
     decode = Decoder().decode
     for at, raw in enumerate(chunk.values):
-        with suppress(MsgspecError, UnicodeDecodeError):  # the decoder judges what this cannot read
+        with suppress(*UNREADABLE):  # the decoder judges what this cannot read
             if _timed(raw or b"").ts_ms < ts_ms:
                 continue
         record = decode(raw)

@@ -21,9 +21,9 @@ from hashlib import blake2b
 from typing import Any, Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from lanes.kernel import kernel
 from reactor.evaluate.record import STREAM_PATTERN
 from reactor.standin.bars import MINUTE_MS, Floats, Funding, Minute
 from reactor.standin.window import RANK_BARS, Ints, Record, Window, chosen
@@ -210,7 +210,7 @@ def esof_score(ts_ms: int) -> float:
 _LENGTHS: Final[Ints] = np.array(WINDOWS, np.int64)
 
 
-@njit(cache=True, fastmath=False)
+@kernel
 def _roll(ring: Ints, sums: Ints, products: Ints, count: int, new: Ints) -> None:
     """Move every window on by one row of returns. `count`: rows before this one."""
     n, size = new.shape[0], ring.shape[0]
@@ -225,7 +225,7 @@ def _roll(ring: Ints, sums: Ints, products: Ints, count: int, new: Ints) -> None
     ring[count % size] = new
 
 
-@njit(cache=True, fastmath=False)
+@kernel
 def _shares(sums: Ints, products: Ints, rows: Ints, seated: NDArray[np.bool_]) -> Floats:
     """Leading-eigenvalue share of each window by power iteration; 1.0 with no symbol that moves."""
     n = sums.shape[1]
@@ -271,7 +271,7 @@ def _shares(sums: Ints, products: Ints, rows: Ints, seated: NDArray[np.bool_]) -
     return out
 
 
-@njit(cache=True, fastmath=False)
+@kernel
 def _pressure(moves: Floats, turnover: Floats, had: NDArray[np.bool_]) -> tuple[float, float, int]:
     """Signed share of turnover across assets, share of assets on the larger side, assets with a return."""
     total = signed = 0.0

@@ -13,9 +13,9 @@ from collections.abc import Container, Mapping
 from typing import Any, Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from lanes.kernel import kernel
 from lanes.profile import PROFILES
 from reactor.standin.bars import Floats
 
@@ -94,7 +94,7 @@ def chosen(irp: Mapping[str, Any], prices: Container[str]) -> str | None:
     return found
 
 
-@njit(cache=True, fastmath=False)
+@kernel
 def _rank(ring: Floats, bars: int, slots: Ints) -> tuple[Floats, Floats]:
     """Score and alignment of the irp, SHORT side, over the whole ring of prices (default asset)."""
     size = ring.shape[0]

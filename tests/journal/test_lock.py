@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -65,6 +66,23 @@ def test_a_child_does_not_inherit_the_lock(tmp_path):
     finally:
         child.kill()
         child.wait()
+
+
+def test_a_child_that_is_forked_holds_no_lock_and_its_end_frees_none(tmp_path):
+    path, (seen, say) = soak_lock(tmp_path, "a"), os.pipe()
+    with Lock.acquire(path) as lock:
+        if (child := os.fork()) == 0:
+            lock.release()  # what it holds no more is not let go of again: the number may be another file's by now
+            os.write(say, b"x")
+            signal.pause()
+        try:
+            assert os.read(seen, 1) == b"x"
+            assert held(path).pid == os.getpid()
+            lock.release()
+            assert held(path) is None
+        finally:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
 
 
 def test_waiting_gets_the_lock_as_soon_as_it_is_free(tmp_path):

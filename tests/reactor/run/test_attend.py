@@ -202,11 +202,15 @@ def test_a_disk_that_is_full_halts_the_soak_before_it_journals_more(journal, arc
 # -- signals -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
 def test_the_first_signal_asks_for_the_end_and_says_so(number):
-    handlers = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {each: signal.getsignal(each) for each in SIGNALS}
     said = []
     try:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         stop = Stop(said.append)
         assert not stop()
         os.kill(os.getpid(), number)
@@ -221,3 +225,14 @@ def test_the_second_signal_ends_the_process_at_once():
     code = "import os, signal, sys; from reactor.run.attend import Stop; Stop(print); [os.kill(os.getpid(), signal.SIGINT) for _ in 'ab']; sys.exit(9)"
     done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False, timeout=60, capture_output=True)  # fmt: skip
     assert done.returncode == 2
+
+
+@pytest.mark.parametrize(("before", "code"), [("SIG_DFL", 9), ("SIG_IGN", 8)])
+def test_a_terminal_that_closes_may_say_so_twice_and_nohup_is_heeded(before, code):
+    body = (
+        f"import os, signal, sys; signal.signal(signal.SIGHUP, signal.{before}); from reactor.run.attend import Stop; "
+        "stop = Stop(print); [os.kill(os.getpid(), signal.SIGHUP) for _ in 'ab']; sys.exit(8 + stop())"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", body], env=environment, check=False, timeout=60, capture_output=True)
+    assert done.returncode == code

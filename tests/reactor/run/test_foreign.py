@@ -1,6 +1,7 @@
 """Foreign kernels: loaded by path, hashed by package, refused by lane."""
 
 import importlib
+import os
 import sys
 
 import pytest
@@ -80,6 +81,44 @@ def test_what_cannot_be_made_is_refused_by_its_lane(package, path, said):
     package({"mine.py": FACTORY, "broken.py": "def ("})
     with pytest.raises(Refusal, match=rf"\[ob\] kernel '{path}' .*{said}"):
         of(ob={"kernel": path})
+
+
+FORKS = """
+import os
+
+def at_its_making(params):
+    os.fork() or params.__dict__.clear()
+    return lambda scan, planes: 1.0
+
+def at_a_call(params):
+    return lambda scan, planes: float(os.fork() > 0)
+"""
+
+
+@pytest.mark.parametrize("factory", ["at_its_making", "at_a_call"])
+def test_a_child_that_a_kernel_forks_does_not_go_on_with_the_soak(package, tmp_path, factory):
+    package({"mine.py": FORKS})
+    passed = tmp_path / "passed"
+    kernel = of(acb={"kernel": f"mine:{factory}"}).kernels["acb"]
+    assert kernel(None, {}) == 1.0
+    with passed.open("a") as file:
+        file.write("x")
+    assert os.waitstatus_to_exitcode(os.wait()[1]) == 0
+    assert passed.read_text() == "x"
+
+
+@pytest.mark.parametrize("error", ["SystemExit(0)", "KeyboardInterrupt()", "GeneratorExit()"])
+def test_a_module_that_would_end_the_process_is_refused(package, error):
+    package({"mine.py": f"raise {error}"})
+    with pytest.raises(Refusal, match=rf"\[ob\] kernel 'mine:factory' cannot be made \({error.partition('(')[0]}"):
+        of(ob={"kernel": "mine:factory"})
+
+
+def test_a_factory_gets_a_copy_of_the_params(package):
+    package({"mine.py": "def factory(params):\n    params.__dict__['boost'] = 9.0\n    return lambda s, p: 1.0\n"})
+    params = profile("blue_8b", {"dc": {"kernel": "mine:factory", "boost": 1.25}})
+    load(params)
+    assert params.dc.boost == 1.25
 
 
 def test_a_path_without_a_factory_is_refused():
