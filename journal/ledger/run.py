@@ -6,11 +6,12 @@ revision counts. See docs/design/running.md.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 
+from journal.ledger.clock import CLOCK
 from journal.ledger.naming import KNOWN, identify
 from journal.ledger.pruned import utc
 from journal.store import Store
@@ -101,8 +102,8 @@ class Segment:
 
 
 def now() -> datetime:
-    """Wall clock, UTC; stamps manifests and batches, never an outcome."""
-    return datetime.now(UTC)
+    """The time, UTC; stamps manifests and batches, never an outcome. A jump of the wall clock does not move it."""
+    return CLOCK.now()
 
 
 def save(store: Store, run: Run, epoch: int = 0) -> Run:

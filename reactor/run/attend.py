@@ -24,6 +24,7 @@ from journal.keep import backup
 from journal.keep.migrate import migrate
 from journal.ledger import claim as claims
 from journal.ledger.claim import Beat, Claim, Fenced
+from journal.ledger.clock import CLOCK, STILL_S
 from journal.ledger.incident import Note
 from journal.ledger.ledger import Ledger
 from journal.ledger.patience import JournalGone, Outage, Revived
@@ -328,6 +329,7 @@ class _Between:
             self._ledger.fence()
             self._source.check()
             self._disk()
+            self._clock()
             self._taps.tell(self._ledger.note)
             self._upkeep()
             self._watcher.look()
@@ -346,6 +348,12 @@ class _Between:
             say(f"lanes on {broker}, topic {source.topic}")
         if self._soak.speed != "max" and self._soak.scans is None and self._soak.topic is not None:
             say(f"--speed {self._soak.speed} paces an archive; topic {source.topic} comes as fast as it is written")
+
+    def _clock(self) -> None:
+        if (jump_s := CLOCK.take_jump()) is not None:
+            words = f"the wall clock jumped: it is {jump_s:+.1f} s off; time goes on as before until it stood still"
+            self._ledger.note(Severity.WARN, Incident.CLOCK_JUMPED, f"{words} for {STILL_S / 60:.0f} min")
+            self._watcher.say(words)
 
     def _disk(self) -> None:
         data = self._soak.data

@@ -107,10 +107,10 @@ class Session:
             segment=self.segment.segment, until_ms=self.run.until.get("ts_ms"), on_due=on_due, on_batch=on_batch,
             seen=self.taps.seen, lanes=self._lanes, lane_done=progress.lane_done,
         )  # fmt: skip
-        at_end = loop.run(lambda: stop() or time.time() >= deadline)
+        at_end = loop.run(lambda: stop() or runs.now().timestamp() >= deadline)
         self.taps.close()
         self.taps.tell(self.ledger.note)
-        ended = at_end or time.time() >= deadline
+        ended = at_end or runs.now().timestamp() >= deadline
         reason = "" if at_end or not ended else ENDED_EARLY
         self._save(replace(self.run, state="ENDED" if ended else "STOPPED", reason=reason))
         self.ledger.note(Severity.INFO, Incident.ENDED if ended else Incident.STOPPED)

@@ -1,0 +1,74 @@
+"""The clock of what is written: a jump of the wall clock moves nothing until it has stood still."""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from journal.ledger.clock import STILL_S, Clock
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+DAY_S = 86_400.0
+
+
+class Machine:
+    """A machine whose clocks a test turns."""
+
+    def __init__(self):
+        self.passed_s, self.off_s = 0.0, 0.0
+        self.clock = Clock(lambda: START.timestamp() + self.passed_s + self.off_s, lambda: 7.0 + self.passed_s)
+
+    def after(self, seconds, step=5.0):
+        """The clock's time, in seconds since the start, after so many more; it is asked at every step of them."""
+        end = self.passed_s + seconds
+        while self.passed_s < end:
+            self.passed_s = min(end, self.passed_s + step)
+            now = self.clock.now()
+        return (now - START) / timedelta(seconds=1)
+
+
+@pytest.fixture
+def machine():
+    return Machine()
+
+
+@pytest.mark.parametrize("jump_s", [400 * DAY_S, -60 * DAY_S, 3.0, -3.0])
+def test_a_jump_that_does_not_last_moves_nothing(machine, jump_s):
+    assert machine.after(10) == pytest.approx(10)
+    machine.off_s = jump_s
+    assert machine.after(12) == pytest.approx(22)
+    assert machine.clock.take_jump() == pytest.approx(jump_s)
+    machine.off_s = 0.0
+    assert machine.after(STILL_S * 2) == pytest.approx(22 + STILL_S * 2)
+
+
+@pytest.mark.parametrize("jump_s", [DAY_S, -DAY_S])
+def test_a_clock_that_was_set_is_believed_when_it_has_stood_still(machine, jump_s):
+    machine.off_s = jump_s
+    assert machine.after(STILL_S) == pytest.approx(STILL_S)
+    assert machine.after(10) == pytest.approx(STILL_S + 10 + jump_s)
+
+
+def test_a_clock_that_jumps_again_and_again_is_not_believed(machine):
+    for n in range(1, 20):
+        machine.off_s = n * DAY_S
+        assert machine.after(STILL_S / 2) == pytest.approx(n * STILL_S / 2)
+
+
+def test_a_clock_that_is_turned_slowly_is_followed_and_does_not_jump(machine):
+    for n in range(1, 500):
+        machine.off_s = n * 2.5e-3
+        assert machine.after(5) == pytest.approx(n * 5 + machine.off_s)
+    assert machine.clock.take_jump() is None
+
+
+def test_a_jump_is_told_once(machine):
+    machine.off_s = DAY_S
+    machine.after(5)
+    assert machine.clock.take_jump() == pytest.approx(DAY_S)
+    machine.after(60)
+    assert machine.clock.take_jump() is None
+
+
+def test_the_clock_of_this_machine_tells_its_time():
+    assert abs(Clock().now().timestamp() - time.time()) < 1.0
