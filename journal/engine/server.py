@@ -10,11 +10,12 @@ import json
 import os
 import re
 import secrets
+import socket
 import sys
 import threading
 import traceback
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from itertools import chain
 from socketserver import ThreadingTCPServer
@@ -31,6 +32,7 @@ from journal.engine.wire import MIB, Wire, bounded, fill, form, memory_file
 MAX_BODY: Final = {READER: MIB, WRITER: 1 << 30}
 MAX_QUERY: Final = 16 * MIB
 MEMORY_TO_DECODE: Final = {READER: 64 * MIB, WRITER: 4 << 30}
+STRANGERS: Final = 64  # connections that have not proved a login, each a thread and a file of this process
 CANCEL_S: Final = 5.0  # KILL QUERY ... SYNC waits so long for the query's end
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 CODINGS: Final = {"x-gzip": "gzip"} | {name: name for name in ("gzip", "deflate", "zstd", "lz4", "br")}
@@ -93,10 +95,31 @@ class Server(ThreadingTCPServer):
         self.answers = part.Answers()
         self.closing = False
         self._inserts, self._changed = 0, threading.Condition()
+        self._strangers: dict[Any, None] = {}
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Take a connection. Of too many strangers the first goes: whoever holds connections idle ends no soak."""
+        with self._changed:
+            self._strangers[request] = None
+            if len(self._strangers) > STRANGERS:
+                first = next(iter(self._strangers))
+                del self._strangers[first]
+                with suppress(OSError):
+                    first.shutdown(socket.SHUT_RDWR)  # its thread hears the end, and closes it
+        super().process_request(request, client_address)
+
+    def known(self, request: Any) -> None:
+        """A connection proved a login."""
+        with self._changed:
+            self._strangers.pop(request, None)
+
+    def shutdown_request(self, request: Any) -> None:
+        self.known(request)
+        super().shutdown_request(request)
 
     @contextmanager
     def inserting(self) -> Generator[None]:
@@ -144,6 +167,7 @@ class Handler(Wire):
 
     def _answered(self, request: Asked) -> None:
         user = login(request.params, self.headers, self.server.tokens)
+        self.server.known(self.request)
         if user == READER and self._is_for_parts() and self._send_part():
             return
         query, data = self._request(user, request)

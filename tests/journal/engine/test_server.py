@@ -9,6 +9,7 @@ import threading
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import clickhouse_connect
 import numpy as np
@@ -16,6 +17,7 @@ import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError
 
 from journal.engine.address import Address
+from journal.engine.server import STRANGERS
 from journal.store import JournalAway, JournalRefused, connect
 from reactor.log.archive import zstd
 
@@ -41,6 +43,26 @@ def client(running):
 def test_ping_needs_no_login(running, http):
     reply = http(running.reader, path="/ping", method="GET", auth=False)
     assert (reply.status, reply.body) == (200, b"Ok.\n")
+
+
+def test_strangers_that_hold_connections_go_before_they_are_too_many_and_nobody_else(running, http, client):
+    assert client.query("SELECT 1").result_rows == [(1,)]
+    files, idle = Path(f"/proc/{running.engine.pid}/fd"), []
+    before = len(list(files.iterdir()))
+    try:
+        for _ in range(3 * STRANGERS):
+            idle.append(socket.create_connection((running.reader.host, running.reader.port), 10))
+            idle[-1].sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-a: ")
+        assert idle[0].recv(1) == b""
+        assert http(running.writer, "SELECT 1").text == "1\n"
+        deadline = time.monotonic() + 10
+        while len(list(files.iterdir())) > before + STRANGERS + 4 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert len(list(files.iterdir())) <= before + STRANGERS + 4
+        assert client.query("SELECT 2").result_rows == [(2,)]
+    finally:
+        for each in idle:
+            each.close()
 
 
 @pytest.mark.parametrize("user", ["reader", "writer", "", "root"])
