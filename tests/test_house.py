@@ -117,7 +117,7 @@ TESTED_ELSEWHERE = {
 }
 # What would let a number depend on something other than its inputs, or differ between compilers.
 # The loop over columns is written from a scalar kernel's own signature.
-WRITTEN = {"lanes/kernel.py": ["exec"]}
+WRITTEN = {"lanes/kernel.py": ["exec"], "lanes/cache.py": ["open"]}
 UNSAFE_CALLS = {"__import__", "breakpoint", "eval", "exec", "input", "open", "print"}
 UNSAFE_NUMPY = {"fromfile", "load", "log1p", "memmap", "power", "random", "round", "save", "savez"}
 MACHINE = re.compile(r"/(?:work|root|tmp/lab|opt/wheels|Users|home/[a-z]+)(?:/|\b)")

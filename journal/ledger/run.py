@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import msgspec
 
-from journal.ledger.clock import CLOCK
 from journal.ledger.naming import KNOWN, identify
 from journal.ledger.pruned import utc
+from journal.ledger.steady import CLOCK
 from journal.store import Store
 
 UPSTREAM: Final = ("scanner", "enrichment")  # stand-ins before the log, beside those of the lanes

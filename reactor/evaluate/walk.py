@@ -11,9 +11,9 @@ from typing import Any, Final
 from lanes.code import DcStatus, Reason, Reject
 from lanes.profile import Profile
 from lanes.registry import MORE, PLANES
+from reactor.evaluate.answer import Foreign, ask
 from reactor.evaluate.asset import eligible
 from reactor.evaluate.chunk import Chunk
-from reactor.evaluate.foreign import Foreign, ask
 from reactor.evaluate.record import (
     MAX_BYTES,
     UNREADABLE,

@@ -24,10 +24,10 @@ from journal.keep import backup
 from journal.keep.migrate import migrate
 from journal.ledger import claim as claims
 from journal.ledger.claim import Beat, Claim, Fenced
-from journal.ledger.clock import CLOCK, STILL_S
 from journal.ledger.incident import Note
 from journal.ledger.ledger import Ledger
 from journal.ledger.patience import JournalGone, Outage, Revived
+from journal.ledger.steady import CLOCK, STILL_S
 from journal.lock import Lock, soak_lock
 from journal.refusal import Integrity, Refusal
 from journal.row import Batch

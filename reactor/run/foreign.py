@@ -18,7 +18,7 @@ from typing import Any
 from journal.refusal import Refusal
 from lanes.profile import Profile
 from lanes.registry import MORE
-from reactor.evaluate.foreign import Foreign
+from reactor.evaluate.answer import Foreign
 
 
 @dataclass(frozen=True, slots=True)

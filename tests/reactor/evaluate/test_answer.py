@@ -9,8 +9,8 @@ import pytest
 from lanes.code import Outcome, Reject
 from lanes.profile import PROFILES
 from reactor.evaluate import record as records
+from reactor.evaluate.answer import KernelEnded, ask
 from reactor.evaluate.chunk import Chunk
-from reactor.evaluate.foreign import KernelEnded, ask
 from reactor.evaluate.record import Decoder, decode_clean
 from reactor.evaluate.state import State
 from reactor.evaluate.step import step

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from journal.ledger.clock import STILL_S, Clock
+from journal.ledger.steady import STILL_S, Clock
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 DAY_S = 86_400.0
