@@ -17,7 +17,7 @@ def main(archive: str, bootstrap: str, topic: str, pace: str, paced_from: str) -
     pace: seconds of event time a second, or inf. paced_from: lines before this one are published at once.
     """
     writer = KafkaWriter(plain(bootstrap), topic, f"{topic}-feed")
-    fill(Path(archive), writer, [[]], pace=float(pace), paced_from=int(paced_from))
+    fill(Path(archive), writer, [0], pace=float(pace), paced_from=int(paced_from))
 
 
 if __name__ == "__main__":

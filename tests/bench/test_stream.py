@@ -29,7 +29,7 @@ def test_the_stream_path_beside_a_plain_loop(tmp_path: Path) -> None:
     with Tansu(tmp_path / "broker.log") as broker:
         writer = KafkaWriter(plain(broker.bootstrap), "bench", "bench")
         writer.create(1)
-        fill(archive, writer, [[]])
+        fill(archive, writer, [0])
         for run in range(RUNS + 1):
             for contender, runs in results.items():
                 data = tmp_path / f"{contender}-{run}"

@@ -29,7 +29,7 @@ def test_lanes_as_stages_beside_the_fused_path(broker: Any, tmp_path: Path) -> N
     if not recorded:
         write_market(archive, 7, SCANS)
     records, topic = identity(archive).lines, broker.create_topic()
-    fill(archive, KafkaWriter(plain(broker.bootstrap), topic, "bench"), [[]])
+    fill(archive, KafkaWriter(plain(broker.bootstrap), topic, "bench"), [0])
     print(f"\n{records} records of {'the recorded month' if recorded else 'a seeded market'} on {broker.name}, one run "
           "each; start-up, engine and workers included, broker not")  # fmt: skip
     print(f"{'':>18} {'CPU s/M records':>16} {'wall s':>8}")

@@ -161,7 +161,7 @@ def test_a_line_that_is_due_within_a_millisecond_is_not_spun_for(kafka, tmp_path
 
     path = records.write(tmp_path / "a.jsonl", records.plain(400))
     writer = Watched(plain(kafka.bootstrap), kafka.create_topic(), "paced")
-    assert fill(path, writer, [[]], pace=60_000.0) == (440, 0)  # 1,000 scans a second
+    assert fill(path, writer, [0], pace=60_000.0) == (440, 0)  # 1,000 scans a second
     assert 0 < len(waits) <= 400
     assert min(waits) >= 0.001  # the client's waits are whole milliseconds
 

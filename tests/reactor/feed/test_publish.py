@@ -120,6 +120,12 @@ def test_progress_is_told_to_the_last_line(tmp_path):
 # -- going on --------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(params=[1, 2, 3, 4_096])
+def block(request, monkeypatch):
+    monkeypatch.setattr(publisher, "BLOCK", request.param)
+
+
+@pytest.mark.usefixtures("block")
 @pytest.mark.parametrize("partitions", [1, 3])
 @pytest.mark.parametrize("there", [0, 1, 250, 499, 500])
 def test_a_topic_that_was_begun_is_gone_on_with_once(tmp_path, there, partitions):
@@ -133,6 +139,7 @@ def test_a_topic_that_was_begun_is_gone_on_with_once(tmp_path, there, partitions
     assert [topic.records(p) for p in range(partitions)] == [whole.records(p) for p in range(partitions)]
 
 
+@pytest.mark.usefixtures("block")
 @pytest.mark.parametrize(
     ("at", "other"),
     [(0, b"x"), (2, b""), (4, encode(scan(scan_id=4, vel_div=-0.05))), (3, b"z" * 900_001)],
@@ -147,6 +154,13 @@ def test_another_record_in_the_topic_is_refused_and_named(tmp_path, at, other):
     with pytest.raises(Refusal, match=rf"partition 0 holds another record .* at offset {at} \(line {at + 1}\); fix: "):
         put(topic, archive(tmp_path, body))
     assert topic.written == []
+
+
+def test_what_is_known_of_a_topic_takes_a_digest_a_block(tmp_path):
+    topic = Topic()
+    put(topic, archive(tmp_path, [b"%d" % n for n in range(20_000)]))
+    (held,) = publisher._records(topic, 1)
+    assert (held.count, len(held.marks)) == (20_000, 20_000 // publisher.BLOCK)
 
 
 def test_a_topic_with_more_records_than_the_archive_has_lines_is_refused(tmp_path):
@@ -187,7 +201,7 @@ def times(tmp_path, monkeypatch, body, pace, **options):
         write(*line)
 
     topic.write = timed
-    fill(archive(tmp_path, body), topic, [[]], pace=pace, **options)
+    fill(archive(tmp_path, body), topic, [0], pace=pace, **options)
     return [round(now - at[0], 6) for now in at]
 
 
