@@ -26,6 +26,9 @@ class Topic:
         self.written.append((line, key, partition))
         self.log.append(line, partition)
 
+    def expect(self, offsets):
+        assert offsets == self.ends(range(self.partitions))
+
     def serve(self, seconds):
         self.clock.now += seconds
 
