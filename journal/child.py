@@ -38,7 +38,9 @@ class Child:
 
     @property
     def code(self) -> int | None:
-        """Its exit code, negative for a signal; None while it runs."""
+        """Its exit code, negative for a signal; None while it runs. Whoever asks keeps its words within bounds."""
+        if bound(self._words):
+            self._begin = 0
         return self._process.poll()
 
     @property
@@ -51,7 +53,8 @@ class Child:
     def words(self) -> str:
         """The end of what it wrote."""
         with self._words.open("rb") as file:
-            file.seek(self._begin)
+            size = file.seek(0, os.SEEK_END)
+            file.seek(self._begin if self._begin <= size else 0)  # or it was begun anew meanwhile
             return file.read()[-LAST_BYTES:].decode(errors="replace").strip()
 
     def failure(self) -> str:
@@ -139,6 +142,20 @@ def program(command: Sequence[str], words: Path) -> Child:
     """Start another program, tied as a module is; the first of `command` is its path."""
     # Neither -I nor -S lets it import anything of an installation: its start costs little.
     return _start([sys.executable, "-I", "-S", tied.__file__, str(os.getpid()), *command], words)
+
+
+def bound(words: Path) -> bool:
+    """Keep the end alone of a file of words that is too long, and say so; who writes it goes on at its end."""
+    with suppress(OSError):
+        if (size := words.stat().st_size) > WORDS_BYTES:
+            with words.open("r+b") as file:
+                file.seek(max(0, size - LAST_BYTES))
+                end = file.read()
+                file.truncate(0)
+            with words.open("ab") as file:
+                file.write(end)
+            return True
+    return False
 
 
 def environment() -> dict[str, str]:

@@ -36,6 +36,7 @@ TIMEOUT_S: Final = 120
 QUESTION_S: Final = 100  # below TIMEOUT_S: ClickHouse ends a query that is too slow, before it is given up here
 PING_S: Final = 0.5  # the driver tries four times: so a process that is stopped is known within 2 s
 REACH_S: Final = 8.0  # a connection is made within this time, or nobody is there
+BODY_BYTES: Final = 256 << 20  # of one insert; an engine takes 1 GiB, and a letter may be four bytes
 _LIMITS: Final[dict[str, Any]] = {"max_execution_time": QUESTION_S}
 
 # What the driver logs it raises too; without a handler Python would print its words among ours.
@@ -129,7 +130,7 @@ class Store:
             return self._client.command(sql, parameters=dict(params or {}))
 
     def insert(self, table: str, columns: Mapping[str, Any], types: Mapping[str, str], token: str) -> None:
-        """Insert columns as one block.
+        """Insert columns as one block, or as several where they are more than one insert may hold.
 
         Args:
             table: its name.
@@ -144,6 +145,10 @@ class Store:
         if not token:
             raise ValueError("must have a deduplication token")
         count = len(next(iter(columns.values())))
+        if count > 1 and _size(columns) > BODY_BYTES:
+            for part, rows in (("a", range(count // 2)), ("b", range(count // 2, count))):
+                self.insert(table, {n: _slice(c, rows) for n, c in columns.items()}, types, f"{token}|{part}")
+            return
         # A block's keys are distinct, so sorting it into its final form at once would cost and give nothing.
         settings = {"insert_deduplicate": 1, "async_insert": 0, "optimize_on_insert": 0}
         kinds = [_CODED if isinstance(column, Coded) else get_from_name(types[n]) for n, column in columns.items()]
@@ -216,6 +221,25 @@ def connect(address: Address) -> Store:
         if words := tls_fault(address, str(away)):
             raise Refusal(words) from None
         raise JournalAway(f"no ClickHouse answers at {address.url} ({away}); fix: start it, or name another") from None
+
+
+def _size(columns: Mapping[str, Any]) -> int:
+    """About how many bytes columns are."""
+    return sum(_size_of(column) for column in columns.values())
+
+
+def _size_of(column: Any) -> int:
+    if isinstance(column, Coded):
+        return int(column.codes.nbytes)
+    if isinstance(column, np.ndarray):
+        return int(column.nbytes)
+    return sum(len(value) if isinstance(value, str | bytes) else 8 for value in column)
+
+
+def _slice(column: Any, rows: range) -> Any:
+    if isinstance(column, Coded):
+        return column.take(np.arange(rows.start, rows.stop))
+    return column[rows.start : rows.stop]
 
 
 def _reach(pool: Any, address: Address) -> None:

@@ -16,6 +16,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from journal import child
 from journal.engine import address
 from journal.engine.inventory import Inventory, require_links
 from journal.engine.reader import QueryError, quoted
@@ -33,6 +34,7 @@ from chdb.state.sqlitelike import Connection, connect  # noqa: E402
 LOCK_WAIT_S: Final = 10.0
 DRAIN_S: Final = 5.0
 WATCH_S: Final = 0.25
+WORDS_S: Final = 1.0  # between two looks at how long the log is
 READER_MEMORY: Final = 1 << 30  # bytes a reader's query may take, or an eighth of the machine
 
 
@@ -151,7 +153,8 @@ def serve(data: Path, parent: int | None) -> None:
         threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True).start()
         threading.Thread(target=inventory.watch, args=(stop,), daemon=True).start()
         print(f"serving {data} at {server.url}, pid {os.getpid()}", file=sys.stderr, flush=True)
-        stop.wait()
+        while not stop.wait(WORDS_S):
+            child.bound(data / "engine.log")
         server.finish(DRAIN_S)
         inventory.keep()
         sys.stderr.flush()

@@ -28,6 +28,7 @@ from journal.engine.reader import CANONICAL, LATEST_RUN, SYNTAX_ERROR, Admitted,
 from journal.engine.request import Asked, asked, login
 from journal.engine.running import Queries
 from journal.engine.wire import MIB, Wire, bounded, fill, form, memory_file
+from journal.shown import shown
 
 MAX_BODY: Final = {READER: MIB, WRITER: 1 << 30}
 MAX_QUERY: Final = 16 * MIB
@@ -142,7 +143,7 @@ class Server(ThreadingTCPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         if not isinstance(sys.exception(), OSError):  # a client that went away is no news
-            traceback.print_exc()
+            print(shown(traceback.format_exc(), keep="\n"), file=sys.stderr, flush=True)  # it may quote the request
 
 
 class Handler(Wire):

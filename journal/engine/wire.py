@@ -6,6 +6,7 @@ connection. The only module that imports h11. Source: RFC 9112, as far as ClickH
 
 import os
 import socket
+import sys
 import time
 import traceback
 from collections.abc import Generator, Iterable, Iterator, Mapping
@@ -20,6 +21,7 @@ from typing import Final
 import h11
 
 from journal.engine.reader import SYNTAX_ERROR, QueryError
+from journal.shown import shown
 
 MIB: Final = 1 << 20
 IDLE_S: Final = 3_600  # a kept connection without a request
@@ -113,7 +115,7 @@ class Wire(BaseRequestHandler):
         except (ConnectionError, TimeoutError):
             raise
         except Exception as error:  # noqa: BLE001 - a bad request never ends the process
-            traceback.print_exc()
+            print(shown(traceback.format_exc(), keep="\n"), file=sys.stderr, flush=True)  # it may quote the request
             self.fail(500, QueryError.of(STD_EXCEPTION, "STD_EXCEPTION", repr(error)).text, STD_EXCEPTION)
         return self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
 

@@ -80,6 +80,11 @@ def rejects(store: Store, where: Stretch) -> list[dict[str, Any]]:
     return [{**row, "raw": bytes.fromhex(row["raw"])} for row in found]
 
 
+def reject_bytes(store: Store, where: Stretch) -> int:
+    """How many bytes of rejects are stored."""
+    return store.count(f"SELECT sum(length(raw)) FROM violet_rejects WHERE {_HERE}", where._asdict())
+
+
 def cut_rejects(store: Store, run_id: str, most: int, dropped: Mapping[int, int]) -> int:
     """How many rejects of at most so many bytes are stored without their ends.
 

@@ -1,7 +1,8 @@
 """Backup: what a journal was before migrations changed its tables.
 
 Of a directory: DIR/backups/NAME is DIR/engine again, its parts as hard links, for a part is never written again once it
-is there. So a backup costs no time and no space until merges replace what it holds. The last KEPT stay. The way back:
+is there. So a backup costs no time and no space until merges replace what it holds. The last KEPT stay; of those before
+one migration, which may fail again and again, the first and the last. The way back:
 with nothing running in DIR, move DIR/engine away and DIR/backups/NAME to DIR/engine, and use the version that wrote it.
 It guards against a migration, not against a lost disk. Of a server: its own BACKUP, which its operator has to allow.
 See docs/design/weeks.md.
@@ -9,6 +10,7 @@ See docs/design/weeks.md.
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -47,9 +49,16 @@ def link(data: Path, name: str) -> Path:
     except OSError as error:
         shutil.rmtree(part, ignore_errors=True)
         raise Refusal(f"no backup could be made in {target.parent} ({error}); fix: make room, or {_WITHOUT}") from None
-    for old in backups(data)[:-KEPT]:
+    for old in _spent(backups(data)):
         shutil.rmtree(old)
     return target
+
+
+def _spent(found: Sequence[Path]) -> list[Path]:
+    """Those that go, oldest first. Of a migration that fails at each start the first and the last stay."""
+    of = [path.name.split("-")[1] for path in found]
+    between = [path for n, path in enumerate(found) if of[n] in of[:n] and of[n] in of[n + 1 :]]
+    return between + [path for path in found if path not in between][:-KEPT]
 
 
 def backups(data: Path) -> list[Path]:

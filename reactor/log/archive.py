@@ -16,6 +16,7 @@ from reactor.evaluate.record import CUT_BYTES, MAX_BYTES
 from reactor.log.container import Kind, opened, zstd
 
 _BLOCK: Final = 1 << 20
+CHUNK_BYTES: Final = 64 << 20  # of lines in a chunk: 16,384 of the longest ones would be 14 GiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ def chunks(path: Path, size: int, first: int = 0) -> Iterator[Chunk]:
 
     Args:
         path: the archive.
-        size: records of a chunk, at most.
+        size: records of a chunk, at most; fewer where they are CHUNK_BYTES.
         first: offset to begin at.
 
     >>> import tempfile
@@ -116,7 +117,7 @@ def chunks(path: Path, size: int, first: int = 0) -> Iterator[Chunk]:
     ...     [(chunk.offsets, chunk.values) for chunk in chunks(path, size=16)]
     [([0, 1], [b'{}', b'[]'])]
     """
-    chunk = Chunk(0, [], [])
+    chunk, held = Chunk(0, [], []), 0
     for offset, line in enumerate(lines(path)):
         if offset < first:
             continue
@@ -126,9 +127,10 @@ def chunks(path: Path, size: int, first: int = 0) -> Iterator[Chunk]:
             chunk.cut[offset] = (line.length, line.digest)
         else:
             chunk.values.append(line)
-        if len(chunk) == size:
+        held += len(chunk.values[-1] or b"")
+        if len(chunk) == size or held >= CHUNK_BYTES:
             yield chunk
-            chunk = Chunk(0, [], [])
+            chunk, held = Chunk(0, [], []), 0
     if len(chunk):
         yield chunk
 

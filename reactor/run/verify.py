@@ -265,8 +265,12 @@ def stored_inputs(store: Store, run: Run) -> Ranges:
     topic = segments(store, run.run_id)[0].topic
 
     def read(partition: int, first: int, end: int) -> Iterator[Chunk]:
-        for begin in range(first, end, _CHUNK):
+        begin = first
+        while begin < end:
             place = stored.Stretch(run.run_id, topic, partition, begin, min(end, begin + _CHUNK) - 1)
+            while place.b > place.a and stored.reject_bytes(store, place) > archive.CHUNK_BYTES:
+                place = place._replace(b=(place.a + place.b) // 2)
+            begin = place.b + 1
             chunk = Chunk(partition, [], [])
             chunk.typed = {row["log_offset"]: _scan(row) for row in stored.scans(store, place, _SCAN_COLUMNS)}
             chunk.typed |= {row["log_offset"]: _plane(row) for row in stored.planes(store, place)}

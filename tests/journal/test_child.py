@@ -150,7 +150,7 @@ def test_words_are_of_this_start_private_and_begun_anew_when_they_are_many(modul
     assert say("second").words() == "second"
     assert words.read_text() == "first\nsecond\n"
     assert stat.S_IMODE(words.stat().st_mode) == 0o600
-    monkeypatch.setattr(child, "WORDS_BYTES", 5)
+    monkeypatch.setattr(child, "WORDS_BYTES", 12)
     assert say("third").words() == "third"
     assert words.read_text() == "third\n"
     assert len(say("x" * 5_000).words()) == child.LAST_BYTES - 1  # without the line feed
@@ -245,3 +245,16 @@ def test_a_dead_child_waits_before_its_next_start(kept):
     clock.s += child.AGAIN_S / 2
     keeper.look()
     assert len(starts) == 2
+
+
+def test_words_are_bounded_while_a_child_runs_and_after(tmp_path, monkeypatch):
+    monkeypatch.setattr(child, "WORDS_BYTES", 2000)
+    words = tmp_path / "words"
+    started = child.program(
+        ["sh", "-c", "for i in $(seq 200); do echo a line of some words; done; echo last; sleep 30"], words
+    )
+    until(lambda: words.exists() and words.stat().st_size > 4000)
+    assert started.code is None
+    assert words.stat().st_size == 1000
+    assert started.words().endswith("words\nlast")
+    started.kill()

@@ -154,3 +154,11 @@ def test_a_run_is_there_for_every_connection(store):
     written = begin(store)
     written.append(decisions(2))
     assert written.value("SELECT count() FROM decisions WHERE run_id = {run:String}") == 2
+
+
+def test_columns_of_more_bytes_than_an_insert_may_hold_go_in_several(store, table, monkeypatch):
+    monkeypatch.setattr(module, "BODY_BYTES", 100)
+    for _ in range(2):  # the same again is nothing
+        put(store, table, list(range(50)), "large")
+    assert [row["n"] for row in read(store, table)] == list(range(50))
+    assert store.count("SELECT count() FROM system.parts WHERE table = 'scratch_of_store'") > 1

@@ -75,3 +75,10 @@ def test_only_another_process_s_soak_is_in_the_way(tmp_path):
         ):
             alone(tmp_path)
     alone(tmp_path)
+
+
+def test_the_backup_before_a_migration_that_fails_at_each_start_stays(data):
+    names = ["before-0009-a", *(f"before-0011-{n}" for n in range(6))]
+    for name in names:
+        link(data, name)
+    assert [path.name for path in backups(data)] == [names[0], names[1], names[-1]]

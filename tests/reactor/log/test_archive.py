@@ -230,3 +230,9 @@ def test_a_range_is_first_to_end_without_the_end(tmp_path, first, end, size):
     found = list(ranges(path, size)(0, first, end))
     assert [o for c in found for o in c.offsets] == list(range(10))[first:end]
     assert all(len(c) for c in found)
+
+
+def test_a_chunk_is_bounded_by_its_bytes_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(archive, "CHUNK_BYTES", 2_500)
+    path = file(tmp_path, b"".join(b"x" * 999 + b"\n" for _ in range(10)))
+    assert [chunk.offsets for chunk in chunks(path, 100, 1)] == [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
