@@ -133,6 +133,7 @@ class Incident(IntEnum):
     LANE_MISSING = 107  # a lane's worker is waited for
     LANE_BACK = 108  # it is there again
     FENCED = 110  # another process of the name took over, and this one writes no more
+    TAP_SHARED = 111  # somebody else writes to a tap topic of the soak
     CLOCK_JUMPED = 113  # the wall clock jumped; stamps go on as before until it has stood still
     INTEGRITY = 201  # a check of the journal failed
     HALTED = 202  # the run is HALTED

@@ -4,10 +4,12 @@ See docs/design/records.md.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from itertools import product
 from typing import Final, TypeAlias
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from journal.refusal import Refusal
 from reactor.evaluate.record import DIGEST_HEADER, LENGTH_HEADER
@@ -16,6 +18,8 @@ from reactor.log.archive import Cut
 from reactor.log.connection import Connection
 from reactor.log.kafka import BrokerFailed, NotAlone, failed
 
+_MORE_S: Final = 0.1
+_LAST_S: Final = 2.0  # waited for the last record of a topic, by the taps' own thread
 QUEUE_RECORDS: Final = 65_536  # readings that wait in the client
 
 Delivered: TypeAlias = "Message[bytes, bytes]"  # generic for the type checker alone
@@ -47,6 +51,8 @@ class TapWriter:
         )
         self.refused = 0
         self._failed: Counter[str] = Counter()
+        self._client, self._partitions = client, 0
+        self._seen: dict[tuple[str, int], int] = {}  # where each partition ended when its last record was looked at
 
     def create(self, partitions: int) -> bool:
         """Make topics that are missing; whether all are there."""
@@ -54,7 +60,33 @@ class TapWriter:
             create_all(self._connection, sorted(self._topics), partitions)
         except (Refusal, KafkaException, TimeoutError):
             return False  # it is not allowed, or nobody answers
+        self._partitions = partitions
         return True
+
+    def latest(self) -> Mapping[str, bytes]:
+        """The last record of each topic that got any since the call before; of several partitions, of one."""
+        found: dict[str, bytes] = {}
+        with suppress(KafkaException, Refusal), self._reader() as reader:
+            for topic, partition in product(sorted(self._topics), range(self._partitions)):
+                end = _end(reader, (topic, partition))
+                if end > self._seen.get((topic, partition), 0):
+                    reader.assign([TopicPartition(topic, partition, end - 1)])
+                    message = reader.poll(_LAST_S)
+                    # Tansu tells the end too low: more may come.
+                    for each in [message, *reader.consume(1_000, _MORE_S)] if message is not None else []:
+                        if each.error() is None:
+                            found[topic] = each.value() or b""
+                            self._seen[topic, partition] = (each.offset() or 0) + 1
+        return found
+
+    @contextmanager
+    def _reader(self) -> Generator[Consumer]:
+        settings = {"group.id": self._client, "client.id": self._client, "enable.auto.commit": False}
+        reader = made(Consumer, self._connection, {**settings, "error_cb": lambda error: None})
+        try:
+            yield reader
+        finally:
+            reader.close()
 
     def write(self, topic: str, partition: int, records: Sequence[tuple[bytes, bytes]]) -> int:
         """Queue keys and values; how many were taken. Never waits."""
@@ -158,6 +190,10 @@ class KafkaWriter:
     def _check(self) -> None:
         if self._failed is not None:
             raise self._failed
+
+
+def _end(reader: Consumer, place: tuple[str, int]) -> int:
+    return int(reader.get_watermark_offsets(TopicPartition(*place), timeout=_LAST_S, cached=False)[1])
 
 
 def _cut_headers(line: Cut) -> dict[str, str | bytes | None]:

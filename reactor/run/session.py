@@ -41,7 +41,7 @@ from reactor.run.position import WARM_MAX, seek, warm
 from reactor.run.provenance import code_hash, versions
 from reactor.run.settings import Settings, point, span_s
 from reactor.run.source import Source
-from reactor.tap.reading import tap_topic
+from reactor.tap.reading import is_tap_topic
 from reactor.tap.writer import Taps
 
 
@@ -64,8 +64,8 @@ class Session:
     def __init__(self, settings: Settings, store: Store, source: Source, ledger: Callable[[str], Ledger]) -> None:
         """ledger: makes the ledger of a run id. Refuses before anything is written."""
         self.settings, self._store, self.source = settings, store, source
-        if source.topic in (tap_topic(settings.soak.name, lane) for lane in settings.soak.tapped):
-            raise Refusal(f"--topic {source.topic} is a tap topic of this soak; fix: another --name")
+        if is_tap_topic(source.topic):
+            raise Refusal(f"--topic {source.topic} has the name of a lane's readings; fix: name a topic of scans")
         self._lanes = source.lanes
         self.kernels: Kernels = load(settings.profile) if settings.soak.decides else Kernels()
         self.rules = Rules(settings.profile, self.kernels.kernels)
@@ -77,7 +77,8 @@ class Session:
         self.ledger = ledger(self.run.run_id)
         self.ledger.recall()
         tapped = settings.soak.tapped
-        self.taps = Taps(tapped, settings.soak.name, {lane: self.segment.kernel_hash(lane) for lane in tapped})
+        hashes = {lane: self.segment.kernel_hash(lane) for lane in tapped}
+        self.taps = Taps(tapped, settings.soak.name, hashes, self.run.run_id)
 
     def read(self, stop: Callable[[], bool], progress: Progress) -> Run:
         """Read to the end of the run or until told to stop; returns the run as it was left."""

@@ -91,7 +91,7 @@ class History:
             }
             at = np.array([row["log_offset"] for row in some], dtype=np.int64)
             block = Rows(at, columns, np.zeros(len(at), dtype=np.uint64))
-            found += of_rows(block, self._lane, self.topic, partition, self._hashes[segment])
+            found += of_rows(block, self._lane, self.topic, partition, self._hashes[segment], self._run_id)
         return found
 
     def _seen(self, partition: int, scans: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

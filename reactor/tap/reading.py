@@ -5,6 +5,7 @@ journal say the same, bit for bit. The planes that a scan saw are no columns of 
 of `seen_by` where it is asked to, under the names of `state.seen_columns`. Pure. See docs/design/watching.md.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 from math import isnan
@@ -30,7 +31,8 @@ class Reading(Struct, gc=False, omit_defaults=True):
     topic, partition, offset: where the scan is. components: what explains the value, as in lane_readings. inputs: what
     the lane reads, of the scan by its name and of a plane as plane.field; what is absent is left out. age_ms:
     event-time age of the lane's first plane; None where it has none, or none was seen. kernel_hash: of the
-    foreign kernel in the lane's place, else of the code that decides. A worker alone says what is not finite, as None,
+    foreign kernel in the lane's place, else of the code that decides. run: whose scan it is; a worker, which serves
+    whatever run comes, leaves it out. A worker alone says what is not finite, as None,
     and with `fault` what a foreign kernel raised: such a scan ends in a reject.
     """
 
@@ -49,11 +51,13 @@ class Reading(Struct, gc=False, omit_defaults=True):
     params_hash: str
     kernel_hash: str
     fault: str = ""
+    run: str = ""
 
 
 encode: Final[Callable[[Reading], bytes]] = msgspec.json.Encoder().encode
 decode: Final[Callable[[bytes], Reading]] = msgspec.json.Decoder(Reading).decode
 
+_TAP_TOPIC: Final = re.compile(rf"violet\..+\.lanes\.({'|'.join(BY_NAME)})")
 _DC: Final = tuple(status.name for status in DcStatus)
 
 
@@ -62,20 +66,25 @@ def tap_topic(name: str, lane: str) -> str:
     return f"violet.{name}.lanes.{lane}"
 
 
+def is_tap_topic(topic: str) -> bool:
+    """Whether a topic has the name of a lane's readings, in a soak of any name."""
+    return _TAP_TOPIC.fullmatch(topic) is not None
+
+
 def seen_by(lanes: Iterable[str]) -> tuple[str, ...]:
     """Planes that these lanes read."""
     return tuple(plane for lane in LANES if lane.name in lanes for plane in LANE_PLANES.get(lane.name, ()))
 
 
-def readings(batch: Batch, lane: str, kernel_hash: str) -> list[Reading]:
+def readings(batch: Batch, lane: str, kernel_hash: str, run: str = "") -> list[Reading]:
     """Readings of a lane in a batch that carries the lane's planes, by offset."""
     kinds = (batch.rows[Outcome.DECISION], batch.rows[Outcome.EVALUATION])
-    found = list(chain(*(of_rows(rows, lane, batch.topic, batch.partition, kernel_hash) for rows in kinds)))
+    found = list(chain(*(of_rows(rows, lane, batch.topic, batch.partition, kernel_hash, run) for rows in kinds)))
     found.sort(key=lambda reading: reading.offset)  # two runs in order: one pass
     return found
 
 
-def of_rows(rows: Rows, lane: str, topic: str, partition: int, kernel_hash: str) -> list[Reading]:
+def of_rows(rows: Rows, lane: str, topic: str, partition: int, kernel_hash: str, run: str = "") -> list[Reading]:
     """Readings of a lane in rows of scans, in their order."""
     n, columns, shown_as = len(rows), rows.columns, BY_NAME[lane].shown
     if not n or not columns.keys() >= {*BY_NAME[lane].stored}:  # a lane that is off and has no columns
@@ -86,7 +95,7 @@ def of_rows(rows: Rows, lane: str, topic: str, partition: int, kernel_hash: str)
     return [
         Reading(
             1, lane, topic, partition, offset, stream, scan_id, ts_ms, value, dict(zip(names, parts, strict=True)),
-            inputs, age_ms, params_hash, kernel_hash,
+            inputs, age_ms, params_hash, kernel_hash, run=run,
         )
         for offset, stream, scan_id, ts_ms, value, params_hash, parts, inputs, age_ms in zip(
             rows.offsets.tolist(), *own, shown, _inputs(columns, lane, n), _ages_ms(columns, lane, n), strict=True

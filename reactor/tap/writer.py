@@ -14,17 +14,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
+import msgspec
 import numpy as np
 
 from journal.row import Batch
 from lanes.code import Incident, Outcome, Severity
-from reactor.tap.reading import encode, readings, seen_by, tap_topic
+from reactor.tap.reading import decode, encode, readings, seen_by, tap_topic
 
 ROWS_MAX: Final = 262_144  # scans that wait at most; two full batches of the default size
 PART: Final = 512  # scans made into readings at a time: some milliseconds, after which the reactor's thread may go on
 SHARE: Final = 0.25  # of a core, while the soak reads
 IDLE_S: Final = 0.25  # between looks at what the broker said
 AGAIN_S: Final = 5.0  # until a topic that could not be made is tried again
+OTHERS_S: Final = 10.0  # between looks for somebody else's records in the topics
 DRAIN_S: Final = 10.0  # at the end of a session, for what waits; then it is dropped
 FULL: Final = "they come faster than they go"
 DISK: Final = "the disk is short"
@@ -46,6 +48,9 @@ class Writer(Protocol):
     def serve(self) -> Mapping[str, int]:
         """Records of each topic that failed after they were taken, since the last call."""
 
+    def latest(self) -> Mapping[str, bytes]:
+        """The last record of each topic that got any since the call before; of several partitions, of one."""
+
     def close(self, timeout_s: float) -> None:
         """Send what is queued within a time, and give up the rest."""
 
@@ -56,14 +61,17 @@ class Taps:
     sent, dropped: readings by lane so far. paused: drop everything, for want of disk.
     """
 
-    def __init__(self, lanes: Sequence[str], name: str, kernel_hashes: Mapping[str, str]) -> None:
+    def __init__(self, lanes: Sequence[str], name: str, kernel_hashes: Mapping[str, str], run_id: str = "") -> None:
         self.lanes = tuple(lanes)
         self.topics = {lane: tap_topic(name, lane) for lane in lanes}
         self.seen = seen_by(lanes)
         self.paused = False
         self.sent: Counter[str] = Counter()
         self.dropped: Counter[str] = Counter(dict.fromkeys(lanes, 0))  # keys never change: others go over them
-        self._hashes = kernel_hashes
+        self._hashes, self._run_id = kernel_hashes, run_id
+        self._others: dict[str, str] = {}  # lane -> who else writes to its topic, not told yet
+        self._known: set[tuple[str, str]] = set()
+        self._not_ours: dict[str, str] = {}  # lane -> why nothing is written to its topic
         self._writer: Writer | None = None
         self._untold: dict[str, Counter[str]] = {}
         self._refused = 0
@@ -102,6 +110,9 @@ class Taps:
         """Note what was dropped or refused since the last call, an incident a reason."""
         with self._lock:
             untold, self._untold = self._untold, {}
+            others, self._others = self._others, {}
+        for lane, who in others.items():
+            note(Severity.WARN, Incident.TAP_SHARED, f"{who} writes to {self.topics[lane]!r} too")
         for reason, lanes in untold.items():
             counts = ", ".join(f"{lane} {lanes[lane]}" for lane in self.lanes if lanes[lane])
             note(Severity.WARN, Incident.TAPS_DROPPED, f"{counts} readings: {reason}")
@@ -129,10 +140,13 @@ class Taps:
     # -- the taps' own thread ----------------------------------------------------------------------------------------
 
     def _run(self, writer: Writer, partitions: int) -> None:
-        made, again = False, 0.0
+        made, again, look = False, 0.0, 0.0
         while True:
             if not made and time.monotonic() >= again:
                 made, again = writer.create(partitions), time.monotonic() + AGAIN_S
+            if made and time.monotonic() >= look:
+                self._look(writer, is_first=not look)
+                look = time.monotonic() + OTHERS_S
             try:
                 batch = self._waiting.get(timeout=IDLE_S)
             except queue.Empty:
@@ -145,7 +159,9 @@ class Taps:
                 if self._given_up.is_set():
                     return
                 for lane in self.lanes:
-                    if made:
+                    if lane in self._not_ours:
+                        self._drop(lane, n, self._not_ours[lane])
+                    elif made:
                         self._write(writer, lane, part, n)
                     else:
                         self._drop(lane, n, AWAY)
@@ -156,7 +172,7 @@ class Taps:
         """Readings of a lane to its topic, then a rest."""
         began = time.thread_time()
         try:
-            records = [(r.stream.encode(), encode(r)) for r in readings(part, lane, self._hashes[lane])]
+            records = [(r.stream.encode(), encode(r)) for r in readings(part, lane, self._hashes[lane], self._run_id)]
             taken = writer.write(self.topics[lane], part.partition, records)
         except Exception as error:  # noqa: BLE001 - whatever happens to a tap, the soak goes on and says so
             self._drop(lane, n, f"{type(error).__name__}: {error}"[:200])
@@ -167,6 +183,19 @@ class Taps:
         worked_s = time.thread_time() - began
         if not self._closing.is_set():
             self._closing.wait(worked_s * (1.0 / SHARE - 1.0))
+
+    def _look(self, writer: Writer, *, is_first: bool) -> None:
+        """Whether somebody else writes to the topics; one that held no readings before is not ours to write to."""
+        last = writer.latest()
+        for lane, topic in self.topics.items():
+            run = _run_of(last[topic]) if topic in last else self._run_id
+            if is_first and run is None:
+                self._not_ours[lane] = f"{topic!r} holds something else than a lane's readings"
+            elif not is_first and run != self._run_id and (lane, run or "") not in self._known:
+                self._known.add((lane, run or ""))
+                who = "something that writes no readings" if run is None else f"run {run or '(not said)'}"
+                with self._lock:
+                    self._others[lane] = who
 
     def _serve(self, writer: Writer) -> None:
         failed = writer.serve()
@@ -180,6 +209,14 @@ class Taps:
             with self._lock:
                 self.dropped[lane] += n
                 self._untold.setdefault(reason, Counter())[lane] += n
+
+
+def _run_of(record: bytes) -> str | None:
+    """The run of a reading, empty where it has none; None where the record is no reading."""
+    try:
+        return decode(record).run
+    except msgspec.MsgspecError:
+        return None
 
 
 def _parts(batch: Batch) -> Iterator[Batch]:

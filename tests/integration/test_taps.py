@@ -312,7 +312,9 @@ def test_a_write_elsewhere_is_refused_counted_and_fails_the_gate(journal, topic,
 
 def test_a_soak_does_not_tap_into_the_topic_that_it_reads(journal, topic):
     source = topic.broker.create_topic("violet.loop.lanes.ob")
-    with pytest.raises(Refusal, match=r"violet\.loop\.lanes\.ob is a tap topic of this soak; fix: another --name"):
+    with pytest.raises(
+        Refusal, match=r"violet\.loop\.lanes\.ob has the name of a lane's readings; fix: name a topic of scans"
+    ):
         journal.soak(bootstrap_servers=topic.broker.bootstrap, topic=source, name="loop", taps="all")
     assert journal.run("loop") is None
 

@@ -163,10 +163,11 @@ def test_params_that_remote_lanes_chose_are_no_difference_and_other_code_is(monk
         same_code(settings, None)
 
 
-def test_a_tap_topic_of_its_own_is_no_log():
-    source = SimpleNamespace(topic="violet.violet.lanes.acb", lanes=None)
-    with pytest.raises(Refusal, match="is a tap topic of this soak; fix: another --name"):
-        Session(load({"taps": "acb"}, environ={}), None, source, None)
+@pytest.mark.parametrize("topic", ["violet.violet.lanes.acb", "violet.x.lanes.ob", "violet.a.b.lanes.base"])
+def test_a_tap_topic_of_any_soak_is_no_log(topic):
+    source = SimpleNamespace(topic=topic, lanes=None)
+    with pytest.raises(Refusal, match="has the name of a lane's readings; fix: name a topic of scans"):
+        Session(load({}, environ={}), None, source, None)
 
 
 def test_a_batch_in_doubt_is_one_chunk_and_must_be_there():

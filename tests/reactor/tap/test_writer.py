@@ -26,7 +26,7 @@ class Kept:
 
     def __init__(self, *, most=10**9, open_=True):
         self.records, self.most, self.gate = {}, most, threading.Event()
-        self.failed = {}
+        self.failed, self.last = {}, {}
         if open_:
             self.gate.set()
 
@@ -42,6 +42,9 @@ class Kept:
     def serve(self):
         failed, self.failed = self.failed, {}
         return failed
+
+    def latest(self):
+        return self.last
 
     def close(self, timeout_s):
         pass
@@ -140,3 +143,63 @@ def test_a_writer_writes_to_its_topics_alone(tansu):
     log = KafkaLog(plain(tansu.bootstrap), other, "tests")
     assert log.ends([0]) == {0: 0}
     log.close()
+
+
+def reading_of(run):
+    return encode(readings(BATCH, "acb", "k", run)[0])
+
+
+def test_another_run_in_the_topic_is_told_once_and_readings_tell_the_two_apart(monkeypatch):
+    monkeypatch.setattr(tap, "OTHERS_S", 0.0)
+    monkeypatch.setattr(tap, "IDLE_S", 0.01)
+    writer, topic = Kept(open_=False), tap_topic("n", "acb")
+    writer.last = {topic: reading_of("before")}  # an earlier run's: no word of it
+    made = Taps(["acb"], "n", {"acb": "k"}, "mine")
+    made.start(writer, 1)
+    looks = counted(writer)
+    writer.gate.set()
+    until(lambda: len(looks) == 1)
+    for last in ("mine", "other", "other"):
+        writer.last = {topic: reading_of(last)}
+        wanted = len(looks) + 2
+        until(lambda wanted=wanted: len(looks) >= wanted)
+    made.take(BATCH)
+    made.close()
+    assert told(made) == [(Severity.WARN, Incident.TAP_SHARED, f"run other writes to {topic!r} too")]
+    assert {decode(value).run for _, value in writer.records[topic]} == {"mine"}
+
+
+def counted(writer):
+    looks, latest = [], writer.latest
+    writer.latest = lambda: looks.append(1) or latest()
+    return looks
+
+
+def until(holds):
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_nothing_is_written_into_a_topic_that_holds_something_else():
+    writer, topic = Kept(), tap_topic("n", "acb")
+    writer.last = {topic: b'{"v":1,"kind":"scan"}'}
+    made = Taps(["acb", "dc"], "n", {"acb": "k", "dc": "k"}, "mine")
+    made.start(writer, 1)
+    made.take(BATCH)
+    made.close()
+    assert (made.sent["acb"], made.dropped["acb"], made.sent["dc"]) == (0, SCANS, SCANS)
+    assert topic not in writer.records
+    assert f"acb {SCANS} readings: {topic!r} holds something else" in told(made)[0][2]
+
+
+def test_the_last_record_of_each_topic_is_read_once(tansu):
+    mine = tap_topic("last", "acb")
+    writer = TapWriter(plain(tansu.bootstrap), [mine], "last-taps")
+    assert writer.create(2)
+    assert writer.latest() == {}
+    writer.write(mine, 1, [(b"ng7", b"one"), (b"ng7", b"two")])
+    writer.close(10.0)
+    assert writer.latest() == {mine: b"two"}
+    assert writer.latest() == {}

@@ -1,0 +1,3 @@
+-- 0035 incidents: somebody else writes to a tap topic of the soak.
+-- Why: readings of two runs in one topic must be told apart, and people must know.  Pairs: lanes/code.py Incident  Rollback: none needed; an older version writes none of them.
+ALTER TABLE violet_incidents MODIFY COLUMN code Enum16('STARTED' = 1, 'RESUMED' = 2, 'STOPPED' = 3, 'ENDED' = 4, 'SEGMENT_OPENED' = 5, 'COLD_START' = 6, 'ENGINE_RESTARTED' = 101, 'JOURNAL_AWAY' = 102, 'BROKER_AWAY' = 103, 'DISK_SHORT' = 104, 'GAP_ACCEPTED' = 105, 'TAPS_DROPPED' = 106, 'LANE_MISSING' = 107, 'LANE_BACK' = 108, 'FENCED' = 110, 'TAP_SHARED' = 111, 'CLOCK_JUMPED' = 113, 'INTEGRITY' = 201, 'HALTED' = 202, 'HALT_RESUMED' = 203, 'WRITE_REFUSED' = 204);
