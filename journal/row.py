@@ -167,7 +167,8 @@ class Batch:
     """The outcomes of a range of offsets of one partition, and the state after it.
 
     `skipped` holds ranges [a, b] inside first..last that the broker never delivers. `standins` names the project's own
-    stand-ins that its scans say they come from.
+    stand-ins that its scans say they come from. `last_record` is the SHA-256 of the record at `last`, `last_epoch` its
+    leader epoch (-1: unknown): by them a resume knows the log again.
     """
 
     topic: str
@@ -181,6 +182,8 @@ class Batch:
     last_ts_ms: int = 0
     state: bytes = b"{}"
     standins: frozenset[str] = frozenset()
+    last_record: str = ""
+    last_epoch: int = -1
 
     @property
     def content_hash(self) -> int:

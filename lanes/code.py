@@ -132,6 +132,7 @@ class Incident(IntEnum):
     TAPS_DROPPED = 106  # a tap dropped readings
     LANE_MISSING = 107  # a lane's worker is waited for
     LANE_BACK = 108  # it is there again
+    PARTITION_ADDED = 109  # the topic got partitions while its run went on; they are read from their beginning
     FENCED = 110  # another process of the name took over, and this one writes no more
     TAP_SHARED = 111  # somebody else writes to a tap topic of the soak
     CLOCK_JUMPED = 113  # the wall clock jumped; stamps go on as before until it has stood still
@@ -139,3 +140,4 @@ class Incident(IntEnum):
     HALTED = 202  # the run is HALTED
     HALT_RESUMED = 203  # somebody resumed a HALTED run
     WRITE_REFUSED = 204  # a write outside the tap topics was refused: counted as `orders`
+    LOG_CHANGED = 205  # the log is not the one that the run began with: gone, made anew, rolled back, written over

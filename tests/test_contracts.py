@@ -27,10 +27,10 @@ PLANTS = {  # contract -> who imports what
     "the stand-in BLUE is a second reading: it shares no code with what it is compared with": (
         "reactor.standin.dirt", "lanes.code"),
     "confluent_kafka only in reactor.log": ("reactor.log.memory", "confluent_kafka"),
-    "faust only in reactor.topology.worker": ("reactor.topology.evaluator", "faust"),
+    "faust and its driver only in reactor.topology": ("reactor.topology.evaluator", "faust"),
     "chdb only in journal.engine.process": ("journal.engine.native", "chdb"),
     "h11 only in journal.engine.wire": ("journal.engine.reader", "h11"),
-    "pyarrow only in reactor.feed.parquet": ("reactor.feed.table", "pyarrow"),
+    "pyarrow only in reactor.feed.parquet, and of it snappy for lanes' workers": ("reactor.feed.table", "pyarrow"),
     "clickhouse_connect only in journal.store": ("journal.query", "clickhouse_connect"),
     "prometheus_client only in reactor.watch.metrics": ("reactor.watch.measure", "prometheus_client"),
     "tdigest only in reactor.watch.sketch": ("reactor.watch.events", "tdigest"),

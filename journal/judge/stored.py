@@ -70,10 +70,10 @@ def planes(store: Store, where: Stretch, names: Sequence[str] = ()) -> list[dict
 
 
 def rejects(store: Store, where: Stretch) -> list[dict[str, Any]]:
-    """Rejects, by offset: bytes (the record's length), digest, raw."""
+    """Rejects, by offset: code, bytes (the record's length), digest, raw."""
     # As hex: the driver reads a String as text, and these bytes may be none.
     found = store.rows(
-        "SELECT log_offset, bytes, digest, hex(raw) AS raw FROM violet_rejects FINAL "
+        "SELECT log_offset, code, bytes, digest, hex(raw) AS raw FROM violet_rejects FINAL "
         f"WHERE {_HERE} ORDER BY log_offset",
         where._asdict(),
     )

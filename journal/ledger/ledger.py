@@ -41,13 +41,24 @@ _TYPES: Final = {kind: dict(table_columns(kind)) for kind in _KINDS}
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a partition stands: the last completed offset, the state there, and a batch in doubt."""
+    """Where a partition stands: the last completed offset, the state there, and a batch in doubt.
+
+    record, leader_epoch: SHA-256 and leader epoch of the record at `last`; empty and -1 where an older version wrote
+    it.
+    """
 
     last: int
     state: bytes
     doubt: tuple[int, int] | None
     doubt_digest: str
     doubt_segment: int
+    record: str = ""
+    leader_epoch: int = -1
+
+    @property
+    def next(self) -> int:
+        """The offset after the last batch, also one in doubt."""
+        return (self.doubt[1] if self.doubt is not None else self.last) + 1
 
 
 class Ledger:
@@ -250,6 +261,7 @@ def put_batch(
         "skipped": msgspec.json.encode(batch.skipped).decode(),
         "unknown": msgspec.json.encode(batch.unknown).decode(),
         "state": batch.state.decode() if phase == "COMPLETE" else "",
+        "last_record": batch.last_record, "last_epoch": batch.last_epoch,
         "latency_ms": latency_ms, "drift_ms": drift_ms, "written_at": at,
     }  # fmt: skip
     token = f"{run_id}|{batch.topic}|{batch.partition}|{batch.first}-{batch.last}|{phase}|{row['digest']}"
@@ -296,9 +308,10 @@ def positions(store: Store, run_id: str) -> dict[int, Position]:
     """Where each partition of a run stands, from the journal alone."""
     # In two steps: the states of all batches together are larger by far than the one that is asked for.
     complete = store.rows(
-        "SELECT partition, last_offset AS last, state FROM violet_batches WHERE run_id = {run:String} "
-        "AND phase = 'COMPLETE' AND (partition, first_offset) IN (SELECT partition, max(first_offset) "
-        "FROM violet_batches WHERE run_id = {run:String} AND phase = 'COMPLETE' GROUP BY partition)",
+        "SELECT partition, last_offset AS last, state, last_record, last_epoch FROM violet_batches "
+        "WHERE run_id = {run:String} AND phase = 'COMPLETE' AND (partition, first_offset) IN "
+        "(SELECT partition, max(first_offset) FROM violet_batches "
+        "WHERE run_id = {run:String} AND phase = 'COMPLETE' GROUP BY partition)",
         {"run": run_id},
     )
     done = {row["partition"]: row for row in complete}
@@ -320,6 +333,8 @@ def positions(store: Store, run_id: str) -> dict[int, Position]:
             doubt=(doubt["first_offset"], doubt["last_offset"]) if doubt else None,
             doubt_digest=doubt["digest"] if doubt else "",
             doubt_segment=doubt["segment"] if doubt else -1,
+            record=row["last_record"] if row else "",
+            leader_epoch=row["last_epoch"] if row else -1,
         )
     return found
 

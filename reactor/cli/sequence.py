@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict
 from itertools import islice
@@ -22,11 +22,14 @@ from reactor.feed.convert import walk
 from reactor.log.connection import Connection
 from reactor.log.kafka import BrokerFailed, KafkaLog, LogGap, NotAlone
 from reactor.log.outlet import KafkaWriter
+from reactor.log.scout import LogChanged, Mark
+from reactor.log.topic import LogGrown
 from reactor.run.settings import broker
 from reactor.standin.bars import utc
 from reactor.standin.enrich import PARTS, Enricher
 
 PROBE: Final = 10_000  # rows of a source that a dry run looks at
+LOOK_S: Final = 5.0  # between looks at the topics that are followed
 SHOWN: Final = 3  # records and bad rows of a source that it prints
 
 
@@ -271,7 +274,7 @@ def _follow(
         for number in (signal.SIGINT, signal.SIGTERM):
             stack.callback(signal.signal, number, signal.signal(number, lambda *_: stopped.set()))
         stack.enter_context(alone(connection.bootstrap_servers, topic))
-        feeds, resumed = _feeds(sources, connection, topic, enricher, stack)
+        feeds, watched, resumed = _feeds(sources, connection, topic, enricher, stack)
         writer.expect({0: resumed.next})
         merger = live.Merger(feeds, lateness_ms, enricher)
         if not as_json:
@@ -280,7 +283,7 @@ def _follow(
         try:
             live.follow(
                 feeds, merger, lambda each: writer.write(each.line, each.key, 0, {live.STAMP_HEADER: each.stamp}),
-                lambda: time.time_ns() // 1_000_000, stopped.is_set,
+                lambda: time.time_ns() // 1_000_000, lambda: watched.look() or stopped.is_set(),
             )  # fmt: skip
             writer.flush()
         except NotAlone as error:
@@ -288,7 +291,9 @@ def _follow(
                 f"{error}: what came since may be there twice (the soak marks scans that repeat DUP_SCAN); fix: end "
                 "all but one, then the same command goes on, or give it a fresh --topic"
             ) from error
-        except (LogGap, BrokerFailed) as error:
+        except LogChanged as error:
+            raise Refusal(f"{error}; what is in {topic!r} is whole, and ends where the other log begins") from error
+        except (LogGap, LogGrown, BrokerFailed) as error:
             raise Refusal(f"{error}; what is in {topic!r} is whole, and the same command goes on") from error
     tallies = merger.sequencer.tallies
     shown = [{"source": s.name, "late": merger.late[s.name], **asdict(tallies[s.name])} for s in sources]
@@ -305,13 +310,30 @@ def _follow(
             out.print(f"{each['source']}: {words}", markup=False)
 
 
+class _Watched:
+    """Looks at the topics that are followed, now and then. Raises LogChanged, or LogGrown."""
+
+    def __init__(self, logs: Mapping[KafkaLog, int]) -> None:
+        """logs: with the partitions of each that are followed."""
+        self._logs, self._next = logs, time.monotonic() + LOOK_S
+
+    def look(self) -> bool:
+        """Whether anything is to be done about them: never, it raises then."""
+        if time.monotonic() >= self._next:
+            for log, partitions in self._logs.items():
+                if log.following.look() > partitions:
+                    raise LogGrown(log.topic)
+            self._next = time.monotonic() + LOOK_S
+        return False
+
+
 def _feeds(
     sources: Sequence[mapped.MappedSource],
     connection: Connection,
     topic: str,
     enricher: Enricher | None,
     stack: ExitStack,
-) -> tuple[list[live.Feed], live.Resumed]:
+) -> tuple[list[live.Feed], _Watched, live.Resumed]:
     """A feed for each partition of each source, where the output topic says that it goes on."""
 
     def opened(name: str) -> KafkaLog:
@@ -324,10 +346,11 @@ def _feeds(
     resumed = live.Resumed(enricher, first)
     for offset, value, stamp in written.stamped(live.STAMP_HEADER):
         resumed.take(offset, value, stamp)
-    feeds = []
+    feeds, watched = [], {}
     for source in sources:
         log = opened(str(source.topic))
-        partitions = range(log.describe().partitions)
+        found = log.describe()
+        partitions, watched[log] = range(found.partitions), found.partitions
         for partition, low in log.lows(partitions).items():
             at, done = resumed.place(source.name, partition)
             if (at is None and first > 0) or (at is not None and at < low):
@@ -336,7 +359,21 @@ def _feeds(
                     "fix: name a fresh --topic, and keep both for longer than a stop lasts"
                 )
             own = log if partition == 0 else opened(log.topic)
-            feeds.append(live.Feed(source, partition, own, low if at is None else at, done))
+            own.following.watch = log.following.watch
+            _know(source, own, resumed.last(source.name, partition), found.topic_id)
+            feeds.append(live.Feed(source, partition, own, low if at is None else at, done, found.topic_id))
     for feed in feeds:
         feed.log.assign({feed.partition: feed.next})
-    return feeds, resumed
+    return feeds, _Watched(watched), resumed
+
+
+def _know(source: mapped.MappedSource, log: KafkaLog, last: live.Stamp | None, topic_id: str) -> None:
+    """Refuse a topic that is not the one which was followed before."""
+    if last is None or not last.record:  # an older version did not say
+        return
+    if last.topic_id != topic_id:
+        raise Refusal(
+            f"source {source.name!r}: topic {log.topic!r} was deleted and made anew (its id is {topic_id}, was "
+            f"{last.topic_id}); fix: name a fresh --topic"
+        )
+    log.following.begin_after({last.partition: Mark(last.offset, last.record, -1)})

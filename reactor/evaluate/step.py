@@ -89,6 +89,8 @@ def outcomes(
         unknown=walk.decoder.take_unknown(),
         last_ts_ms=int(scored.rows.columns["ts_ms"].max(initial=0)),  # type: ignore[union-attr]
         standins=frozenset(walk.standins),
+        last_record=hashlib.sha256(walk.values[-1] or b"").hexdigest() if walk.from_log else "",
+        last_epoch=walk.epoch,
     )
 
 

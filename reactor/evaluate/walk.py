@@ -94,6 +94,8 @@ class Walk:
         self.offsets: list[int] = []
         self.values: list[bytes | None] = []
         self.cut: dict[int, tuple[int, str]] = {}
+        self.epoch = -1
+        self.from_log = True  # not from stored columns
         self.scans: list[ScanRow] = []
         self.versions: list[tuple[int, ...]] = []
         self.planes: list[PlaneRow] = []
@@ -118,6 +120,7 @@ class Walk:
         self.offsets += chunk.offsets
         self.values += values
         self.cut |= chunk.cut
+        self.epoch, self.from_log = chunk.epoch, not chunk.typed
         oversize = any(map(MAX_BYTES.__lt__, map(len, filter(None, values))))
         clean: Callable[[Any], Record] = self.decoder.decode if oversize else decode_clean
         for start in range(0, len(values), _WARM):
@@ -259,4 +262,6 @@ class Walk:
             self.foreign[lane].append(value)
 
     def _too_large(self, at: int) -> Fault:
-        return Fault(Reject.TOO_LARGE, f"{self.cut[self.offsets[at]][0]} bytes; at most {MAX_BYTES}")
+        length = self.cut[self.offsets[at]][0]
+        known = f"{length} bytes" if length > MAX_BYTES else "cut, and its headers do not say of what"
+        return Fault(Reject.TOO_LARGE, f"{known}; at most {MAX_BYTES}")

@@ -10,6 +10,7 @@ A row that does not map goes into the log as {"v":0,"said":...,"raw":...}, which
 See docs/design/feeds.md.
 """
 
+import hashlib
 import heapq
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -43,15 +44,23 @@ class Topic(Log, Protocol):
     def away(self) -> bool:
         """Whether it is away: what it gave last is then not its end."""
 
+    def same(self) -> bool:
+        """Whether all that it gave is of the log that was opened; False where nobody says. Raises LogChanged."""
+
 
 class Stamp(msgspec.Struct):
-    """Where a record of the log came from. `low`: offsets of its feed below this one are settled."""
+    """Where a record of the log came from. `low`: offsets of its feed below this one are settled.
+
+    topic_id, record: of its topic, and its SHA-256 there; by them a restart knows the topic again.
+    """
 
     source: str
     partition: int
     offset: int
     low: int
     arrival_ms: int
+    topic_id: str = ""
+    record: str = ""
 
 
 class Out(NamedTuple):
@@ -71,6 +80,7 @@ class Feed:
     log: Topic
     next: int
     done: set[int] = field(default_factory=set)
+    topic_id: str = ""
     newest_ms: int = -1
     asked_ms: int = 0  # since when it is asked and gives nothing; 0: it gave
     pending: deque[int] = field(default_factory=deque)
@@ -100,7 +110,7 @@ class Merger:
         self._bad: list[Bad] = []
         self.sequencer = Sequencer(self._bad.append)
         self.sequencer.tallies.update({feed.source.name: Tally() for feed in feeds})
-        self._held: list[tuple[Key, int, bytes, bytes | None, Feed]] = []
+        self._held: list[tuple[Key, int, bytes, bytes | None, Feed, str]] = []
         self._arrived: deque[tuple[int, Key]] = deque()
         self._due: Key = (-1, 0, 0, 0)
         self._last: Key = (-1, 0, 0, 0)
@@ -133,13 +143,14 @@ class Merger:
         behind = [feed.newest_ms for feed in self._feeds if not feed.at_end(now_ms)]
         bound_ms = min(behind) if behind else None
         while self._held and self._held[0][0] <= self._due and (bound_ms is None or self._held[0][0][0] <= bound_ms):
-            key, arrival_ms, line, name, feed = heapq.heappop(self._held)
+            key, arrival_ms, line, name, feed, record = heapq.heappop(self._held)
             if name is not None:
                 self.late[feed.source.name] += key < self._last
                 self._last = max(self._last, key)
                 line = enriched(self._enricher, line) if self._enricher is not None else line
             low = feed.settle(key[3])
-            yield Out(line, name, encode(Stamp(feed.source.name, feed.partition, key[3], low, arrival_ms)))
+            place = Stamp(feed.source.name, feed.partition, key[3], low, arrival_ms, feed.topic_id, record)
+            yield Out(line, name, encode(place))
 
     def _take(self, feed: Feed, row: Row, now_ms: int) -> None:
         source = feed.source
@@ -158,7 +169,7 @@ class Merger:
         key = (ts_ms, source.rank, feed.partition, row.line)
         feed.pending.append(row.line)
         self._arrived.append((now_ms, key))
-        heapq.heappush(self._held, (key, now_ms, line, name, feed))
+        heapq.heappush(self._held, (key, now_ms, line, name, feed, hashlib.sha256(row.raw).hexdigest()))
 
 
 def follow(
@@ -168,14 +179,18 @@ def follow(
     clock: Callable[[], int],
     stop: Callable[[], bool],
 ) -> None:
-    """Merge until told to stop. What is held then was not written, and a restart reads it again."""
+    """Merge until told to stop. What is held then was not written, and a restart reads it again.
+
+    Nothing is written while it is not known whether what came is of the feeds' own logs.
+    """
     while not stop():
         for feed in feeds:
             if merger.wants(feed):
                 chunks = feed.log.poll(_BATCH, _WAIT_S)
                 merger.take(feed, chunks, clock())
-        for out in merger.due(clock()):
-            write(out)
+        if all(feed.log.same() for feed in feeds):
+            for out in merger.due(clock()):
+                write(out)
 
 
 class Resumed:
@@ -188,6 +203,7 @@ class Resumed:
         self._enricher, self._decoder = enricher, Decoder()
         self._low: dict[tuple[str, int], int] = {}
         self._written: dict[tuple[str, int], set[int]] = {}
+        self._last: dict[tuple[str, int], Stamp] = {}
         self.records, self.doubled, self.next = 0, 0, first
 
     def take(self, offset: int, value: bytes | None, stamp: bytes | None) -> None:
@@ -199,6 +215,8 @@ class Resumed:
         written = self._written.setdefault(feed, set())
         self.doubled += found.offset in written or found.offset < self._low.get(feed, 0)
         written.add(found.offset)
+        if feed not in self._last or found.offset > self._last[feed].offset:
+            self._last[feed] = found
         if found.low > self._low.get(feed, 0):
             self._low[feed] = found.low
             self._written[feed] = {offset for offset in written if offset >= found.low}
@@ -209,6 +227,10 @@ class Resumed:
     def place(self, source: str, partition: int) -> tuple[int | None, set[int]]:
         """Offset at which a feed goes on (None: at its first), and the later ones that are written."""
         return self._low.get((source, partition)), self._written.get((source, partition), set())
+
+    def last(self, source: str, partition: int) -> Stamp | None:
+        """The stamp of a feed's record with the greatest offset."""
+        return self._last.get((source, partition))
 
 
 def _row(offset: int, value: bytes, chunk: Chunk) -> Row:

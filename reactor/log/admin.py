@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
+from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from journal.refusal import Refusal
 from reactor.log import diagnosis
@@ -24,11 +24,11 @@ _BROKERS_DEFAULT: Final = -1
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A cluster that answers: its id, and the topics that its user may see."""
+    """A cluster that answers: its id, and the partitions of each topic that its user may see."""
 
     admin: AdminClient
     cluster_id: str
-    topics: frozenset[str]
+    topics: Mapping[str, int]
 
 
 def made(kind: Callable[[dict[str, Any]], C], connection: Connection, settings: Mapping[str, Any]) -> C:
@@ -66,15 +66,17 @@ def reach(connection: Connection) -> Cluster:
             wait_s = max(_LOOK_S, deadline - time.monotonic())  # a large cluster may take longer than a look
     if words := diagnosis.advertised(connection, [(str(each.host), each.port) for each in found.brokers.values()]):
         raise Refusal(words)
-    return Cluster(admin, str(found.cluster_id), frozenset(found.topics))
+    return Cluster(admin, str(found.cluster_id), {name: len(each.partitions) for name, each in found.topics.items()})
 
 
-def create_all(connection: Connection, topics: Iterable[str], partitions: int) -> None:
-    """Create topics where they are missing. Raises Refusal where the broker does not."""
+def create_all(connection: Connection, topics: Iterable[str], partitions: int, *, grow: bool = False) -> None:
+    """Create topics where they are missing; grow: and partitions where too few are. Refusal where it is not done."""
     cluster = reach(connection)
     for topic in topics:
         if topic not in cluster.topics:
             _create(cluster.admin, connection, topic, partitions)
+        elif grow and cluster.topics[topic] < partitions:
+            _grow(cluster.admin, connection, topic, partitions)
 
 
 def topic_id(cluster: Cluster, connection: Connection, topic: str) -> str:
@@ -90,6 +92,17 @@ def topic_id(cluster: Cluster, connection: Connection, topic: str) -> str:
         error = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
         raise Refusal(diagnosis.denied(connection, f"read topic {topic!r}", "READ", error))
     return str(found.topic_id)
+
+
+def _grow(admin: AdminClient, connection: Connection, topic: str, partitions: int) -> None:
+    try:
+        admin.create_partitions([NewPartitions(topic, partitions)], request_timeout=REACH_S)[topic].result(REACH_S)
+    except KafkaException as failure:
+        said = connection.masked(failure.args[0].str())
+        raise Refusal(
+            f"topic {topic!r} needs {partitions} partitions, as the scans' topic has, and gets none: {said}; fix: add "
+            "them by hand"
+        ) from None
 
 
 def _create(admin: AdminClient, connection: Connection, topic: str, partitions: int) -> None:

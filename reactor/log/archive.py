@@ -5,18 +5,21 @@ Memory is bounded whatever the line. See docs/design/records.md.
 """
 
 import hashlib
+import math
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
-from journal.refusal import Refusal
+from journal.refusal import Integrity, Refusal
 from reactor.evaluate.chunk import Chunk
 from reactor.evaluate.record import CUT_BYTES, MAX_BYTES
 from reactor.log.container import Kind, opened, zstd
 
 _BLOCK: Final = 1 << 20
 CHUNK_BYTES: Final = 64 << 20  # of lines in a chunk: 16,384 of the longest ones would be 14 GiB
+_REST: Final = 50  # times as long as a hash took until the next one
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +33,11 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Which archive: SHA-256 of the file, and its count of lines."""
+    """Which archive: SHA-256 of the file, its count of lines, and its size in bytes."""
 
     sha256: str
     lines: int
+    size: int
 
 
 def check(path: Path) -> None:
@@ -92,14 +96,60 @@ _READERS: Final = {
 
 def identity(path: Path) -> Identity:
     """Identity of an archive. Reads the whole file, which also proves that it can be read."""
-    count = sum(1 for _ in lines(path))
-    return Identity(sha256(path), count)
+    count, size = sum(1 for _ in lines(path)), path.stat().st_size
+    return Identity(sha256(path, size), count, size)
 
 
-def sha256(path: Path) -> str:
-    """SHA-256 of a file as it is, whatever it holds."""
+def sha256(path: Path, size: int | None = None) -> str:
+    """SHA-256 of a file as it is, whatever it holds; of its first `size` bytes where that is given."""
+    digest, left = hashlib.sha256(), math.inf if size is None else size
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while left > 0 and (block := file.read(int(min(_BLOCK, left)))):
+            digest.update(block)
+            left -= len(block)
+    return digest.hexdigest()
+
+
+class Sameness:
+    """Whether a file is still the one whose identity is known. Its hash is computed again where it was written to."""
+
+    def __init__(self, path: Path) -> None:
+        """path: of a file whose identity is not computed yet."""
+        self._path, self._seen, self._next = path, _written(path), 0.0
+
+    def holds(self, known: Identity, *, now: bool) -> bool:
+        """Whether nothing happened to it since; False where it was appended to, or touched.
+
+        Args:
+            known: its identity.
+            now: also where it was hashed a while ago: a file that is written all the time is not hashed all the time.
+
+        Raises:
+            Integrity: what was there when its identity was computed is not.
+        """
+        began, found = time.monotonic(), _written(self._path)
+        if found == self._seen or not (now or began >= self._next):
+            return True
+        try:
+            same = sha256(self._path, known.size) == known.sha256
+        except OSError:
+            same = False
+        if not same:
+            raise Integrity(
+                f"the archive {self._path} changed while it was read, so that nobody knows of which file the rows are"
+            )
+        ended = time.monotonic()
+        self._seen, self._next = found, ended + _REST * (ended - began)
+        return False
+
+
+def _written(path: Path) -> tuple[int, ...]:
+    """What changes with each write to a file, and with another file of its name."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def chunks(path: Path, size: int, first: int = 0) -> Iterator[Chunk]:

@@ -5,19 +5,21 @@ tools. A lost range of offsets raises LogGap, never a silent jump. See docs/desi
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
-from typing import Final, TypeAlias, TypeVar, cast
+from types import MappingProxyType
+from typing import Final, TypeVar, cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from journal.refusal import Refusal
-from reactor.evaluate.chunk import Chunk
-from reactor.evaluate.record import CUT_BYTES, DIGEST_HEADER, LENGTH_HEADER
+from reactor.evaluate.chunk import Chunk, cut_of
+from reactor.evaluate.record import CUT_BYTES
 from reactor.log import diagnosis
 from reactor.log.admin import REACH_S, made, reach, topic_id
 from reactor.log.connection import Connection
+from reactor.log.scout import CORRUPT, OUT_OF_RANGE, Read, Scout, epoch_of, rolled_back
+from reactor.log.topic import Following, TopicIdentity, TopicWatch
 
 T = TypeVar("T")
 QUIET_S: Final = 1.0  # nothing more for this long: the end of the log, where a broker's watermark cannot be trusted
@@ -39,19 +41,15 @@ _FETCH: Final = {
 }
 
 
-_Read: TypeAlias = "Message[bytes, bytes]"  # generic for the type checker alone
 # The client types these as optional; on a message that was consumed they are there.
-_error: Final = cast(Callable[[_Read], KafkaError | None], Message.error)
-_partition: Final = cast(Callable[[_Read], int], Message.partition)
-_offset: Final = cast(Callable[[_Read], int], Message.offset)
-_value: Final = cast(Callable[[_Read], bytes | None], Message.value)
+_error: Final = cast(Callable[[Read], KafkaError | None], Message.error)
+_partition: Final = cast(Callable[[Read], int], Message.partition)
+_offset: Final = cast(Callable[[Read], int], Message.offset)
+_value: Final = cast(Callable[[Read], bytes | None], Message.value)
 
 
 class LogGap(Refusal):
-    """The log no longer has the offsets that its reader wants next."""
-
-    def __init__(self, topic: str, partition: int, wanted: int) -> None:
-        super().__init__(f"partition {partition} of {topic!r} no longer has offset {wanted}; fix: restore what it lost")
+    """The log does not give the offsets that its reader wants next, and gives later ones."""
 
 
 class BrokerFailed(Refusal):
@@ -60,21 +58,6 @@ class BrokerFailed(Refusal):
 
 class NotAlone(BrokerFailed):
     """Somebody else wrote into a topic that must have one writer."""
-
-
-@dataclass(frozen=True, slots=True)
-class TopicIdentity:
-    """Which log: cluster id, topic name, topic id (empty where the broker has none), partitions."""
-
-    cluster: str
-    topic: str
-    topic_id: str
-    partitions: int
-
-    @property
-    def log(self) -> str:
-        """This very topic of this very cluster, as lanes' marks name it."""
-        return f"{self.cluster}/{self.topic}/{self.topic_id}"
 
 
 class KafkaLog:
@@ -87,6 +70,9 @@ class KafkaLog:
         self._consumer = self._new_consumer()
         self._positions: dict[int, int] = {}
         self._reached: dict[int, int] = {}
+        scout = Scout(self._new_consumer, topic, lambda partition: self._watermarks(partition)[0])
+        self._scout, self.following = scout, Following(topic, scout)
+        self._failed: Refusal | None = None
         self._away_since: float | None = None
         self._outage_s: float | None = None
 
@@ -105,13 +91,16 @@ class KafkaLog:
                 f"topic {self.topic!r} is not on {self._connection.bootstrap_servers}; "
                 "fix: name one that is there, or `violet publish` to it; a tap topic: `violet soak --taps LANE`"
             )
-        return TopicIdentity(
+        identity = TopicIdentity(
             cluster.cluster_id, self.topic, topic_id(cluster, self._connection, self.topic), len(found.partitions)
         )
+        if identity.topic_id:
+            self.following.watch = TopicWatch(cluster, identity)
+        return identity
 
     def assign(self, positions: dict[int, int]) -> None:
         """Read these partitions from these offsets on."""
-        self._positions, self._reached = dict(positions), {}
+        self._positions, self._reached, self._failed = dict(positions), {}, None
         self._consumer.assign([TopicPartition(self.topic, p, offset) for p, offset in positions.items()])
 
     def lows(self, partitions: Iterable[int]) -> dict[int, int]:
@@ -142,31 +131,55 @@ class KafkaLog:
                 )
 
     def poll(self, limit: int, timeout_s: float) -> list[Chunk]:
-        """Records that have come, at most `limit`, by partition."""
-        messages = self._consumer.consume(limit, timeout_s)
+        """Records that have come, at most `limit`, by partition. What lies before a fault is given before it raises."""
+        messages = [] if self._failed is not None else self._consumer.consume(limit, timeout_s)
         chunks: dict[int, Chunk] = {}
         if messages and len(self._positions) == 1 and not any(map(_error, messages)):
             only = next(iter(self._positions))
             chunk = Chunk(only, list(map(_offset, messages)), list(map(_value, messages)))
+            chunk.epoch = epoch_of([messages[0], messages[-1]])
             chunks[only] = chunk
+            self.following.given[only] = messages[-1]
             if CUT_BYTES in map(len, filter(None, chunk.values)):
                 self._cuts(chunk, messages)
         else:
-            for message in messages:
-                self._take(message, chunks)
+            self._take_all(messages, chunks)
+        if self._failed is not None and not chunks:
+            raise self._failed
+        if chunks:
+            self.following.polled_at = time.monotonic()
         for chunk in chunks.values():
             self._positions[chunk.partition] = chunk.offsets[-1] + 1
             self._answered()
         return list(chunks.values())
+
+    def learn(self) -> None:
+        """Let the client know of partitions that were added: by itself it asks every few minutes."""
+        try:
+            self._consumer.list_topics(self.topic, timeout=REACH_S)
+        except KafkaException as error:
+            raise self._silent(error.args[0]) from None
+
+    def readable(self, partition: int, offset: int) -> int:
+        """The first offset from here on that lies in no batch that cannot be read."""
+        return self._scout.readable(partition, offset)
 
     def take_outage(self) -> float | None:
         """Seconds that the broker was away, told once and when it is back; None where it was not."""
         outage_s, self._outage_s = self._outage_s, None
         return outage_s
 
+    def position(self, partition: int) -> int:
+        """Offset after the last record that was given."""
+        return self._positions.get(partition, 0)
+
     def reached(self) -> dict[int, int]:
         """Offsets at which the broker said that there is no more yet."""
         return self._reached
+
+    def same(self) -> bool:
+        """Whether all that was given is of the log that was opened; False where nobody says. Raises LogChanged."""
+        return self.following.same()
 
     def away(self) -> bool:
         """Whether the broker went away and does not answer yet. What was reached before is then not the end."""
@@ -214,7 +227,7 @@ class KafkaLog:
             found = dict(message.headers() or ()).get(header)
             yield _offset(message), _value(message), None if found is None else bytes(found)  # type: ignore[arg-type]
 
-    def _consume(self, limit: int, timeout_s: float) -> list[_Read]:
+    def _consume(self, limit: int, timeout_s: float) -> list[Read]:
         """Messages that have come, without those that say something else."""
         found = []
         for message in self._consumer.consume(limit, timeout_s):
@@ -244,12 +257,13 @@ class KafkaLog:
         """Leave without waiting for the group."""
         self._consumer.close()
 
-    def _new_consumer(self) -> Consumer:
+    def _new_consumer(self, more: Mapping[str, object] = MappingProxyType({})) -> Consumer:
         names = {"client.id": self._client, "group.id": self._client, "error_cb": self._on_error}
-        return made(Consumer, self._connection, {**_FETCH, **names})
+        return made(Consumer, self._connection, {**_FETCH, **names, **more})
 
     def _on_error(self, error: KafkaError) -> None:
         self._faults(error)
+        self.following.doubt()
         if error.code() in (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT):
             self._away_since = self._away_since or time.monotonic()
 
@@ -282,31 +296,60 @@ class KafkaLog:
             else:
                 return max(low, 0), max(high, 0)
 
-    def _take(self, message: _Read, chunks: dict[int, Chunk]) -> None:
+    def _take_all(self, messages: Sequence[Read], chunks: dict[int, Chunk]) -> None:
+        for message in messages:
+            try:
+                self._take(message, chunks)
+            except Refusal as refusal:
+                self._failed = refusal
+                break
+        for partition, chunk in chunks.items():
+            if epoch_of([cast(Read, self.following.given[partition])]) != chunk.epoch:
+                chunk.epoch = -1
+
+    def _take(self, message: Read, chunks: dict[int, Chunk]) -> None:
         error, partition = message.error(), _partition(message)
         if error is None:
             chunk = chunks.get(partition)
             if chunk is None:
-                chunk = chunks[partition] = Chunk(partition, [], [])
+                chunk = chunks[partition] = Chunk(partition, [], [], epoch=epoch_of([message]))
+            self.following.given[partition] = message
             chunk.offsets.append(_offset(message))
             chunk.values.append(message.value())
             self._cuts(chunk, [message])
-        elif error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
-            raise LogGap(self.topic, partition, self._positions[partition])
+        elif error.code() in OUT_OF_RANGE:
+            raise self._out_of_range(partition)
+        elif error.code() in CORRUPT:
+            raise self._corrupt(partition, chunks, error)
         elif error.code() == KafkaError._PARTITION_EOF:
             self._reached[partition] = _offset(message)
             self._answered()
         elif error.fatal() or error.code() in _HOPELESS:
             raise failed(self._connection, self.topic, error)
 
-    def _cuts(self, chunk: Chunk, messages: Iterable[_Read]) -> None:
+    def _out_of_range(self, partition: int) -> Refusal:
+        wanted = self._positions[partition]
+        if self._watermarks(partition)[0] <= wanted:
+            return rolled_back(self.topic, partition, wanted - 1, "it ends before")
+        place = f"partition {partition} of {self.topic!r}"
+        return LogGap(f"{place} no longer has offset {wanted}; fix: restore what it lost")
+
+    def _corrupt(self, partition: int, chunks: Mapping[int, Chunk], error: KafkaError) -> LogGap:
+        given = chunks.get(partition)
+        wanted = given.offsets[-1] + 1 if given is not None else self._positions[partition]
+        return LogGap(
+            f"partition {partition} of {self.topic!r} has a batch that cannot be read, offsets {wanted} to "
+            f"{self._scout.readable(partition, wanted) - 1} ({self._connection.masked(error.str())}); fix: restore it"
+        )
+
+    def _cuts(self, chunk: Chunk, messages: Iterable[Read]) -> None:
         for message in messages:
             value = message.value()
-            if value is not None and len(value) == CUT_BYTES:  # headers cost; only a cut line has just this length
-                headers = dict(message.headers() or ())
-                if LENGTH_HEADER in headers and DIGEST_HEADER in headers:
-                    length, digest = (bytes(headers[name] or b"") for name in (LENGTH_HEADER, DIGEST_HEADER))  # type: ignore[arg-type]
-                    chunk.cut[_offset(message)] = (int(length), digest.decode())
+            if value is None or len(value) != CUT_BYTES:  # headers cost; only a cut line has just this length
+                continue
+            with suppress(UnicodeDecodeError):  # a header's name that is no text is nobody's header of ours
+                if (cut := cut_of(value, message.headers())) is not None:
+                    chunk.cut[_offset(message)] = cut
 
 
 def failed(connection: Connection, topic: str, error: KafkaError, right: str = "READ") -> BrokerFailed:

@@ -57,7 +57,7 @@ class TapWriter:
     def create(self, partitions: int) -> bool:
         """Make topics that are missing; whether all are there."""
         try:
-            create_all(self._connection, sorted(self._topics), partitions)
+            create_all(self._connection, sorted(self._topics), partitions, grow=True)
         except (Refusal, KafkaException, TimeoutError):
             return False  # it is not allowed, or nobody answers
         self._partitions = partitions

@@ -4,7 +4,7 @@ The same command resumes a run, so what it asked at the start changes nothing. A
 another beginning is refused: nothing that is asked for is passed over in silence. See docs/design/running.md.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -67,6 +67,15 @@ def until_again(settings: Settings, source: Source, run: Run, known: Mapping[int
                 "fix: an end behind that, or `violet end`, or --new"
             )
     return found
+
+
+def ends_of_added(run: Run, added: Iterable[int]) -> dict[str, int]:
+    """Where partitions end that a topic got while its run went on; of a run up to the log's end of then, at once."""
+    ends, wanted = run.until.get("ends"), run.asked.get("until")
+    if not ends:
+        return {}
+    at = point(wanted, "until") if wanted not in (None, "end") else 0
+    return {str(p): ends.get(str(p), at) for p in added}
 
 
 def _passed(at: Position, ts_ms: int | None) -> bool:

@@ -35,8 +35,10 @@ from journal.store import JournalAway, JournalRefused, JournalTooLarge, Store, c
 from lanes.code import Incident, Mode, Severity
 from reactor.log.darkness import in_words
 from reactor.log.kafka import LogGap
+from reactor.log.scout import LogChanged
 from reactor.run import foreign
-from reactor.run.session import Session, same_code
+from reactor.run.resume import same_code
+from reactor.run.session import Session
 from reactor.run.settings import JournalSettings, Settings, span_s
 from reactor.run.source import ArchiveSource, BrokerSource, Source, reread
 from reactor.run.upkeep import Upkeep
@@ -177,6 +179,10 @@ def attend(session: Session, watcher: Watcher, stop: Callable[[], bool]) -> dict
         watcher.mode(Mode.HALTED, str(error))
     except (JournalGone, Fenced):
         raise  # the run is another's, or cannot be told of: to a resume it is as if the soak had been killed
+    except LogChanged as changed:
+        ledger.note(Severity.ERROR, Incident.LOG_CHANGED, str(changed))
+        session.stop(str(changed))
+        raise Refusal(f"{changed}; the run is Stopped") from None
     except Refusal as refusal:
         session.stop(str(refusal))
         gap = " (--accept-gap goes on behind the gap)" if isinstance(refusal, LogGap) else ""

@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from journal.ledger.ledger import Ledger
+from journal.refusal import Refusal
 from journal.row import Batch, joined
 from reactor.evaluate.chunk import Chunk
 from reactor.evaluate.record import UNREADABLE, Decoder, Scan
@@ -60,6 +61,10 @@ class Pace:
     flush_ms: int
 
 
+class _LetGo(Exception):
+    """The end is asked for while nobody says whose records came: a resume reads them again."""
+
+
 class Loop:
     """Reads partitions to their ends or until it is told to stop."""
 
@@ -69,19 +74,28 @@ class Loop:
         on_due: Callable[[Batch], None] = lambda batch: None,
         on_batch: Callable[[Batch], None] = lambda batch: None, seen: Sequence[str] = (),
         lanes: RemoteLanes | None = None, lane_done: Callable[[str], None] = lambda lane: None,
+        confirm: Callable[[], bool] = lambda: True,
     ) -> None:  # fmt: skip
-        """on_due, on_batch: told of a batch before and after it is journaled. lane_done: of each lane's loop."""
+        """on_due, on_batch: told of a batch before and after it is journaled. lane_done: of each lane's loop.
+
+        confirm: asked before a batch is journaled, whether what came is of the run's log; where it is not known, and
+        the end is asked for, the batch is let go, and a resume reads it again.
+        """
         self._log, self._readers, self._pace = log, readers, pace
         self._topic, self._until_ms, self._lanes = topic, until_ms, lanes
         self._decides: dict[int, Deciding] = dict.fromkeys(readers, (rules, segment))
         if lanes is not None:
             self._decides |= dict(lanes.decides)
         self._on_due, self._on_batch = on_due, on_batch
-        self._ledger, self._seen, self._lane_done = ledger, seen, lane_done
+        self._ledger, self._seen, self._lane_done, self._confirm = ledger, seen, lane_done, confirm
         self._collected = time.monotonic()
 
     def run(self, stop: Callable[[], bool]) -> bool:
-        """Read on; True at the ends, False where `stop` said so. What was read is journaled either way."""
+        """Read on; True at the ends, False where `stop` said so. What was read is journaled either way.
+
+        Raises:
+            Refusal: the log fails; what came before that is journaled.
+        """
         readers = self._readers.values()
         for reader in readers:
             reader.done = reader.end is not None and reader.position >= reader.end
@@ -96,7 +110,7 @@ class Loop:
             if live:
                 self._log.assign(live)
             while not stop() and not all(reader.done for reader in readers):
-                for chunk in self._log.poll(limit, self._wait_s()):
+                for chunk in self._polled(limit):
                     self._switch(chunk)
                     self._take(chunk.partition, chunk)
                 for partition, reached in self._log.reached().items():
@@ -105,12 +119,24 @@ class Loop:
                         self._over(partition)
                 self._flush_due()
                 self._collect_due()
-            for partition in self._readers:
-                self._flush(partition)
+            self._flush_all()
+        except _LetGo:
+            return False
         finally:
             gc.enable()
             gc.unfreeze()
         return all(reader.done for reader in readers)
+
+    def _polled(self, limit: int) -> list[Chunk]:
+        try:
+            return self._log.poll(limit, self._wait_s())
+        except Refusal:
+            self._flush_all()
+            raise
+
+    def _flush_all(self) -> None:
+        for partition in self._readers:
+            self._flush(partition)
 
     def _wait_s(self) -> float:
         """How long a poll may wait: no longer than the oldest record's time to be journaled."""
@@ -186,6 +212,8 @@ class Loop:
         reader = self._readers[partition]
         if not reader.pending:
             return
+        if not self._confirm():
+            raise _LetGo
         self._score(partition)
         batch = joined(reader.parts)
         batch.state = reader.state.dump()

@@ -23,7 +23,6 @@ from journal.refusal import Integrity, Refusal
 from journal.row import Batch
 from journal.store import Store
 from lanes.code import Incident, Severity
-from lanes.fingerprint import math_fingerprint
 from lanes.profile import Profile
 from lanes.registry import LANES
 from reactor.evaluate.chunk import Chunk
@@ -32,13 +31,16 @@ from reactor.evaluate.state import IDENTITIES, State
 from reactor.evaluate.step import step
 from reactor.evaluate.walk import Rules
 from reactor.log.connection import Connection
+from reactor.log.kafka import LogGap
 from reactor.log.outlet import TapWriter
+from reactor.log.scout import Mark
 from reactor.run.asked import asked, asked_again, until_again
 from reactor.run.asked import until as until_of
 from reactor.run.foreign import Kernels, load
 from reactor.run.loop import Loop, Pace, Reader
 from reactor.run.position import WARM_MAX, seek, warm
-from reactor.run.provenance import code_hash, versions
+from reactor.run.provenance import versions
+from reactor.run.resume import as_here, differs, in_words, same_log, segment_of, with_added
 from reactor.run.settings import Settings, point, span_s
 from reactor.run.source import Source
 from reactor.tap.reading import is_tap_topic
@@ -60,6 +62,8 @@ class Progress(Protocol):
 
 class Session:
     """Opens a run on a source and reads it."""
+
+    segment: Segment
 
     def __init__(self, settings: Settings, store: Store, source: Source, ledger: Callable[[str], Ledger]) -> None:
         """ledger: makes the ledger of a run id. Refuses before anything is written."""
@@ -85,6 +89,7 @@ class Session:
         soak = self.settings.soak
         readers = self._readers
         deadline = self.run.started_at.timestamp() + span_s(soak.for_) if soak.for_ else math.inf
+        source = self.source
         todo = [r.end - r.position if r.end is not None else None for r in readers.values()]
         behind = sum(r.position - int(self.run.start[str(p)]) for p, r in readers.items())
         progress.expect(None if None in todo else sum(t for t in todo if t), behind)
@@ -103,12 +108,21 @@ class Session:
             if new := batch.standins - {*self.run.standins}:  # before its scans are there: a label never lacks
                 self._save(replace(self.run, standins=(*self.run.standins, *sorted(new, key=runs.UPSTREAM.index))))
 
-        loop = Loop(
-            log, self.ledger, self.rules, readers, Pace(soak.batch_size, soak.flush_ms), topic=self.source.topic,
-            segment=self.segment.segment, until_ms=self.run.until.get("ts_ms"), on_due=on_due, on_batch=on_batch,
-            seen=self.taps.seen, lanes=self._lanes, lane_done=progress.lane_done,
-        )  # fmt: skip
-        at_end = loop.run(lambda: stop() or runs.now().timestamp() >= deadline)
+        def over() -> bool:
+            return stop() or runs.now().timestamp() >= deadline
+
+        while True:
+            loop = Loop(
+                log, self.ledger, self.rules, readers, Pace(soak.batch_size, soak.flush_ms), topic=source.topic,
+                segment=self.segment.segment, until_ms=self.run.until.get("ts_ms"), on_due=on_due, on_batch=on_batch,
+                seen=self.taps.seen, lanes=self._lanes, lane_done=progress.lane_done,
+                confirm=lambda: source.confirm(over),
+            )  # fmt: skip
+            at_end = loop.run(lambda: source.has_grown or over())
+            if at_end or over():
+                break
+            self._grow()
+        source.finish()
         self.taps.close()
         self.taps.tell(self.ledger.note)
         ended = at_end or runs.now().timestamp() >= deadline
@@ -116,6 +130,21 @@ class Session:
         self._save(replace(self.run, state="ENDED" if ended else "STOPPED", reason=reason))
         self.ledger.note(Severity.INFO, Incident.ENDED if ended else Incident.STOPPED)
         return self.run
+
+    def _grow(self) -> None:
+        """Read the partitions that the topic got from their beginning, in a segment that all partitions go on in."""
+        self.source.grow()
+        added = range(len(self._readers), self.source.partitions)
+        lows = self.source.lows()
+        if lost := [p for p in added if lows[p]]:
+            raise LogGap(f"{in_words(lost)}, and the log lost its first records already; fix: restore them")
+        run = with_added(self.run, added)
+        self._readers |= {p: Reader(State(), 0, run.until.get("ends", {}).get(str(p))) for p in added}
+        self.segment = replace(self.segment, segment=self.segment.segment + 1)
+        self._open(self.segment, in_words(added), self._readers)
+        self._save(run)
+        self.taps.partitions = self.source.partitions
+        self.ledger.note(Severity.WARN, Incident.PARTITION_ADDED, f"{in_words(added)}; segment {self.segment.segment}")
 
     def _broker(self) -> Connection:
         if self.source.connection is None:
@@ -158,7 +187,7 @@ class Session:
             standins=(*standins, *source.identity.get("standins", ())), asked=asked(self.settings),
             versions=versions(), started_at=runs.now(),
         )  # fmt: skip
-        self.segment = _segment(self.settings, self.kernels, source.topic, run_id, 1, ledger.epoch)
+        self.segment = segment_of(self.settings, self.kernels, source.topic, run_id, 1, ledger.epoch)
         self._open(self.segment, "start", self._readers)
         run = runs.save(self._store, run, ledger.epoch)  # after its segment: what can be found can be resumed
         ledger.note(Severity.INFO, Incident.STARTED, f"{warmth} start")
@@ -173,20 +202,22 @@ class Session:
             raise Refusal(
                 f"run {run.run_id} is HALTED ({run.reason}); fix: look into it, then --resume-halted REASON, or --new"
             )
-        self._same_log(run)
+        same_log(run, self.source.identity)
         audit(self._store, run.run_id, prove(self._store, run.run_id))
         opened = runs.segments(self._store, run.run_id)
         newest = max(opened, key=lambda s: s.segment)
         ledger = self._ledger_of(run.run_id)
-        mine = _segment(self.settings, self.kernels, self.source.topic, run.run_id, newest.segment, ledger.epoch)
+        mine = segment_of(self.settings, self.kernels, self.source.topic, run.run_id, newest.segment, ledger.epoch)
         if self._lanes is not None and not soak.decides:
             mine = self._lanes.adopted(mine, newest)
-        differs = _differs(self.settings, mine, newest)
+        different = differs(self.settings, mine, newest)
         known = positions(self._store, run.run_id)
         until = until_again(self.settings, self.source, run, known)
-        run = replace(run, until=until, asked=asked_again(self.settings, run))
+        self.source.begin_after({p: Mark(at.last, at.record, at.leader_epoch) for p, at in known.items() if at.record})
+        added = [p for p in range(self.source.partitions) if str(p) not in run.start]
+        run = with_added(replace(run, until=until, asked=asked_again(self.settings, run)), added)
         starts = {int(p): at for p, at in run.start.items()}
-        opens = {s.partition: s.first_offset for s in opened}  # the newest's
+        opens = dict.fromkeys(added, 0) | {s.partition: s.first_offset for s in opened}  # the newest's
         gaps = self._gaps(opens, known)
         if run.state == "HALTED":
             ledger.note(Severity.INFO, Incident.HALT_RESUMED, soak.resume_halted or "")
@@ -208,8 +239,11 @@ class Session:
         opened = [replace(each, epoch=ledger.epoch) for each in opened]
         runs.open_segments(self._store, opened)
         self.segment = newest = max(opened, key=lambda s: s.segment)
-        if differs or gaps:
-            cause = "; ".join([*differs, *(f"gap before {low} in partition {p}" for p, low in gaps.items())])
+        if added:
+            ledger.note(Severity.WARN, Incident.PARTITION_ADDED, f"{in_words(added)}; segment {newest.segment + 1}")
+        if different or gaps or added:
+            grown = [in_words(added)] * bool(added)
+            cause = "; ".join([*different, *grown, *(f"gap before {low} in partition {p}" for p, low in gaps.items())])
             self.segment = replace(mine, segment=newest.segment + 1)
             self._open(self.segment, cause, self._readers)
             ledger.note(Severity.INFO, Incident.SEGMENT_OPENED, cause)
@@ -246,25 +280,15 @@ class Session:
                 values=values,
             )  # fmt: skip
             if digest(batch) != at.doubt_digest:
-                if differs := _mine(segment).differs(segment):
+                if others := as_here(segment).differs(segment):
                     raise Refusal(
                         f"the batch in doubt at offsets {first} to {last} comes out differently with another "
-                        f"{'; another '.join(differs)}; fix: resume once with what wrote it, or --new"
+                        f"{'; another '.join(others)}; fix: resume once with what wrote it, or --new"
                     )
                 raise Integrity(f"the batch in doubt at offsets {first} to {last} does not come out the same again")
             ledger.append(batch, time.monotonic(), lambda positions: None)
             position = last + 1
         return Reader(state, position, None)
-
-    def _same_log(self, run: Run) -> None:
-        mine, was = dict(self.source.identity), dict(run.source)
-        keys = ("kind", "sha256", "lines", "cluster", "topic", "topic_id", "partitions", "replay_of", "read_from")
-        differs = [f"{k} is {mine.get(k)!r}, was {was.get(k)!r}" for k in keys if mine.get(k) != was.get(k)]
-        if differs:
-            raise Refusal(
-                f"run {run.run_id} reads another log ({'; '.join(differs)}); "
-                "fix: give the log that it began with, or --new, or another --name"
-            )
 
     def _gaps(self, opens: Mapping[int, int], known: Mapping[int, Position]) -> dict[int, int]:
         """First offset still there of each partition that lost offsets which the run wants next.
@@ -280,8 +304,11 @@ class Session:
                     f"the log lost offsets of the batch in doubt, {at.doubt[0]} to {at.doubt[1]} of partition "
                     f"{partition}, which now begins at {lows[partition]}; fix: restore them, or --new"
                 )
-            if lows[partition] > max(opened, at.last + 1 if at else 0):
+            wanted = max(opened, at.next if at else 0)
+            if lows[partition] > wanted:
                 gaps[partition] = lows[partition]
+            elif self.settings.soak.accept_gap and (begin := self.source.readable(partition, wanted)) > wanted:
+                gaps[partition] = begin
         if gaps and not self.settings.soak.accept_gap:
             lost = ", ".join(f"partition {p} begins at {low}" for p, low in gaps.items())
             raise Refusal(
@@ -332,44 +359,6 @@ class Session:
         runs.open_segments(self._store, opened)
         if self._lanes is not None:
             self._lanes.opened(opened, fresh=True)
-
-
-def same_code(settings: Settings, store: Store) -> None:
-    """Refuse what a resume would refuse for its code, params or kernels: asked before a journal is migrated for it."""
-    run = runs.find(store, name=settings.soak.name)
-    if run is None or run.state == "ENDED" or settings.soak.new:
-        return
-    newest = max(runs.segments(store, run.run_id), key=lambda s: s.segment)
-    if settings.soak.decides:
-        mine = _segment(settings, load(settings.profile), "", run.run_id, newest.segment)
-    else:
-        mine = _mine(newest)  # params and kernels are its workers' to choose
-    _differs(settings, mine, newest)
-
-
-def _differs(settings: Settings, mine: Segment, newest: Segment) -> list[str]:
-    """What of the deciding differs, by name. Refuses a difference that nobody asked for."""
-    differs = mine.differs(newest)
-    if differs and not settings.soak.new_segment:
-        raise Refusal(
-            f"run {newest.run_id} went on with another {'; another '.join(differs)}; "
-            "fix: resume with the same, or --new-segment to go on with these, or --new"
-        )
-    return differs
-
-
-def _mine(segment: Segment) -> Segment:
-    """A segment as this code on this machine would decide it."""
-    return replace(segment, code_hash=code_hash(), math_fingerprint=math_fingerprint())
-
-
-def _segment(settings: Settings, kernels: Kernels, topic: str, run_id: str, number: int, epoch: int = 0) -> Segment:
-    profile = settings.profile
-    return Segment(
-        run_id=run_id, segment=number, topic=topic, partition=0, first_offset=0, cause="", profile=profile.name,
-        params=profile.model_dump_json(), params_hash=profile.hash, code_hash=code_hash(), kernels=kernels.hashes,
-        math_fingerprint=math_fingerprint(), epoch=epoch,
-    )  # fmt: skip
 
 
 def _join(chunks: Iterator[Chunk]) -> Chunk:

@@ -5,11 +5,12 @@ See docs/design/running.md.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from journal import child
 from journal.refusal import Refusal
@@ -20,9 +21,13 @@ from reactor.log.admin import create_all
 from reactor.log.connection import Connection
 from reactor.log.kafka import KafkaLog
 from reactor.log.port import Log
+from reactor.log.scout import Mark
 from reactor.log.tansu import Tansu
 from reactor.run.remote import RemoteLanes
 from reactor.run.settings import pace
+
+_AGAIN_S: Final = 0.2  # between two questions of a broker that does not answer
+SILENT_LOOKS: Final = 12  # a minute of looks at an embedded broker that has all and gives nothing
 
 
 class SourceIncident(NamedTuple):
@@ -65,7 +70,36 @@ class Source(Protocol):
         """The live log; records before `paced_from` come as fast as they can."""
 
     def check(self) -> None:
-        """Raise where what feeds the log has failed."""
+        """Raise where what feeds the log has failed, or the log is another one."""
+
+    def begin_after(self, marks: Mapping[int, Mark]) -> None:
+        """What the run read last, by partition. Raises LogChanged where the log no longer has it."""
+        return
+
+    def confirm(self, stop: Callable[[], bool]) -> bool:
+        """Wait until it is known that all that was given is of the log that was opened; False where `stop` said so.
+
+        Raises:
+            LogChanged: it is of another log.
+        """
+        return True
+
+    def readable(self, partition: int, offset: int) -> int:
+        """The first offset from here on that can be read."""
+        return offset
+
+    @property
+    def has_grown(self) -> bool:
+        """Whether the log has partitions that nobody reads yet."""
+        return False
+
+    def grow(self) -> None:
+        """Count those partitions from now on."""
+        return
+
+    def finish(self) -> None:
+        """Nothing more is read. Raises Integrity where the log was not what it was taken for."""
+        return
 
     def take_incidents(self) -> list[SourceIncident]:
         """What happened since the last call, such as an outage of the broker that is over."""
@@ -86,8 +120,12 @@ class ArchiveSource(Source):
         archive.check(path)
         self.topic = f"violet.{name}.scans"
         self._path, self._pace, self._work, self._client = path, pace(speed) or math.inf, work, f"{name}-shadow"
-        known = archive.identity(path)
+        self._same = archive.Sameness(path)
+        self._known = known = archive.identity(path)
         self._lines = known.lines
+        self._grown = False
+        self._untold: list[SourceIncident] = []
+        self._silent: tuple[int, int] = (0, 0)  # where the reader stood, and for how many looks
         self.identity = {
             "kind": "archive",
             "path": str(path.resolve()),
@@ -122,8 +160,28 @@ class ArchiveSource(Source):
     def check(self) -> None:
         if self._broker is not None and not self._broker.alive():
             raise Refusal(f"the embedded broker ended ({self._broker.words()}); fix: the same command resumes")
-        if self._feeder is not None and self._feeder.code:
+        self._look(now=False)
+        if self._feeder is None or self._log is None or self._feeder.code is None:
+            return
+        if self._feeder.code:
             raise Refusal(f"the archive could not be published: {self._feeder.failure()}")
+        at, (was, looks) = self._log.position(0), self._silent
+        self._silent = at, looks + 1 if at == was else 0
+        if at < self._lines and looks >= SILENT_LOOKS:
+            raise Refusal(f"the embedded broker has all {self._lines} records and gives none from offset {at} on")
+
+    def finish(self) -> None:
+        self._look(now=True)
+
+    def _look(self, *, now: bool) -> None:
+        if not self._same.holds(self._known, now=now) and not self._grown:
+            self._grown = self._path.stat().st_size > self._known.size
+            words = "the archive was appended to; the run reads what was there when it began"
+            self._untold += [SourceIncident(Severity.WARN, Incident.LOG_CHANGED, words)] * self._grown
+
+    def take_incidents(self) -> list[SourceIncident]:
+        untold, self._untold = self._untold, []
+        return untold
 
     def away(self) -> bool:
         return False  # a child that is away is dead
@@ -150,7 +208,7 @@ class BrokerSource(Source):
         self.connection, self._client = connection, f"{name}-shadow"
         self._log = KafkaLog(connection, topic, self._client)
         found = self._log.describe()
-        self.partitions = found.partitions
+        self.partitions = self._there = found.partitions
         self.identity = {
             "kind": "broker",
             "cluster": found.cluster,
@@ -168,6 +226,28 @@ class BrokerSource(Source):
     def known_ends(self) -> dict[int, int]:
         return self._log.known_ends(range(self.partitions))
 
+    def readable(self, partition: int, offset: int) -> int:
+        return self._log.readable(partition, offset)
+
+    def begin_after(self, marks: Mapping[int, Mark]) -> None:
+        self._log.following.begin_after(marks)
+
+    def confirm(self, stop: Callable[[], bool]) -> bool:
+        while not self._log.same():
+            if stop():
+                return False
+            time.sleep(_AGAIN_S)
+        return True
+
+    @property
+    def has_grown(self) -> bool:
+        return self._there > self.partitions
+
+    def grow(self) -> None:
+        self._log.learn()
+        self.partitions = self._there
+        self.identity = self.identity | {"partitions": self._there}
+
     def range(self, partition: int, first: int, end: int) -> Iterator[Chunk]:
         with closing(KafkaLog(self.connection, self.topic, self._client)) as log:  # the live one reads on where it is
             yield from log.range(partition, first, end)
@@ -176,7 +256,7 @@ class BrokerSource(Source):
         return self._log
 
     def check(self) -> None:
-        """Nothing of ours feeds it."""
+        self._there = max(self._there, self._log.following.look())
 
     def take_incidents(self) -> list[SourceIncident]:
         if (outage_s := self._log.take_outage()) is None:

@@ -23,7 +23,7 @@ from journal.ledger.run import Run, Segment, pick, segments
 from journal.refusal import Refusal
 from journal.row import Batch
 from journal.store import Store
-from lanes.code import Outcome, Reason
+from lanes.code import Outcome, Reason, Reject
 from lanes.fingerprint import math_fingerprint
 from lanes.profile import Profile
 from reactor.evaluate.chunk import Chunk
@@ -277,7 +277,7 @@ def stored_inputs(store: Store, run: Run) -> Ranges:
             rejected: dict[int, bytes | None] = {}
             for row in stored.rejects(store, place):
                 rejected[row["log_offset"]] = row["raw"]
-                if row["bytes"] > MAX_BYTES:
+                if row["code"] == Reject.TOO_LARGE.name:
                     chunk.cut[row["log_offset"]] = (row["bytes"], row["digest"])
             chunk.offsets = sorted(chunk.typed.keys() | rejected.keys())
             chunk.values = [rejected.get(offset) for offset in chunk.offsets]

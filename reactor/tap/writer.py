@@ -58,7 +58,7 @@ class Writer(Protocol):
 class Taps:
     """The taps of one session; of no lanes, nothing. `take` is all that costs the reactor's thread.
 
-    sent, dropped: readings by lane so far. paused: drop everything, for want of disk.
+    sent, dropped: readings by lane so far. paused: drop everything, for want of disk. partitions: of the topics.
     """
 
     def __init__(self, lanes: Sequence[str], name: str, kernel_hashes: Mapping[str, str], run_id: str = "") -> None:
@@ -66,6 +66,7 @@ class Taps:
         self.topics = {lane: tap_topic(name, lane) for lane in lanes}
         self.seen = seen_by(lanes)
         self.paused = False
+        self.partitions = 1
         self.sent: Counter[str] = Counter()
         self.dropped: Counter[str] = Counter(dict.fromkeys(lanes, 0))  # keys never change: others go over them
         self._hashes, self._run_id = kernel_hashes, run_id
@@ -87,9 +88,9 @@ class Taps:
         return 0 if self._writer is None else self._writer.refused
 
     def start(self, writer: Writer, partitions: int) -> None:
-        """Begin to write; the topics are made with so many partitions."""
-        self._writer = writer
-        self._thread = threading.Thread(target=self._run, args=(writer, partitions), name="taps", daemon=True)
+        """Begin to write; the topics are made with so many partitions, and get more where `partitions` grows."""
+        self._writer, self.partitions = writer, partitions
+        self._thread = threading.Thread(target=self._run, args=(writer,), name="taps", daemon=True)
         self._thread.start()
 
     def take(self, batch: Batch) -> None:
@@ -139,11 +140,11 @@ class Taps:
 
     # -- the taps' own thread ----------------------------------------------------------------------------------------
 
-    def _run(self, writer: Writer, partitions: int) -> None:
-        made, again, look = False, 0.0, 0.0
+    def _run(self, writer: Writer) -> None:
+        made, again, look = 0, 0.0, 0.0  # partitions of the topics; when they are asked for again; when others are looked for
         while True:
-            if not made and time.monotonic() >= again:
-                made, again = writer.create(partitions), time.monotonic() + AGAIN_S
+            if made < (wanted := self.partitions) and time.monotonic() >= again:
+                made, again = wanted if writer.create(wanted) else made, time.monotonic() + AGAIN_S
             if made and time.monotonic() >= look:
                 self._look(writer, is_first=not look)
                 look = time.monotonic() + OTHERS_S
@@ -161,7 +162,7 @@ class Taps:
                 for lane in self.lanes:
                     if lane in self._not_ours:
                         self._drop(lane, n, self._not_ours[lane])
-                    elif made:
+                    elif part.partition < made:
                         self._write(writer, lane, part, n)
                     else:
                         self._drop(lane, n, AWAY)

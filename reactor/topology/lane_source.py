@@ -23,6 +23,8 @@ from reactor.log.admin import REACH_S, create_all
 from reactor.log.connection import Connection
 from reactor.log.kafka import KafkaLog
 from reactor.log.port import Log
+from reactor.log.scout import Mark
+from reactor.log.topic import LogGrown
 from reactor.run.foreign import Kernels, load
 from reactor.run.provenance import code_hash
 from reactor.run.remote import RemoteLanes
@@ -97,12 +99,34 @@ class LaneSource:
     def range(self, partition: int, first: int, end: int) -> Iterator[Chunk]:
         return self._source.range(partition, first, end)
 
+    def begin_after(self, marks: Mapping[int, Mark]) -> None:
+        self._source.begin_after(marks)
+
+    def confirm(self, stop: Callable[[], bool]) -> bool:
+        return self._source.confirm(stop)
+
+    def finish(self) -> None:
+        self._source.finish()
+
+    def readable(self, partition: int, offset: int) -> int:
+        return self._source.readable(partition, offset)
+
+    @property
+    def has_grown(self) -> bool:
+        return False  # `check` refuses it
+
+    def grow(self) -> None:
+        """Nothing grew."""
+
     def open(self, paced_from: int) -> Log:
         log = self._source.open(paced_from)
         self.connection = self._source.connection
         name = self._settings.soak.name
         create_all(
-            self.broker, (of(name, lane) for of in (tap_topic, canary_topic) for lane in self.names), self.partitions
+            self.broker,
+            (of(name, lane) for of in (tap_topic, canary_topic) for lane in self.names),
+            self.partitions,
+            grow=True,
         )
         self._join = self._joining(self._settings.profile, self._starts, only=self.managed)
         self._log = JoinedLog(log, self._lane_topics(self.names), self._join, self._begin)
@@ -110,6 +134,8 @@ class LaneSource:
 
     def check(self) -> None:
         self._source.check()
+        if self._source.has_grown:
+            raise LogGrown(self.topic)
         for worker in self._workers:
             worker.look(excused=self._source.away())
 

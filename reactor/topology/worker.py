@@ -34,19 +34,19 @@ from msgspec import structs
 
 from journal.refusal import Refusal
 from lanes.profile import Profile
-from reactor.evaluate.chunk import Chunk
-from reactor.evaluate.record import CUT_BYTES, DIGEST_HEADER, LENGTH_HEADER
+from reactor.evaluate.chunk import Chunk, cut_of
 from reactor.log.admin import create_all
 from reactor.log.connection import UNNAMED, UNVERIFIED, Connection
 from reactor.log.kafka import KafkaLog
 from reactor.run.foreign import load
 from reactor.tap.reading import tap_topic
-from reactor.topology import canary
+from reactor.topology import canary, codec
 from reactor.topology.canary import Order, canary_topic, orders_topic
 from reactor.topology.checkpoint import HEADER, SINCE
 from reactor.topology.evaluator import Evaluator, LaneVersion
 from reactor.topology.lane_topic import LaneTopic
 
+codec.install()
 TAKE: Final = 1_024  # records said together at most
 ORDERS_S: Final = 0.5  # between looks at the orders
 STOP_S: Final = 5.0  # nothing is lost with what a worker leaves undone
@@ -205,10 +205,8 @@ def _chunk(partition: int, events: Sequence[Event]) -> Chunk:
     for message in (event.message for event in events):
         chunk.offsets.append(message.offset)
         chunk.values.append(message.value)
-        if message.value is not None and len(message.value) == CUT_BYTES:
-            headers = dict(message.headers or ())
-            if LENGTH_HEADER in headers and DIGEST_HEADER in headers:
-                chunk.cut[message.offset] = (int(headers[LENGTH_HEADER]), headers[DIGEST_HEADER].decode())
+        if (cut := cut_of(message.value, message.headers)) is not None:
+            chunk.cut[message.offset] = cut
     return chunk
 
 

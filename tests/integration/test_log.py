@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 
 import pytest
 from confluent_kafka import TopicPartition
-from confluent_kafka.admin import NewPartitions
 
 from journal.refusal import Refusal
 from reactor.log.connection import plain
@@ -307,11 +306,6 @@ def test_a_topic_made_anew_is_another_log(journal, kafka, lines):
     with pytest.raises(Refusal, match="reads another log .*topic_id is"):
         soak(journal.data, **made.source, name="anew")
     assert journal.run("anew").run_id == left.run_id
-    grown = fill(kafka, lines)
-    begun(journal, grown, "grown")
-    admin.create_partitions([NewPartitions(grown.name, 2)])[grown.name].result(10)
-    with pytest.raises(Refusal, match="reads another log .*partitions is 2, was 1"):
-        soak(journal.data, **grown.source, name="grown")
 
 
 # -- the broker goes and comes ---------------------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ def test_a_batch_goes_through_every_step_in_order(store):
     assert written.steps == STEPS
     assert counts(written, "") == COUNTS
     assert written.committed == {0: 13}
-    assert positions(store, written.run_id) == {0: Position(12, batch.state, None, "", -1)}
+    assert positions(store, written.run_id) == {0: Position(12, batch.state, None, "", -1, batch.last_record)}
 
 
 @pytest.mark.parametrize("at", STEPS)
@@ -62,14 +62,13 @@ def test_a_crash_at_any_step_leaves_the_batch_in_doubt_or_done_and_a_second_time
     written.crash(batch, at)
     is_done, is_begun = at in STEPS[-2:], at != "before_intent"
     doubt = ((13, 25), digest(batch), 1) if is_begun and not is_done else (None, "", -1)
-    assert positions(store, written.run_id)[0] == Position(
-        25 if is_done else 12, batch.state if is_done else first.state, *doubt
-    )
+    last = batch if is_done else first
+    assert positions(store, written.run_id)[0] == Position(last.last, last.state, *doubt, last.last_record)
     audit(store, written.run_id)  # what stands in a batch in doubt is nobody's fault
     if not is_done:
         written.ledger.append(batch, 0.0, written.committed.update)
     assert counts(written) == counts(written, "") == {kind: 2 * n for kind, n in COUNTS.items()}
-    assert positions(store, written.run_id)[0] == Position(25, batch.state, None, "", -1)
+    assert positions(store, written.run_id)[0] == Position(25, batch.state, None, "", -1, batch.last_record)
     audit(store, written.run_id)
 
 

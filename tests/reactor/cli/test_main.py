@@ -53,7 +53,9 @@ def test_a_refusal_is_one_line_and_exit_3(command, capsys):
     assert capsys.readouterr() == ("", "violet: --data: no journal there; fix: name another\n")
 
 
-@pytest.mark.parametrize("fault", [LogGap("scans", 0, 17), BrokerFailed("the topic went away; fix: look there")])
+@pytest.mark.parametrize(
+    "fault", [LogGap("offset 17 is gone; fix: restore it"), BrokerFailed("the topic went away; fix: look there")]
+)
 def test_a_fault_of_the_broker_is_a_line_too_and_says_the_fix(command, capsys, fault):
     assert command(raising(fault)) == 3
     said = capsys.readouterr().err

@@ -759,6 +759,16 @@ def test_a_cut_line_rejects_as_too_large_with_the_length_and_digest_of_the_whole
     assert batch.rows[Outcome.DECISION].columns["scan_id"].tolist() == [1, 17]  # not a repeat of the cut one
 
 
+def test_a_cut_record_of_unknown_length_rejects_too():
+    head = encode(scan()).ljust(CUT_BYTES)
+    batch = step(
+        State(), Chunk(0, [0], [head], {0: (CUT_BYTES, "ab" * 32)}), BLUE, Decoder(), topic="t", segment=1, expected=0
+    )
+    block = batch.rows[Outcome.REJECT]
+    assert (block.columns["code"].tolist(), block.columns["bytes"].tolist()) == ([Reject.TOO_LARGE], [CUT_BYTES])
+    assert block.columns["detail"] == ["cut, and its headers do not say of what; at most 900000"]
+
+
 def test_a_reject_keeps_64_kib_of_its_bytes_and_the_digest_of_all():
     raw = b"[" + b" " * 100_000
     block = run([raw, None])[0].rows[Outcome.REJECT]

@@ -13,7 +13,7 @@ from lanes.code import Reject
 from reactor.evaluate.chunk import Chunk
 from reactor.evaluate.record import Decoder
 from reactor.feed import mapping, sequence, table
-from reactor.feed.live import HELD_MAX, Feed, Merger, Resumed, Stamp
+from reactor.feed.live import HELD_MAX, Feed, Merger, Resumed, Stamp, follow
 from reactor.standin.enrich import Enricher
 from tests.reactor.feed.test_sequence import FEEDS, HEAD, T0
 
@@ -25,7 +25,7 @@ class Topic:
     """A topic in memory: what has come by now, up to a limit, and where its end is."""
 
     def __init__(self, lines):
-        self.lines, self.next, self._reached, self.is_away = lines, 0, {}, False
+        self.lines, self.next, self._reached, self.is_away, self.is_same = lines, 0, {}, False, True
 
     def poll_until(self, now_ms, limit=10**6):
         values = []
@@ -45,6 +45,9 @@ class Topic:
 
     def away(self):
         return self.is_away
+
+    def same(self):
+        return self.is_same
 
 
 def arrivals(seed, count=60, bound_ms=LATENESS_MS):
@@ -228,3 +231,19 @@ def test_a_broker_that_is_away_holds_back_what_is_newer_and_nothing_is_late_for_
     del slow.log.poll_until
     written += run(feeds, merger, T0 + 15_000, END_MS)
     assert (len(written), sum(merger.late.values())) == (360, 0)
+
+
+def test_nothing_is_written_while_nobody_knows_whose_records_came():
+    feeds, now = opened(arrivals(2)), [T0]
+    for feed in feeds:
+        feed.log.poll = lambda limit, timeout_s, log=feed.log: log.poll_until(now[0], limit)
+    known_ms = T0 + 5_000
+    feeds[3].log.same = lambda: now[0] >= known_ms
+    written = []
+
+    def stop():
+        now[0] += 100
+        return now[0] > END_MS
+
+    follow(feeds, Merger(feeds, LATENESS_MS), lambda out: written.append(now[0]), lambda: now[0], stop)
+    assert (len(written), min(written)) == (360, known_ms)

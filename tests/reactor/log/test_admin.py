@@ -19,7 +19,7 @@ def test_topics_are_made_once_and_kept(broker):
     one, two = fresh(), fresh()
     create_all(plain(broker.bootstrap), [one], 2)
     create_all(plain(broker.bootstrap), [one, two], 3)
-    until(lambda: {one, two} <= reach(plain(broker.bootstrap)).topics)
+    until(lambda: {one, two} <= reach(plain(broker.bootstrap)).topics.keys())
     topics = broker.admin().list_topics(timeout=10).topics
     assert [len(topics[name].partitions) for name in (one, two)] == [2, 3]
 

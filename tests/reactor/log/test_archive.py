@@ -5,15 +5,17 @@ import hashlib
 import io
 import os
 import random
+import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from journal.refusal import Refusal
+from journal.refusal import Integrity, Refusal
 from reactor.evaluate.record import CUT_BYTES, MAX_BYTES
 from reactor.log import archive
-from reactor.log.archive import Cut, chunks, identity, lines, ranges, zstd
+from reactor.log.archive import Cut, Sameness, chunks, identity, lines, ranges, zstd
 from tests.strategies import mixed_archive, write_archive
 
 BLOCK = 1 << 20
@@ -202,6 +204,50 @@ def test_an_archives_identity_is_its_bytes_and_lines(tmp_path, name):
     assert (found.sha256, found.lines) == (hashlib.sha256(path.read_bytes()).hexdigest(), 3)
     assert identity(file(tmp_path, b"a\n\nb\n", f"2{name}")) != found
     assert identity(file(tmp_path, b"", f"3{name}")).lines == 0
+
+
+CONTENT = b"a\n\nb\n"
+
+
+def rewritten(path):
+    path.write_bytes(CONTENT.replace(b"a", b"c"))
+
+
+def replaced(path):
+    other = path.with_name("other")
+    other.write_bytes(b"another\n" * 3)
+    other.rename(path)
+
+
+def with_its_old_times(path):
+    was = path.stat()
+    rewritten(path)
+    os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
+
+
+@pytest.mark.parametrize("change", [rewritten, replaced, with_its_old_times, lambda p: os.truncate(p, 2), Path.unlink])
+def test_an_archive_that_is_not_what_it_was_is_found(tmp_path, change):
+    path = file(tmp_path, CONTENT)
+    same = Sameness(path)
+    known = identity(path)
+    assert same.holds(known, now=False)
+    time.sleep(0.02)  # longer than a file system's step of time
+    change(path)
+    with pytest.raises(Integrity, match="changed while it was read"):
+        same.holds(known, now=True)
+
+
+def test_an_archive_that_grows_or_is_touched_still_has_what_it_had(tmp_path):
+    path = file(tmp_path, CONTENT)
+    same = Sameness(path)
+    known = identity(path)
+    more = path.read_bytes() + b"c\n"
+    for change in (lambda: path.write_bytes(more), path.touch, lambda: path.chmod(0o600)):
+        time.sleep(0.02)
+        change()
+        assert not same.holds(known, now=True)
+        assert same.holds(known, now=True)
+    assert path.stat().st_size > known.size
 
 
 @pytest.mark.parametrize("size", [1, 7, 4_096])

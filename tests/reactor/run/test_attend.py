@@ -19,6 +19,7 @@ from reactor.evaluate.state import State
 from reactor.evaluate.step import step
 from reactor.evaluate.walk import Rules
 from reactor.log.kafka import BrokerFailed, LogGap
+from reactor.log.scout import LogChanged
 from reactor.run import attend
 from reactor.run.attend import Stop, Watcher, soak
 from reactor.run.settings import load
@@ -149,7 +150,7 @@ def test_what_cannot_be_read_is_refused_before_anything_is_written(tmp_path, arc
     ("fault", "words"),
     [
         (BrokerFailed("the topic went away; fix: look at the broker"), "the topic went away"),
-        (LogGap("t", 0, 5), "--accept-gap goes on behind the gap"),
+        (LogGap("offset 5 is gone"), "--accept-gap goes on behind the gap"),
     ],
 )
 def test_a_log_that_fails_leaves_the_run_stopped_with_the_reason(journal, archive, fault, words):
@@ -163,6 +164,19 @@ def test_a_log_that_fails_leaves_the_run_stopped_with_the_reason(journal, archiv
     assert "the run is Stopped, and the same command resumes it" in str(refusal.value)
     assert (journal.run(name).state, journal.run(name).reason) == ("STOPPED", str(fault))
     assert soak(settings(journal, archive, name))["content_hash"] == content_hash()
+
+
+def test_another_log_leaves_the_run_stopped_with_an_error(journal, archive):
+    class Changes(Log):
+        def look(self):
+            raise LogChanged("the topic was made anew; fix: --new")
+
+    with pytest.raises(Refusal, match="made anew; fix: --new; the run is Stopped$"):
+        soak(settings(journal, archive, "changes"), Changes())
+    run = journal.run("changes")
+    assert (run.state, run.reason) == ("STOPPED", "the topic was made anew; fix: --new")
+    sql = "SELECT severity, code FROM incidents WHERE run_id = {run:String} AND code = 'LOG_CHANGED'"
+    assert journal.rows(sql, run=run.run_id) == [{"severity": "ERROR", "code": "LOG_CHANGED"}]
 
 
 def test_a_contradiction_halts_the_run_and_still_gives_its_summary(journal, archive):

@@ -12,7 +12,7 @@ from reactor.log.memory import MemoryLog
 from reactor.run import replay as module
 from reactor.run.foreign import Kernels
 from reactor.run.replay import _Rerun, refuse_taken
-from reactor.run.session import _segment
+from reactor.run.resume import segment_of
 from reactor.run.settings import load
 
 BLUE = PROFILES["blue_8b"]
@@ -38,7 +38,7 @@ class Source:
 
 def segment(profile):
     settings = replace(load({}, environ={}), profile=profile)
-    return _segment(settings, Kernels(), "t", "r", 1)
+    return segment_of(settings, Kernels(), "t", "r", 1)
 
 
 def test_partitions_come_one_after_the_other_each_to_its_end():

@@ -13,9 +13,11 @@ from lanes.profile import PROFILES
 from reactor.evaluate.chunk import Chunk
 from reactor.evaluate.walk import Rules
 from reactor.log.memory import MemoryLog
+from reactor.run import resume
 from reactor.run import session as module
 from reactor.run.foreign import Kernels
-from reactor.run.session import Session, same_code
+from reactor.run.resume import same_code
+from reactor.run.session import Session
 from reactor.run.settings import load
 from tests.strategies import START_MS, encode, scan
 
@@ -44,6 +46,9 @@ class Source:
 
     def ends(self):
         return {0: 100, 1: 20}
+
+    def readable(self, partition, offset):
+        return offset
 
     def range(self, partition, first, end):
         return self.log.range(partition, first, end)
@@ -94,8 +99,26 @@ def test_an_offset_that_a_partition_does_not_hold_is_refused():
 
 def test_another_log_is_refused_by_what_differs():
     with pytest.raises(Refusal, match=r"reads another log \(topic_id is 'i', was 'other'\); fix: give the log"):
-        session()._same_log(replace(RUN, source={**LOG, "topic_id": "other"}))
-    session()._same_log(replace(RUN, source={**LOG, "seeded": True}))  # what is known of it is no identity
+        resume.same_log(replace(RUN, source={**LOG, "topic_id": "other"}), LOG)
+    with pytest.raises(Refusal, match=r"partitions is 2, was 3"):
+        resume.same_log(replace(RUN, source={**LOG, "partitions": 3}), LOG)
+    resume.same_log(replace(RUN, source={**LOG, "partitions": 1}), LOG)  # a topic may get some
+    resume.same_log(replace(RUN, source={**LOG, "seeded": True}), LOG)  # what is known of it is no identity
+
+
+@pytest.mark.parametrize(
+    ("asked", "ends", "then"),
+    [
+        (None, None, None),
+        ("end", {"0": 100}, {"0": 100, "2": 0}),  # what came after the run began is no part of it
+        ("150", {"0": 150}, {"0": 150, "2": 150}),
+    ],
+)
+def test_partitions_that_a_topic_got_begin_at_0_and_end_as_the_run_does(asked, ends, then):
+    run = replace(RUN, until={"ends": ends} if ends else {}, asked={"until": asked})
+    grown = resume.with_added(run, [2])
+    assert (grown.start, grown.source["partitions"], grown.until.get("ends")) == ({"0": 0, "1": 0, "2": 0}, 3, then)
+    assert resume.with_added(run, []) is run
 
 
 def position(last, doubt=None):
@@ -125,7 +148,7 @@ def test_a_batch_in_doubt_that_the_log_lost_is_refused_even_with_accept_gap():
 
 
 def segment(profile="blue_8b", **changed):
-    found = module._segment(load({"profile": profile}, environ={}), Kernels(), "t", "r", 1)
+    found = resume.segment_of(load({"profile": profile}, environ={}), Kernels(), "t", "r", 1)
     return replace(found, **changed)
 
 
@@ -133,17 +156,17 @@ def test_other_code_params_or_kernels_are_refused_by_name_without_new_segment():
     mine = segment()
     theirs = replace(segment("v3_base9"), code_hash="else", kernels={"acb": "k"})
     with pytest.raises(Refusal) as refusal:
-        module._differs(load({}, environ={}), mine, theirs)
+        resume.differs(load({}, environ={}), mine, theirs)
     for words in ("profile or params", "code (", "kernels (", "--new-segment"):
         assert words in str(refusal.value)
-    assert len(module._differs(load({"new_segment": True}, environ={}), mine, theirs)) == 3
-    assert module._differs(load({}, environ={}), mine, segment()) == []
+    assert len(resume.differs(load({"new_segment": True}, environ={}), mine, theirs)) == 3
+    assert resume.differs(load({}, environ={}), mine, segment()) == []
 
 
 @pytest.mark.parametrize(("state", "new", "refused"), [("STOPPED", False, True), ("STOPPED", True, False), ("ENDED", False, False)])  # fmt: skip
 def test_a_journal_is_not_migrated_for_a_resume_that_would_be_refused(monkeypatch, state, new, refused):
-    monkeypatch.setattr(module.runs, "find", lambda store, name: replace(RUN, state=state))
-    monkeypatch.setattr(module.runs, "segments", lambda store, run_id: [segment(code_hash="else")])
+    monkeypatch.setattr(resume.runs, "find", lambda store, name: replace(RUN, state=state))
+    monkeypatch.setattr(resume.runs, "segments", lambda store, run_id: [segment(code_hash="else")])
     settings = load({"new": new}, environ={})
     if refused:
         with pytest.raises(Refusal, match="another code"):
@@ -155,10 +178,10 @@ def test_a_journal_is_not_migrated_for_a_resume_that_would_be_refused(monkeypatc
 def test_params_that_remote_lanes_chose_are_no_difference_and_other_code_is(monkeypatch):
     settings = load({"topology": "faust", "lane_workers": 0, "bootstrap_servers": "h:1", "topic": "t"}, environ={})
     chosen = segment("v3_base9", kernels={"acb": "of a worker"})
-    monkeypatch.setattr(module.runs, "find", lambda store, name: RUN)
-    monkeypatch.setattr(module.runs, "segments", lambda store, run_id: [chosen])
+    monkeypatch.setattr(resume.runs, "find", lambda store, name: RUN)
+    monkeypatch.setattr(resume.runs, "segments", lambda store, run_id: [chosen])
     same_code(settings, None)
-    monkeypatch.setattr(module.runs, "segments", lambda store, run_id: [replace(chosen, code_hash="else")])
+    monkeypatch.setattr(resume.runs, "segments", lambda store, run_id: [replace(chosen, code_hash="else")])
     with pytest.raises(Refusal, match="another code"):
         same_code(settings, None)
 

@@ -10,7 +10,7 @@ from lanes.code import Incident
 from lanes.profile import PROFILES, override
 from reactor.evaluate.state import State
 from reactor.run.foreign import Kernels
-from reactor.run.session import _segment
+from reactor.run.resume import segment_of
 from reactor.run.settings import load
 from reactor.topology import segments as module
 from reactor.topology.segments import LaneSegments
@@ -40,7 +40,7 @@ class Source:
 
 
 def of(profile, partition, number=1):
-    made = _segment(replace(load({}, environ={}), profile=profile), Kernels(), "t", "r", number)
+    made = segment_of(replace(load({}, environ={}), profile=profile), Kernels(), "t", "r", number)
     return replace(made, partition=partition)
 
 

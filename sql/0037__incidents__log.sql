@@ -1,0 +1,3 @@
+-- 0037 incidents: what becomes of a log while it is followed.
+-- Why: a topic that is gone, made anew, rolled back or has more partitions is asked after, and told.  Pairs: lanes/code.py Incident  Rollback: drop in a later migration.
+ALTER TABLE violet_incidents MODIFY COLUMN code Enum16('STARTED' = 1, 'RESUMED' = 2, 'STOPPED' = 3, 'ENDED' = 4, 'SEGMENT_OPENED' = 5, 'COLD_START' = 6, 'ENGINE_RESTARTED' = 101, 'JOURNAL_AWAY' = 102, 'BROKER_AWAY' = 103, 'DISK_SHORT' = 104, 'GAP_ACCEPTED' = 105, 'TAPS_DROPPED' = 106, 'LANE_MISSING' = 107, 'LANE_BACK' = 108, 'PARTITION_ADDED' = 109, 'FENCED' = 110, 'TAP_SHARED' = 111, 'CLOCK_JUMPED' = 113, 'INTEGRITY' = 201, 'HALTED' = 202, 'HALT_RESUMED' = 203, 'WRITE_REFUSED' = 204, 'LOG_CHANGED' = 205);
