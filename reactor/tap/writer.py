@@ -141,7 +141,7 @@ class Taps:
     # -- the taps' own thread ----------------------------------------------------------------------------------------
 
     def _run(self, writer: Writer) -> None:
-        made, again, look = 0, 0.0, 0.0  # partitions of the topics; when they are asked for again; when others are looked for
+        made, again, look = 0, 0.0, 0.0  # partitions of the topics; when they, and others, are asked for again
         while True:
             if made < (wanted := self.partitions) and time.monotonic() >= again:
                 made, again = wanted if writer.create(wanted) else made, time.monotonic() + AGAIN_S
