@@ -175,6 +175,11 @@ class Store:
         """Whether ClickHouse answers now, however busy it is. May be asked while another thread waits for a query."""
         return bool(self._client.ping(PING_S))
 
+    def require_answer(self) -> None:
+        """Raise JournalAway where ClickHouse does not answer now."""
+        if not self.answers():
+            raise JournalAway("no answer to a ping")
+
     @contextmanager
     def _question(self) -> Generator[None]:
         """As `_errors`, but what was too large is no absence: nor is silence where ClickHouse answers others."""

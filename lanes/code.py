@@ -126,7 +126,7 @@ class Incident(IntEnum):
     COLD_START = 6  # the run began before every plane was known
     ENGINE_RESTARTED = 101  # the engine ended and was started again
     JOURNAL_AWAY = 102  # ClickHouse did not answer for a while
-    BROKER_AWAY = 103  # the broker did not answer for a while
+    BROKER_AWAY = 103  # the broker does not answer
     DISK_SHORT = 104  # the disk became short of space, or has space again
     GAP_ACCEPTED = 105  # the log had lost offsets, and the run went on
     TAPS_DROPPED = 106  # a tap dropped readings
@@ -136,6 +136,7 @@ class Incident(IntEnum):
     FENCED = 110  # another process of the name took over, and this one writes no more
     TAP_SHARED = 111  # somebody else writes to a tap topic of the soak
     CLOCK_JUMPED = 113  # the wall clock jumped; stamps go on as before until it has stood still
+    BROKER_BACK = 114  # the broker answers again
     INTEGRITY = 201  # a check of the journal failed
     HALTED = 202  # the run is HALTED
     HALT_RESUMED = 203  # somebody resumed a HALTED run

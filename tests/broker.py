@@ -110,7 +110,7 @@ class KafkaBroker(Topics):
         """
         port, controller = free_port(), free_port()
         self.bootstrap = f"127.0.0.1:{port}"
-        self._home, self._process = home, None
+        self.home, self._process = home, None
         self._java = ["java", HEAP, "-XX:+UseSerialGC", "-cp", f"{jars}/*"]
         self._config = home / "server.properties"
         settings = {
@@ -145,7 +145,7 @@ class KafkaBroker(Topics):
 
     def start(self) -> None:
         """Start and wait until it answers."""
-        with (self._home / "out.txt").open("ab") as out:
+        with (self.home / "out.txt").open("ab") as out:
             self._process = subprocess.Popen(
                 [sys.executable, tied.__file__, str(os.getpid()), *self._java, "kafka.Kafka", str(self._config)],
                 stdin=subprocess.DEVNULL,
@@ -156,7 +156,7 @@ class KafkaBroker(Topics):
             self.wait_ready()
         except TimeoutError as error:
             self.kill()
-            raise TimeoutError(f"{error}: {(self._home / 'out.txt').read_text('utf-8')[-1000:]}") from None
+            raise TimeoutError(f"{error}: {(self.home / 'out.txt').read_text('utf-8')[-1000:]}") from None
 
     def stop(self) -> None:
         """Stop it in good order; kill it where it takes too long over that."""

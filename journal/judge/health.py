@@ -39,8 +39,10 @@ _SHARES: Final = ("coverage", "time_coverage")
 _COUNTED: Final = ("rejects", *PLANE_CLAUSES.values())  # shares that have no column of their own
 _MEASURED: Final = (*_SHARES, *_COUNTED)  # clauses whose HOLD is a finding, not a lack of data
 _INTEGRITY: Final = ("lost", "doubled", "corrupt")
-# The newest of these says whether a lane is waited for.
-_LANES_SEEN: Final = (Incident.LANE_MISSING, Incident.LANE_BACK, Incident.STARTED, Incident.RESUMED)
+# The newest of these says whether a lane is waited for, whether the broker is.
+_BEGUN: Final = (Incident.STARTED, Incident.RESUMED)
+_LANES_SEEN: Final = (Incident.LANE_MISSING, Incident.LANE_BACK, *_BEGUN)
+_BROKER_SEEN: Final = (Incident.BROKER_AWAY, Incident.BROKER_BACK, *_BEGUN)
 
 
 def health(store: Store, run: Run, data: Path, *, alive: bool, at: datetime) -> dict[str, Any]:
@@ -65,6 +67,7 @@ def health(store: Store, run: Run, data: Path, *, alive: bool, at: datetime) -> 
         **_incidents(store, run),
         "damaged": damage.parts(store),
         "missing_lanes": _missing_lanes(store, run),
+        "broker_away": _broker_away(store, run),
         "disk_used": _disk(data),
         "journal_bytes": disk_bytes(store),
         "parts": store.count("SELECT count() FROM system.parts WHERE active AND database = currentDatabase()"),
@@ -237,14 +240,26 @@ def _incidents(store: Store, run: Run) -> dict[str, int]:
     return row
 
 
+def _newest(store: Store, run: Run, codes: Sequence[Incident]) -> dict[str, Any]:
+    """The newest incident of some codes; of one instant, the end of what began."""
+    rows = store.rows(
+        "SELECT code, lanes, detail FROM violet_incidents WHERE run_id = {run:String} "
+        "AND code IN {codes:Array(String)} ORDER BY at DESC, toInt16(code) DESC LIMIT 1",
+        {"run": run.run_id, "codes": [code.name for code in codes]},
+    )
+    return rows[0] if rows else {"code": ""}
+
+
 def _missing_lanes(store: Store, run: Run) -> dict[str, str]:
     """Lanes of the modular topology that the soak waits for, each with what is known of why."""
-    rows = store.rows(
-        "SELECT code, lanes FROM violet_incidents WHERE run_id = {run:String} AND code IN {codes:Array(String)} "
-        "ORDER BY at DESC LIMIT 1",
-        {"run": run.run_id, "codes": [code.name for code in _LANES_SEEN]},
-    )
-    return dict(rows[0]["lanes"]) if rows and rows[0]["code"] == Incident.LANE_MISSING.name else {}
+    newest = _newest(store, run, _LANES_SEEN)
+    return dict(newest["lanes"]) if newest["code"] == Incident.LANE_MISSING.name else {}
+
+
+def _broker_away(store: Store, run: Run) -> str:
+    """What the soak noted of a broker that it waits for; empty where it waits for none."""
+    newest = _newest(store, run, _BROKER_SEEN)
+    return str(newest["detail"]) if newest["code"] == Incident.BROKER_AWAY.name else ""
 
 
 def _disk(data: Path) -> float:
@@ -280,6 +295,8 @@ def _why(run: Run, found: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     if found["missing_lanes"] and found["state"] == "RUNNING":
         lanes = (f"{lane} ({why})" if why else lane for lane, why in sorted(found["missing_lanes"].items()))
         unsure.append(f"waits for the worker of lane {', '.join(lanes)}")
+    if found["broker_away"] and found["state"] == "RUNNING":
+        unsure.append(f"{found['broker_away']}; fix: start the broker, look at its log")
     if found["mode"] == "DEGRADED":
         unsure.append("DEGRADED")
     if found["state"] == "RUNNING" and found["looked_at"] and found["looked_s"] > SILENT_S < found["mode_s"]:

@@ -26,7 +26,7 @@ from journal.store import Store
 BEAT_S: Final = 3.0
 SILENT_S: Final = 10.0  # without a beat: the process is gone, or stopped for so long that another may take over
 LOOK_S: Final = 0.5  # between looks at whether it beats
-_END_S: Final = 5.0  # waited for a beat that is being written
+_END_S: Final = 2.0  # waited for a beat that is being written, and for the release
 
 
 class Fenced(Refusal):
@@ -115,14 +115,13 @@ class Beat:
         """Let go, so that the next process of the name need not wait. Where the journal is away, it has to."""
         self._over.set()
         self._thread.join(_END_S)
-        if not self._thread.is_alive():
-            self._write(release)
-            if self._store is not None:
-                self._store.close()
 
     def _run(self) -> None:
         while not self._over.wait(BEAT_S):
             self._write(_beat)
+        self._write(release)
+        if self._store is not None:
+            self._store.close()
 
     def _write(self, write: Callable[[Store, Claim, int], None]) -> None:
         self._beat += 1

@@ -22,7 +22,7 @@ from journal.ledger import claim as claims
 from journal.ledger import run as runs
 from journal.ledger.claim import Claim, Fenced
 from journal.ledger.incident import Note, RowLimit, note, seen
-from journal.ledger.patience import Outage, Patience, Revived
+from journal.ledger.patience import PULSE_S, Outage, Patience, Revived
 from journal.ledger.pruned import dropped_sql, pruned
 from journal.refusal import Refusal
 from journal.row import RAW_MAX, TABLES, Batch, Coded, Rows, present, rows, table_columns
@@ -110,6 +110,15 @@ class Ledger:
         if (outage := self._patience.recalled()) is not None:
             self.note(Severity.WARN, Incident.JOURNAL_AWAY, f"{outage}, until the soak ended")
         self._patience.forget()
+
+    def pulse(self) -> None:
+        """Ask for a sign of life where nothing was asked for PULSE_S, and wait for it: who writes seldom must know too.
+
+        Raises:
+            JournalGone: the end was asked for while ClickHouse was away.
+        """
+        if time.monotonic() - self._patience.answered_at >= PULSE_S:
+            self.insist(lambda store: store.require_answer())
 
     def append(self, batch: Batch, polled_at: float, commit: Callable[[dict[int, int]], None]) -> None:
         """Journal a batch; returns when its completion is stored. Waits while ClickHouse is away.

@@ -22,7 +22,8 @@ from journal.store import JournalAway, Store
 
 T = TypeVar("T")
 RETRY_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0)  # pauses while ClickHouse is away; the last one repeats
-ALARM_S: Final = 4.0  # and a ping of 2 s at most: people know within ten seconds
+ALARM_S: Final = 4.0  # and PULSE_S before, and a ping of 2 s at most: people know within ten seconds
+PULSE_S: Final = 2.0  # without a call: ask for a sign of life
 LOOK_S: Final = 0.25  # between looks at who asks for the end
 
 
@@ -68,6 +69,8 @@ class Patience:
         stop: whether the end is asked for.
         on_away: called with an outage when it is known, and with None when it is over.
         memory: file that holds an outage until the journal does.
+
+    `answered_at`: monotonic seconds of the last answer.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class Patience:
         self.store, self._run_id, self._revive = store, run_id, revive
         self._stop, self._on_away, self._memory = stop, on_away, memory
         self._outage: Outage | None = None
+        self.answered_at = time.monotonic()
 
     def insist(self, call: Callable[[Store], T]) -> tuple[T, Waited]:
         """The answer of a call, and what it took.
@@ -99,10 +103,12 @@ class Patience:
             if (revived := beside(self._revive, lambda: self._look(began, at, why))) is not None:  # noqa: B023
                 self.store = revived.store
                 engines += revived.is_new_engine
+        self.answered_at = time.monotonic()
+        was_away = bool(attempt) or self._outage is not None  # one that slept answers the very call that waited
         if self._outage is not None:
             self._outage = None
             self._on_away(None)
-        return answer, Waited(time.monotonic() - began if attempt else 0.0, engines)
+        return answer, Waited(self.answered_at - began if was_away else 0.0, engines)
 
     def recalled(self) -> Outage | None:
         """An outage of this run that a soak before did not live to journal."""

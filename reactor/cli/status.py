@@ -44,11 +44,13 @@ def command(run_id: str | None, data: Path, name: str | None, watch: bool, as_js
     """  # noqa: D301 - click's mark for lines that are not to be filled
     rows: list[dict[str, Any]] = []
     if not watch:
+        if waiting := [words for soak, words in _waiting(data).items() if held(soak_lock(data, soak))]:
+            raise Refusal(f"{'; '.join(waiting)}; fix: start ClickHouse, look at its log")  # they ask all the time
         try:
             with journal(data) as store:
                 rows = _rows(store, data, run_id, name)
         except Refusal as refusal:
-            raise Refusal("; ".join([str(refusal), *_waiting(data)])) from None
+            raise Refusal("; ".join([str(refusal), *_waiting(data).values()])) from None
         print_json(rows) if as_json else out.print(_text(rows))
     else:
         looks = closing(_looks(data, run_id, name))
@@ -65,11 +67,11 @@ def exit_code(rows: Sequence[Mapping[str, Any]]) -> int:
     return EXIT[max((row["health"] for row in asked), key=_BAD.index, default=NOT_SURE)]
 
 
-def _waiting(data: Path) -> list[str]:
-    """Soaks of a directory that wait for ClickHouse, or did so when they ended: the journal cannot tell."""
+def _waiting(data: Path) -> dict[str, str]:
+    """Soaks of a directory that wait for ClickHouse, or did so when they ended, in words: the journal cannot tell."""
     names = {path: path.stem.removeprefix("outage-") for path in sorted(data.glob("outage-*.json"))}
     outages = ((soak, remembered(path)) for path, soak in names.items())
-    return [f"soak {soak}: {outage}" for soak, outage in outages if outage is not None]
+    return {soak: f"soak {soak}: {outage}" for soak, outage in outages if outage is not None}
 
 
 def _looks(data: Path, run_id: str | None, name: str | None) -> Generator[list[dict[str, Any]]]:

@@ -15,6 +15,7 @@ from journal.row import Batch
 from journal.store import Store
 from lanes.code import Mode, Outcome
 from reactor.cli.common import err, out
+from reactor.log.presence import Absence
 from reactor.run.attend import LOOK_S, Watcher
 from reactor.run.session import Session
 from reactor.watch.observe import Observers
@@ -69,6 +70,14 @@ class Terminal(Watcher):
             words = f"ALARM: {outage}; the soak waits and journals what it read; fix: start ClickHouse, look at its log"
             err.print(words, style="bold red", soft_wrap=True)
         self.observers.away(outage)
+
+    def broker_away(self, absence: Absence | None) -> None:
+        if absence is not None:
+            words = (
+                f"ALARM: {absence}; the soak waits and reads on when it is back; fix: start the broker, look at its log"
+            )
+            err.print(words, style="bold red", soft_wrap=True)
+        self.observers.broker_away(absence)
 
     def upkeep(self, what: Day | str) -> None:
         self.say(str(what))

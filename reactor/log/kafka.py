@@ -7,6 +7,7 @@ tools. A lost range of offsets raises LogGap, never a silent jump. See docs/desi
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
+from threading import Thread
 from types import MappingProxyType
 from typing import Final, TypeVar, cast
 
@@ -18,6 +19,7 @@ from reactor.evaluate.record import CUT_BYTES
 from reactor.log import diagnosis
 from reactor.log.admin import REACH_S, made, reach, topic_id
 from reactor.log.connection import Connection
+from reactor.log.presence import Presence
 from reactor.log.scout import CORRUPT, OUT_OF_RANGE, Read, Scout, epoch_of, rolled_back
 from reactor.log.topic import Following, TopicIdentity, TopicWatch
 
@@ -25,6 +27,7 @@ T = TypeVar("T")
 QUIET_S: Final = 1.0  # nothing more for this long: the end of the log, where a broker's watermark cannot be trusted
 _AGAIN_S: Final = 0.1
 _ASK_S: Final = 5.0  # for one answer
+LEAVE_S: Final = 1.0
 _FETCH: Final = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
@@ -73,8 +76,7 @@ class KafkaLog:
         scout = Scout(self._new_consumer, topic, lambda partition: self._watermarks(partition)[0])
         self._scout, self.following = scout, Following(topic, scout)
         self._failed: Refusal | None = None
-        self._away_since: float | None = None
-        self._outage_s: float | None = None
+        self.presence = Presence(self._asked, connection.bootstrap_servers, self._heard_last)
 
     def describe(self) -> TopicIdentity:
         """Identity of the topic. Raises Refusal where the broker or the topic is not there."""
@@ -150,7 +152,8 @@ class KafkaLog:
             self.following.polled_at = time.monotonic()
         for chunk in chunks.values():
             self._positions[chunk.partition] = chunk.offsets[-1] + 1
-            self._answered()
+        if chunks:
+            self.presence.heard()
         return list(chunks.values())
 
     def learn(self) -> None:
@@ -163,11 +166,6 @@ class KafkaLog:
     def readable(self, partition: int, offset: int) -> int:
         """The first offset from here on that lies in no batch that cannot be read."""
         return self._scout.readable(partition, offset)
-
-    def take_outage(self) -> float | None:
-        """Seconds that the broker was away, told once and when it is back; None where it was not."""
-        outage_s, self._outage_s = self._outage_s, None
-        return outage_s
 
     def position(self, partition: int) -> int:
         """Offset after the last record that was given."""
@@ -183,13 +181,9 @@ class KafkaLog:
 
     def away(self) -> bool:
         """Whether the broker went away and does not answer yet. What was reached before is then not the end."""
-        if self._away_since is not None:
+        if self.presence.in_doubt:
             self._reached.clear()
-            with suppress(KafkaException):
-                place = TopicPartition(self.topic, next(iter(self._positions)))
-                self._consumer.get_watermark_offsets(place, timeout=_AGAIN_S)
-                self._answered()
-        return self._away_since is not None
+        return not self.presence.answers(_AGAIN_S)
 
     def ends(self, partitions: Iterable[int]) -> dict[int, int]:
         """Offset after the last record of each partition.
@@ -254,8 +248,10 @@ class KafkaLog:
             self._consumer.commit(offsets=offsets, asynchronous=not waits)  # type: ignore[call-overload]
 
     def close(self) -> None:
-        """Leave without waiting for the group."""
-        self._consumer.close()
+        """Leave without waiting for the group, nor for long: the client waits for a commit that a dead broker has."""
+        leaving = Thread(target=self._consumer.close, daemon=True)
+        leaving.start()
+        leaving.join(LEAVE_S)
 
     def _new_consumer(self, more: Mapping[str, object] = MappingProxyType({})) -> Consumer:
         names = {"client.id": self._client, "group.id": self._client, "error_cb": self._on_error}
@@ -265,7 +261,7 @@ class KafkaLog:
         self._faults(error)
         self.following.doubt()
         if error.code() in (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT):
-            self._away_since = self._away_since or time.monotonic()
+            self.presence.doubt()
 
     def _silent(self, error: KafkaError) -> Refusal:
         """Why the topic does not say what it holds."""
@@ -279,9 +275,18 @@ class KafkaLog:
             f"({said}); fix: look at the broker, then try again"
         )
 
-    def _answered(self) -> None:
-        if self._away_since is not None:
-            self._outage_s, self._away_since = time.monotonic() - self._away_since, None
+    def _asked(self, within_s: float) -> bool:
+        """Whether the broker answers a question, be it with no."""
+        if not self._positions:
+            return True  # nothing is read yet
+        try:
+            self._consumer.get_watermark_offsets(TopicPartition(self.topic, next(iter(self._positions))), within_s)
+        except KafkaException as error:
+            return diagnosis.is_denied(error.args[0])
+        return True
+
+    def _heard_last(self) -> str:
+        return self._connection.masked(self._faults.last())
 
     def _watermarks(self, partition: int, topic: str = "") -> tuple[int, int]:
         place, deadline = TopicPartition(topic or self.topic, partition), time.monotonic() + REACH_S
@@ -323,7 +328,7 @@ class KafkaLog:
             raise self._corrupt(partition, chunks, error)
         elif error.code() == KafkaError._PARTITION_EOF:
             self._reached[partition] = _offset(message)
-            self._answered()
+            self.presence.heard()
         elif error.fatal() or error.code() in _HOPELESS:
             raise failed(self._connection, self.topic, error)
 

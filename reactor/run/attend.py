@@ -35,6 +35,7 @@ from journal.store import JournalAway, JournalRefused, JournalTooLarge, Store, c
 from lanes.code import Incident, Mode, Severity
 from reactor.log.darkness import in_words
 from reactor.log.kafka import LogGap
+from reactor.log.presence import Absence
 from reactor.log.scout import LogChanged
 from reactor.run import foreign
 from reactor.run.resume import same_code
@@ -86,6 +87,9 @@ class Watcher:
 
     def away(self, outage: Outage | None) -> None:
         """ClickHouse does not answer, and the soak waits for it; None: it is back."""
+
+    def broker_away(self, absence: Absence | None) -> None:
+        """The broker does not answer, and the soak waits for it; None: it is back."""
 
     def upkeep(self, what: Day | str) -> None:
         """A day was closed, or inputs were dropped by age."""
@@ -326,6 +330,7 @@ class _Between:
         self._soak, self._upkeep, self._watcher, self._stop = session.settings.soak, upkeep, watcher, stop
         self._next = 0.0
         self._degraded = False
+        self._absence: Absence | None = None
 
     def __call__(self) -> bool:
         if (now := time.monotonic()) >= self._next:
@@ -339,9 +344,18 @@ class _Between:
             self._taps.tell(self._ledger.note)
             self._upkeep()
             self._watcher.look()
-        for each in self._source.take_incidents():
+        self._ledger.pulse()
+        found = self._source.take_incidents()
+        self._broker()
+        for each in found:
             self._ledger.note(each.severity, each.code, each.detail, lanes=each.lanes)
         return self._stop()
+
+    def _broker(self) -> None:
+        presence = self._source.presence
+        if presence is not None and presence.now != self._absence:
+            self._absence = presence.now
+            self._watcher.broker_away(self._absence)
 
     def _introduce(self) -> None:
         source, say = self._source, self._watcher.say

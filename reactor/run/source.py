@@ -21,6 +21,7 @@ from reactor.log.admin import create_all
 from reactor.log.connection import Connection
 from reactor.log.kafka import KafkaLog
 from reactor.log.port import Log
+from reactor.log.presence import Over, Presence
 from reactor.log.scout import Mark
 from reactor.log.tansu import Tansu
 from reactor.run.remote import RemoteLanes
@@ -47,6 +48,7 @@ class Source(Protocol):
     finite: bool
     identity: dict[str, Any]
     connection: Connection | None = None  # to the broker that holds it, once it is open; None where none does
+    presence: Presence | None = None  # of that broker
 
     @property
     def lanes(self) -> RemoteLanes | None:
@@ -102,8 +104,14 @@ class Source(Protocol):
         return
 
     def take_incidents(self) -> list[SourceIncident]:
-        """What happened since the last call, such as an outage of the broker that is over."""
-        return []
+        """What happened since the last call: the broker went away, is back."""
+        changes = [] if self.presence is None else self.presence.look()
+        return [
+            SourceIncident(Severity.INFO, Incident.BROKER_BACK, str(change))
+            if isinstance(change, Over)
+            else SourceIncident(Severity.WARN, Incident.BROKER_AWAY, str(change))
+            for change in changes
+        ]
 
     def close(self) -> None:
         """End what `open` started; returns when it is gone."""
@@ -155,6 +163,7 @@ class ArchiveSource(Source):
             str(paced_from), words=self._work / f"feeder-{self._client}.log",
         )  # fmt: skip
         self._log = KafkaLog(self.connection, self.topic, self._client)
+        self.presence = self._log.presence
         return self._log
 
     def check(self) -> None:
@@ -181,7 +190,7 @@ class ArchiveSource(Source):
 
     def take_incidents(self) -> list[SourceIncident]:
         untold, self._untold = self._untold, []
-        return untold
+        return [*untold, *super().take_incidents()]
 
     def away(self) -> bool:
         return False  # a child that is away is dead
@@ -207,6 +216,7 @@ class BrokerSource(Source):
         self.topic = topic
         self.connection, self._client = connection, f"{name}-shadow"
         self._log = KafkaLog(connection, topic, self._client)
+        self.presence = self._log.presence
         found = self._log.describe()
         self.partitions = self._there = found.partitions
         self.identity = {
@@ -257,11 +267,6 @@ class BrokerSource(Source):
 
     def check(self) -> None:
         self._there = max(self._there, self._log.following.look())
-
-    def take_incidents(self) -> list[SourceIncident]:
-        if (outage_s := self._log.take_outage()) is None:
-            return []
-        return [SourceIncident(Severity.WARN, Incident.BROKER_AWAY, f"the broker was away for {outage_s:.1f} s")]
 
     def away(self) -> bool:
         """Whether the broker does not answer now."""

@@ -120,7 +120,7 @@ class LaneSource:
 
     def open(self, paced_from: int) -> Log:
         log = self._source.open(paced_from)
-        self.connection = self._source.connection
+        self.connection, self.presence = self._source.connection, self._source.presence
         name = self._settings.soak.name
         create_all(
             self.broker,

@@ -79,6 +79,8 @@ FAMILIES: Final = (
            (), (), LATENCY_BOUNDS_S),
     Family("violet_journal_away_timestamp_seconds", "gauge",
            "Since when ClickHouse does not answer; absent while it does."),
+    Family("violet_broker_away_timestamp_seconds", "gauge",
+           "Since when the broker does not answer; absent while it does."),
     Family("violet_disk_used_ratio", "gauge", "How full the disk of the data directory is."),
     Family("violet_journal_bytes", "gauge", "What the journal's tables take on disk."),
     Family("violet_lost", "gauge", "Deliverable offsets of the run without outcome."),

@@ -16,6 +16,7 @@ from journal.refusal import Refusal
 from journal.row import Batch
 from journal.store import Store
 from lanes.code import Mode
+from reactor.log.presence import Absence
 from reactor.run.session import Session
 from reactor.run.settings import SoakSettings
 from reactor.watch.events import Events
@@ -129,6 +130,11 @@ class Observers:
         else:
             self.events.say("journal_away", "error", detail=str(outage))
 
+    def broker_away(self, absence: Absence | None) -> None:
+        """The broker does not answer, or does again: its incidents say so in the log."""
+        if self._metrics is not None:
+            self._metrics.set("violet_broker_away_timestamp_seconds", absence and absence.since.timestamp())
+
     def rest(self) -> None:
         """Stop asking; what works beside finishes."""
         for thread in self._threads.values():
@@ -223,6 +229,7 @@ class _Every(threading.Thread):
             store.close()
 
     def close(self) -> None:
-        """Ask it to end, and wait a little."""
-        self._over.set()
-        self.join(LEAVE_S)
+        """Ask it to end, and wait a little, once."""
+        if not self._over.is_set():
+            self._over.set()
+            self.join(LEAVE_S)

@@ -14,7 +14,12 @@ from journal.ledger.ledger import Ledger
 from journal.lock import Lock
 from journal.store import JournalTooLarge, connect
 from reactor.cli import end
+from tests.integration import records
+from tests.integration.fixtures import spawn, topic
+from tests.integration.soaking import ended, produce, until
 from tests.written import begin, decisions
+
+__all__ = ["spawn", "topic"]  # fixtures, which pytest finds by their names here
 
 HEAVY = "SELECT uniqExact(number) AS n FROM numbers(20000000) SETTINGS max_memory_usage = 20000000"
 
@@ -68,3 +73,37 @@ def test_a_run_that_was_stopped_while_its_end_was_asked_for_is_ended(store, monk
     monkeypatch.setattr(end, "journal", lambda data: Here())
     end.command.callback(tmp_path, written.run.name, True)
     assert runs.find(store, run_id=written.run_id).state == "ENDED"
+
+
+def test_what_readers_gate_and_status_ask_over_their_memory_is_an_error_by_name_and_the_soak_goes_on(
+    journal, topic, spawn, monkeypatch
+):
+    name, lines = "asked-too-much", records.mixed(topic.count, long=False)
+    calm = journal.soak(**topic.source)
+    followed = topic.broker.create_topic()
+    produce(topic.broker.bootstrap, followed, lines[:300])
+    flags = ["--bootstrap-servers", topic.broker.bootstrap, "--topic", followed, "--until", topic.count]
+    process = spawn("soak", *flags, "--data", journal.data, "--name", name, "--flush-ms", 20, "--json")
+    journaled = "SELECT count() FROM scans WHERE run_id IN (SELECT run_id FROM runs WHERE name = {name:String})"
+    half = until(lambda: journal.value(journaled, name=name) > 200)
+    big = "SELECT length(groupArray(number)) AS n FROM numbers(1000000000)"
+    with monkeypatch.context() as small:
+        small.setattr(module, "_LIMITS", module._LIMITS | {"max_memory_usage": 1, "max_untracked_memory": 0})
+        said = {
+            command[0]: journal.violet(*command)
+            for command in (["sql", big], ["gate", name, "--json"], ["status", name, "--json"])
+        }
+    assert half
+    for command, each in said.items():
+        assert (each.code, each.out, len(each.err.strip().splitlines())) == (3, "", 1), command
+        words = "MEMORY_LIMIT_EXCEEDED" if command == "sql" else "the question is too large for ClickHouse"
+        assert words in each.err, command
+    produce(topic.broker.bootstrap, followed, lines[300:])
+    summary = ended(process).json
+    assert (summary["content_hash"], summary["lost"], summary["doubled"]) == (calm.hash, 0, 0)
+    assert (
+        journal.rows(
+            "SELECT code FROM incidents WHERE run_id = {run:String} AND severity != 'INFO'", run=summary["run_id"]
+        )
+        == []
+    )

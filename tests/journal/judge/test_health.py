@@ -63,6 +63,19 @@ def test_missing_lanes_are_a_field_whatever_the_words(store, data, write, plain,
     assert (look(store, data, written.run)["missing_lanes"], words) == ({}, words)
 
 
+def test_a_broker_that_is_away_leaves_doubt_until_it_is_back(store, data, write, plain):
+    written = write("broker", plain(40))
+    written.ledger.note(Severity.WARN, Incident.BROKER_AWAY, "the broker at kafka:9092 does not answer")
+    seen = look(store, data, written.run)
+    assert seen["why"] == ["the broker at kafka:9092 does not answer; fix: start the broker, look at its log"]
+    assert seen["health"] == NOT_SURE
+    written.ledger.note(Severity.INFO, Incident.BROKER_BACK, "it is back")
+    assert look(store, data, written.run)["why"] == []
+    written.ledger.note(Severity.WARN, Incident.BROKER_AWAY, "again")
+    written.ledger.note(Severity.INFO, Incident.RESUMED, "by another process, which knows nothing of it yet")
+    assert look(store, data, written.run)["broker_away"] == ""
+
+
 def test_a_day_that_held_is_read_from_its_clauses_whatever_the_words(store, data, write, monkeypatch):
     """One run twice, dark for hours on its first day; of the second the words are gone and no health changes."""
     lines = [records.scan(n) for n in range(200)] + [records.scan(n + 150) for n in range(200, 800)]

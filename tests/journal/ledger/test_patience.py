@@ -55,7 +55,7 @@ def test_an_alarm_names_clickhouse_and_comes_once_and_its_end_is_told(quick, tmp
 
 def test_silence_is_an_outage_only_where_nobody_is_answered(quick):
     told = []
-    assert patient(Silent(), told=told).insist(lambda store: time.sleep(0.5))[1].away_s == 0.0  # it answered in the end
+    assert patient(Silent(), told=told).insist(lambda store: time.sleep(0.5))[1].away_s > 0.4  # it slept
     assert [outage and outage.why for outage in told] == ["", None]
 
     class Busy(Silent):
@@ -63,7 +63,7 @@ def test_silence_is_an_outage_only_where_nobody_is_answered(quick):
             return True
 
     told.clear()
-    patient(Busy(), told=told).insist(lambda store: time.sleep(0.5))
+    assert patient(Busy(), told=told).insist(lambda store: time.sleep(0.5))[1].away_s == 0.0
     assert told == []
 
 
@@ -86,6 +86,29 @@ def test_the_end_waits_for_a_clickhouse_that_is_busy(quick):
             return True
 
     assert patient(Busy(), stop=lambda: True).insist(lambda store: time.sleep(0.3) or "done")[0] == "done"
+
+
+def test_who_has_nothing_to_write_learns_of_an_outage_too(quick):
+    told, noted, there = [], [], threading.Event()
+    threading.Timer(0.6, there.set).start()
+
+    class Gone(Silent):
+        def require_answer(self):
+            if not there.is_set():
+                away(self)
+
+        def rows(self, sql, params=None):
+            return []
+
+        def put_row(self, table, row, token):
+            noted.append(row["code"])
+
+    ledger = Ledger(Gone(), "r1", None, on_away=told.append)
+    ledger.pulse()
+    assert (told, noted) == ([], [])  # it was asked a moment ago
+    ledger._patience.answered_at -= module.PULSE_S
+    ledger.pulse()
+    assert ([outage and outage.why for outage in told], noted) == (["connection refused", None], ["JOURNAL_AWAY"])
 
 
 def test_an_outage_that_a_soak_did_not_outlive_is_journaled_by_the_next_one_of_its_run(quick, store, tmp_path):

@@ -6,6 +6,7 @@ import pytest
 
 from journal.refusal import Refusal
 from lanes.code import Incident, Severity
+from reactor.log.presence import Presence
 from reactor.run.source import ArchiveSource, BrokerSource, reread
 from tests.strategies import encode, plane, scan
 
@@ -55,13 +56,15 @@ def test_nothing_happens_to_an_archive_that_nobody_opened(archive):
     source.close()
 
 
-@pytest.mark.parametrize(("outage_s", "expected"), [(None, []), (2.5, ["the broker was away for 2.5 s"])])
-def test_an_outage_of_the_broker_is_one_incident_when_it_is_over(outage_s, expected):
+def test_an_outage_of_the_broker_is_an_incident_when_it_begins_and_one_when_it_ends():
     source = BrokerSource.__new__(BrokerSource)
-    source._log = SimpleNamespace(take_outage=lambda: outage_s)
-    found = source.take_incidents()
-    assert [each.detail for each in found] == expected
-    assert {(each.severity, each.code, *each.lanes) for each in found} <= {(Severity.WARN, Incident.BROKER_AWAY)}
+    source.presence = Presence(lambda within_s: False, "kafka:9092", lambda: "")
+    source.presence.doubt()
+    assert source.take_incidents() == []
+    source.presence.heard()
+    began, ended = source.take_incidents()
+    assert (began.severity, began.code) == (Severity.WARN, Incident.BROKER_AWAY)
+    assert (ended.severity, ended.code) == (Severity.INFO, Incident.BROKER_BACK)
 
 
 def test_records_are_read_again_in_the_order_of_their_offsets(archive):
