@@ -13,7 +13,7 @@ _DECIDING: Final = {  # the source files whose change can change an outcome
         "acb", "base", "code", "columns", "dc", "esof", "fanin", "kernel", "lane", "ob", "params", "profile",
         "registry",
     ),
-    "reactor.evaluate": ("asset", "chunk", "inputs", "record", "state", "step", "walk"),
+    "reactor.evaluate": ("answer", "asset", "chunk", "inputs", "record", "state", "step", "walk"),
     "journal": ("row",),
 }  # fmt: skip
 

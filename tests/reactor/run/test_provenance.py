@@ -5,8 +5,8 @@ import sys
 
 from reactor.run.provenance import _DECIDING, code_hash
 
-# Modules that `reactor.evaluate.step` loads and that cannot change an outcome: packages, and the refusal of a lane.
-CARRIERS = {"lanes", "journal", "reactor", "reactor.evaluate", "lanes.unfit"}
+# Modules that `reactor.evaluate.step` loads and that cannot change an outcome: packages, and refusals.
+CARRIERS = {"lanes", "journal", "reactor", "reactor.evaluate", "lanes.unfit", "journal.refusal"}
 
 
 def test_the_code_hash_covers_what_the_step_is_made_of() -> None:
