@@ -62,6 +62,7 @@ def test_a_soak_comes_to_every_step(journal, on_kafka):
     assert heard == set(SEAMS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["kafka", pytest.param("embedded", marks=STORM)])
 def test_killed_at_each_step_in_turn(request, journal, calm, spawn, backend):
     command = [*source(request, backend), "--data", journal.data, "--batch-size", 80]
@@ -168,6 +169,7 @@ def test_a_soak_killed_at_random_moments(request, tmp_path, spawn, calm, backend
         assert sum(row["code"] == "RESUMED" for row in incidents) >= times // 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("backend", "times"),
     [("embedded", 2), pytest.param("kafka", 20, marks=STORM), pytest.param("embedded", 20, marks=STORM)],

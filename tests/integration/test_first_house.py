@@ -94,7 +94,9 @@ def surfaces(journal, run_id):
 
 def without(record):
     return {
-        name: value for name, value in record.items() if name not in ("run_id", "segment", "kernel_hash", "segments")
+        name: value
+        for name, value in record.items()
+        if name not in ("run_id", "run", "segment", "kernel_hash", "segments")
     }
 
 

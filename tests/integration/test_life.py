@@ -28,6 +28,7 @@ def stopped(journal, name, **flags):
     return left
 
 
+@pytest.mark.slow
 def test_signals_drain_and_the_same_command_goes_on(journal, archive, undisturbed, spawn):
     command = [
         "soak",
@@ -81,6 +82,7 @@ def test_a_pace_with_a_topic_is_said_to_do_nothing(journal, topic, undisturbed):
     assert "paces an archive" not in undisturbed.err
 
 
+@pytest.mark.slow
 def test_end_and_new(journal, topic, undisturbed):
     first = stopped(journal, "lives", **topic.source)
     assert journal.violet("end", "--name", "lives").code == 0
@@ -99,6 +101,7 @@ def test_end_and_new(journal, topic, undisturbed):
     assert journal.figures(second.run_id) | second.counts == journal.figures(second.run_id)
 
 
+@pytest.mark.slow
 def test_another_profile_is_refused_by_name_and_accepted_as_a_segment(journal, topic, undisturbed):
     left = stopped(journal, "segments", **topic.source)
     before = journal.figures(left.run_id)

@@ -58,6 +58,7 @@ def same_rows(journal, one, other, first, last):
 # -- from, until, for --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_from_an_offset_sees_the_planes_and_scans_before_it(journal, topic, whole):
     soaked = journal.soak(**topic.source | {"until": "450"}, from_="300")
     assert span(journal, soaked) == (300, 449)
@@ -66,6 +67,7 @@ def test_from_an_offset_sees_the_planes_and_scans_before_it(journal, topic, whol
     same_rows(journal, soaked, whole, 300, 449)
 
 
+@pytest.mark.slow
 def test_a_resume_of_a_late_start_still_knows_the_scans_before_it(journal, topic, whole):
     flags = topic.source | {"from": "300", "name": "late", "batch_size": 20}
     interrupted(journal.data, **flags)
@@ -74,6 +76,7 @@ def test_a_resume_of_a_late_start_still_knows_the_scans_before_it(journal, topic
     same_rows(journal, resumed, whole, 300, 599)
 
 
+@pytest.mark.slow
 def test_from_and_until_a_time(journal, topic, whole):
     soaked = journal.soak(**topic.source | {"until": at(200)}, from_=at(100))
     first, last = span(journal, soaked)
@@ -130,6 +133,7 @@ def test_a_start_is_warm_where_every_plane_was_near_and_cold_where_not(journal, 
     assert not any("MISSING" in reason for reason in row["reasons"])
 
 
+@pytest.mark.slow
 def test_latest_and_for(journal, kafka, spawn):
     made = fill(kafka, [*records.every_plane(), *records.plain(30)])
     flags = [
@@ -181,6 +185,7 @@ def test_until_end_is_the_end_when_the_run_began(request, journal, broker):
 # -- gaps ----------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_transactions_leave_skipped_ranges_and_lose_nothing(journal, kafka):
     made = Topic(kafka, kafka.create_topic(), 0)
     writer = producer(kafka.bootstrap, **{"transactional.id": made.name, "linger.ms": 5})
@@ -230,6 +235,7 @@ def begun(journal, made, name):
     return interrupted(journal.data, name=name, batch_size=50, **made.source)
 
 
+@pytest.mark.slow
 def test_lost_offsets_are_refused_or_accepted_with_the_gap_on_record(journal, kafka, lines):
     made = fill(kafka, lines)
     left = begun(journal, made, "gap")
@@ -311,6 +317,7 @@ def test_a_topic_made_anew_is_another_log(journal, kafka, lines):
 # -- the broker goes and comes ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", [pytest.param("restart", marks=pytest.mark.slow), "kill"])
 def test_a_broker_that_goes_and_comes_back_is_waited_for(journal, kafka, spawn, lines, whole, end):
     made = fill(kafka, lines[:200])

@@ -25,6 +25,7 @@ def snippet(language, mention):
     return found
 
 
+@pytest.mark.slow
 def test_a_notebook_gets_a_frame(journal, tmp_path):
     run = journal.soak(scans=records.write(tmp_path / "scans.jsonl", records.plain(40)))
     (tmp_path / "my-soak").symlink_to(journal.data)

@@ -71,6 +71,7 @@ def test_batch_size_and_broker_do_not_show_in_a_row(journal, mixed, topics, calm
         assert journal.value(sql, run=again.run_id) == journal.value(sql, run=calm.run_id)
 
 
+@pytest.mark.slow
 def test_batches_of_one_record(journal, topics):
     calm = journal.soak(**follow(topics, "kafka", 30))
     again = journal.soak(**follow(topics, "kafka", 30), batch_size=1)
@@ -95,6 +96,7 @@ def processes(journal, sources, seeds, sizes):
     return found
 
 
+@pytest.mark.slow
 def test_the_hash_seed_does_not_show_in_a_row(journal, mixed, calm):
     """This process has a seed of its own."""
     for soaked in processes(journal, [{"scans": mixed}], ("1",), (4096,)).values():

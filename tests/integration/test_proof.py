@@ -76,6 +76,7 @@ def test_it_is_the_same_from_the_archive_and_from_what_is_stored(journal, proved
     same(report, proved)
 
 
+@pytest.mark.slow
 def test_it_is_the_same_from_the_log(journal, kafka, two_streams):
     arguments = ("--scans", two_streams, "--bootstrap-servers", kafka.bootstrap, "--topic", "proof", "--partitions", 2)
     assert violet("publish", *arguments).code == 0
@@ -120,6 +121,7 @@ def test_every_command_about_a_run_answers(journal, proved):
     assert {row["check"] for row in doctor if row["ok"]} >= {"python", "arithmetic", "embedded broker", "journal"}
 
 
+@pytest.mark.slow
 def test_a_judgment_fetches_no_row_for_each_batch(journal, two_streams, monkeypatch):
     soaked = journal.soak(scans=two_streams, batch_size=20)
     run, fetched = find(journal.store, run_id=soaked.run_id), []
@@ -274,6 +276,7 @@ def test_the_views_are_what_the_tables_hold(journal, proved):
     assert source == proved.summary["source"]
 
 
+@pytest.mark.slow
 def test_an_acb_kernel_of_somebody_else_takes_the_lanes_place(journal, topic, tmp_path, monkeypatch):
     package = tmp_path / "foreign_kernel"
     package.mkdir()

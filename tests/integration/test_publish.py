@@ -80,6 +80,7 @@ def test_two_partitions_are_gone_on_with_each_from_its_own_end(kafka, two_stream
     assert "--partitions 2" in refused.err
 
 
+@pytest.mark.slow
 def test_other_content_is_refused_and_nothing_is_added(kafka, tmp_path):
     lines = records.plain(40)
     topic = kafka.create_topic()
@@ -94,6 +95,7 @@ def test_other_content_is_refused_and_nothing_is_added(kafka, tmp_path):
     read(kafka, topic, 30)
 
 
+@pytest.mark.slow
 def test_lines_too_long_for_a_broker_reject_with_the_digest_of_the_whole_line(kafka, journal, tmp_path):
     longs = [
         records.LONG[:900_001],
@@ -166,6 +168,7 @@ def test_a_line_that_is_due_within_a_millisecond_is_not_spun_for(kafka, tmp_path
     assert min(waits) >= 0.001  # the client's waits are whole milliseconds
 
 
+@pytest.mark.slow
 def test_a_second_publisher_of_this_machine_is_refused(tansu, spawn, tmp_path):
     path = records.write(tmp_path / "two.jsonl", records.plain(2_000))
     topic = tansu.create_topic()

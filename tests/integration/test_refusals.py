@@ -101,6 +101,7 @@ def test_a_topic_that_is_not_there(folder, tansu):
     refused(folder, flags, ["'nowhere'", "violet publish"])
 
 
+@pytest.mark.slow
 def test_a_directory_that_another_soak_holds(folder, spawn):
     data, scans = folder / "data", folder / "good.jsonl"
     records.write(scans, [records.scan(n, ts_ms=records.START_MS + 1_000 * n) for n in range(600)])

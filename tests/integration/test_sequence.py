@@ -30,6 +30,7 @@ def theirs(folder):
     return list(map(json.loads, zstd.decompress((folder / "scan_archive.jsonl.zst").read_bytes()).splitlines()))
 
 
+@pytest.mark.slow
 def test_a_nested_archive_and_a_store_dump_become_a_soak(journal, nested, tmp_path):
     log = tmp_path / "log.jsonl.zst"
     made = violet("sequence", "--config", nested, "--out", log, "--json").json
@@ -55,6 +56,7 @@ def test_a_nested_archive_and_a_store_dump_become_a_soak(journal, nested, tmp_pa
     assert {row["scan_id"] for row in rows} == {n for n, each in by_id.items() if each["vel_div"] < -0.02}
 
 
+@pytest.mark.slow
 def test_the_guide_of_the_page_works_as_it_stands(journal, nested, tmp_path, monkeypatch):
     guide = (ROOT / "docs/feeds.md").read_text().partition("## A mapping file")[2]
     nested.write_text(guide.partition("```toml\n")[2].partition("```")[0])
@@ -76,6 +78,7 @@ def test_the_guide_of_the_page_works_as_it_stands(journal, nested, tmp_path, mon
     assert journal.violet(*shlex.split(commands[3])[1:3], "--run", found.run_id).code == 0
 
 
+@pytest.mark.slow
 def test_a_table_of_signals_becomes_a_soak_whose_enrichment_is_named(journal, tmp_path):
     config, log = shapes.signals(tmp_path), tmp_path / "log.jsonl"
     made = violet("sequence", "--config", config, "--enrich", "irp,dc", "--out", log, "--json").json

@@ -27,6 +27,7 @@ print(json.dumps([code, [name for name in sys.modules if name.startswith(topolog
 """
 
 
+@pytest.mark.slow
 def test_a_fused_soak_loads_neither_faust_nor_the_topology(tmp_path):
     scans, data = records.write(tmp_path / "a.jsonl", records.plain(50)), tmp_path / "data"
     done = subprocess.run(

@@ -38,6 +38,7 @@ def test_the_worst_soak_that_goes_on_decides_the_exit_code(rows, code):
     assert exit_code(rows) == code
 
 
+@pytest.mark.slow
 def test_watching_an_idle_directory_keeps_one_engine_and_finds_another_where_it_ended(tmp_path, monkeypatch):
     with owner.running(tmp_path) as address, connect(address) as store:
         migrate(store, lambda name: None)

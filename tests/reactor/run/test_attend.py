@@ -96,6 +96,7 @@ def settings(journal, archive, name, **more):
 # -- whole soaks ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_two_soaks_in_one_process_need_no_command_no_topology_and_no_observer(archive, tmp_path):
     data = tmp_path / "data"
     done = subprocess.run(
@@ -107,6 +108,7 @@ def test_two_soaks_in_one_process_need_no_command_no_topology_and_no_observer(ar
     free_of(data)
 
 
+@pytest.mark.slow
 def test_the_example_of_the_page_runs(archive, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "scans.jsonl").symlink_to(archive)
@@ -115,6 +117,7 @@ def test_the_example_of_the_page_runs(archive, tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out.split()[1:] == [content_hash()]
 
 
+@pytest.mark.slow
 def test_a_soak_that_is_told_to_stop_is_left_stopped_and_the_next_call_resumes_it(journal, archive):
     first, second = Log(), Log()
     small = settings(journal, archive, "stopped", batch_size=100)
