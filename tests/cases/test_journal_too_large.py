@@ -9,11 +9,11 @@ import pytest
 
 from journal import store as module
 from journal.engine import address
+from journal.ledger import claim
 from journal.ledger import run as runs
 from journal.ledger.ledger import Ledger
 from journal.store import JournalTooLarge, connect
 from reactor.cli import end
-from reactor.cli.common import hold
 from tests.integration import records
 from tests.integration.fixtures import spawn, topic
 from tests.integration.soaking import ended, produce, until
@@ -58,9 +58,9 @@ def test_a_run_that_was_stopped_while_its_end_was_asked_for_is_ended(store, monk
     """`violet end` reads the run under the soak's lock: a revision of before it would be dropped by its own token."""
     written = begin(store)
 
-    def stopping(*args):
+    def stopping(store, data, name, path, stack):
         written.set(state="STOPPED", reason="the soak stopped in this instant")
-        return hold(*args)
+        return claim.take(store, name, str(path))
 
     class Here:
         def __enter__(self):
