@@ -80,9 +80,9 @@ def test_backups_are_bounded_links_and_leave_unfinished_parts_out(tmp_path, jour
     shutil.copytree(journal.data / "engine", data / "engine", symlinks=True)
     part = next(path.parent for path in (data / "engine").rglob("checksums.txt"))
     part.with_name("tmp_insert_all_9_9_0").mkdir()
-    for n in range(backup.KEPT + 2):
-        made = backup.link(data, f"before-0009-20261121T13000{n}")
-    assert [path.name[-1] for path in backup.backups(data)] == ["2", "3", "4"]
+    names = [f"before-{n:04d}-20261121T130000" for n in range(backup.KEPT + 2)]
+    made = [backup.link(data, name) for name in names][-1]
+    assert [path.name for path in backup.backups(data)] == names[-backup.KEPT :]
     there, copy = part / "checksums.txt", made / part.relative_to(data / "engine") / "checksums.txt"
     assert (there.stat().st_ino, copy.stat().st_nlink) == (copy.stat().st_ino, 1 + backup.KEPT)
     assert not list(made.rglob("tmp_insert_*"))
