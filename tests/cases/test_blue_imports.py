@@ -287,7 +287,7 @@ def test_two_strategies_in_one_export_are_never_mixed(bring, journal):
     ("content", "name", "said"),
     [
         (b"PK\x03\x04", "t.xlsx", "cannot be read"),
-        ("trade_id;pair\n1;SOL/USDT\n", "t.csv", "must have commas"),
+        ("trade_id;pair\n1;SOL/USDT\n", "t.csv", "the row has no 'open_date'; it has trade_id, pair"),
         ("<html><body>503</body></html>", "t.json", "HTML or XML"),
         (table(FIRST).encode("utf-16"), "t.csv", "text in UTF-16; fix: write it in UTF-8"),
         (b"", "t.csv", "must hold at least one row, was empty"),
