@@ -200,15 +200,15 @@ def test_the_command_refuses_what_the_gate_refuses(journal, topic):
 @pytest.mark.slow
 def test_a_paced_archive_is_visible_while_it_runs(journal, tmp_path):
     """--speed: event time passes at the factor, and a run that is resumed does not wait for what it has."""
-    lines = [records.scan(n, ts_ms=records.START_MS + 1_000 * n) for n in range(40)]
+    lines = [records.scan(n, ts_ms=records.START_MS + 1_000 * n) for n in range(80)]
     lines.insert(5, records.scan(99, ts_ms=records.START_MS - 60_000))  # late: goes at once
     began = time.monotonic()
     paced = soak(journal.data, scans=records.write(tmp_path / "a.jsonl", lines), name="paced", speed="20x", flush_ms=20)
-    assert time.monotonic() - began > 39 / 20
-    assert paced.summary["records"] == 41
+    assert time.monotonic() - began > 79 / 20
+    assert paced.summary["records"] == 81
     (row,) = journal.rows(
         "SELECT dateDiff('millisecond', min(written_at), max(written_at)) AS took, count() AS n FROM batches WHERE run_id = {run:String}",
         run=paced.run_id,
     )
-    assert row["took"] > 1_000
+    assert row["took"] > 2_000
     assert row["n"] > 10
