@@ -118,7 +118,9 @@ def judge(store: Store, run: Run, since_ms: int | None = None, scope: Scope | No
         sql = f"SELECT DISTINCT segment FROM violet_batches WHERE phase = 'COMPLETE' AND {scope.where}"
         within = {row["segment"] for row in store.rows(sql, scope.params)}
         params = {number: text for number, text in params.items() if number in within}
-    elif not params:
+    elif not params and store.count(
+        "SELECT count() FROM violet_batches WHERE run_id = {run:String}", {"run": run.run_id}
+    ):
         raise Refusal(f"the journal has no segment of run {run.run_id}, so it cannot be judged; {damage.FIX}")
     scope = scope or Scope.of(store, run.run_id, since_ms)
     return [
