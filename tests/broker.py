@@ -291,6 +291,17 @@ def kafka(home: Path) -> Iterator[KafkaBroker | KafkaContainer | GivenKafka]:
         yield broker
 
 
+def on_java(home: Path) -> KafkaBroker:
+    """A Kafka, not started, whose process a test may stop and whose files it may change.
+
+    Those of a container and of a given address are out of reach. Raises NoKafka with what is missing here.
+    """
+    way, reasons = ways()
+    if way != "jars":
+        raise NoKafka("its process and its files must be within reach, and here " + "; ".join(reasons))
+    return KafkaBroker(home, jars())
+
+
 @functools.cache
 def ways() -> tuple[str | None, list[str]]:
     """The way in which Kafka can be had here, and why the ways before it cannot."""

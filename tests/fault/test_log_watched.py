@@ -27,10 +27,11 @@ STREAMS = "SELECT stream, count() AS n, min(log_offset) AS first, max(log_offset
 @pytest.fixture(scope="module")
 def mine(tmp_path_factory):
     """A Kafka of this module's own, whose files it may change: its home and itself."""
-    if brokers.ways()[0] != "jars":
-        pytest.skip("needs a Kafka on the local Java, whose files can be reached")
     home = tmp_path_factory.mktemp("kafka")
-    broker = brokers.KafkaBroker(home, brokers.jars())
+    try:
+        broker = brokers.on_java(home)
+    except brokers.NoKafka as reason:
+        pytest.skip(f"no Apache Kafka: {reason}")
     broker.start()
     yield home, broker
     broker.kill()

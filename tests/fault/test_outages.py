@@ -221,7 +221,7 @@ class Kafka:
     """A Kafka of its own, stopped, or killed and started again on the same log."""
 
     def __init__(self, home):
-        self.made = brokers.KafkaBroker(home, brokers.jars())
+        self.made = brokers.on_java(home)
         self.made.start()
         self.name, self.bootstrap, self.create_topic = self.made.name, self.made.bootstrap, self.made.create_topic
 
@@ -245,10 +245,11 @@ class Kafka:
 
 @pytest.fixture
 def own_kafka(tmp_path):
-    if brokers.ways()[0] != "jars":
-        pytest.skip("no Kafka of one's own that can be stopped: " + "; ".join(brokers.ways()[1]))
     (tmp_path / "kafka").mkdir()
-    kafka = Kafka(tmp_path / "kafka")
+    try:
+        kafka = Kafka(tmp_path / "kafka")
+    except brokers.NoKafka as reason:
+        pytest.skip(f"no Apache Kafka: {reason}")
     yield kafka
     kafka.come("stopped")
     kafka.made.kill()
