@@ -6,6 +6,7 @@ or 2, so click's own 2 for wrong usage becomes 3 here, as does every exception. 
 
 import difflib
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -171,6 +172,8 @@ def _flushed() -> bool:
 def main() -> None:
     """Entry point of the `violet` script."""
     stream.settle()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so a shell starts what a script puts into the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     code = run()
     stream.resign()
     sys.exit(code)

@@ -168,11 +168,11 @@ def violet(*arguments):
     return Said(code, out.buffer.getvalue().decode(), err.getvalue())
 
 
-def fresh(*arguments, env=None):
-    """A command as a process of its own, interpreter and all."""
+def fresh(*arguments, env=None, by=()):
+    """A command as a process of its own, interpreter and all. by: a command that starts it."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}
     return subprocess.Popen(
-        [*VIOLET, *map(str, arguments)], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        [*by, *VIOLET, *map(str, arguments)], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
 
@@ -183,7 +183,7 @@ def ended(process, timeout_s=60):
         out, err = process.communicate(timeout=timeout_s)
     except subprocess.TimeoutExpired:
         process.kill()
-        out, err = process.communicate()
+        out, err = process.communicate(timeout=10)
         raise AssertionError(f"did not end within {timeout_s} s: {err[-2000:]}") from None
     except BaseException:
         process.kill()

@@ -21,7 +21,7 @@ from reactor.watch.measure import ask
 from reactor.watch.metrics import Metrics
 from tests.integration import records
 from tests.integration.fixtures import own_journal
-from tests.integration.soaking import Topic, ended, interrupted, produce, until
+from tests.integration.soaking import Topic, ended, fresh, interrupted, produce, until
 
 pytestmark = pytest.mark.slow
 journal = own_journal
@@ -305,6 +305,15 @@ def test_status_watches_a_live_soak_and_sees_it_fall_silent_and_go(journal, sess
     said = ended(watch)
     looks = [json.loads(each)[0]["mode"] for each in said.out.splitlines()]
     assert (looks[0], looks[-1], said.code) == ("RUN", "INTERRUPTED", 2)
+
+
+def test_an_interrupt_ends_what_a_script_put_into_the_background(journal, calm):
+    ignoring = ("bash", "-c", 'trap "" INT; exec "$@"', "bash")  # as a shell starts what stands before an &
+    watch = ("status", "--name", "calm", "--data", journal.data, "--watch", "--json")
+    watching = fresh(*watch, by=ignoring)
+    assert json.loads(watching.stdout.readline())
+    watching.send_signal(signal.SIGINT)
+    assert ended(watching, 20).code == 0
 
 
 @pytest.mark.parametrize("state", ["RUNNING", "STOPPED", "HALTED"])

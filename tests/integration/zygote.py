@@ -85,6 +85,7 @@ def compile_kernels():
 
 
 def main():
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # as the command does, where it was ignored at its start
     compile_kernels()
     wake, bell = os.pipe()
     os.set_blocking(bell, False)
