@@ -10,26 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from journal.engine.address import WRITER, read
 from journal.lock import soak_lock
 from tests.integration.soaking import COUNTS, ended, until
 
 pytestmark = pytest.mark.slow
 VIEWS = ("decisions", "evaluations", "planes", "rejects", "segments", "batches")
-
-
-@pytest.fixture
-def server(journal, tmp_path, spawn):
-    """server(FOLDER, NAME, ...) starts a soak of a data directory of its own whose journal is the server's."""
-    address = read(journal.data, WRITER)
-    config = tmp_path / "server.toml"
-    config.write_text(f'[journal]\nurl = "{address.url}"\nuser = "{address.user}"\n')
-
-    def start(folder, name, *flags, **more):
-        line = ["soak", "--config", config, "--data", tmp_path / folder, "--name", name, "--json", *flags]
-        return spawn(*line, environ={"VIOLET_JOURNAL_PASSWORD": address.token}, **more)
-
-    return start
 
 
 @pytest.fixture(scope="module")
