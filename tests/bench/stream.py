@@ -197,6 +197,7 @@ def violet(bootstrap: str, topic: str, records: int, store: Store) -> int:
     loop = Loop(
         log, ledger, Rules(PROFILES["blue_8b"]), {0: Reader(State(), 0, records)},
         Pace(soak.batch_size, soak.flush_ms), topic=topic, segment=1, on_batch=count,
+        confirm=log.same,
     )  # fmt: skip
     loop.run(lambda: False)
     log.close()
