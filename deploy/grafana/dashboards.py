@@ -65,7 +65,11 @@ def _board(uid: str, title: str, says: str, panels: Sequence[Panel], *more: Any)
             for name, kind, label, uid in SOURCES
         ),
         _query("name", "Name", "SELECT DISTINCT name FROM runs ORDER BY name"),
-        _query("run", "Run", "SELECT run_id FROM runs WHERE name = '${name}' ORDER BY started_at DESC, run_id DESC"),
+        _query(
+            "run",
+            "Run",
+            "SELECT run_id FROM runs WHERE name = '${name}' ORDER BY begun DESC, started_at DESC, run_id DESC",
+        ),
         streams.multi(multi=True).include_all(include_all=True).current(_chosen("All", "$__all")),
         *more,
     ):
@@ -86,7 +90,7 @@ def _overview() -> models.Dashboard:
         "FROM runs AS r INNER JOIN (SELECT run_id, min(ts_ms) AS first_ms, max(ts_ms) AS last_ms FROM ("
         "SELECT run_id, ts_ms FROM violet_decisions UNION ALL SELECT run_id, ts_ms FROM violet_evaluations) GROUP BY run_id) AS t "
         "ON r.run_id = t.run_id INNER JOIN (SELECT run_id, sum(decisions + evaluations) AS scans FROM batches GROUP BY run_id) AS b "
-        "ON r.run_id = b.run_id ORDER BY started_at DESC",
+        "ON r.run_id = b.run_id ORDER BY begun DESC, started_at DESC",
         "Every run of the journal; a click on one chooses it and the time of its scans.",
         span=WIDTH,
     )

@@ -23,7 +23,9 @@ FORBIDDEN: Final = frozenset(
     | {"addresstoline", "addresstolinewithinlines", "addresstosymbol", *(f"ai{verb}" for verb in _AI)}
 )
 CANONICAL: Final = "SELECT formatQuerySingleLine({q:String})"
-LATEST_RUN: Final = "SELECT run_id FROM violet_runs ORDER BY started_at DESC, run_id DESC LIMIT 1"
+# No clock decides which run is the latest. A journal that is not migrated yet has no `begun`: there its clock has to.
+NEWEST_FIRST: Final = "tuple(COLUMNS('^begun$')) DESC, started_at DESC, run_id DESC"
+LATEST_RUN: Final = f"SELECT run_id FROM violet_runs ORDER BY {NEWEST_FIRST} LIMIT 1"
 
 # Begins with a word: a run of spaces at its begin would cost its square, and nothing else of the engine runs meanwhile.
 _FORMAT: Final = re.compile(r"(?<=\s)FORMAT\s+(\w+)[\s;]*\Z", re.IGNORECASE)

@@ -8,9 +8,10 @@ The day that goes on has no line yet.
 See docs/design/running.md.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from itertools import groupby
 from typing import Any, Final
 
 from journal.judge.gate import HOLD, PASS, figures, judge, words, worst
@@ -22,6 +23,8 @@ _FIGURES: Final = (
     "records", "decisions", "evaluations", "planes", "rejects", "scan_rejects", "lost", "doubled", "corrupt",
     "coverage", "time_coverage", "longest_silence_ms",
 )  # fmt: skip
+_LEVELS: Final = "sumIf(count, severity = 'WARN') AS warnings, sumIf(count, severity = 'ERROR') AS errors"
+NOTHING: Final = "nothing was journaled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class Day:
 
 
 def due(store: Store, run: Run, at: datetime) -> list[date]:
-    """Days of a run that are over and have no line, in order."""
+    """Days of a run that are over and have no line, in order; may be very many, if the clock says so."""
     row = store.rows(
         "SELECT count() AS n, max(day) AS last FROM days WHERE run_id = {run:String}", {"run": run.run_id}
     )[0]
@@ -56,8 +59,35 @@ def due(store: Store, run: Run, at: datetime) -> list[date]:
 
 
 def close(store: Store, run: Run, at: datetime) -> list[Day]:
-    """Write the lines that are due at a time; returns them."""
-    return [_close(store, run, day) for day in due(store, run, at)]
+    """Write the lines that are due at a time; returns them. Days without a batch are one insert, however many."""
+    days = due(store, run, at)
+    sql = "SELECT DISTINCT toDate(written_at, 'UTC') AS day FROM batches WHERE run_id = {run:String}"
+    journaled = {row["day"] for row in store.rows(sql, {"run": run.run_id})}
+    lines: list[Day] = []
+    for is_journaled, found in groupby(days, journaled.__contains__):
+        several = [*found]
+        lines += [_close(store, run, day) for day in several] if is_journaled else _close_empty(store, run, several)
+    return lines
+
+
+def _close_empty(store: Store, run: Run, days: Sequence[date]) -> list[Day]:
+    """Lines of days, one after another, on which nothing was journaled."""
+    found = figures(store, run, Scope(run.run_id, {}, on=days[0]))
+    levels = store.rows(
+        f"SELECT toDate(at, 'UTC') AS day, {_LEVELS} FROM violet_incidents WHERE run_id = {{run:String}} "
+        "AND day BETWEEN {first:Date} AND {last:Date} GROUP BY day",
+        {"run": run.run_id, "first": days[0], "last": days[-1]},
+    )
+    noted = {row.pop("day"): row for row in levels}
+    row = {
+        "run_id": run.run_id, "verdict": HOLD, "written_at": now(), "held": NOTHING, "clauses": {},
+        "first_offsets": {}, "last_offsets": {}, "disk_bytes": disk_bytes(store), "warnings": 0, "errors": 0,
+        **{name: found[name] for name in _FIGURES},
+    }  # fmt: skip
+    rows = [{**row, "day": day, **noted.get(day, {})} for day in days]
+    columns = {name: [each[name] for each in rows] for name in rows[0]}
+    store.put("violet_days", columns, f"{run.run_id}|{days[0]}-{days[-1]}")
+    return [Day(day, HOLD, each) for day, each in zip(days, rows, strict=True)]
 
 
 def _close(store: Store, run: Run, day: date) -> Day:
@@ -79,14 +109,13 @@ def _close(store: Store, run: Run, day: date) -> Day:
     found = judged[0].figures if len(judged) == 1 else figures(store, run, scope)
     short = [c for j in judged for c in j.clauses if c.verdict != PASS]
     levels = store.rows(
-        "SELECT sumIf(count, severity = 'WARN') AS warnings, sumIf(count, severity = 'ERROR') AS errors "
-        "FROM violet_incidents WHERE run_id = {run:String} AND toDate(at, 'UTC') = {day:Date}",
+        f"SELECT {_LEVELS} FROM violet_incidents WHERE run_id = {{run:String}} AND toDate(at, 'UTC') = {{day:Date}}",
         {"run": run.run_id, "day": day},
     )[0]
     verdict = worst([j.verdict for j in judged]) if judged else HOLD
     row = {
         "run_id": run.run_id, "day": day, "verdict": verdict, "written_at": now(),
-        "held": words(short) or ("" if judged else "nothing was journaled"),
+        "held": words(short) or ("" if judged else NOTHING),
         "clauses": {c.name: worst([each.verdict for each in short if each.name == c.name]) for c in short},
         "first_offsets": dict(scope.starts), "last_offsets": dict(scope.ends), "disk_bytes": disk_bytes(store),
         **levels, **{name: found[name] for name in _FIGURES},

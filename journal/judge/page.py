@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from journal.blue.look import TRUST as BLUE_TRUST
+from journal.engine.reader import NEWEST_FIRST
 from journal.judge.explain import SCANS, aged, at, planes, waterfall
 from journal.judge.gate import TRUST, basis
 from journal.judge.health import health
@@ -262,7 +263,7 @@ def whole(store: Store, run: Run, data: Path, now: datetime) -> dict[str, Any]:
 def listed(store: Store) -> list[dict[str, Any]]:
     """Runs to choose from, the newest first."""
     return store.rows(
-        f"SELECT run_id, name, state, profile, started_at, replay_of FROM runs ORDER BY started_at DESC LIMIT {RUNS}"
+        f"SELECT run_id, name, state, profile, started_at, replay_of FROM runs ORDER BY {NEWEST_FIRST} LIMIT {RUNS}"
     )
 
 

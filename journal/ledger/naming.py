@@ -7,10 +7,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from journal.engine.reader import NEWEST_FIRST
 from journal.refusal import Refusal
 
 LATEST: Final = "latest"  # names the newest run
-KNOWN: Final = "SELECT run_id, name FROM runs ORDER BY started_at DESC, run_id DESC"
+KNOWN: Final = f"SELECT run_id, name FROM runs ORDER BY {NEWEST_FIRST}"
 # How many runs there are, and the tables that hold rows of more than one.
 SEVERAL: Final = (
     "SELECT (SELECT count() FROM runs) AS runs, groupArray(table) AS tables FROM system.columns "

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from journal.engine.reader import NEWEST_FIRST
 from journal.ledger.naming import KNOWN, identify
 from journal.ledger.pruned import utc
 from journal.ledger.steady import CLOCK
@@ -26,7 +27,7 @@ class Run:
     """Manifest of a run. `source`: log identity; `start`, `until`: offsets by partition, `until` absent where open.
 
     asked: `from`, `until` and `absent` (planes that BLUE has none of) as they were asked for; empty where an older
-    version began it.
+    version began it. begun: grows from run to run; the first `save` gives it, an older version gave none.
     """
 
     run_id: str
@@ -43,6 +44,7 @@ class Run:
     reason: str = ""
     revision: int = 0
     asked: Mapping[str, Any] = field(default_factory=dict)
+    begun: int = 0
 
     @property
     def absent(self) -> tuple[str, ...]:
@@ -106,8 +108,19 @@ def now() -> datetime:
     return CLOCK.now()
 
 
+def last_word(store: Store) -> datetime:
+    """The latest time that anything of a migrated journal was stamped with; of an empty one 1970."""
+    row = store.rows(
+        "SELECT greatest((SELECT max(written_at) FROM violet_batches), (SELECT max(changed_at) FROM violet_runs), "
+        "(SELECT max(at) FROM violet_claims)) AS at"
+    )[0]
+    return utc(row["at"])
+
+
 def save(store: Store, run: Run, epoch: int = 0) -> Run:
     """Write the manifest as a new revision, which is above all that writers of a lower epoch give it."""
+    if not run.revision:
+        run = replace(run, begun=store.count("SELECT max(begun) FROM violet_runs") + 1)
     run = replace(run, revision=max(run.revision + 1, epoch * _REVISIONS))
     row = _fields(run) | {name: _json(getattr(run, name)) for name in _JSON}
     row |= {"standins": list(run.standins), "trading_mode": "DARK", "is_trading_allowed": 0, "changed_at": now()}
@@ -119,7 +132,7 @@ def find(store: Store, *, name: str | None = None, run_id: str | None = None) ->
     """The run of this id, or the latest of this name, or the latest of all."""
     rows = store.rows(
         "SELECT * FROM violet_runs FINAL WHERE ({run:String} = '' OR run_id = {run:String}) "
-        "AND ({name:String} = '' OR name = {name:String}) ORDER BY started_at DESC, run_id DESC LIMIT 1",
+        f"AND ({{name:String}} = '' OR name = {{name:String}}) ORDER BY {NEWEST_FIRST} LIMIT 1",
         {"run": run_id or "", "name": name or ""},
     )
     return _run(rows[0]) if rows else None
@@ -136,7 +149,7 @@ def ids(store: Store, *, name: str | None = None, at_rest: bool = False) -> list
 
 def newest(store: Store) -> list[Run]:
     """The newest run of every name, the newest first."""
-    sql = "SELECT * FROM violet_runs FINAL ORDER BY started_at DESC, run_id DESC LIMIT 1 BY name"
+    sql = f"SELECT * FROM violet_runs FINAL ORDER BY {NEWEST_FIRST} LIMIT 1 BY name"
     return [_run(row) for row in store.rows(sql)]
 
 
@@ -163,7 +176,7 @@ def listed(store: Store, name: str | None = None) -> list[dict[str, Any]]:
         "b.n AS records, b.decided AS decisions, replay_of, reason FROM runs LEFT JOIN "
         "(SELECT run_id, sum(decisions + evaluations + planes + rejects) AS n, sum(decisions) AS decided "
         "FROM batches GROUP BY run_id) AS b USING (run_id) WHERE {name:String} IN ('', name) "
-        "ORDER BY started_at DESC, run_id DESC",
+        f"ORDER BY {NEWEST_FIRST}",
         {"name": name or ""},
     )
 

@@ -5,10 +5,13 @@ on over all of that. So the broker is asked for the topic's id before anything t
 last is compared with the log wherever a connection broke. See docs/design/records.md.
 """
 
+import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
@@ -18,6 +21,7 @@ from reactor.log.admin import REACH_S, Cluster
 from reactor.log.scout import LogChanged, Mark, Read, Scout
 
 ASK_S: Final = 2.0  # for one answer
+NEW_S: Final = 300.0
 GONE_S: Final = 10.0  # a broker that starts does not know all of its topics at once
 _UNKNOWN: Final = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.UNKNOWN_TOPIC_ID)
 
@@ -42,6 +46,13 @@ class TopicIdentity:
     def log(self) -> str:
         """This very topic of this very cluster, as lanes' marks name it."""
         return f"{self.cluster}/{self.topic}/{self.topic_id}"
+
+
+class Newest(NamedTuple):
+    """A broker's newest word on the time. is_new: a record came within the last NEW_S."""
+
+    at: datetime
+    is_new: bool
 
 
 class TopicWatch:
@@ -80,15 +91,18 @@ class TopicWatch:
 
     def ends(self, partitions: Iterable[int]) -> dict[int, int]:
         """Offset after the last record of each partition, of those whose leader answers."""
-        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-        places = {TopicPartition(self._identity.topic, p): latest for p in partitions}
-        found = {}
+        return {p: int(each.offset) for p, each in self._listed(partitions, OffsetSpec.latest())}  # type: ignore[no-untyped-call]
+
+    def newest_ms(self, partitions: Iterable[int]) -> int:
+        """The greatest time of the records of these partitions, as the broker has it; -1 where it says none."""
+        found = self._listed(partitions, OffsetSpec.max_timestamp())  # type: ignore[no-untyped-call]
+        return max((int(each.timestamp) for _, each in found), default=-1)
+
+    def _listed(self, partitions: Iterable[int], what: OffsetSpec) -> Iterator[tuple[int, Any]]:
+        places = {TopicPartition(self._identity.topic, p): what for p in partitions}
         for place, asked in self._admin.list_offsets(places, request_timeout=ASK_S).items():
-            try:
-                found[place.partition] = int(asked.result(ASK_S + 1.0).offset)
-            except (KafkaException, TimeoutError):
-                continue
-        return found
+            with suppress(KafkaException, TimeoutError):
+                yield place.partition, asked.result(ASK_S + 1.0)
 
     def _gone(self, now: float) -> None:
         self._gone_since = self._gone_since or now
@@ -113,6 +127,7 @@ class Following:
         self.watch: TopicWatch | None = None
         self._doubted: dict[int, Mark | Read] = {}  # `given` as of when a connection broke
         self._ends: dict[int, int] = {}
+        self._grew_at = -math.inf
 
     def begin_after(self, marks: Mapping[int, Mark]) -> None:
         """What was read before. Raises LogChanged where the log has it no more, Refusal where it does not say."""
@@ -146,9 +161,18 @@ class Following:
         ends = self.watch.ends(self.given)
         if any(end < self._ends.get(p, 0) for p, end in ends.items()):
             self.doubt()
+        if any(end > self._ends.get(p, end) for p, end in ends.items()):
+            self._grew_at = time.monotonic()
         self._ends = ends
         self.same()
         return self.watch.partitions
+
+    def newest(self) -> Newest | None:
+        """The newest time that the broker gives a record of what is read; None where it says none."""
+        newest_ms = self.watch.newest_ms(self.given) if self.watch is not None else -1
+        if newest_ms < 0:
+            return None
+        return Newest(datetime.fromtimestamp(newest_ms / 1e3, UTC), time.monotonic() - self._grew_at < NEW_S)
 
     def doubt(self) -> None:
         """A connection broke: what comes from here on may be another log's, and is compared before it counts."""

@@ -23,6 +23,7 @@ from journal.judge.health import DISK_DEGRADED, DISK_HALT, DISK_TAPS
 from journal.keep import backup
 from journal.keep.migrate import migrate
 from journal.ledger import claim as claims
+from journal.ledger import run as runs
 from journal.ledger.claim import Beat, Claim, Fenced
 from journal.ledger.incident import Note
 from journal.ledger.ledger import Ledger
@@ -42,10 +43,12 @@ from reactor.run.resume import same_code
 from reactor.run.session import Session
 from reactor.run.settings import JournalSettings, Settings, span_s
 from reactor.run.source import ArchiveSource, BrokerSource, Source, reread
-from reactor.run.upkeep import Upkeep
+from reactor.run.upkeep import Doubt, Upkeep
 
 T = TypeVar("T")
 S = TypeVar("S", bound=Session)
+CLOCK_FILE: Final = "clock.json"  # what the soaks of a directory know of the wall clock
+KEEP_S: Final = 60.0  # between two notes of what the clock did
 LOOK_S: Final = 5.0  # between looks at children, disk, taps and upkeep
 MIGRATE_S: Final = 60.0  # waited for another soak's migration
 _leave: Final = os._exit  # foreign code finds another one
@@ -138,6 +141,7 @@ def soak(
         journal = Journal(data, settings.journal, stack, watcher.say)
         journal.migrate(partial(same_code, settings))
         log = source()
+        CLOCK.begin(data / CLOCK_FILE, journal.steady(runs.last_word))
         claim = journal.claim(settings.soak.name, lock)
         session = journal.session(
             Session, settings, log, claim,
@@ -175,7 +179,8 @@ def attend(session: Session, watcher: Watcher, stop: Callable[[], bool]) -> dict
     ledger, taps, soak = session.ledger, session.taps, session.settings.soak
     keep_s = span_s(soak.keep_inputs) if soak.keep_inputs else None
     ends = dict if session.source.finite else session.source.known_ends
-    between = _Between(session, Upkeep(ledger, session.run, keep_s, watcher.upkeep, ends=ends), watcher, stop)
+    upkeep = Upkeep(ledger, session.run, keep_s, watcher.upkeep, ends=ends, doubt=Doubt(session.source))
+    between = _Between(session, upkeep, watcher, stop)
     try:
         session.read(between, watcher)
     except (Integrity, JournalRefused, _DiskFull) as error:
@@ -192,6 +197,7 @@ def attend(session: Session, watcher: Watcher, stop: Callable[[], bool]) -> dict
         gap = " (--accept-gap goes on behind the gap)" if isinstance(refusal, LogGap) else ""
         raise Refusal(f"{refusal}; the run is Stopped, and the same command resumes it{gap}") from None
     finally:
+        CLOCK.keep(soak.data / CLOCK_FILE)
         taps.close()
         watcher.rest()
         session.source.close()
@@ -328,7 +334,7 @@ class _Between:
     def __init__(self, session: Session, upkeep: Upkeep, watcher: Watcher, stop: Callable[[], bool]) -> None:
         self._source, self._ledger, self._taps = session.source, session.ledger, session.taps
         self._soak, self._upkeep, self._watcher, self._stop = session.settings.soak, upkeep, watcher, stop
-        self._next = 0.0
+        self._next = self._keep_at = 0.0
         self._degraded = False
         self._absence: Absence | None = None
 
@@ -340,7 +346,7 @@ class _Between:
             self._ledger.fence()
             self._source.check()
             self._disk()
-            self._clock()
+            self._clock(now)
             self._taps.tell(self._ledger.note)
             self._upkeep()
             self._watcher.look()
@@ -369,7 +375,10 @@ class _Between:
         if self._soak.speed != "max" and self._soak.scans is None and self._soak.topic is not None:
             say(f"--speed {self._soak.speed} paces an archive; topic {source.topic} comes as fast as it is written")
 
-    def _clock(self) -> None:
+    def _clock(self, now: float) -> None:
+        if now >= self._keep_at:
+            self._keep_at = now + KEEP_S
+            CLOCK.keep(self._soak.data / CLOCK_FILE)
         if (jump_s := CLOCK.take_jump()) is not None:
             words = f"the wall clock jumped: it is {jump_s:+.1f} s off; time goes on as before until it stood still"
             self._ledger.note(Severity.WARN, Incident.CLOCK_JUMPED, f"{words} for {STILL_S / 60:.0f} min")

@@ -24,6 +24,7 @@ from reactor.log.port import Log
 from reactor.log.presence import Over, Presence
 from reactor.log.scout import Mark
 from reactor.log.tansu import Tansu
+from reactor.log.topic import Newest
 from reactor.run.remote import RemoteLanes
 from reactor.run.settings import pace
 
@@ -70,6 +71,10 @@ class Source(Protocol):
 
     def open(self, paced_from: int) -> Log:
         """The live log; records before `paced_from` come as fast as they can."""
+
+    def newest(self) -> Newest | None:
+        """The newest time that the broker gives a record; None where it says none or runs on this clock."""
+        return None
 
     def check(self) -> None:
         """Raise where what feeds the log has failed, or the log is another one."""
@@ -238,6 +243,9 @@ class BrokerSource(Source):
 
     def readable(self, partition: int, offset: int) -> int:
         return self._log.readable(partition, offset)
+
+    def newest(self) -> Newest | None:
+        return self._log.following.newest()
 
     def begin_after(self, marks: Mapping[int, Mark]) -> None:
         self._log.following.begin_after(marks)

@@ -24,7 +24,7 @@ from reactor.log.connection import Connection
 from reactor.log.kafka import KafkaLog
 from reactor.log.port import Log
 from reactor.log.scout import Mark
-from reactor.log.topic import LogGrown
+from reactor.log.topic import LogGrown, Newest
 from reactor.run.foreign import Kernels, load
 from reactor.run.provenance import code_hash
 from reactor.run.remote import RemoteLanes
@@ -107,6 +107,9 @@ class LaneSource:
 
     def finish(self) -> None:
         self._source.finish()
+
+    def newest(self) -> Newest | None:
+        return self._source.newest()
 
     def readable(self, partition: int, offset: int) -> int:
         return self._source.readable(partition, offset)

@@ -20,12 +20,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
 from confluent_kafka import Producer
 
 from journal.engine import owner
 from journal.engine.address import READER, read
 from journal.judge.gate import Scope, figures
 from journal.ledger.run import find
+from journal.ledger.steady import STILL_S, Kept, _running_s, boot_id
 from journal.store import connect
 from reactor.cli import soak as soaks
 from reactor.cli.main import run as command_line
@@ -301,6 +303,14 @@ def until(holds, within_s=20.0, every_s=0.05):
             raise AssertionError(f"did not come to hold within {within_s} s: {holds}")
         time.sleep(every_s)
     return value
+
+
+def stand_still(data):
+    """Let the soaks of a directory know the wall clock for two hours already: what is dropped for good waits for one."""
+    seen = _running_s()
+    ahead = time.time() - seen
+    kept = Kept(boot_id(), ahead=ahead, doubted=ahead, since=seen - 2 * STILL_S, seen=seen)
+    (data / "clock.json").write_bytes(msgspec.json.encode(kept))
 
 
 def producer(bootstrap, **config):

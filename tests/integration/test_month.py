@@ -23,7 +23,18 @@ from journal.ledger.run import find, now
 from reactor.standin.seeded import lines
 from tests.fault.crash import completed
 from tests.integration import records
-from tests.integration.soaking import COUNTS, Journal, Topic, another_version, ended, fresh, produce, soak, until
+from tests.integration.soaking import (
+    COUNTS,
+    Journal,
+    Topic,
+    another_version,
+    ended,
+    fresh,
+    produce,
+    soak,
+    stand_still,
+    until,
+)
 
 SEED = 20261121
 DAY = 1_440
@@ -127,6 +138,7 @@ def test_weeks_of_restarts_upgrades_gaps_and_silence_leave_the_journal_of_a_calm
     began = time.monotonic()
     data = tmp_path / "data"
     journal = Journal(data)
+    stand_still(data)
     topic = Topic(kafka, kafka.create_topic(), 0)
     month = Month(journal, topic, ["--bootstrap-servers", kafka.bootstrap, "--topic", topic.name, "--data", data,
                                    "--flush-ms", 200, "--batch-size", batch, "--keep-inputs", keep])  # fmt: skip

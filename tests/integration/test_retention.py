@@ -15,7 +15,7 @@ from journal.ledger.run import find, now
 from reactor.run.verify import verify
 from tests.integration import records
 from tests.integration.fixtures import own_journal
-from tests.integration.soaking import COUNTS, ended, interrupted
+from tests.integration.soaking import COUNTS, ended, interrupted, stand_still
 
 pytestmark = pytest.mark.slow
 journal = own_journal
@@ -141,6 +141,7 @@ def test_a_crash_between_record_and_deletion_is_made_good(journal, soaked, aged)
 def test_a_soak_drops_while_it_runs_and_resumes_to_the_same_hash(journal, topic, spawn):
     """Retention at every look, a stop and a kill; the hash is that of a soak without retention."""
     calm = journal.soak(**topic.source)
+    stand_still(journal.data)
     flags = {**topic.source, "name": "aging", "keep_inputs": "1ms"}
     left = interrupted(journal.data, 3, batch_size=50, **flags)
     there = journal.value(PLANES, run=left.run_id)

@@ -6,6 +6,8 @@ import pytest
 
 from journal.judge.day import Day, close, disk_bytes, due
 from journal.judge.gate import HOLD
+from journal.ledger.run import now
+from lanes.code import Incident, Severity
 from tests.written import begin, decisions, every_kind
 
 DAY = date(2026, 3, 1)
@@ -46,6 +48,31 @@ def test_each_day_has_its_own_batches_and_is_closed_once(store):
     stored = store.rows("SELECT day, decisions FROM days WHERE run_id = {r:String} ORDER BY day", {"r": copy.run_id})
     assert [row["decisions"] for row in stored] == [3, 0, 3]
     assert lines[0].figures["disk_bytes"] > 0 < disk_bytes(store)
+
+
+def test_days_without_a_batch_cost_one_insert_however_many(store):
+    """A machine that was off for years, or a clock that says so."""
+    written = begin(store, started_at=EARLY)
+    written.append(every_kind())
+    today = now().date()
+    written.ledger.note(Severity.WARN, Incident.DISK_SHORT)
+    later = datetime(2140, 3, 1, 12, tzinfo=UTC)
+    before = inserts(store)
+    lines = close(store, written.run, later)
+    assert inserts(store) - before == 3  # what lies before the one day with a batch, that day, what lies behind
+    assert [line.day for line in lines] == [DAY + timedelta(n) for n in range((later.date() - DAY).days)]
+    assert {line.day for line in lines if line.figures["records"]} == {today}
+    assert {line.day for line in lines if line.figures["warnings"]} == {today}
+    assert {line.figures["held"] for line in lines if line.day != today} == {"nothing was journaled"}
+    assert due(store, written.run, later) == []
+    assert store.count("SELECT count() FROM days WHERE run_id = {r:String}", {"r": written.run_id}) == len(lines)
+
+
+def inserts(store):
+    """Blocks that were ever inserted into the table of the days."""
+    return store.count(
+        "SELECT sum(max_block_number - min_block_number + 1) FROM system.parts WHERE table = 'violet_days' AND active"
+    )
 
 
 def test_a_line_reads_as_one():

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from journal.ledger.naming import KNOWN
-from journal.ledger.run import Segment, find, newest, now, open_segments, pick, save, segments
+from journal.ledger.run import Segment, find, last_word, listed, newest, now, open_segments, pick, save, segments
 from journal.refusal import Refusal
-from tests.written import BLUE, begin
+from tests.written import BLUE, begin, every_kind
 
 PAST = datetime(2021, 5, 4, 3, 2, 1, 234_000, tzinfo=UTC)
 
@@ -44,27 +44,32 @@ def test_the_newest_revision_counts_and_a_retry_adds_none(store):
 
 def test_of_a_name_the_latest_is_found_and_of_all_the_latest_too(store):
     name = uuid.uuid4().hex
-    new, old = (begin(store, name=name, started_at=at) for at in (PAST + timedelta(1), PAST))
-    last = begin(store)
+    old, new = (begin(store, name=name, started_at=at) for at in (PAST + timedelta(1), PAST))  # the clock was set back
+    last = begin(store, started_at=PAST - timedelta(1))
     assert find(store, name=name).run_id == new.run_id
     assert find(store, name=name, run_id=old.run_id).run_id == old.run_id
     assert find(store, name="nobody", run_id=old.run_id) is None
     assert find(store, name="nobody") is None
     for found in (find(store), pick(store, None), pick(store, "")):
-        assert found.started_at >= last.run.started_at
+        assert found == last.run
     assert pick(store, old.run_id).run_id == old.run_id
-    listed = newest(store)
-    assert [run.run_id for run in listed if run.name == name] == [new.run_id]
-    began = [run.started_at for run in listed]
-    assert began == sorted(began, reverse=True)
-    assert began[0] >= last.run.started_at > began[-1]
+    each = newest(store)
+    assert [run.run_id for run in each if run.name == name] == [new.run_id]
+    begun = [run.begun for run in each]
+    assert begun == sorted(begun, reverse=True)
+    assert (each[0].run_id, each[1].run_id) == (last.run_id, new.run_id)
+    assert new.set(state="STOPPED").begun == new.run.begun  # a later change of an earlier run makes it no later run
+    assert find(store).run_id == last.run_id
 
 
-def test_of_two_runs_that_began_at_once_the_larger_id_is_the_latest(store):
+def test_of_runs_of_an_older_version_the_clock_decides_and_of_one_time_the_larger_id(store):
     name = uuid.uuid4().hex
-    both = [begin(store, name=name, started_at=PAST).run_id for _ in range(2)]
-    assert find(store, name=name).run_id == max(both)
-    assert [run.run_id for run in newest(store) if run.name == name] == [max(both)]
+    late, *early = (
+        begin(store, name=name, started_at=at, revision=1).run_id for at in (PAST + timedelta(1), PAST, PAST)
+    )
+    assert find(store, name=name).run_id == late
+    assert [row["run_id"] for row in listed(store, name)] == [late, max(early), min(early)]
+    assert find(store, name=begin(store, name=name, started_at=PAST).run.name).begun > 0
 
 
 def test_a_run_that_is_not_there_is_refused_with_those_that_are(store):
@@ -72,8 +77,17 @@ def test_a_run_that_is_not_there_is_refused_with_those_that_are(store):
     newest_first = [row["run_id"] for row in store.rows(KNOWN)]  # other tests give runs other times
     with pytest.raises(Refusal, match="no run 'nobody' in this journal; fix: name one of: ") as refused:
         pick(store, "nobody")
-    listed, _, _ = str(refused.value).partition("name one of: ")[2].partition(" (")
-    assert listed.split(", ") == newest_first[:5]
+    named, _, _ = str(refused.value).partition("name one of: ")[2].partition(" (")
+    assert named.split(", ") == newest_first[:5]
+
+
+def test_the_last_word_is_the_latest_stamp_of_all(store):
+    written = begin(store)
+    assert abs(last_word(store) - now()) < timedelta(minutes=1)
+    written.append(every_kind())
+    ahead = now() + timedelta(days=3)
+    written.copied("batches", put={"written_at": f"toDateTime64('{ahead:%Y-%m-%d %H:%M:%S}', 3, 'UTC')"})
+    assert last_word(store) == ahead.replace(microsecond=0)
 
 
 def test_segments_come_back_in_order_of_number_topic_and_partition(store):
