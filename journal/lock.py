@@ -122,6 +122,15 @@ def held(path: Path) -> Holder | None:
     return None
 
 
+def place(path: Path) -> str:
+    """What a lock of this file has as its place; empty where the file is not there."""
+    try:
+        file = path.stat()
+    except FileNotFoundError:
+        return ""
+    return f"{socket.gethostname()}:{file.st_dev}:{file.st_ino}"
+
+
 def engine_lock(data: Path) -> Path:
     """The lock of a data directory's engine."""
     return data / "locks" / "engine.lock"

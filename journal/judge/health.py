@@ -45,11 +45,12 @@ _LANES_SEEN: Final = (Incident.LANE_MISSING, Incident.LANE_BACK, *_BEGUN)
 _BROKER_SEEN: Final = (Incident.BROKER_AWAY, Incident.BROKER_BACK, *_BEGUN)
 
 
-def health(store: Store, run: Run, data: Path, *, alive: bool, at: datetime) -> dict[str, Any]:
-    """Everything that a look shows. alive: whether a process holds the soak's lock: it journals the newest run."""
+def health(store: Store, run: Run, data: Path, *, writer: str, at: datetime) -> dict[str, Any]:
+    """Everything that a look shows. writer: who works on the soak's name, in words, or nothing: the newest run's."""
     newest = find(store, name=run.name) or run
     replaced_by = newest.run_id if newest.run_id != run.run_id and run.state != "ENDED" else ""
-    alive = alive and not replaced_by
+    writer = "" if replaced_by else writer
+    alive = bool(writer)
     found = {
         "run_id": run.run_id,
         "name": run.name,
@@ -57,6 +58,7 @@ def health(store: Store, run: Run, data: Path, *, alive: bool, at: datetime) -> 
         "reason": run.reason,
         "replay_of": run.replay_of,
         "replaced_by": replaced_by,
+        "writer": writer,
         "trading_mode": "DARK",
         "is_trading_allowed": False,
         "profile": run.profile,

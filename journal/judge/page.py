@@ -19,9 +19,9 @@ from journal.judge.explain import SCANS, aged, at, planes, waterfall
 from journal.judge.gate import TRUST, basis
 from journal.judge.health import health
 from journal.ledger import run as runs
+from journal.ledger.claim import writers
 from journal.ledger.pruned import pruned, utc
 from journal.ledger.run import UPSTREAM, Run
-from journal.lock import held, soak_lock
 from journal.store import Store
 from lanes.registry import LANES
 
@@ -220,7 +220,7 @@ class Latest:
 
 def whole(store: Store, run: Run, data: Path, now: datetime) -> dict[str, Any]:
     """Health, verdict and what it rests on, and provenance of a run: whole-run figures, as `violet status` has them."""
-    found = health(store, run, data, alive=held(soak_lock(data, run.name)) is not None, at=now)
+    found = health(store, run, data, writer=writers(store, data, [run]).get(run.name, ""), at=now)
     last = runs.segments(store, run.run_id)
     params = msgspec.json.decode(last[-1].params) if last else {}
     kernels = last[-1].kernels if last else {}

@@ -12,14 +12,16 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import count
+from pathlib import Path
 from threading import Event, Thread
 from typing import Any, Final
 
-from journal.ledger.run import now
+from journal.ledger.run import Run, now
+from journal.lock import held, place, soak_lock
 from journal.refusal import Refusal
 from journal.store import Store
 
@@ -51,25 +53,25 @@ class _Seen:
     released: bool
 
 
-def take(store: Store, name: str, place: str, say: Callable[[str], None] = lambda words: None) -> Claim:
+def take(store: Store, name: str, where: str, say: Callable[[str], None] = lambda words: None) -> Claim:
     """Claim the next epoch of a name.
 
     Args:
         store: the journal.
         name: of a soak, or one with a space of something else that must have one writer.
-        place: of the lock that this process holds.
+        where: the place of the lock that this process holds.
         say: takes a line for people, where it has to wait.
 
     Raises:
         Refusal: another process holds the name and works, or claims it at this moment.
     """
     last = _latest(store, name)
-    if last is not None and not last.released and last.claim.place != place:
+    if last is not None and not last.released and last.claim.place != where:
         say(f"{name}: {last.claim.who} wrote last and did not let go; waiting {SILENT_S:.0f} s for a sign of life")
         last = _silent(store, last)
     who = f"pid {os.getpid()} on {socket.gethostname()}"
     for epoch in count(last.claim.epoch + 1 if last is not None else 1):
-        mine = Claim(name, epoch, secrets.token_hex(8), place, who)
+        mine = Claim(name, epoch, secrets.token_hex(8), where, who)
         _put(store, mine, 0, f"{name}|{epoch}")
         rows = store.rows(
             "SELECT DISTINCT epoch, holder FROM violet_claims WHERE name = {name:String} AND epoch >= {epoch:UInt64}",
@@ -80,6 +82,28 @@ def take(store: Store, name: str, place: str, say: Callable[[str], None] = lambd
         if rows:
             raise Refusal(f"{name!r} is claimed by another process at this moment; fix: once more, when that one ends")
     raise AssertionError("never comes here")
+
+
+def writers(store: Store, data: Path, asked: Iterable[Run]) -> dict[str, str]:
+    """Who works on the names of runs that are RUNNING, by name, in words; on whatever machine.
+
+    A name whose process is gone is not among them. Waits for a beat, SILENT_S at most, where one may work elsewhere.
+    """
+    found, waits = dict[str, str](), dict[str, _Seen]()
+    for name in {run.name for run in asked if run.state == "RUNNING"}:
+        path = soak_lock(data, name)
+        if holder := held(path):
+            found[name] = f"pid {holder.pid} on {socket.gethostname()}"
+        elif (last := _latest(store, name)) and not last.released and last.claim.place != place(path):
+            waits[name] = last
+    end = time.monotonic() + SILENT_S
+    while waits and time.monotonic() < end:
+        time.sleep(LOOK_S)
+        for name, last in [*waits.items()]:
+            if (seen := _latest(store, name)) != last:
+                del waits[name]
+                found |= {name: seen.claim.who} if seen is not None and not seen.released else {}
+    return found
 
 
 def release(store: Store, mine: Claim, beat: int = 1) -> None:

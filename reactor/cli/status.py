@@ -13,6 +13,7 @@ from rich.text import Text
 from journal.judge.damage import require_whole
 from journal.judge.health import EXIT, FAILING, HEALTHY, NOT_SURE, health
 from journal.ledger import run as runs
+from journal.ledger.claim import writers
 from journal.ledger.patience import remembered
 from journal.lock import held, soak_lock
 from journal.refusal import Refusal
@@ -97,9 +98,8 @@ def _rows(store: Store, data: Path, run_id: str | None, name: str | None) -> lis
             raise Refusal(f"--name {name}: no soak of that name in {data}; fix: `violet status` lists them")
         if not chosen:
             require_whole(store)  # or the runs are lost
-    return [
-        health(store, run, data, alive=held(soak_lock(data, run.name)) is not None, at=runs.now()) for run in chosen
-    ]
+    found = writers(store, data, chosen)
+    return [health(store, run, data, writer=found.get(run.name, ""), at=runs.now()) for run in chosen]
 
 
 def _text(rows: list[dict[str, Any]]) -> Text:
@@ -120,6 +120,7 @@ def _text(rows: list[dict[str, Any]]) -> Text:
         behind = "unknown" if row["lag_records"] is None else f"{row['lag_records']} records"
         behind += f" as of {_span(row['looked_s'])} ago" if row["looked_s"] is not None else ""
         outcomes = ", ".join(f"{row[name]} {name}" for name in ("decisions", "evaluations", "planes", "rejects"))
+        by = row["writer"] and f", written by {row['writer']}"
         for label, value in (
             ("last scan", f"{last}, journaled {_span(row['silence_s'])} ago"),
             ("lag", f"{behind}; batch p99 {_n(row['latency_ms_p99'])} ms, event time {_span(row['drift_s'])} behind"),
@@ -127,7 +128,7 @@ def _text(rows: list[dict[str, Any]]) -> Text:
             ("integrity", f"{integrity} orders {row['orders']}; {noted}"),
             ("disk", f"{_share(row['disk_used'])} full, journal {size:.1f} MiB in {row['parts']} parts"),
             ("verdict", f"{row['verdict']}{so_far}{row['held'] and ' (' + row['held'] + ')'}; {row['profile']}, DARK"),
-            ("run", f"{row['run_id']}{row['reason'] and ' (' + row['reason'] + ')'}"),
+            ("run", f"{row['run_id']}{row['reason'] and ' (' + row['reason'] + ')'}{by}"),
         ):
             text.append(f"{label:>11}  {value}\n")
     return text if rows else Text("no run yet\n")

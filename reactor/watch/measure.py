@@ -136,7 +136,7 @@ class Measures:
 
 def ask(metrics: Metrics, store: Store, run: Run, data: Path) -> None:
     """Set what only the journal knows: coverage, lost, doubled, corrupt, disk, bytes."""
-    found = health(store, run, data, alive=True, at=now())
+    found = health(store, run, data, writer="this process", at=now())
     for name, metric in _FIGURES.items():
         metrics.set(metric, found[name])
     metrics.set("violet_health_timestamp_seconds", time.time())

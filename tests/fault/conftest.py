@@ -10,13 +10,13 @@ __all__ = ["mixed", "spawn", "topic"]  # fixtures, which pytest finds by their n
 
 @pytest.fixture
 def server(journal, tmp_path, spawn):
-    """server(FOLDER, NAME, ...) starts a soak of a data directory of its own whose journal is the server's."""
+    """server(FOLDER, NAME, ...) starts a soak, or another command, of a data directory of its own on the server."""
     address = read(journal.data, WRITER)
     config = tmp_path / "server.toml"
     config.write_text(f'[journal]\nurl = "{address.url}"\nuser = "{address.user}"\n')
 
-    def start(folder, name, *flags, **more):
-        line = ["soak", "--config", config, "--data", tmp_path / folder, "--name", name, "--json", *flags]
+    def start(folder, name, *flags, command="soak", **more):
+        line = [command, "--config", config, "--data", tmp_path / folder, "--name", name, "--json", *flags]
         return spawn(*line, environ={"VIOLET_JOURNAL_PASSWORD": address.token}, **more)
 
     return start

@@ -50,6 +50,9 @@ def test_a_soak_that_was_stopped_is_fenced(journal, topic, calm, server, seam, o
     flags = [*topic.flags, "--flush-ms", 60_000]
     first = server(f"{name}1", name, *flags, "--batch-size", 37, seam=seam, at=3, signal="SIGSTOP")
     until(lambda: is_stopped(first), 60)
+    if seam == "before_intent" and not other:
+        (look,) = ended(server("third", name, command="status"), 60).json
+        assert (look["state"], look["writer"]) == ("INTERRUPTED", "")  # no sign of life for 10 s
     more = ["--new-segment", "--profile", "v3_base9"] if other else []
     second = ended(server(f"{name}2", name, *flags, "--batch-size", 53, *more), 90)
     assert second.code in (0, 1, 2), second.err
@@ -83,8 +86,13 @@ def test_a_second_soak_of_a_name_is_refused_while_the_first_works(journal, topic
         said = ended(server(folder, name, *follow, "--batch-size", 53), 60)
         assert (said.code, said.out) == (3, ""), said.err
         assert f"violet: '{name}' is written to this journal by pid {first.pid} on " in said.err
+    for folder in ("first", "second", "third"):  # on whatever machine
+        (seen,) = ended(server(folder, name, command="status"), 60).json
+        assert (seen["state"], seen["mode"], seen["writer"].split(" on ")[0]) == ("RUNNING", "RUN", f"pid {first.pid}")
     first.send_signal(signal.SIGTERM)
     assert ended(first, 60).code == 2
+    (seen,) = ended(server("third", name, command="status"), 60).json
+    assert (seen["state"], seen["writer"]) == ("STOPPED", "")
     said = ended(server("second", name, *topic.flags), 60)
     assert "waiting" not in said.err
     assert (said.json["content_hash"], said.json["doubled"], said.json["corrupt"]) == (calm.hash, 0, 0)

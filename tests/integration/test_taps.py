@@ -303,7 +303,7 @@ def test_a_write_elsewhere_is_refused_counted_and_fails_the_gate(journal, topic,
     assert soaked.summary["orders"] > 0
     assert (soaked.code, soaked.summary["verdict"]) == (1, "FAIL")
     assert "orders FAIL" in soaked.summary["verdict_basis"]
-    look = health(journal.store, journal.run(name), journal.data, alive=False, at=now())
+    look = health(journal.store, journal.run(name), journal.data, writer="", at=now())
     assert (look["orders"], look["health"]) == (soaked.summary["orders"], "FAILING")
     assert whole(journal.store, journal.run(name), journal.data, now())["orders"] == soaked.summary["orders"]
     with pytest.raises(Refusal, match="is not on"):

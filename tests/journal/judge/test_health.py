@@ -22,7 +22,7 @@ DAY = timedelta(days=1)
 def look(store, data, run, *, alive=True, at=None, **changed):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("journal.judge.health._disk", lambda _: changed.get("disk_used", 0.1))
-        return health(store, run, data, alive=alive, at=at or now())
+        return health(store, run, data, writer="me" if alive else "", at=at or now())
 
 
 def test_a_young_soak_is_healthy_though_its_verdict_waits(store, data, write, plain):

@@ -4,6 +4,8 @@ A writer is "stopped" where its ledger comes to a step: all that the next writer
 the first one goes on as if nothing had been, which is what SIGSTOP and SIGCONT do to it.
 """
 
+import os
+import socket
 import threading
 from dataclasses import replace
 
@@ -12,9 +14,10 @@ import pytest
 from journal.judge import count
 from journal.judge.scope import Scope
 from journal.ledger import claim as module
-from journal.ledger.claim import Beat, Fenced, release, require, take
+from journal.ledger.claim import Beat, Fenced, release, require, take, writers
 from journal.ledger.ledger import Ledger, audit, digest, positions
 from journal.ledger.run import find, open_segments, save, segments
+from journal.lock import Lock, soak_lock
 from journal.refusal import Refusal
 from lanes.code import Outcome
 from lanes.profile import PROFILES
@@ -324,3 +327,26 @@ def test_rows_of_both_kinds_came_in_these_tests():
     """Else the take-over above would show nothing."""
     found = step(State(), Chunk(0, [0, 1], [BESIDE[0], decisions(1)[0]]), Rules(PROFILES["blue_8b"]), Decoder(), topic="t", segment=1, expected=0)  # fmt: skip
     assert [len(found.rows[kind]) for kind in (Outcome.DECISION, Outcome.EVALUATION)] == [1, 1]
+
+
+def test_who_works_elsewhere_is_seen_by_its_beat(store, tmp_path):
+    """Not whoever is gone without letting go, and not whoever let go."""
+    runs = [begin(store, name=f"elsewhere-{what}").run for what in ("beats", "gone", "released", "never")]
+    beats, gone, released, _ = runs
+    beat = Beat(take(store, beats.name, "there"), lambda: _Beside(store))
+    try:
+        take(store, gone.name, "there")
+        release(store, take(store, released.name, "there"))
+        assert writers(store, tmp_path, runs) == {beats.name: f"pid {os.getpid()} on {socket.gethostname()}"}
+        assert writers(store, tmp_path, [replace(beats, state="ENDED")]) == {}
+    finally:
+        beat.release()
+
+
+def test_who_works_here_is_seen_by_its_lock_and_who_is_gone_at_once(store, tmp_path, monkeypatch):
+    run = begin(store, name="here").run
+    with Lock.acquire(soak_lock(tmp_path, run.name)) as lock:
+        take(store, run.name, lock.place)
+        assert writers(store, tmp_path, [run]) == {run.name: f"pid {os.getpid()} on {socket.gethostname()}"}
+    monkeypatch.setattr(module, "SILENT_S", 60.0)  # nobody waits so long for a process that held this lock
+    assert writers(store, tmp_path, [run]) == {}
