@@ -24,9 +24,12 @@ from journal.engine.server import Answer, Server
 from journal.lock import Lock, engine_lock, soaks
 from journal.refusal import Refusal, of_machine
 
-# Before chdb loads: times are UTC wherever the machine stands.
+# Before chdb loads. Times are UTC wherever the machine stands; and chdb takes users and settings from a config.xml in
+# the folder that it is started in.
 os.environ["TZ"] = "UTC"
 time.tzset()
+HERE: Final = Path.cwd()
+os.chdir("/")
 
 from chdb import ChdbError  # noqa: E402
 from chdb.state.sqlitelike import Connection, connect  # noqa: E402
@@ -168,7 +171,7 @@ def main() -> int:
     parser.add_argument("--until-orphaned", type=int, metavar="PID")
     arguments = parser.parse_args()
     try:
-        serve(arguments.data.resolve(), arguments.until_orphaned)
+        serve((HERE / arguments.data).resolve(), arguments.until_orphaned)
     except (Refusal, OSError) as error:
         refusal = of_machine(error) if isinstance(error, OSError) else error
         if refusal is None:

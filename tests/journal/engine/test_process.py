@@ -2,6 +2,9 @@
 
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +30,22 @@ def says(python, tmp_path):
         return out.splitlines()
 
     return run
+
+
+def test_a_config_in_the_folder_that_it_is_started_in_is_nobody_s(tmp_path):
+    """chdb takes users, rights and settings from it; or ends where it is another program's."""
+    for number, text in enumerate(
+        ["<foo><bar></foo>", "<clickhouse><users_config>/nowhere.xml</users_config></clickhouse>"]
+    ):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "config.xml").write_text(text)
+        code = f"{HEAD}\nwith engine.session({{}}) as session:\n    print(session.run('SELECT 1', 'TSV', {{}}).body.decode())"
+        done = subprocess.run(
+            [sys.executable, "-c", code, tmp_path / "data"], cwd=folder, check=False, capture_output=True, text=True,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}, timeout=60,
+        )  # fmt: skip
+        assert (done.returncode, done.stdout.split()) == (0, ["1"]), done.stderr
 
 
 def test_what_a_session_sets_ends_with_it(says):
