@@ -7,7 +7,7 @@ PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip
 RUN := .venv/.installed
 DEV := .venv/.installed-dev
 
-.PHONY: help soak test test-slow storm mutants check bench size golden pages dashboards lock clean
+.PHONY: help soak test test-slow storm mutants check audit bench size golden pages dashboards lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo "make storm      dozens of kills of soaks and engines, at random moments and at every step"
 	@echo "make mutants    small changes of lanes, evaluation and ledger, each of which a test must notice (ARGS=\"--within 120\", ARGS=lanes/ob.py)"
 	@echo "make check      format, lint, types, import contracts"
+	@echo "make audit      bill of materials (dist/violet.cdx.json), licences and known vulnerabilities of the locked packages (ARGS=--offline asks nobody)"
 	@echo "make bench      measurements, as a table"
 	@echo "make size       lines of code of each package, without docstrings, comments and blank lines (ARGS=\"CHECKOUT...\")"
 	@echo "make golden     rewrite the golden files on purpose; needs a line in CHANGELOG.md"
@@ -46,6 +47,9 @@ check: $(DEV)
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+audit: $(DEV)
+	@$(BIN)/python -m tests.audit $(ARGS)
 
 bench: $(DEV)
 	@$(BIN)/python -m pytest -m bench --capture=no $(ARGS)
