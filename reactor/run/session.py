@@ -178,7 +178,7 @@ class Session:
             reader.end = until.get("ends", {}).get(str(partition))
         on = [lane.name for lane in LANES if getattr(self.settings.profile, lane.name).enabled and lane.name != "base"]
         standins = (name for name in on if name not in self.kernels.hashes)
-        run_id = f"{datetime.now().astimezone():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+        run_id = f"{runs.now().astimezone():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
         ledger = self._ledger_of(run_id)
         run = Run(
             run_id=run_id, name=soak.name, state="RUNNING", profile=self.settings.profile.name,

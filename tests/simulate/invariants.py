@@ -1,0 +1,134 @@
+"""What must hold of the journal at the end of a seed: I1 to I5 and retention; I5, I7 and I10 are looked at on the way."""
+
+import hashlib
+from functools import cache
+
+import msgspec
+
+from journal.row import TABLES
+from lanes.code import Outcome, Reject
+from lanes.profile import PROFILES
+from reactor.evaluate.chunk import Chunk
+from reactor.evaluate.record import Decoder
+from reactor.evaluate.state import State
+from reactor.evaluate.step import step
+from reactor.evaluate.walk import Rules
+
+
+
+def completions(tables):
+    return tables.of("violet_batches", phase="COMPLETE")
+
+
+def completed(tables):
+    """Offset after the last completed batch of each partition, whichever run it is of."""
+    found = {}
+    for row in completions(tables):
+        found[row["partition"]] = max(found.get(row["partition"], 0), row["last_offset"] + 1)
+    return found
+
+
+def begun(tables, partition, offset):
+    """Whether a batch that holds an offset was begun."""
+    return any(row["last_offset"] >= offset for row in tables.of("violet_batches", partition=partition))
+
+
+def state(tables):
+    """Of the run; empty before there is one."""
+    found = tables.final("violet_runs")
+    return found[-1]["state"] if found else ""
+
+
+def check(scenario):
+    """What does not hold, in words."""
+    tables, topic = scenario.server.tables, scenario.topic
+    runs = tables.final("violet_runs")
+    if len(runs) != 1:
+        return [f"one run was begun, and there are {[r['run_id'] for r in runs]}"] if runs else []
+    run_id, found = runs[0]["run_id"], []
+    profiles = {r["segment"]: r["profile"] for r in tables.of("violet_segments", run_id=run_id)}
+    for p, at in enumerate(topic.partitions):
+        batches = sorted(tables.final("violet_batches", phase="COMPLETE", partition=p), key=lambda r: r["first_offset"])
+        found += _spans(batches, at, p)
+        if batches:
+            found += _rows(tables, at, p, batches[-1]["last_offset"], profiles, scenario.server.refuses, scenario.dropped)
+            found += _state(batches[-1], at, p, profiles)
+    if not scenario.server.generation:  # else a fenced writer's clocks may stand there, as exactly-once.md says
+        keys = [(r["partition"], r["first_offset"]) for r in completions(tables)]
+        found += [f"a completed batch was written again: {key}" for key in sorted(set(keys)) if keys.count(key) > 1]
+    return found + _rejects(tables) + scenario.lost_early
+
+
+def _spans(batches, at, p):
+    """Batches follow one another, and skip what the log never gives."""
+    found, expected = [], 0
+    for row in batches:
+        gaps = [o for a, b in msgspec.json.decode(row["skipped"]) for o in range(a, b + 1)]
+        if gaps != sorted({*range(expected, row["last_offset"] + 1)} - set(at.offsets)):
+            found.append(f"I1: partition {p}, the batch up to {row['last_offset']} skips {gaps}")
+        if not expected <= row["first_offset"] <= row["last_offset"] or {*range(expected, row["first_offset"])} - {*gaps}:
+            found.append(f"I1: partition {p} has a batch from {row['first_offset']} on, expected {expected}")
+        expected = row["last_offset"] + 1
+    return found
+
+
+def _rows(tables, at, p, last, profiles, refuses, dropped):
+    """Each offset has one outcome, the one that a calm reading gives (I1, I2, I3)."""
+    found, there = [], {}
+    for kind, table in TABLES.items():
+        for row in tables.of(table, partition=p):
+            there.setdefault(row["log_offset"], set()).add((kind, row["hash"], profiles.get(row["segment"])))
+    calm = {profile: _calm(profile, p, tuple(at.offsets), tuple(at.values)) for profile in set(profiles.values())}
+    for offset in at.offsets:
+        got = there.pop(offset, set())
+        if offset > last:
+            found += [f"I1: partition {p} offset {offset} has a row behind the last batch"] if got else []
+            continue
+        if not got:
+            wanted = next(iter(calm.values()))[0][offset][0]
+            if not (wanted is Outcome.PLANE and dropped(p, offset)):
+                found.append(f"I1: partition {p} offset {offset} has no outcome")
+            continue
+        if len({(kind, row_hash) for kind, row_hash, _ in got}) != 1:
+            found.append(f"I2: partition {p} offset {offset} has outcomes {sorted(map(str, got))}")
+        for kind, row_hash, profile in got:
+            wanted = calm[profile][0][offset]
+            is_refused = (p, offset) in refuses and wanted[0] is Outcome.DECISION
+            if kind is not (Outcome.REJECT if is_refused else wanted[0]) or (row_hash != wanted[1] and not is_refused):
+                found.append(f"I3: partition {p} offset {offset} is {kind.name}, not as a calm reading has it")
+    return found + [f"I1: partition {p} offset {o} was never in the log" for o in there]
+
+
+def _state(batch, at, p, profiles):
+    """The state behind the last batch is that of a calm reading up to there."""
+    some = [i for i, offset in enumerate(at.offsets) if offset <= batch["last_offset"]]
+    offsets, values = at.offsets[: len(some)], at.values[: len(some)]
+    calm = _calm(profiles[batch["segment"]], p, tuple(offsets), tuple(values))
+    return [] if batch["state"].encode() == calm[1] else [f"I3: partition {p} stands in another state"]
+
+
+def _rejects(tables):
+    """Each reject has a code, a digest of the whole record, and its bytes (I4)."""
+    found = []
+    for row in tables.rows["violet_rejects"]:
+        raw = row["raw"] if isinstance(row["raw"], bytes) else row["raw"].encode()
+        is_whole = not raw or row["digest"] == hashlib.sha256(raw).hexdigest()
+        if row["code"] not in set(Reject) or len(row["digest"]) != 64 or not is_whole:
+            found.append(f"I4: reject at {row['partition']}/{row['log_offset']} has no code, digest or bytes")
+    return found
+
+
+@cache
+def _calm(profile, p, offsets, values):
+    """Kind and hash of each offset's outcome where one reads all of it at once, and the state behind it."""
+    batch = step(State(), _chunk(p, offsets, values), Rules(PROFILES[profile]), Decoder(), topic="t", segment=1, expected=0)
+    rows = {
+        offset: (kind, row_hash)
+        for kind, block in batch.rows.items()
+        for offset, row_hash in zip(block.offsets.tolist(), block.hashes.tolist(), strict=True)
+    }
+    return rows, batch.state
+
+
+def _chunk(p, offsets, values):
+    return Chunk(p, list(offsets), list(values))
