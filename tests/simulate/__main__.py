@@ -10,24 +10,9 @@ import time
 from collections import Counter
 from multiprocessing import get_context
 
-from tests.simulate.scenario import run
+from tests.simulate.scenario import found, run
 
 PART = 50  # seeds that a process takes at a time
-
-
-def found(first, end):
-    """What some seeds gave: counts of what happened, and the outcomes that did not hold, as text."""
-    counts, bad = Counter(), []
-    for seed in range(first, end):
-        outcome = run(seed)
-        counts += outcome.counts
-        if outcome.violations:
-            bad.append(str(outcome))
-    return counts, bad
-
-
-def _of(span):
-    return found(*span)
 
 
 def main():
@@ -45,7 +30,7 @@ def main():
     end = asked.first + asked.seeds
     spans = [(at, min(at + PART, end)) for at in range(asked.first, end, PART)]
     with get_context("spawn").Pool(asked.jobs) as pool:
-        for of, wrong in pool.imap_unordered(_of, spans):
+        for of, wrong in pool.imap_unordered(found, spans):
             counts += of
             for outcome in wrong:
                 print(outcome, flush=True)

@@ -15,15 +15,10 @@ from reactor.evaluate.step import step
 from reactor.evaluate.walk import Rules
 
 
-
-def completions(tables):
-    return tables.of("violet_batches", phase="COMPLETE")
-
-
 def completed(tables):
     """Offset after the last completed batch of each partition, whichever run it is of."""
     found = {}
-    for row in completions(tables):
+    for row in tables.of("violet_batches", phase="COMPLETE"):
         found[row["partition"]] = max(found.get(row["partition"], 0), row["last_offset"] + 1)
     return found
 
@@ -34,29 +29,42 @@ def begun(tables, partition, offset):
 
 
 def state(tables):
-    """Of the run; empty before there is one."""
-    found = tables.final("violet_runs")
-    return found[-1]["state"] if found else ""
+    """Of the latest run; empty before there is one."""
+    runs = tables.final("violet_runs")
+    return max(runs, key=lambda r: r["started_at"])["state"] if runs else ""
 
 
 def check(scenario):
     """What does not hold, in words."""
-    tables, topic = scenario.server.tables, scenario.topic
-    runs = tables.final("violet_runs")
-    if len(runs) != 1:
-        return [f"one run was begun, and there are {[r['run_id'] for r in runs]}"] if runs else []
-    run_id, found = runs[0]["run_id"], []
-    profiles = {r["segment"]: r["profile"] for r in tables.of("violet_segments", run_id=run_id)}
-    for p, at in enumerate(topic.partitions):
-        batches = sorted(tables.final("violet_batches", phase="COMPLETE", partition=p), key=lambda r: r["first_offset"])
-        found += _spans(batches, at, p)
-        if batches:
-            found += _rows(tables, at, p, batches[-1]["last_offset"], profiles, scenario.server.refuses, scenario.dropped)
-            found += _state(batches[-1], at, p, profiles)
-    if not scenario.server.generation:  # else a fenced writer's clocks may stand there, as exactly-once.md says
-        keys = [(r["partition"], r["first_offset"]) for r in completions(tables)]
-        found += [f"a completed batch was written again: {key}" for key in sorted(set(keys)) if keys.count(key) > 1]
+    tables = scenario.server.tables
+    runs = sorted(tables.final("violet_runs"), key=lambda r: r["started_at"])
+    used = [run for run in runs if tables.of("violet_batches", run_id=run["run_id"])]
+    found = []
+    if used and used[-1] is not runs[-1]:
+        found.append("a run that has batches is not the latest one")
+    if open_too := [run["run_id"] for run in used[:-1] if run["state"] != "ENDED"]:
+        found.append(f"another run was begun while {open_too} had not ended")
+    for run in used:
+        found += _run(scenario, run)
     return found + _rejects(tables) + scenario.lost_early
+
+
+def _run(scenario, run):
+    """What does not hold of one run."""
+    tables, found, run_id = scenario.server.tables, [], run["run_id"]
+    profiles = {r["segment"]: r["profile"] for r in tables.of("violet_segments", run_id=run_id)}
+    for p, at in enumerate(scenario.topic.partitions):
+        complete = tables.final("violet_batches", phase="COMPLETE", partition=p, run_id=run_id)
+        batches = sorted(complete, key=lambda r: r["first_offset"])
+        found += _spans(batches, at, p)
+        found += _rows(scenario, run, p, batches[-1]["last_offset"] if batches else -1, profiles)
+        found += _state(batches[-1], at, p, profiles) if batches else []
+    if not scenario.server.generation:  # else a fenced writer's clocks may stand there, as exactly-once.md says
+        keys = [
+            (r["partition"], r["first_offset"]) for r in tables.of("violet_batches", phase="COMPLETE", run_id=run_id)
+        ]
+        found += [f"a completed batch was written again: {key}" for key in sorted(set(keys)) if keys.count(key) > 1]
+    return found
 
 
 def _spans(batches, at, p):
@@ -66,34 +74,37 @@ def _spans(batches, at, p):
         gaps = [o for a, b in msgspec.json.decode(row["skipped"]) for o in range(a, b + 1)]
         if gaps != sorted({*range(expected, row["last_offset"] + 1)} - set(at.offsets)):
             found.append(f"I1: partition {p}, the batch up to {row['last_offset']} skips {gaps}")
-        if not expected <= row["first_offset"] <= row["last_offset"] or {*range(expected, row["first_offset"])} - {*gaps}:
+        if not expected <= row["first_offset"] <= row["last_offset"] or {*range(expected, row["first_offset"])} - {
+            *gaps
+        }:
             found.append(f"I1: partition {p} has a batch from {row['first_offset']} on, expected {expected}")
         expected = row["last_offset"] + 1
     return found
 
 
-def _rows(tables, at, p, last, profiles, refuses, dropped):
+def _rows(scenario, run, p, last, profiles):
     """Each offset has one outcome, the one that a calm reading gives (I1, I2, I3)."""
-    found, there = [], {}
+    found, there, at = [], {}, scenario.topic.partitions[p]
     for kind, table in TABLES.items():
-        for row in tables.of(table, partition=p):
+        for row in scenario.server.tables.of(table, partition=p, run_id=run["run_id"]):
             there.setdefault(row["log_offset"], set()).add((kind, row["hash"], profiles.get(row["segment"])))
     calm = {profile: _calm(profile, p, tuple(at.offsets), tuple(at.values)) for profile in set(profiles.values())}
     for offset in at.offsets:
         got = there.pop(offset, set())
         if offset > last:
-            found += [f"I1: partition {p} offset {offset} has a row behind the last batch"] if got else []
+            if got and run["state"] != "HALTED":  # a batch that was in doubt stays so
+                found.append(f"I1: partition {p} offset {offset} has a row behind the last batch")
             continue
         if not got:
             wanted = next(iter(calm.values()))[0][offset][0]
-            if not (wanted is Outcome.PLANE and dropped(p, offset)):
+            if not (wanted is Outcome.PLANE and scenario.dropped(p, offset)):
                 found.append(f"I1: partition {p} offset {offset} has no outcome")
             continue
         if len({(kind, row_hash) for kind, row_hash, _ in got}) != 1:
             found.append(f"I2: partition {p} offset {offset} has outcomes {sorted(map(str, got))}")
         for kind, row_hash, profile in got:
             wanted = calm[profile][0][offset]
-            is_refused = (p, offset) in refuses and wanted[0] is Outcome.DECISION
+            is_refused = (p, offset) in scenario.server.refuses and wanted[0] is Outcome.DECISION
             if kind is not (Outcome.REJECT if is_refused else wanted[0]) or (row_hash != wanted[1] and not is_refused):
                 found.append(f"I3: partition {p} offset {offset} is {kind.name}, not as a calm reading has it")
     return found + [f"I1: partition {p} offset {o} was never in the log" for o in there]
@@ -121,14 +132,20 @@ def _rejects(tables):
 @cache
 def _calm(profile, p, offsets, values):
     """Kind and hash of each offset's outcome where one reads all of it at once, and the state behind it."""
-    batch = step(State(), _chunk(p, offsets, values), Rules(PROFILES[profile]), Decoder(), topic="t", segment=1, expected=0)
+    if not offsets:
+        return {}, b"{}"
+    batch = step(
+        State(),
+        Chunk(p, list(offsets), list(values)),
+        Rules(PROFILES[profile]),
+        Decoder(),
+        topic="t",
+        segment=1,
+        expected=0,
+    )
     rows = {
         offset: (kind, row_hash)
         for kind, block in batch.rows.items()
         for offset, row_hash in zip(block.offsets.tolist(), block.hashes.tolist(), strict=True)
     }
     return rows, batch.state
-
-
-def _chunk(p, offsets, values):
-    return Chunk(p, list(offsets), list(values))

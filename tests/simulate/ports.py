@@ -1,38 +1,46 @@
-"""What stands behind the ports of a soak while it is simulated: journal, log, clock, threads, disk.
+"""What stands behind the ports of a soak while it is simulated: journal, clock, threads, disk.
 
 All that decides is the product's own: session, loop, ledger, claims, patience, upkeep, retention, the clock's doubts.
 """
 
-import hashlib
 import random
-from bisect import bisect_left
-from collections import namedtuple
 from contextlib import contextmanager
 from functools import cache
 from types import SimpleNamespace
+from typing import NamedTuple
 
 from journal.keep import retention
 from journal.ledger import claim, ledger, patience, run
 from journal.ledger.patience import Revived
 from journal.store import TIMEOUT_S, JournalAway, JournalRefused, Store
-from reactor.evaluate.chunk import Chunk
-from reactor.log.scout import rolled_back
 from reactor.run import attend, loop, resume, session, upkeep
-from reactor.run.source import Source
 from tests.simulate.tables import Tables
 
-TOPIC = "scans"
 REFUSED = 469  # a row breaks a constraint
-Asked = namedtuple("Asked", "sql params answer")
-Put = namedtuple("Put", "table columns token")
-Told = namedtuple("Told", "sql params")
+
+
+class Asked(NamedTuple):
+    sql: str
+    params: dict
+    answer: list
+
+
+class Put(NamedTuple):
+    table: str
+    columns: dict
+    token: str
+
+
+class Told(NamedTuple):
+    sql: str
+    params: dict
 
 
 class Server:
     """ClickHouse: its tables, how it fails now, and all that it was asked and told, in order.
 
-    faults: name -> probability of each call. on_row: told of every row of a batch or a pruning that is new. refuses:
-    (partition, offset) of decisions that break a constraint.
+    faults: name -> probability of each call. on_row: told of every row of a batch or a pruning that is new, and
+    when it was sent. refuses: (partition, offset) of decisions that break a constraint.
     """
 
     def __init__(self, world, faults, on_row):
@@ -53,14 +61,14 @@ class Server:
         self.generation += 1
         self.tables.forget()
 
-    def put(self, table, columns, token):
+    def take(self, table, columns, token, sent_at):
         """An insert arrives; what it gets for an answer."""
         if table == "violet_decisions" and self.refuses:
             places = zip(columns["partition"].tolist(), columns["log_offset"].tolist(), strict=True)
             if self.refuses.intersection(places):
                 return JournalRefused(REFUSED, "Code: 469. Constraint is violated")
         if self.tables.insert(table, columns, token) and table in ("violet_batches", "violet_pruned"):
-            self._on_row(table, self.tables.rows[table][-1])
+            self._on_row(table, self.tables.rows[table][-1], sent_at)
         self.history.append(Put(table, columns, f"{token}|{self.generation}"))
         return None
 
@@ -91,6 +99,7 @@ class SimStore(Store):
         """It lands some time after it was sent, whatever became of the sender; of a process that died perhaps not."""
         server, world, landed = self._server, self._server.world, []
         process = world.task.process if world.task is not None else None
+        sent_at = world.now
         is_whole = world.rng.random() < 0.7  # sent to its end when the sender dies
 
         def arrive():
@@ -99,9 +108,9 @@ class SimStore(Store):
                 return
             server.under_way -= 1
             if server.state == "up" and (process is None or not process.dead or is_whole):
-                landed.append(server.put(table, columns, token))
+                landed.append(server.take(table, columns, token, sent_at))
                 if server.happens("resend"):  # the driver does that by itself where a connection breaks
-                    server.put(table, columns, token)
+                    server.take(table, columns, token, sent_at)
 
         if server.state == "down" or server.happens("reset"):
             world.wait(server.latency())
@@ -155,129 +164,6 @@ def revive(server):
         return Revived(connect(server), is_new_engine=False)
     except JournalAway:
         return None
-
-
-class Partition:
-    """Offsets that are delivered, their records, and the offset after the last one."""
-
-    def __init__(self):
-        self.offsets, self.values, self.end = [], [], 0
-
-    def append(self, value, gap=0):
-        self.end += gap
-        self.offsets.append(self.end)
-        self.values.append(value)
-        self.end += 1
-
-    def chunk(self, number, first, end, limit=1 << 30):
-        low = bisect_left(self.offsets, first)
-        some = slice(low, min(bisect_left(self.offsets, end), low + limit))
-        return Chunk(number, self.offsets[some], self.values[some])
-
-
-class Topic:
-    """The broker: records by partition, and where the group stands. on_commit: told of what is committed, at once."""
-
-    def __init__(self, world, partitions, on_commit):
-        self.world, self.partitions, self.on_commit = world, [Partition() for _ in range(partitions)], on_commit
-        self.group, self.is_away = {}, False
-
-    def commit(self, positions):
-        self.on_commit(positions)
-        if self.world.rng.random() < 0.8:  # else it is lost: a courtesy
-            self.world.at(self.world.rng.uniform(0.0, 2.0), lambda: self.group.update(positions))
-
-
-class SimLog:
-    """A consumer of the topic: what came of some partitions, in any order between them."""
-
-    def __init__(self, topic):
-        self._topic, self._at, self._left = topic, {}, set()
-
-    def assign(self, positions):
-        self._at, self._left = dict(positions), set()
-
-    def poll(self, limit, timeout_s):
-        topic, world = self._topic, self._topic.world
-        world.wait(0.001)
-        chunks, wanted = [], [p for p in self._at if p not in self._left]
-        world.rng.shuffle(wanted)
-        for p in wanted:
-            if limit and not topic.is_away and world.rng.random() < 0.7:
-                at = topic.partitions[p]
-                chunk = at.chunk(p, self._at[p], at.end, world.rng.randint(1, limit))
-                if len(chunk):
-                    chunks.append(chunk)
-                    self._at[p] = chunk.offsets[-1] + 1
-                    limit -= len(chunk)
-        if not chunks:
-            world.wait(max(timeout_s, min(0.5, world.idle_until - world.now)))
-        return chunks
-
-    def reached(self):
-        if self._topic.is_away:
-            return {}
-        ends = {p: self._topic.partitions[p] for p in self._at}
-        return {p: at.end for p, at in ends.items() if not at.offsets or self._at[p] > at.offsets[-1]}
-
-    def leave(self, partition):
-        self._left.add(partition)
-
-    def commit(self, positions):
-        self._topic.commit(positions)
-
-    def close(self):
-        pass
-
-
-class SimSource(Source):
-    """A topic that is followed."""
-
-    topic = TOPIC
-    finite = False
-
-    def __init__(self, topic):
-        self._topic, self.partitions = topic, len(topic.partitions)
-
-    @property
-    def identity(self):
-        return {
-            "kind": "broker", "cluster": "simulated", "topic": TOPIC, "topic_id": "1", "partitions": self.partitions,
-        }  # fmt: skip
-
-    @property
-    def has_grown(self):
-        return len(self._topic.partitions) > self.partitions
-
-    def grow(self):
-        self.partitions = len(self._topic.partitions)
-
-    def lows(self):
-        return dict.fromkeys(range(self.partitions), 0)
-
-    def ends(self):
-        return {p: self._topic.partitions[p].end for p in range(self.partitions)}
-
-    def range(self, partition, first, end):
-        self._topic.world.wait(0.002)
-        chunk = self._topic.partitions[partition].chunk(partition, first, end)
-        if len(chunk):
-            yield chunk
-
-    def open(self, paced_from):
-        return SimLog(self._topic)
-
-    def check(self):
-        pass
-
-    def begin_after(self, marks):
-        for p, mark in marks.items():
-            (value,) = self._topic.partitions[p].chunk(p, mark.offset, mark.offset + 1).values or [None]
-            if hashlib.sha256(value or b"").hexdigest() != mark.digest:
-                raise rolled_back(TOPIC, p, mark.offset, "it has another record at")
-
-    def close(self):
-        pass
 
 
 class SimFile:
@@ -374,6 +260,8 @@ def installed(world, disk):
         *((module, "time", time) for module in (attend, claim, ledger, loop, patience, session)),
         *((module, "secrets", secrets) for module in (claim, session)),
         *((module, "CLOCK", _Clock(world)) for module in (attend, run)),
+        (claim, "os", SimpleNamespace(getpid=lambda: world.task.process.name)),
+        (claim, "socket", SimpleNamespace(gethostname=lambda: world.task.process.place)),
         (claim, "Event", lambda: _Event(world)),
         (claim, "Thread", lambda target, name, daemon: _Thread(world, target)),
         (patience, "beside", _beside(world)),

@@ -8,7 +8,6 @@ import _thread
 import heapq
 import random
 import threading
-from collections.abc import Callable
 from itertools import count
 
 START_S = 1_000.0

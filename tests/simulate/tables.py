@@ -8,11 +8,10 @@ is tested: `test_simulate.py` asks the real engine every question of some seeds 
 import re
 from collections import Counter, defaultdict
 from datetime import UTC, datetime
-from itertools import count
 
 import numpy as np
 
-from journal.row import COLUMNS, TABLES, Coded, present, rows
+from journal.row import TABLES, Coded, present, rows
 from lanes.code import Outcome
 
 KIND = {table: kind for kind, table in TABLES.items()}
@@ -75,7 +74,7 @@ class Tables:
 
     def ask(self, sql, params):
         """The answer to a question, as rows."""
-        for beginning, answer in _ANSWERS:
+        for beginning, answer in ANSWERS:
             if sql.startswith(beginning):
                 return answer(self, sql, dict(params or {}))
         raise AssertionError(f"a question that the simulation does not know; add its answer to tables.py: {sql}")
@@ -85,7 +84,7 @@ class Tables:
         run, ends = params["run"], _ends(sql)
         if sql.startswith("ALTER TABLE violet_planes DELETE"):
             self.rows["violet_planes"] = [
-                r for r in self.rows["violet_planes"] if not (r["run_id"] == run and _in(ends, r)) 
+                r for r in self.rows["violet_planes"] if not (r["run_id"] == run and _in(ends, r))
             ]  # fmt: skip
             return
         if not sql.startswith("ALTER TABLE violet_rejects UPDATE"):
@@ -108,7 +107,9 @@ def _block(table, columns):
         offsets = np.asarray(columns["log_offset"], dtype=np.int64)
         values["hash"] = rows(kind, offsets, {c.name: columns[c.name] for c in present(kind, columns)}).hashes.tolist()
         kept = ("run_id", "segment", "topic", "partition", "log_offset", "hash", "stream", "ts_ms")
-        kept += {Outcome.PLANE: (), Outcome.REJECT: ("scan_id", "code", "digest", "raw", "bytes")}.get(kind, ("scan_id",))
+        kept += {Outcome.PLANE: (), Outcome.REJECT: ("scan_id", "code", "digest", "raw", "bytes")}.get(
+            kind, ("scan_id",)
+        )
         values = {name: values[name] for name in kept}
     return [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
 
@@ -229,9 +230,9 @@ def _identities(tables, sql, params):
     for table in ("violet_decisions", "violet_evaluations", "violet_rejects"):
         for row in tables.of(table, run_id=params["run"], partition=params["partition"]):
             is_scan = table != "violet_rejects" or (row["scan_id"] >= 0 and row["code"] in (301, 302, 401))
-            if is_scan and params["first"] <= row["log_offset"] <= params["last"]:
-                if not params["streams"] or row["stream"] in params["streams"]:
-                    found.add((row["log_offset"], row["stream"], row["scan_id"], row["ts_ms"]))
+            is_asked = not params["streams"] or row["stream"] in params["streams"]
+            if is_scan and is_asked and params["first"] <= row["log_offset"] <= params["last"]:
+                found.add((row["log_offset"], row["stream"], row["scan_id"], row["ts_ms"]))
     taken, answer = Counter(), []
     for offset, stream, scan_id, ts_ms in sorted(found, reverse=True):
         taken[stream] += 1
@@ -316,7 +317,7 @@ def _left(tables, sql, params):
     return [{"count()": sum(1 for r in found if table == "violet_planes" or r["raw"])}]
 
 
-_ANSWERS = (
+ANSWERS = (
     ("SELECT DISTINCT epoch, holder FROM violet_claims", _holders),
     ("SELECT max(epoch) FROM violet_claims", _highest),
     ("SELECT name, epoch, holder, place, who, beat, released FROM violet_claims FINAL", _claimed),
