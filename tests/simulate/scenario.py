@@ -1,6 +1,6 @@
 """A seed: which faults, when they come, the processes of two places that soak one topic, and whether all held.
 
-Result: run(seed) -> Outcome, whose `violations` say in words what did not hold, and whose `trace` is the history.
+`run(seed)` gives an Outcome, whose `violations` say what did not hold, and whose `trace` is the history.
 """
 
 import random
@@ -235,9 +235,8 @@ class Scenario:
         return offset <= self.pruned.get(partition, -1)
 
     def is_complete(self):
-        if not self.is_calm:
-            return self.until != "" and self._at_ends()
-        return self._at_ends()
+        """Whether all is journaled that will come, where that is known."""
+        return (self.is_calm or self.until != "") and self._at_ends()
 
     def _at_ends(self):
         done = invariants.completed(self.server.tables)
