@@ -76,12 +76,15 @@ def true_time(scenario):
 
 
 def sleep(scenario):
-    """The machine sleeps: time goes on for everybody."""
+    """The machine sleeps: time goes on for everybody. Not while its clock is wrong: for so long that is believed."""
+    if scenario.world.ahead != scenario.world.base:
+        return
     scenario.world.now += scenario.rng.choice((600.0, 5_000.0))
     scenario.down_at = None  # nobody could give an alarm meanwhile
 
 
 def records(scenario):
+    scenario.topic.grew_at = scenario.world.now
     for p, lines in scenario.coming.items():
         for _ in range(min(len(lines), scenario.rng.randint(0, 25))):
             gap = scenario.rng.choice((1, 2, 5)) if scenario.rng.random() < 0.05 and not scenario.until else 0

@@ -31,13 +31,13 @@ def begun(tables, partition, offset):
 def state(tables):
     """Of the latest run; empty before there is one."""
     runs = tables.final("violet_runs")
-    return max(runs, key=lambda r: r["started_at"])["state"] if runs else ""
+    return max(runs, key=lambda r: r["begun"])["state"] if runs else ""
 
 
 def check(scenario):
     """What does not hold, in words."""
     tables = scenario.server.tables
-    runs = sorted(tables.final("violet_runs"), key=lambda r: r["started_at"])
+    runs = sorted(tables.final("violet_runs"), key=lambda r: r["begun"])
     used = [run for run in runs if tables.of("violet_batches", run_id=run["run_id"])]
     found = []
     if used and used[-1] is not runs[-1]:

@@ -2,9 +2,11 @@
 
 import hashlib
 from bisect import bisect_left
+from datetime import UTC, datetime
 
 from reactor.evaluate.chunk import Chunk
 from reactor.log.scout import rolled_back
+from reactor.log.topic import NEW_S, Newest
 from reactor.run.source import Source
 
 TOPIC = "scans"
@@ -33,7 +35,7 @@ class Topic:
 
     def __init__(self, world, partitions, on_commit):
         self.world, self.partitions, self.on_commit = world, [Partition() for _ in range(partitions)], on_commit
-        self.group, self.is_away = {}, False
+        self.group, self.is_away, self.grew_at, self.tells_time = {}, False, None, world.rng.random() < 0.5
 
     def commit(self, positions):
         self.on_commit(positions)
@@ -116,6 +118,13 @@ class SimSource(Source):
         chunk = self._topic.partitions[partition].chunk(partition, first, end)
         if len(chunk):
             yield chunk
+
+    def newest(self):
+        """The broker's word on the time, which is true where it gives one."""
+        topic, world = self._topic, self._topic.world
+        if topic.grew_at is None or not topic.tells_time:
+            return None
+        return Newest(datetime.fromtimestamp(topic.grew_at + world.base, UTC), world.now - topic.grew_at < NEW_S)
 
     def open(self, paced_from):
         return SimLog(self._topic)

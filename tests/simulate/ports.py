@@ -183,6 +183,12 @@ class SimFile:
     def unlink(self, *, missing_ok):
         self._content = None
 
+    def with_suffix(self, suffix):
+        return SimFile()
+
+    def replace(self, other):
+        other.write_bytes(self._content)
+
 
 class _Event:
     """threading.Event on simulated time."""
@@ -224,11 +230,11 @@ class _Clock:
     def __init__(self, world):
         self._world = world
 
-    def now(self):
-        return self._world.task.process.clock.now()
+    def __getattr__(self, name):
+        return getattr(self._world.task.process.clock, name)
 
-    def take_jump(self):
-        return self._world.task.process.clock.take_jump()
+    def keep(self, path):
+        self.__getattr__("keep")(self._world.task.process.clock_file)
 
 
 def _beside(world):
@@ -259,7 +265,7 @@ def installed(world, disk):
     put = [
         *((module, "time", time) for module in (attend, claim, ledger, loop, patience, session)),
         *((module, "secrets", secrets) for module in (claim, session)),
-        *((module, "CLOCK", _Clock(world)) for module in (attend, run)),
+        *((module, "CLOCK", _Clock(world)) for module in (attend, run, upkeep)),
         (claim, "os", SimpleNamespace(getpid=lambda: world.task.process.name)),
         (claim, "socket", SimpleNamespace(gethostname=lambda: world.task.process.place)),
         (claim, "Event", lambda: _Event(world)),
@@ -271,6 +277,7 @@ def installed(world, disk):
         (session, "prove", lambda store, run_id: {}),
         (session, "versions", _versions),
         (resume, "code_hash", _code_hash),
+        (upkeep, "due", lambda store, run, at: []),
         (upkeep, "close", lambda store, run, at: []),
         (retention, "marks", lambda store, run_id: {}),
         (retention, "restamp", lambda store, run_id, before: None),

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from journal.ledger import claim as claims
+from journal.ledger import run as runs
 from journal.ledger import steady
 from journal.ledger.claim import Beat
 from journal.ledger.ledger import Ledger
@@ -86,7 +87,7 @@ class Scenario:
         self.processes, self.violations, self.counts = {}, [], Counter()
         self.left = MANY
         self.is_calm = self.has_ended = self.is_rewritten = False
-        self.files = {place: SimFile() for place in "ab"}
+        self.files, self.clocks = ({place: SimFile() for place in "ab"} for _ in range(2))
         self.used, self.was_full = 0.5, False
         self.down_at, self.completed_at, self.pruned, self.lost_early = None, {}, {}, []
         feeds = [_feed(rng, stream) for stream in ("ng7", "alt.2")]
@@ -111,11 +112,10 @@ class Scenario:
         had = self.processes.get(place)
         if (had is not None and had.alive) or self.is_complete() or self.is_halted():
             return
-        if self.world.ahead != self.world.base:  # a clock that is wrong at the start is believed: docs/limits.md
-            return
         process = Process(self.world, f"{place}{self.counts['starts']}")
         process.place, process.attending_since, process.is_alarmed, process.stopped_at = place, None, False, -1.0
-        process.clock = steady.Clock(self.world.wall, self.world.running)
+        process.clock = steady.Clock(self.world.wall, self.world.running, "one running of the machine")
+        process.clock_file = self.clocks[place]
         self.processes[place] = process
         self.counts["starts"] += 1
         self.world.say(f"{process.name} starts")
@@ -134,6 +134,7 @@ class Scenario:
         world, place = self.world, process.place
         profile = "v3_base9" if place == "b" and self.has("other params") else "blue_8b"
         store = connect(self.server)
+        process.clock.begin(process.clock_file, runs.last_word(store))
         claim = claims.take(store, self.name, place)
         held = Beat(claim, lambda: connect(self.server))
         try:

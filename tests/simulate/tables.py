@@ -166,8 +166,24 @@ def _find(tables, sql, params):
         for row in tables.final("violet_runs")
         if params["run"] in ("", row["run_id"]) and params["name"] in ("", row["name"])
     ]
-    ordered = sorted(found, key=lambda r: (r["started_at"], r["run_id"]), reverse=True)
+    ordered = sorted(found, key=lambda r: (r["begun"], r["started_at"], r["run_id"]), reverse=True)
     return [dict(row) for row in ordered[:1]]
+
+
+def _begun(tables, sql, params):
+    return [{"max(begun)": max((row["begun"] for row in tables.rows["violet_runs"]), default=0)}]
+
+
+def _last_word(tables, sql, params):
+    stamps = (("violet_batches", "written_at"), ("violet_runs", "changed_at"), ("violet_claims", "at"))
+    return [
+        {
+            "at": max(
+                [naive(datetime.fromtimestamp(0, UTC))]
+                + [row[name] for table, name in stamps for row in tables.rows[table]]
+            )
+        }
+    ]
 
 
 def _ids(tables, sql, params):
@@ -322,6 +338,8 @@ ANSWERS = (
     ("SELECT max(epoch) FROM violet_claims", _highest),
     ("SELECT name, epoch, holder, place, who, beat, released FROM violet_claims FINAL", _claimed),
     ("SELECT * FROM violet_runs FINAL WHERE ({run:String} = ''", _find),
+    ("SELECT max(begun) FROM violet_runs", _begun),
+    ("SELECT greatest((SELECT max(written_at)", _last_word),
     ("SELECT run_id FROM runs WHERE", _ids),
     ("SELECT * FROM violet_segments FINAL WHERE run_id", _segments),
     ("SELECT code, sum(count) AS n FROM violet_incidents", _seen),
