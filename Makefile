@@ -8,15 +8,16 @@ PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip
 RUN := .venv/.installed
 DEV := .venv/.installed-dev
 
-.PHONY: help soak test test-slow storm mutants simulate check audit bench size golden pages dashboards lock clean
+.PHONY: help soak test test-slow storm drill mutants simulate check audit bench size golden pages dashboards lock clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make soak       install into .venv, then run a dark shadow soak and its page (WEB= without it; ARGS=\"--json\" and other flags of violet soak)"
 	@echo "make test       the tests, without the slow ones (ARGS=\"tests/lanes -k acb\" and other flags of pytest)"
 	@echo "make test-slow  long soaks, the built wheel, a month of recorded bars"
-	@echo "make storm      dozens of kills of soaks and engines, at random moments and at every step"
 	@echo "make simulate   soaks in simulated time, one for each seed of its faults (SEEDS=10000, ARGS=\"--first 10000\")"
+	@echo "make drill      the quick set of violet drill: faults in a scratch directory (ARGS=\"--seed 7\" and its other flags)"
+	@echo "make storm      dozens of kills of soaks and engines, at random moments and at every step; all of violet drill"
 	@echo "make mutants    small changes of lanes, evaluation and ledger, each of which a test must notice (ARGS=\"--within 120\", ARGS=lanes/ob.py)"
 	@echo "make check      format, lint, types, import contracts"
 	@echo "make audit      bill of materials (dist/violet.cdx.json), licences and known vulnerabilities of the locked packages (ARGS=--offline asks nobody)"
@@ -40,6 +41,10 @@ test-slow: $(DEV)
 
 storm: $(DEV)
 	@$(BIN)/python -m pytest -m storm $(ARGS)
+	@$(BIN)/violet drill
+
+drill: $(RUN)
+	@$(BIN)/violet drill --quick $(ARGS)
 
 simulate: $(DEV)
 	@$(BIN)/python -m tests.simulate --seeds $(SEEDS) $(ARGS)

@@ -1,4 +1,4 @@
-"""The generated pages, from the models themselves: reference.md (config, mapping, codes), dictionary.md (the schema).
+"""The generated pages, from the models themselves: reference.md, dictionary.md (the schema), design/faults.md.
 
 `make pages` writes them; a test compares the committed pages with these.
 """
@@ -24,6 +24,7 @@ from lanes.profile import PROFILES, Profile
 from lanes.registry import LANES, PLANES
 from reactor.blue import places
 from reactor.cli.main import COMMANDS
+from reactor.drill.catalogue import NOT_COVERED, SCENARIOS
 from reactor.evaluate.record import Scan
 from reactor.feed import mapping
 from reactor.log.connection import Connection
@@ -47,6 +48,17 @@ RECORDS = (
 PLANE = (
     "A plane has `v`, `kind` (always `plane`), `stream`, `name`, `seq` (a number, as the feed counts), `ts_ms` and "
     "`value`: an object with the fields of one form. Of a value that holds both forms the first counts."
+)
+DRILL = (
+    "`violet drill` injects {all} faults, one after the other, in a scratch directory: real processes, the engine, "
+    "the embedded broker, and Apache Kafka where the fault is a broker's. Each scenario sees that its fault happened, "
+    "and compares what comes out with a run that nothing befell: counts, content hash, raw rows, incidents, words, "
+    "exit codes. `violet drill --quick` runs {quick} of them. A drill prints its seed; `--seed` repeats what is random."
+)
+NOT_RUN = (
+    "*Not run* is no pass. Without a Kafka at hand (`--kafka DIR`, the folder of its download, and a `java` on PATH) "
+    "the verdict is HOLD; also where no file system can be mounted, which wants root. [Exactly once](exactly-once.md) "
+    "says why these hold."
 )
 SCAN = {
     "v": "Version of the form: always 1.",
@@ -128,6 +140,16 @@ def reference() -> str:
     """Exit codes, commands, records, configuration, mapping, codes."""
     parts = (*_commands(), *_records(), *_configuration(), *_mapping(), *_codes())
     return "\n".join(["# Reference", "", NOTE, "", *parts])
+
+
+def faults() -> str:
+    """Every scenario of the drill, and what none covers."""
+    rows = [(f"`{each.name}`", each.fault, each.must, "quick" if each.quick else "long") for each in SCENARIOS]
+    return "\n".join([
+        "# Faults", "", NOTE, "", DRILL.format(all=len(rows), quick=sum(each.quick for each in SCENARIOS)), "", NOT_RUN,
+        "", *_table(("scenario", "fault", "what must hold", "set"), rows), "",
+        "## Not covered", "", *_table(("fault", "why"), NOT_COVERED), "",
+    ])  # fmt: skip
 
 
 def tables(store: Store) -> str:
@@ -297,6 +319,7 @@ def main() -> None:
         migrate(store, lambda name: None)
         (HERE / "dictionary.md").write_text(tables(store), "utf-8")
     (HERE / "reference.md").write_text(reference(), "utf-8")
+    (HERE / "design" / "faults.md").write_text(faults(), "utf-8")
 
 
 if __name__ == "__main__":

@@ -4,25 +4,17 @@ Kafka comes from Maven's jars on the local Java, else from Docker, else it is at
 Brokers die with the thread that started them: start and restart them from the main thread.
 """
 
-import base64
 import functools
 import os
 import re
 import shutil
-import signal
 import subprocess
-import sys
-import time
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Final, Protocol
 
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic
-
-from journal import tied
+from reactor.drill.broker import HEAP, STOP_S, OwnKafka, Topics
 from reactor.log.tansu import Tansu, free_port
 
 ROOT: Final = Path(__file__).parents[1]
@@ -32,9 +24,6 @@ JARS: Final = ROOT / ".kafka" / VERSION
 IMAGE: Final = f"apache/kafka:{VERSION}"
 ADDRESS: Final = "VIOLET_TEST_KAFKA"
 FETCH_S: Final = 100.0
-READY_S: Final = 30.0
-STOP_S: Final = 15.0
-HEAP: Final = "-Xmx512m"
 
 
 class NoKafka(Exception):
@@ -55,38 +44,6 @@ class Broker(Protocol):
         """Create a topic, under a name of its own where none is given; returns the name."""
 
 
-class Topics:
-    """Topics of the broker at `bootstrap`."""
-
-    bootstrap: str
-    ready_s = READY_S
-
-    def admin(self) -> AdminClient:
-        return AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
-
-    def create_topic(self, topic: str | None = None, partitions: int = 1, **config: str) -> str:
-        name = topic or f"t-{uuid.uuid4().hex[:12]}"
-        admin = self.admin()  # held until the answer is there: its end ends the request
-        admin.create_topics([NewTopic(name, partitions, 1, config=config)])[name].result(10.0)
-        return name
-
-    def wait_ready(self) -> None:
-        """Until the broker answers and every partition has a leader."""
-        deadline = time.monotonic() + self.ready_s
-        while not self.ready():
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{self.bootstrap} was not ready within {self.ready_s:.0f} s")
-            time.sleep(0.05)
-
-    def ready(self) -> bool:
-        try:
-            cluster = self.admin().list_topics(timeout=1.0)
-        except KafkaException:
-            return False
-        partitions = [p for topic in cluster.topics.values() for p in topic.partitions.values()]
-        return bool(cluster.brokers) and all(p.leader >= 0 for p in partitions)
-
-
 class EmbeddedTansu(Topics):
     """The broker that VIOLET embeds."""
 
@@ -96,96 +53,10 @@ class EmbeddedTansu(Topics):
         self.bootstrap = broker.bootstrap
 
 
-class KafkaBroker(Topics):
+class KafkaBroker(OwnKafka):
     """One node of Apache Kafka in KRaft mode on the local Java. Started again, it keeps its port and log."""
 
     name = f"Apache Kafka {VERSION} (KRaft, local Java)"
-
-    def __init__(
-        self, home: Path, jars: Path, more: Mapping[str, str] | None = None, users: Sequence[str] = ()
-    ) -> None:
-        """home: an empty folder for its config, log and output.
-
-        more: settings of its own. users: what `--add-scram` takes of each.
-        """
-        port, controller = free_port(), free_port()
-        self.bootstrap = f"127.0.0.1:{port}"
-        self.home, self._process = home, None
-        self._java = ["java", HEAP, "-XX:+UseSerialGC", "-cp", f"{jars}/*"]
-        self._config = home / "server.properties"
-        settings = {
-            "process.roles": "broker,controller",
-            "node.id": "1",
-            "controller.quorum.bootstrap.servers": f"127.0.0.1:{controller}",
-            "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://127.0.0.1:{controller}",
-            "advertised.listeners": f"PLAINTEXT://{self.bootstrap}",
-            "controller.listener.names": "CONTROLLER",
-            "log.dirs": str(home / "log"),
-            "broker.heartbeat.interval.ms": "250",
-            "broker.session.timeout.ms": "1000",  # a start after a SIGKILL waits for the old session to end
-            "auto.create.topics.enable": "false",
-            "group.initial.rebalance.delay.ms": "0",
-            "offsets.topic.num.partitions": "1",
-            "offsets.topic.replication.factor": "1",
-            "transaction.state.log.num.partitions": "1",
-            "transaction.state.log.replication.factor": "1",
-            "transaction.state.log.min.isr": "1",
-            "share.coordinator.state.topic.num.partitions": "1",
-            "share.coordinator.state.topic.replication.factor": "1",
-            "share.coordinator.state.topic.min.isr": "1",
-            "log.retention.check.interval.ms": "1000",
-            "log.segment.delete.delay.ms": "1000",
-        } | dict(more or {})
-        self._config.write_text("".join(f"{key}={value}\n" for key, value in settings.items()), "utf-8")
-        # One that began with a hyphen would be taken for an option.
-        cluster = base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
-        storage = [*self._java, "kafka.tools.StorageTool", "format", "--standalone", "-t", cluster]
-        scram = [word for user in users for word in ("--add-scram", user)]
-        subprocess.run([*storage, "-c", str(self._config), *scram], check=True, capture_output=True, timeout=READY_S)
-
-    def start(self) -> None:
-        """Start and wait until it answers."""
-        with (self.home / "out.txt").open("ab") as out:
-            self._process = subprocess.Popen(
-                [sys.executable, tied.__file__, str(os.getpid()), *self._java, "kafka.Kafka", str(self._config)],
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-            )
-        try:
-            self.wait_ready()
-        except TimeoutError as error:
-            self.kill()
-            raise TimeoutError(f"{error}: {(self.home / 'out.txt').read_text('utf-8')[-1000:]}") from None
-
-    def stop(self) -> None:
-        """Stop it in good order; kill it where it takes too long over that."""
-        self._end(signal.SIGTERM)
-
-    def kill(self) -> None:
-        """SIGKILL."""
-        self._end(signal.SIGKILL)
-
-    def restart(self) -> None:
-        """Stop and start on the same log and port."""
-        self.stop()
-        self.start()
-
-    def ready(self) -> bool:
-        if self._process.poll() is not None:
-            raise TimeoutError(f"the broker ended with {self._process.returncode}")
-        return super().ready()
-
-    def _end(self, by: signal.Signals) -> None:
-        if self._process is None:
-            return
-        self._process.send_signal(by)
-        try:
-            self._process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._process = None
 
 
 class KafkaContainer(Topics):

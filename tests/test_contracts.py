@@ -26,7 +26,7 @@ PLANTS = {  # contract -> who imports what
         "reactor.evaluate.record", "journal.query"),
     "the stand-in BLUE is a second reading: it shares no code with what it is compared with": (
         "reactor.standin.dirt", "lanes.code"),
-    "confluent_kafka only in reactor.log": ("reactor.log.memory", "confluent_kafka"),
+    "confluent_kafka only in reactor.log, and in the drill, which is the other side of a topic": ("reactor.log.memory", "confluent_kafka"),
     "faust and its driver only in reactor.topology": ("reactor.topology.evaluator", "faust"),
     "chdb only in journal.engine.process": ("journal.engine.native", "chdb"),
     "h11 only in journal.engine.wire": ("journal.engine.reader", "h11"),
@@ -44,6 +44,7 @@ PLANTS = {  # contract -> who imports what
         "reactor.run.session", "reactor.topology.lane_topic"),
     "who watches a soak is chosen by commands: the run imports neither": (
         "reactor.run.position", "reactor.watch.metrics"),
+    "a drill is asked for by its commands alone": ("reactor.cli.doctor", "reactor.drill.stage"),
     "where BLUE's trades come from is asked by its command alone": ("reactor.cli.gate", "reactor.blue.places"),
 }  # fmt: skip
 

@@ -68,6 +68,8 @@ TESTED_ELSEWHERE = {
     "journal/blue/look.py": "tests/integration/test_first_look.py: every figure wants a soak and trades",
     "journal/engine/native.py": "tests/journal/engine/test_server.py: it stands in an engine alone",
     "journal/judge/damage.py": "tests/fault/test_damage.py: files are damaged, and every command is asked",
+    "journal/judge/raw.py": "tests/reactor/drill/test_drill.py: a row that a drill misses is one that it counted",
+    "journal/keep/harm.py": "tests/reactor/drill/test_drill.py: harm that a drill must see",
     "journal/judge/missing.py": "tests/fault/test_damage.py: on a journal whose files are gone",
     "journal/keep/mend.py": "tests/fault/test_damage.py: what is gone is put back, and closed",
     "journal/keep/sketches.py": "tests/integration/test_watched.py: it wants a soak with sketches",
@@ -80,6 +82,8 @@ TESTED_ELSEWHERE = {
     "reactor/cli/blue.py": "tests/integration/test_blue.py: the command is run as people run it",
     "reactor/cli/common.py": "tests/integration/test_refusals.py: the command is run as people run it",
     "reactor/cli/doctor.py": "tests/integration/test_refusals.py: the command is run as people run it",
+    "reactor/cli/drill.py": "tests/reactor/drill/test_drill.py: with what it runs",
+    "reactor/cli/drilled.py": "tests/fault/test_kills.py: every process of the fault tests is a fork of it",
     "reactor/cli/end.py": "tests/integration/test_life.py: the command is run as people run it",
     "reactor/cli/explain.py": "tests/integration/test_proof.py: the command is run as people run it",
     "reactor/cli/gate.py": "tests/integration/test_proof.py: the command is run as people run it",
@@ -96,6 +100,20 @@ TESTED_ELSEWHERE = {
     "reactor/cli/runs.py": "tests/cases/test_what_is_said.py: the command is run as people run it",
     "reactor/cli/verify.py": "tests/integration/test_proof.py: the command is run as people run it",
     "reactor/cli/web.py": "tests/integration/test_web.py: the command is run as people run it",
+    "reactor/drill/absence.py": "tests/reactor/drill/test_catalogue.py: scenarios are run by the drill",
+    "reactor/drill/broker.py": "tests/test_broker.py: the broker of the tests is the drill's",
+    "reactor/drill/kill.py": "tests/reactor/drill/test_catalogue.py: scenarios are run by the drill",
+    "reactor/drill/lines.py": "tests/integration/test_one_hash.py: records of the tests are the drill's",
+    "reactor/drill/machine.py": "tests/reactor/drill/test_catalogue.py: scenarios are run by the drill",
+    "reactor/drill/other_log.py": "tests/reactor/drill/test_catalogue.py: scenarios are run by the drill",
+    "reactor/drill/outage.py": "tests/reactor/drill/test_catalogue.py: scenarios are run by the drill",
+    "reactor/drill/poison.py": "tests/reactor/drill/test_catalogue.py: scenarios are run by the drill",
+    "reactor/drill/proxy.py": "tests/fault/test_journal_faults.py: a soak behind it",
+    "reactor/drill/rival.py": "tests/reactor/drill/test_catalogue.py: scenarios are run by the drill",
+    "reactor/drill/scenario.py": "tests/reactor/drill/test_drill.py: a form without code",
+    "reactor/drill/stage.py": "tests/reactor/drill/test_drill.py: scenarios that break their own soak",
+    "reactor/drill/wreck.py": "tests/reactor/drill/test_catalogue.py: scenarios are run by the drill",
+    "reactor/drill/zygote.py": "tests/fault/test_kills.py: every process of the fault tests is its",
     "reactor/feed/feeder.py": "tests/integration/test_publish.py: a process of one call",
     "reactor/log/kafka.py": "tests/integration/test_log.py: on both brokers",
     "reactor/log/scout.py": "tests/fault/test_log_watched.py: on Kafka",
@@ -231,7 +249,7 @@ def test_a_lane_depends_on_its_inputs_alone(module):
 
 def test_one_module_reads_the_environment():
     handlers = {name(m) for m in MODULES if {"environ", "getenv", "environb"} & set(identifiers(m))}
-    passed_on = {"journal/child.py"}  # to a child
+    passed_on = {"journal/child.py", "reactor/cli/drilled.py"}  # to a child
     set_for_itself = {"journal/engine/process.py"}  # the engine's time zone
     assert handlers - passed_on - set_for_itself <= {"reactor/run/settings.py"}
 

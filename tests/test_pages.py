@@ -176,6 +176,10 @@ def test_the_reference_is_that_of_the_models():
     assert (ROOT / "docs/reference.md").read_text("utf-8") == generate.reference(), "fix: make pages"
 
 
+def test_the_table_of_faults_is_that_of_the_drill():
+    assert (ROOT / "docs/design/faults.md").read_text("utf-8") == generate.faults(), "fix: make pages"
+
+
 def test_the_mapping_explains_every_key():
     assert {key for keys in mapping._SPEC_KEYS.values() for key in keys} | {"path", "const"} == set(mapping.FIELD_KEYS)
 

@@ -57,6 +57,7 @@ COMMANDS: Final = {
     "heal": Entry(KEEP, "Put back what a damaged journal lost, from the archive or the log."),
     "serve": Entry(KEEP, "Serve the journal to ClickHouse clients of this machine."),
     "migrate": Entry(KEEP, "Bring the journal's tables up to this version."),
+    "drill": Entry(KEEP, "Inject faults in a scratch directory, and see what holds."),
     "doctor": Entry(KEEP, "Check this machine, the broker and the journal."),
 }
 

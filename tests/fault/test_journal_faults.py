@@ -14,9 +14,9 @@ from journal.engine.address import WRITER, read
 from journal.keep.migrate import migrate
 from journal.lock import engine_lock, held
 from journal.refusal import Refusal
+from reactor.drill.proxy import Proxy
 from reactor.run import attend
 from tests.fault.crash import whole
-from tests.fault.proxy import Proxy
 from tests.integration import records
 from tests.integration.soaking import ROOT, Journal, ended, free_of, interrupted, processes, soak, until, violet
 

@@ -10,8 +10,8 @@ import pytest
 from journal.engine.address import attach
 from journal.lock import engine_lock, held
 from journal.store import JournalRefused, connect
+from reactor.cli.drilled import SEAMS
 from tests.fault.crash import Crashing, completed, whole
-from tests.fault.soak_until import SEAMS
 from tests.integration import records
 from tests.integration.soaking import COUNTS, Journal, Topic, ended, free_of, produce, soak, until
 

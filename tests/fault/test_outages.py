@@ -14,11 +14,11 @@ import pytest
 
 from journal.engine.address import WRITER, read
 from journal.lock import engine_lock, held
+from reactor.drill.proxy import Proxy
 from reactor.log.tansu import free_port
 from reactor.run import attend
 from tests import broker as brokers
 from tests.fault.crash import whole
-from tests.fault.proxy import Proxy
 from tests.integration import records
 from tests.integration.soaking import Journal, ended, free_of, processes, produce, until, violet
 

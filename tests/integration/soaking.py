@@ -8,7 +8,6 @@ import contextlib
 import io
 import json
 import os
-import select
 import shutil
 import signal
 import subprocess
@@ -31,7 +30,10 @@ from journal.ledger.steady import STILL_S, Kept, _running_s, boot_id
 from journal.store import connect
 from reactor.cli import soak as soaks
 from reactor.cli.main import run as command_line
+from reactor.drill.zygote import Zygote
 from reactor.run.settings import load
+
+__all__ = ["Zygote"]  # which some of the tests start by themselves
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared/data"
@@ -211,88 +213,6 @@ def another_version(folder, migration=None):
     for name, text in (migration or {}).items():
         (folder / "sql" / name).write_text(text, "utf-8")
     return {"PYTHONPATH": str(folder)}
-
-
-class Zygote:
-    """Starts commands as forks of a process that has imported everything: see zygote.py."""
-
-    def __init__(self, folder):
-        self._folder, self._count, self._codes, self._rest = folder, 0, {}, b""
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.integration.zygote"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(ROOT)}, start_new_session=True,
-        )  # fmt: skip
-
-    def close(self):
-        self._process.stdin.close()
-        self._process.wait(10)
-        self._process.stdout.close()
-
-    def spawn(self, *arguments, **more):
-        """A command as a process; seam=, at=: it kills itself there; see zygote.py for what else."""
-        self._count += 1
-        paths = [str(self._folder / f"{self._count}.{name}") for name in ("out", "err")]
-        request = {"arguments": [str(each) for each in arguments], "out": paths[0], "err": paths[1], **more}
-        self._process.stdin.write(json.dumps(request).encode() + b"\n")
-        self._process.stdin.flush()
-        while (pid := self._listen(None)) is None:
-            pass
-        return Forked(self, pid, *map(Path, paths))
-
-    def code(self, pid, timeout_s):
-        """Exit code of a child, or None where it still runs after the time."""
-        deadline = time.monotonic() + timeout_s
-        while pid not in self._codes:
-            left = deadline - time.monotonic()
-            self._listen(max(0.0, left))
-            if left <= 0:
-                break
-        return self._codes.get(pid)
-
-    def _listen(self, timeout_s):
-        ready, _, _ = select.select([self._process.stdout], [], [], timeout_s)
-        if not ready:
-            return None
-        read = os.read(self._process.stdout.fileno(), 65_536)
-        assert read, "the zygote ended"
-        *lines, self._rest = (self._rest + read).split(b"\n")
-        started = None
-        for answer in map(json.loads, lines):
-            if "ended" in answer:
-                self._codes[answer["ended"]] = answer["code"]
-            if "started" in answer:
-                started = answer["started"]
-                self._codes.pop(started, None)  # of an earlier child: the system gives a pid again
-        return started
-
-
-@dataclass(frozen=True)
-class Forked:
-    """A command that a zygote runs; as much of Popen as the tests use."""
-
-    zygote: Zygote
-    pid: int
-    out: Path
-    err: Path
-
-    def poll(self):
-        return self.zygote.code(self.pid, 0.0)
-
-    def send_signal(self, number):
-        if self.poll() is None:
-            os.kill(self.pid, number)
-
-    def kill(self):
-        self.send_signal(signal.SIGKILL)
-
-    def communicate(self, timeout):
-        if self.zygote.code(self.pid, timeout) is None:
-            raise subprocess.TimeoutExpired(str(self.out), timeout)
-        return self.out.read_text(), self.err.read_text()
-
-    @property
-    def returncode(self):
-        return self.poll()
 
 
 def until(holds, within_s=20.0, every_s=0.05):

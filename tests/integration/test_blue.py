@@ -15,9 +15,9 @@ from journal.ledger.claim import Beat, take
 from journal.refusal import Refusal
 from journal.store import connect
 from lanes.profile import PROFILES
+from reactor.drill.proxy import Proxy
 from reactor.standin.seeded import write_market
 from tests import shapes
-from tests.fault.proxy import Proxy
 from tests.integration import records
 from tests.integration.soaking import produce, violet
 from tests.reactor.standin.test_dirt import clean as clean_trades
