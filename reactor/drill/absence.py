@@ -29,9 +29,9 @@ def _behind(stage: Stage, name: str, *more: object) -> tuple[Proxy, Process]:
     _ = world.calm
     proxy = Proxy(world.address.port)
     stage.stack.callback(proxy.go)
-    server, environ = stage.server(world.address, proxy.url)
+    server, env = stage.server(world.address, proxy.url)
     flags = ["soak", *stage.topic_flags(name, stage.folder / "here"), *server, "--batch-size", 50, *more]
-    process = stage.start(*flags, environ=environ)
+    process = stage.start(*flags, env=env)
     until(lambda: raw.journaled(world.store, name), every_s=0.01)
     return proxy, process
 
@@ -80,9 +80,9 @@ def read_only(stage: Stage) -> None:
     (run,) = (runs.pick(world.store, each) for each in runs.ids(world.store, name=name))
     proxy.refusals = 0
     more = ["--resume-halted", "drilled"] if run.state == "HALTED" else []
-    server, environ = stage.server(world.address, proxy.url)
+    server, env = stage.server(world.address, proxy.url)
     flags = ["soak", *stage.topic_flags(name, stage.folder / "here"), *server, *more]
-    again = stage.violet(*flags, environ=environ)
+    again = stage.violet(*flags, env=env)
     stage.check("the content hash is the calm run's", again.json["content_hash"], world.calm.summary["content_hash"])
     stage.check_rows(world.store, run.run_id)
 
@@ -92,16 +92,16 @@ def not_there(stage: Stage) -> None:
     world = stage.world
     _ = world.calm
     port = free_port()
-    server, environ = stage.server(world.address, f"http://127.0.0.1:{port}")
+    server, env = stage.server(world.address, f"http://127.0.0.1:{port}")
     flags = ["soak", *stage.topic_flags("down", stage.folder / "here"), *server]
     began = time.monotonic()
-    said = stage.violet(*flags, environ=environ)
+    said = stage.violet(*flags, env=env)
     took_s = time.monotonic() - began
     stage.inject("nobody listened", said.code == 3)
     stage.check("it is refused by the server's address", f"127.0.0.1:{port}" in said.words)
     stage.check("within 20 s", took_s < 20)
-    server, environ = stage.server(world.address)
-    again = stage.violet(*flags[:-2], *server, environ=environ)
+    server, env = stage.server(world.address)
+    again = stage.violet(*flags[:-2], *server, env=env)
     stage.check_whole(again, world.store)
 
 

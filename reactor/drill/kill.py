@@ -45,13 +45,13 @@ def within_an_insert(stage: Stage) -> None:
     stage.stack.callback(proxy.go)
     server, env = stage.server(world.address, proxy.url)
     flags = ["soak", *stage.topic_flags("half", stage.folder / "here"), *server, "--batch-size", 60]
-    process = stage.start(*flags, environ=env)
+    process = stage.start(*flags, env=env)
     until(lambda: raw.journaled(world.store, "half"), every_s=0.01)
     proxy.cut = True
     cut = proxy.was_cut.wait(20)
     process.send(signal.SIGKILL)
     stage.inject("half of an insert was sent, then SIGKILL", cut and process.ended().code == -signal.SIGKILL)
-    stage.check_whole(stage.violet(*flags, environ=env), world.store)
+    stage.check_whole(stage.violet(*flags, env=env), world.store)
 
 
 def engine_killed(stage: Stage) -> None:

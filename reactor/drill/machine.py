@@ -121,14 +121,13 @@ def disk_read_only(stage: Stage) -> None:
 def _clock(off_s: float, words: str) -> Callable[[Stage], None]:
     def act(stage: Stage) -> None:
         """The wall clock of the soak's process jumps after its second batch."""
-        world, store, name = stage.world, stage.world.store, f"clock{off_s:+.0f}"
+        world, store, name = stage.world, stage.world.store, f"clock-{words.partition(' ')[0]}"
         topic = world.filled(world.broker, world.lines[:300])
         flags = ["soak", *stage.topic_flags(name, topic=topic), "--until", COUNT, "--keep-inputs", "30d"]
         _ = world.calm
         process = stage.start(*flags, "--batch-size", 100, "--flush-ms", 100, seam="after_completion", at=2,
                               clock_s=off_s)  # fmt: skip
-        until(lambda: raw.journaled(store, name) == 300)
-        time.sleep(2.0)
+        until(lambda: raw.journaled(store, name) == 300 and "CLOCK_JUMPED" in stage.codes(store, name))
         world.broker.produce(topic, world.lines[300:])
         said = process.ended()
         stage.inject(f"the wall clock jumped by {words}", "CLOCK_JUMPED" in stage.codes(store, name))
@@ -148,9 +147,9 @@ def _signalled(numbers: tuple[int, ...], codes: tuple[int, ...]) -> Callable[[St
         world, name = stage.world, "-".join(signal.Signals(number).name for number in numbers)
         store = world.store
         _ = world.calm
-        flags = ["soak", *stage.topic_flags(name), "--batch-size", 5, "--flush-ms", 20]
+        flags = ["soak", *stage.topic_flags(name), "--batch-size", 25, "--flush-ms", 20]
         process = stage.start(*flags)
-        until(lambda: raw.journaled(store, name) >= 10, every_s=0.01)
+        until(lambda: raw.journaled(store, name) >= 25, every_s=0.01)
         sent = time.monotonic()
         for number in numbers:
             process.send(number)

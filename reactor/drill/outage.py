@@ -118,7 +118,7 @@ def poll_interval(stage: Stage) -> None:
     )
     flags = [*stage.topic_flags(name, stage.folder / "here", topic=topic, broker=kafka), "--until", COUNT]
     process = stage.start("soak", *flags, "--config", config, "--batch-size", 300,
-                          environ={"VIOLET_JOURNAL_PASSWORD": address.token})  # fmt: skip
+                          env={"VIOLET_JOURNAL_PASSWORD": address.token})  # fmt: skip
     until(lambda: raw.journaled(world.store, name), every_s=0.01)
     proxy.delay_s = 9.0
     began = time.monotonic()

@@ -11,7 +11,7 @@ from journal.judge import raw, reject
 from journal.ledger import run as runs
 from reactor.drill import lines
 from reactor.drill.scenario import Scenario
-from reactor.drill.stage import COUNT, SOUND, Stage, quiet_environment, result
+from reactor.drill.stage import COUNT, SOUND, Said, Stage, quiet_environment, result
 from reactor.evaluate.record import CUT_BYTES, DIGEST_HEADER, LENGTH_HEADER
 
 GOOD: Final = 20
@@ -35,7 +35,7 @@ ODD: Final[tuple[tuple[bytes | None, str], ...]] = (
     (_SCAN + b"{}", "MALFORMED"),
     (b"\xff\xfe" + _SCAN, "MALFORMED"),
     (_SCAN.replace(b'"ng7"', b'"\xff"'), "MALFORMED"),
-    (_SCAN.replace(b'"ng7"', b'"\\ud800"'), "BAD_NAME"),
+    (_SCAN.replace(b'"ng7"', b'"\\ud800"'), "MALFORMED"),
     (_SCAN.replace(b'"ng7"', b'"a\\u0000b"'), "BAD_NAME"),
     (_SCAN.replace(b'"ng7"', b'"x\'; DROP TABLE violet_runs; --"'), "BAD_NAME"),
     (_SCAN.replace(b"-0.0337", b"NaN"), "NON_FINITE"),
@@ -151,15 +151,20 @@ def hostile_text(stage: Stage) -> None:
         stage.check(f"{shown} lets no control sequence through", "\x1b" in said.out + said.err, wanted=False)
 
 
-def _kernel(name: str, body: str, check: Callable[[Stage, Any], None]) -> Callable[[Stage], None]:
+def _of_kernel(stage: Stage, name: str, body: str) -> Said:
+    """A soak with a function of somebody else's in the place of the lane acb."""
+    folder = stage.folder / name
+    folder.mkdir()
+    (folder / "drilled_kernel.py").write_text(f"import os\n\n\ndef factory(params):\n{body}", "utf-8")
+    config = stage.config('[acb]\nkernel = "drilled_kernel:factory"\n')
+    env = {"PYTHONPATH": os.pathsep.join([str(folder), quiet_environment().get("PYTHONPATH", "")])}
+    return stage.fresh("soak", *stage.topic_flags(name), "--config", config, env=env).ended()
+
+
+def _kernel(name: str, body: str, check: Callable[[Stage, Said], None]) -> Callable[[Stage], None]:
     def act(stage: Stage) -> None:
-        """A function of somebody else's in the place of the lane acb."""
         _ = stage.world.calm
-        (stage.folder / "drilled_kernel.py").write_text(f"import os, sys\n\n\ndef factory(params):\n{body}", "utf-8")
-        config = stage.config('[acb]\nkernel = "drilled_kernel:factory"\n')
-        env = {"PYTHONPATH": os.pathsep.join([str(stage.folder), quiet_environment().get("PYTHONPATH", "")])}
-        flags = ["soak", *stage.topic_flags(f"kernel-{name}"), "--config", config]
-        check(stage, stage.fresh(*flags, env=env).ended())
+        check(stage, _of_kernel(stage, f"kernel-{name}", body))
 
     return act
 
@@ -178,6 +183,9 @@ _EXITS: Final = """
         return 1.0
     return kernel
 """
+_CALM: Final = """
+    return lambda scan, planes: 1.0
+"""
 _CHANGES: Final = """
     def kernel(scan, planes):
         print("x" * 1_000)
@@ -190,7 +198,7 @@ _CHANGES: Final = """
 """
 
 
-def _raises(stage: Stage, said: Any) -> None:
+def _raises(stage: Stage, said: Said) -> None:
     summary, store = said.json, stage.world.store
     codes = {row["code"]: int(row["n"]) for row in reject.by_code(store, summary["run_id"]) if row["lane"]}
     stage.inject("the kernel raised, gave NaN and gave text", len(codes) >= 2)
@@ -199,7 +207,7 @@ def _raises(stage: Stage, said: Any) -> None:
     stage.check("every record has an outcome", summary["records"], COUNT)
 
 
-def _exits(stage: Stage, said: Any) -> None:
+def _exits(stage: Stage, said: Said) -> None:
     stage.inject("the kernel ended the process", "SystemExit" in said.words)
     stage.check("no verdict: exit code 3, nothing on standard output", (said.code, said.out), (3, ""))
     stage.check("it names the lane and the scan", "lane acb" in said.words and "scan 77" in said.words)
@@ -207,12 +215,12 @@ def _exits(stage: Stage, said: Any) -> None:
     stage.check("the run is not ended", run and run.state != "ENDED")
 
 
-def _changes(stage: Stage, said: Any) -> None:
+def _changes(stage: Stage, said: Said) -> None:
     summary, store = said.json, stage.world.store
     stage.inject("it changed its scans, printed, and forked", "xxxx" in said.err)
     stage.check("rows bear the true streams", set(raw.streams(store, "kernel-changes")), {"ng7"})
-    same = {**result(stage.world.calm.summary), "content_hash": summary["content_hash"]}
-    stage.check("counts and state are the calm run's", result(summary), same)
+    calm = _of_kernel(stage, "kernel-calm", _CALM)
+    stage.check("counts, hash and state are those of a kernel that only answers", result(summary), result(calm.json))
     stage.check_rows(store, summary["run_id"])
 
 

@@ -25,11 +25,11 @@ class _Server:
     def __init__(self, stage: Stage) -> None:
         self._stage, self._world = stage, stage.world
         _ = stage.world.calm
-        self._where, self._environ = stage.server(stage.world.address)
+        self._where, self._env = stage.server(stage.world.address)
 
     def start(self, folder: str, name: str, *more: object, **asked: Any) -> Process:
         flags = ["soak", *self._where, *self._stage.topic_flags(name, self._stage.folder / folder), *more]
-        return self._stage.start(*flags, environ=self._environ, **asked)
+        return self._stage.start(*flags, env=self._env, **asked)
 
 
 def _rows(store: Store, name: str) -> tuple[Any, ...]:

@@ -22,6 +22,7 @@ from journal.engine import owner
 from journal.engine.address import WRITER, Address, read
 from journal.judge import raw
 from journal.keep.migrate import migrate
+from journal.lock import engine_lock, held
 from journal.refusal import Refusal
 from journal.store import JournalAway, JournalRefused, Store, connect
 from reactor.drill import lines
@@ -274,9 +275,10 @@ class Stage:
 
     # -- processes ---------------------------------------------------------------------------------------------------
 
-    def start(self, *arguments: object, **more: Any) -> Process:
-        """Start `violet` with these arguments. more: see reactor/cli/drilled.py; where it runs is this folder, else."""
-        forked = self.world.zygote.spawn(*arguments, **{"cwd": str(self.folder), **more})
+    def start(self, *arguments: object, env: Mapping[str, str] | None = None, **more: Any) -> Process:
+        """Start `violet` in this folder. env: more variables. more: see reactor/cli/drilled.py."""
+        asked = {"cwd": str(self.folder), "environ": dict(env or {}), **more}
+        forked = self.world.zygote.spawn(*arguments, **asked)
         self._started.append(Process(forked, forked.out, forked.err))
         return self._started[-1]
 
@@ -345,7 +347,8 @@ class Stage:
 
     @contextmanager
     def journal(self, data: Path) -> Generator[Store]:
-        """The journal of a directory whose soaks have ended."""
+        """The journal of a directory whose soaks have ended, or end."""
+        until(lambda: held(engine_lock(data)) is None)
         with owner.running(data) as address, connect(address) as store:
             yield store
 
