@@ -142,6 +142,7 @@ def _reap() -> None:
 def main() -> None:
     """Serve requests until standard input ends."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # as the command does, where it was ignored at its start
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it would be ignored, and a soak would go on
     _compile_kernels()
     wake, bell = os.pipe()
     os.set_blocking(bell, False)
