@@ -1,15 +1,18 @@
 """A secured Kafka for tests: SASL_SSL with SCRAM and PLAIN, mutual TLS, and ACLs; certificates by openssl, made anew.
 
-It denies all that no ACL allows. `shadow` reads what tests allow it; `admin`, over PLAINTEXT on loopback, may do all.
+It denies all that no ACL allows. `shadow` reads what tests allow it, and `feed` fills topics; `admin`, over PLAINTEXT on
+loopback, may do all.
 """
 
+import argparse
 import asyncio
 import contextlib
+import os
 import shutil
 import ssl
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +32,16 @@ from tests import broker as brokers
 
 PASSWORD = "S3CRET-of-the-shadow"
 STORE = "changeit"
+SHADOW = ("User:shadow", "User:CN=shadow-tls")
+
+# What the tests know of kafka-acls.sh's words.
+_ACL = argparse.ArgumentParser(exit_on_error=False)
+_ACL.add_argument("--add", action="store_true", required=True)
+_ACL.add_argument("--resource-pattern-type", default="literal", choices=("literal", "prefixed"))
+for _word in ("--bootstrap-server", "--topic", "--group"):
+    _ACL.add_argument(_word)
+for _word in ("--allow-principal", "--operation"):
+    _ACL.add_argument(_word, action="append", required=True)
 
 
 def openssl(*words: object) -> None:
@@ -173,19 +186,34 @@ class Secured:
     def admin(self) -> AdminClient:
         return self.broker.admin()
 
-    def allow(self, topic: str, *operations: str, prefix: bool = False) -> None:
-        """Let the shadow, by password and by certificate, do this to a topic."""
-        self._allow(ResourceType.TOPIC, topic, operations, prefix=prefix)
+    def allow(self, topic: str, *operations: str, prefix: bool = False, who: Sequence[str] = SHADOW) -> None:
+        """Let the shadow, by password and by certificate, or somebody else do this to a topic."""
+        self._allow(ResourceType.TOPIC, topic, operations, who, prefix=prefix)
 
     def allow_group(self, name: str) -> None:
         """Let the shadow be in groups whose names begin so."""
-        self._allow(ResourceType.GROUP, name, ("READ",), prefix=True)
+        self._allow(ResourceType.GROUP, name, ("READ",), SHADOW, prefix=True)
 
-    def _allow(self, kind: ResourceType, name: str, operations: tuple[str, ...], *, prefix: bool) -> None:
+    def by_script(self, topic: str, name: str) -> None:
+        """The ACLs of deploy/kafka/acls.sh, for the shadow by its password and for the feed."""
+        script, took = Path(__file__).parents[1] / "deploy/kafka/acls.sh", self.folder / "kafka-acls"
+        took.write_text(f"#!/bin/sh\nprintf '%s\\n' \"$*\" >> {self.folder}/acls.txt\n")
+        took.chmod(0o755)
+        done = [script, self.at("PLAINTEXT"), topic, name, "User:shadow", "User:feed"]
+        subprocess.run(done, check=True, env={**os.environ, "KAFKA_ACLS": str(took)}, timeout=30)
+        for line in (self.folder / "acls.txt").read_text().splitlines():
+            asked = _ACL.parse_args(line.split())
+            kind, of = (ResourceType.TOPIC, asked.topic) if asked.topic else (ResourceType.GROUP, asked.group)
+            wanted = tuple(each.upper() for each in asked.operation)
+            self._allow(kind, of, wanted, asked.allow_principal, prefix=asked.resource_pattern_type == "prefixed")
+
+    def _allow(
+        self, kind: ResourceType, name: str, operations: tuple[str, ...], principals: Sequence[str], *, prefix: bool
+    ) -> None:
         pattern = ResourcePatternType.PREFIXED if prefix else ResourcePatternType.LITERAL
         wanted = [
             AclBinding(kind, name, pattern, who, "*", AclOperation[operation], AclPermissionType.ALLOW)
-            for who in ("User:shadow", "User:CN=shadow-tls")
+            for who in principals
             for operation in operations
         ]
         admin = self.admin()
@@ -213,7 +241,7 @@ def secured(
     )  # fmt: skip
     ports = {name: free_port() for name in ("PLAINTEXT", "CONTROLLER", "SASL", "MTLS")}
     jaas = "org.apache.kafka.common.security.{} required{};"
-    plain = f' username="admin" password="x" user_shadow="{PASSWORD}"'
+    plain = f' username="admin" password="x" user_shadow="{PASSWORD}" user_feed="{PASSWORD}"'
     listeners = [f"{name}://127.0.0.1:{port}" for name, port in ports.items()]
     wire = Recorder(ports["SASL"])
     ports["SASL"] = wire.port  # so every client of it goes through the recorder
@@ -239,7 +267,7 @@ def secured(
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "super.users": "User:ANONYMOUS", "allow.everyone.if.no.acl.found": "false",
     }  # fmt: skip
-    users = [f"SCRAM-SHA-{n}=[name=shadow,password={PASSWORD}]" for n in (256, 512)]
+    users = [f"SCRAM-SHA-{n}=[name={who},password={PASSWORD}]" for n in (256, 512) for who in ("shadow", "feed")]
     broker = brokers.KafkaBroker(home, brokers.jars(), settings, users)
     broker.bootstrap = f"127.0.0.1:{ports['PLAINTEXT']}"
     broker.ready_s = 120.0  # its start costs three times that of a plain one

@@ -56,7 +56,7 @@ def command(data: Path, bootstrap_servers: str | None, topic: str | None, as_jso
         checks.append(("broker", partial(_broker, connection)))
         if topic is not None:
             checks.append(("topic", partial(_topic, connection, topic)))
-        checks.append(("darkness", lambda: f"no order code exists; {darkness(connection).words}"))
+        checks.append(("darkness", lambda: f"no order code exists; {darkness(connection, topic).words}"))
     else:
         checks.append(("darkness", lambda: "no order code exists; not proved: no broker is named to ask for its ACLs"))
     rows = []

@@ -81,17 +81,33 @@ def create_all(connection: Connection, topics: Iterable[str], partitions: int, *
 
 def topic_id(cluster: Cluster, connection: Connection, topic: str) -> str:
     """The id of a topic; empty where the broker has none. Raises Refusal where it may not be read."""
-    asked = cluster.admin.describe_topics(
-        TopicCollection([topic]), include_authorized_operations=True, request_timeout=REACH_S
-    )
     try:
-        found = asked[topic].result(REACH_S)
+        found = _described(cluster, topic)
     except KafkaException:
         return ""
-    if found.authorized_operations and "READ" not in {each.name for each in found.authorized_operations}:
+    if (may := _operations(found)) and "READ" not in may:
         error = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
         raise Refusal(diagnosis.denied(connection, f"read topic {topic!r}", "READ", error))
     return str(found.topic_id)
+
+
+def operations(cluster: Cluster, topic: str) -> set[str]:
+    """What the user of a cluster may do to a topic, in the words of Kafka's ACLs; nothing where nobody says."""
+    try:
+        return _operations(_described(cluster, topic))
+    except (KafkaException, TimeoutError):
+        return set()
+
+
+def _described(cluster: Cluster, topic: str) -> Any:
+    asked = cluster.admin.describe_topics(
+        TopicCollection([topic]), include_authorized_operations=True, request_timeout=REACH_S
+    )
+    return asked[topic].result(REACH_S)
+
+
+def _operations(described: Any) -> set[str]:
+    return {each.name for each in described.authorized_operations or ()}
 
 
 def _grow(admin: AdminClient, connection: Connection, topic: str, partitions: int) -> None:

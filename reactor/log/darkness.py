@@ -1,7 +1,8 @@
 """Darkness: whether a user could write where VIOLET never writes. Asked of a broker by a write that must fail.
 
 The topic has a name of its own that nobody uses. A broker with ACLs denies even the sight of it; only then the write is
-tried, so that no broker ever makes the topic. See docs/design/running.md.
+tried, so that no broker ever makes the topic. Nothing is tried on the topic that is read, since it might succeed:
+there the broker says what its ACLs allow. See docs/design/running.md.
 """
 
 import secrets
@@ -11,7 +12,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer, Topic
 
 from journal.refusal import Refusal
 from reactor.log import diagnosis
-from reactor.log.admin import Cluster, made, reach
+from reactor.log.admin import Cluster, made, operations, reach
 from reactor.log.connection import Connection
 
 ASK_S: Final = 5.0
@@ -24,20 +25,30 @@ class Darkness(NamedTuple):
     words: str
 
 
-def darkness(connection: Connection) -> Darkness:
-    """Try to write where nothing of ours may. Raises Refusal where the broker is not reached."""
+def darkness(connection: Connection, topic: str | None = None) -> Darkness:
+    """Try to write where nothing of ours may, and ask whether it may write to the topic that it reads.
+
+    Raises:
+        Refusal: the broker is not reached.
+    """
     cluster, who = reach(connection), diagnosis.user(connection)
-    topic = f"darkness-probe-{secrets.token_hex(6)}"
-    if not (_is_hidden(cluster, topic) and _is_refused(connection, topic)):
+    probe = f"darkness-probe-{secrets.token_hex(6)}"
+    if not (_is_hidden(cluster, probe) and _is_refused(connection, probe)):
         words = f"not proved: the broker does not deny {who} a topic that is not VIOLET's (no ACLs, or wide ones)"
         return Darkness(is_proved=False, words=words)
-    return Darkness(is_proved=True, words=f"proved: the broker denies {who} a write to a topic that is not VIOLET's")
+    if topic is not None and not (may := operations(cluster, topic)):
+        return Darkness(is_proved=False, words=f"not proved: the broker does not say what {who} may do to {topic!r}")
+    if topic is not None and "WRITE" in may:
+        words = f"{who} may write to {topic!r}, which it reads; fix: the ACLs of deploy/kafka/acls.sh"
+        return Darkness(is_proved=False, words=f"not proved: {words}")
+    where = "a topic that is not VIOLET's" + (f", and to {topic!r}, which it reads" if topic is not None else "")
+    return Darkness(is_proved=True, words=f"proved: the broker denies {who} a write to {where}")
 
 
-def in_words(connection: Connection) -> str:
-    """The same as a soak says it when it starts: whatever stands in the way, the soak goes on."""
+def in_words(connection: Connection, topic: str) -> str:
+    """The same as a soak of a topic says it when it starts: whatever stands in the way, the soak goes on."""
     try:
-        return darkness(connection).words
+        return darkness(connection, topic).words
     except Refusal as refusal:
         return f"not proved: {refusal}"
 

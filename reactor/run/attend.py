@@ -367,7 +367,7 @@ class _Between:
         source, say = self._source, self._watcher.say
         broker = source.connection.bootstrap_servers if source.connection is not None else ""
         if source.connection is not None and source.identity["kind"] == "broker":  # not the embedded one
-            say(f"darkness: {in_words(source.connection)}")
+            say(f"darkness: {in_words(source.connection, source.topic)}")
         if self._taps.lanes:
             say(f"taps on {broker}: {', '.join(self._taps.topics.values())}")
         if source.lanes is not None:

@@ -23,7 +23,8 @@ def cluster(tmp_path_factory):
         with secured(tmp_path_factory.mktemp("secured")) as made:
             for topic in ("scans", "readable"):
                 made.broker.create_topic(topic)
-                made.allow(topic, "READ", "WRITE", "DESCRIBE")
+                made.allow(topic, "READ", "DESCRIBE")
+                made.allow(topic, "READ", "WRITE", "DESCRIBE", who=["User:feed"])
             made.allow("violet.", "READ", "WRITE", "CREATE", "DESCRIBE", prefix=True)
             made.allow_group("secured")
             yield made
@@ -39,7 +40,8 @@ def archive(tmp_path_factory):
 @pytest.fixture(scope="module")
 def published(cluster, archive):
     """The archive in the topic `scans`, by `violet publish` over SASL_SSL."""
-    said = violet("publish", "--scans", archive, "--topic", "scans", "--config", cluster.config("scram"), "--json")
+    feed = cluster.config("scram", "feed.toml", sasl_username="feed")
+    said = violet("publish", "--scans", archive, "--topic", "scans", "--config", feed, "--json")
     assert said.json["lines"] == COUNT
     return said
 
@@ -56,7 +58,7 @@ def test_the_main_job(cluster, published, truth, tmp_path, protocol):
     flags = {"topic": "scans", "until": str(COUNT), "name": name, "taps": "acb,ob"}
     soaked = soaking.soak(tmp_path, config=config, **flags)
     assert (soaked.hash, soaked.summary["records"], soaked.summary["lost"]) == (truth, COUNT, 0)
-    assert "darkness: proved: the broker denies" in " ".join(soaked.err.split())
+    assert "a write to a topic that is not VIOLET's, and to 'scans', which it reads" in " ".join(soaked.err.split())
     scans = soaked.summary["decisions"] + soaked.summary["evaluations"]
     assert soaked.summary["taps"]["acb"] == {"sent": scans, "dropped": 0}
     verified = violet("verify", "--config", config, "--data", tmp_path, "--json").json
@@ -113,6 +115,38 @@ def test_a_topic_that_is_there_needs_no_right_to_create(cluster, archive):
     assert said.json["published"] == COUNT
     said = violet("publish", "--scans", archive, "--topic", "not-there", "--config", cluster.config("scram"))
     assert (said.code, "may not create topic 'not-there'" in said.err, "CREATE" in said.err) == (3, True, True)
+
+
+def test_the_acls_of_deploy_are_enough_and_no_more(cluster, archive, truth, tmp_path):
+    """The feed fills the topic; the soak reads it, has its taps, and may do neither more nor elsewhere."""
+    cluster.broker.create_topic("by-script")
+    cluster.by_script("by-script", "script")
+    feed, shadow = (cluster.config("scram", f"script-{who}.toml", sasl_username=who) for who in ("feed", "shadow"))
+    assert (
+        violet("publish", "--scans", archive, "--topic", "by-script", "--config", feed, "--json").json["lines"] == COUNT
+    )
+    flags = {"topic": "by-script", "until": str(COUNT), "name": "script", "taps": "acb"}
+    soaked = soaking.soak(tmp_path, config=shadow, **flags)
+    assert (soaked.hash, soaked.summary["orders"]) == (truth, 0)
+    assert soaked.summary["taps"]["acb"]["dropped"] == 0
+    assert "denies user 'shadow' a write to a topic that is not VIOLET's, and to 'by-script'" in " ".join(
+        soaked.err.split()
+    )
+    assert violet("verify", "--config", shadow, "--data", tmp_path, "--json").json["content_hash"] == truth
+    refused = violet("publish", "--scans", archive, "--topic", "by-script", "--config", shadow)
+    assert (refused.code, "may not write to topic 'by-script'" in refused.err) == (3, True)
+    other = violet("publish", "--scans", archive, "--topic", "readable-not", "--config", feed)
+    assert (other.code, "may not create topic" in other.err) == (3, True)
+
+
+def test_who_may_write_to_what_it_reads_is_not_proved_dark(cluster, archive, tmp_path):
+    cluster.broker.create_topic("wide")
+    cluster.allow("wide", "READ", "WRITE", "DESCRIBE")
+    shadow = cluster.config("scram", "wide.toml")
+    found = doctor(shadow, "wide", tmp_path)["darkness"]["found"]
+    assert "not proved: user 'shadow' may write to 'wide', which it reads; fix: " in found
+    soaked = soaking.soak(tmp_path / "data", config=shadow, topic="wide", until="end", name="secured-wide")
+    assert "darkness: not proved: user 'shadow' may write to 'wide'" in " ".join(soaked.err.split())
 
 
 def test_doctor_proves_darkness_by_a_denied_write(cluster, published, tmp_path):
