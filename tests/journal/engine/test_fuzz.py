@@ -16,7 +16,7 @@ STATE = "SELECT (SELECT (count(), sum(cityHash64(*))) FROM d) AS rows, (SELECT g
 SECRET = "the canary sings"
 
 
-@budgets(120, 8_000)
+@budgets(60, 8_000)
 def test_no_statement_writes_or_reads_outside(running, http, store, tmp_path, examples):
     canary = tmp_path / "canary.txt"
     canary.write_text(SECRET)
