@@ -28,8 +28,18 @@ from journal.engine.address import Address, tls_fault
 from journal.refusal import Refusal
 from journal.row import Coded
 
-# What passes and is no fault of what was asked: too many queries, network, aborted, disk full, too many parts, keeper.
-AWAY_CODES: Final = frozenset({202, 209, 210, 236, 243, 252, 319, 999})
+# What passes and is no fault of what was asked, as ClickHouse's codes by what it lacks: the same call goes well once it
+# has that again. Some of them may also stand for a fault that lasts; whoever waits says so, with ClickHouse's words.
+LACKS: Final = {
+    "disk": (75, 172, 204, 214, 243, 424, 586),  # write, create a folder, fsync, ask for space, no space, link, create
+    "files": (76, 298, 573, 635),  # open, pipe, epoll, poll
+    "memory": (173, 240, 777, 778),  # malloc or mmap, mremap, a reservation that was taken back or not given
+    "threads": (411, 439),
+    "rest from others": (202, 252, 749, 762),  # too many queries, parts, connections
+    "network or keeper": (209, 210, 319, 999),  # slow, broken, an insert of which nobody knows
+    "what no code names": (236, 425, 1000, 1001, 1002),  # aborted, a call of the system, libraries' own errors
+}
+AWAY_CODES: Final = frozenset(code for codes in LACKS.values() for code in codes)
 # What a question was too large for: rows, time (twice), the size of a set, memory, bytes. It is so the next time too.
 TOO_LARGE_CODES: Final = frozenset({158, 159, 160, 191, 241, 307})
 TIMEOUT_S: Final = 120

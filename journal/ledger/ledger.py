@@ -26,7 +26,7 @@ from journal.ledger.patience import PULSE_S, Outage, Patience, Revived
 from journal.ledger.pruned import dropped_sql, pruned
 from journal.refusal import Refusal
 from journal.row import RAW_MAX, TABLES, Batch, Coded, Rows, present, rows, table_columns
-from journal.store import JournalRefused, Store
+from journal.store import JournalAway, JournalRefused, JournalTooLarge, Store
 from lanes.code import Incident, Mode, Outcome, Reject, Severity
 
 T = TypeVar("T")
@@ -150,7 +150,7 @@ class Ledger:
         if (claim := self._claim) is None:
             return
         try:
-            self.insist(lambda store: claims.require(store, claim))
+            self.insist(lambda store: _small(lambda: claims.require(store, claim)))
         except Fenced as fenced:
             self._claim = None
             self.note(Severity.WARN, Incident.FENCED, str(fenced))
@@ -173,7 +173,7 @@ class Ledger:
         day = each.at.date()
         if self._limit.day != day:
             self._settle()
-            self._limit.begin(day, self.insist(lambda store: seen(store, self._run_id, day)))
+            self._limit.begin(day, self.insist(lambda store: _small(lambda: seen(store, self._run_id, day))))
         if code in _LAST:
             self._settle()
         row = self._limit.take(each)
@@ -238,6 +238,14 @@ class Ledger:
         if waited.engines:
             self.note(Severity.INFO, Incident.ENGINE_RESTARTED, "the directory's engine had ended; another was started")
         return answer
+
+
+def _small(ask: Callable[[], T]) -> T:
+    """A question that takes next to nothing: where ClickHouse lacks even that, others took it, and it is waited for."""
+    try:
+        return ask()
+    except JournalTooLarge as refused:
+        raise JournalAway(str(refused)) from refused
 
 
 def put_rows(store: Store, run_id: str, batch: Batch, kind: Outcome, block: Rows, token: str) -> None:

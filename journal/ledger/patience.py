@@ -7,6 +7,7 @@ is back, also where the soak ended before that. See docs/design/exactly-once.md.
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -129,7 +130,8 @@ class Patience:
         if self._outage is None:
             self._outage = Outage(self._run_id, at, self.store.url, why)
             if self._memory is not None:
-                self._memory.write_bytes(msgspec.json.encode(self._outage))
+                with suppress(OSError):  # the disk may be full, which is why ClickHouse is away
+                    self._memory.write_bytes(msgspec.json.encode(self._outage))
             self._on_away(self._outage)
         if self._stop():
             raise JournalGone(

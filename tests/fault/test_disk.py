@@ -2,14 +2,28 @@
 
 import contextlib
 import os
+import signal
 import subprocess
+import time
 
 import pytest
 
+from journal.keep.migrate import migrate
 from journal.refusal import Refusal
 from tests.fault.command_lines import MAPPING
 from tests.integration import records
-from tests.integration.soaking import Journal, free_of, interrupted, listing, soak, violet
+from tests.integration.soaking import (
+    Journal,
+    Topic,
+    ended,
+    free_of,
+    interrupted,
+    listing,
+    produce,
+    soak,
+    until,
+    violet,
+)
 
 SIZE = 96 << 20
 
@@ -70,6 +84,44 @@ def full(folder):
     with (folder / "ballast").open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
             file.write(bytes(4096))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("emptied", [True, False], ids=["emptied while it runs", "emptied after it was stopped"])
+def test_a_disk_that_is_full_at_once_is_waited_for_or_stops_the_soak_and_nothing_is_lost(
+    small, journal, session_tansu, spawn, emptied
+):
+    lines = records.mixed(600, long=False)
+    topic = Topic(session_tansu, session_tansu.create_topic(), len(lines))
+    produce(topic.broker.bootstrap, topic.name, lines)
+    calm = journal.soak(**topic.source)
+    topic = Topic(session_tansu, session_tansu.create_topic(), len(lines))
+    produce(topic.broker.bootstrap, topic.name, lines[:200])
+    data = small / "data"
+    own = Journal(data)
+    try:
+        migrate(own.store, lambda name: None)
+        process = spawn("soak", *topic.flags, "--data", data, "--name", "full", "--flush-ms", 100, "--json")
+        until(lambda: own.value("SELECT sum(decisions + evaluations + planes + rejects) FROM batches") == 200, 60)
+        full(small)
+        for at in range(200, 400, 20):
+            produce(topic.broker.bootstrap, topic.name, lines[at : at + 20])
+            time.sleep(0.8)
+        produce(topic.broker.bootstrap, topic.name, lines[400:])
+        if not emptied:
+            process.send_signal(signal.SIGTERM)
+            said = ended(process, 60)
+            assert said.code in (1, 3), said
+            assert "full" in said.err or "space" in said.err, said.err
+        (small / "ballast").unlink()
+        if emptied:
+            said = ended(process, 120)
+            assert said.code in (1, 2), said
+    finally:
+        own.close()
+    again = soak(data, name="full", resume_halted="room was made", **topic.source)
+    assert (again.hash, again.counts, again.summary["state"]) == (calm.hash, calm.counts, "ENDED")
 
 
 def read_only(folder):

@@ -96,8 +96,9 @@ def test_no_is_told_from_not_now(store, table):
     with pytest.raises(JournalRefused) as refused:
         store.rows("SELECT * FROM no_such_table")
     assert (refused.value.code, "no_such_table" in str(refused.value)) == (60, True)
-    with pytest.raises(JournalAway):
-        store.rows("SELECT throwIf(1, 'busy', 202::Int16) SETTINGS allow_custom_error_code_in_throwif = 1")
+    for code in AWAY_CODES:
+        with pytest.raises(JournalAway):
+            store.rows(f"SELECT throwIf(1, 'short', {code}::Int16) SETTINGS allow_custom_error_code_in_throwif = 1")
     assert not AWAY_CODES & ({60} | TOO_LARGE_CODES)
     with pytest.raises(ZeroDivisionError), _errors():
         raise ZeroDivisionError  # a fault of ours is nobody else's
