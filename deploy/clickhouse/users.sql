@@ -9,7 +9,7 @@
 -- The journal lies in the database `violet`. The tables must be there before a writer comes: `violet migrate` first.
 --
 -- What was tried: tests/integration/test_rights.py gives each role's grants to the login of the embedded engine, which is
--- ClickHouse's, and runs migrations, inserts, retention and queries under them, and what each must be denied. The embedded
+-- ClickHouse's, and runs migrations, a soak with retention, and queries under them, and what each must be denied. The embedded
 -- engine keeps no users, so CREATE USER, CREATE ROLE, profile and quota are parsed by it and were not run. The reader's
 -- settings are those of deploy/clickhouse/users.d/violet.xml. No server and no cluster was asked.
 

@@ -1,6 +1,7 @@
 """The rights of deploy/clickhouse/users.sql on the real engine: what each login needs goes, and all else is denied."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -9,7 +10,11 @@ from xml.sax.saxutils import escape
 
 import pytest
 
-from journal.keep.migrate import scripts, views
+from journal.engine.address import WRITER, attach, read
+from journal.keep.migrate import migrate, scripts, views
+from journal.store import JournalRefused, connect
+from tests.integration import records
+from tests.integration.soaking import Journal, free_of, interrupted, soak, stand_still, until, violet
 
 ROOT = Path(__file__).parents[2]
 USERS = (ROOT / "deploy/clickhouse/users.sql").read_text("utf-8")
@@ -40,13 +45,23 @@ NEVER = [  # of writer and reader
 ]  # fmt: skip
 
 
+def grants_of(role):
+    """The grants of a role, as one gives them to a user of a file; none for nobody's."""
+    grants = [each for each in STATEMENTS if role and each.startswith("GRANT ") and each.endswith(f" TO {role}")]
+    return [each.rpartition(" TO ")[0] for each in grants]
+
+
+def configure(folder, grants):
+    """A folder in which chdb starts with these rights, or with all where there are none."""
+    folder.mkdir(exist_ok=True)
+    queries = "".join(f"<query>{escape(each)}</query>" for each in grants)
+    (folder / "users.xml").write_text(SETTINGS.format(grants=f"<grants>{queries}</grants>" if grants else ""))
+    (folder / "config.xml").write_text(f"<clickhouse><users_config>{folder}/users.xml</users_config></clickhouse>")
+
+
 def run(folder, statements, role=None):
     """[code, words] of each statement, as an administrator, or with the grants of a role."""
-    folder.mkdir(exist_ok=True)
-    grants = [each for each in STATEMENTS if role and each.startswith("GRANT ") and each.endswith(f" TO {role}")]
-    queries = "".join(f"<query>{escape(each.rpartition(' TO ')[0])}</query>" for each in grants)
-    (folder / "users.xml").write_text(SETTINGS.format(grants=f"<grants>{queries}</grants>" if role else ""))
-    (folder / "config.xml").write_text(f"<clickhouse><users_config>{folder}/users.xml</users_config></clickhouse>")
+    configure(folder, grants_of(role))
     done = subprocess.run(
         [sys.executable, ROOT / "tests/integration/rights.py", folder / "db"], cwd=folder, check=True,
         input=json.dumps(statements), capture_output=True, text=True, timeout=100,
@@ -95,6 +110,41 @@ def test_a_login_does_what_it_needs_and_nothing_else(server, role):
     assert [(each, *answer) for each, answer in zip(needs, answers, strict=False) if answer[0]] == []
     refused = answers[len(needs) :]
     assert [(each, *answer) for each, answer in zip(denied, refused, strict=True) if answer[0] != DENIED] == []
+
+
+@pytest.mark.slow
+def test_a_soak_needs_no_more_than_the_writer_has(tmp_path):
+    """A whole soak, its retention, its day and its status, on an engine whose login has the writer's grants alone."""
+    archive = records.write(tmp_path / "scans.jsonl", records.mixed(300, long=False))
+    calm = soak(tmp_path / "calm", scans=archive)
+    data = tmp_path / "data"
+    own = Journal(data)
+    migrate(own.store, lambda name: None)
+    own.close()
+    free_of(data)
+    # The embedded engine's own database also shows files, so it asks for a right to read them.
+    grants = [each.replace(" violet.", " default.") for each in grants_of("violet_writer_role")]
+    configure(tmp_path / "rights", [*grants, "GRANT READ ON FILE"])
+    stays = "import os, sys; os.chdir = lambda path: None; from journal.engine.process import main; sys.exit(main())"
+    engine = subprocess.Popen(
+        [sys.executable, "-c", stays, "--data", data], cwd=tmp_path / "rights", env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        until(lambda: attach(data), 60)
+        with connect(read(data, WRITER)) as store, pytest.raises(JournalRefused, match="ALTER ADD COLUMN"):
+            store.command("ALTER TABLE violet_runs ADD COLUMN more String")
+        stand_still(data)
+        left = interrupted(data, 2, scans=archive, batch_size=50, keep_inputs="1ms")
+        run = violet("status", "--data", data, "--json").json[0]
+        assert (run["run_id"], run["lost"]) == (left.run_id, 0)
+        again = soak(data, scans=archive, batch_size=50, keep_inputs="1ms")
+        assert (again.hash, again.counts, again.summary["state"]) == (calm.hash, calm.counts, "ENDED")
+        assert again.summary["pruned"]
+        assert violet("verify", "--data", data, "--json").json["verdict"] == "PASS"
+    finally:
+        engine.terminate()
+        engine.communicate(timeout=20)
 
 
 def test_the_migrator_drops_no_row_and_reads_nothing_outside(server):

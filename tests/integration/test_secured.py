@@ -133,7 +133,9 @@ def test_the_acls_of_deploy_are_enough_and_no_more(cluster, archive, truth, tmp_
         soaked.err.split()
     )
     assert violet("verify", "--config", shadow, "--data", tmp_path, "--json").json["content_hash"] == truth
-    refused = violet("publish", "--scans", archive, "--topic", "by-script", "--config", shadow)
+    longer = tmp_path / "longer.jsonl"
+    longer.write_text(archive.read_text() + records.scan(9_999).decode() + "\n")
+    refused = violet("publish", "--scans", longer, "--topic", "by-script", "--config", shadow)
     assert (refused.code, "may not write to topic 'by-script'" in refused.err) == (3, True)
     other = violet("publish", "--scans", archive, "--topic", "readable-not", "--config", feed)
     assert (other.code, "may not create topic" in other.err) == (3, True)
