@@ -26,20 +26,29 @@ def short(store: Store, run_id: str, partition: int) -> list[dict[str, Any]]:
 
 def gaps(store: Store, run: Run, partition: int, start: int) -> list[tuple[int, int]]:
     """Ranges of offsets that are in no completed batch: before, between and behind those that are there."""
-    rows = store.rows(
-        "SELECT before + 1 AS first, begin - 1 AS last FROM (SELECT "
+    found = [(row["first"], row["last"]) for row in _holes(store, run.run_id, partition, start) if not row["accepted"]]
+    done, end = completed(store, run.run_id).get(partition, start), _end(store, run, partition)
+    return [*found, (done, end)] if end >= done else found
+
+
+def accepted(store: Store, run_id: str, partition: int, start: int) -> list[tuple[int, int]]:
+    """Ranges of offsets that the log had lost, or could not give, and that the run was told to pass."""
+    return [(row["first"], row["last"]) for row in _holes(store, run_id, partition, start) if row["accepted"]]
+
+
+def _holes(store: Store, run_id: str, partition: int, start: int) -> list[dict[str, Any]]:
+    """Ranges before and between the completed batches, and whether a segment begins behind one that was accepted."""
+    return store.rows(
+        "SELECT before + 1 AS first, begin - 1 AS last, begin IN (SELECT first_offset FROM segments "
+        "WHERE run_id = {run:String} AND partition = {p:UInt32}) "
+        "AND (SELECT count() FROM violet_incidents WHERE run_id = {run:String} "
+        "AND code = 'GAP_ACCEPTED') > 0 AS accepted FROM (SELECT "
         "if(skipped = '[]', first_offset, JSONExtract(skipped, 'Array(Array(Int64))')[1][1]) AS begin, "
         "lagInFrame(last_offset, 1, {start:Int64} - 1) OVER (ORDER BY first_offset) AS before "
         "FROM violet_batches FINAL WHERE run_id = {run:String} AND partition = {p:UInt32} AND phase = 'COMPLETE') "
-        "WHERE begin > before + 1 AND NOT (begin IN (SELECT first_offset FROM segments "
-        "WHERE run_id = {run:String} AND partition = {p:UInt32}) "
-        "AND (SELECT count() FROM violet_incidents WHERE run_id = {run:String} "
-        "AND code = 'GAP_ACCEPTED') > 0) ORDER BY first",
-        {"run": run.run_id, "p": partition, "start": start},
+        "WHERE begin > before + 1 ORDER BY first",
+        {"run": run_id, "p": partition, "start": start},
     )
-    found = [(row["first"], row["last"]) for row in rows]
-    done, end = completed(store, run.run_id).get(partition, start), _end(store, run, partition)
-    return [*found, (done, end)] if end >= done else found
 
 
 def _end(store: Store, run: Run, partition: int) -> int:
@@ -62,6 +71,16 @@ def _end(store: Store, run: Run, partition: int) -> int:
     if bound is not None and run.state == "ENDED" and run.reason != ENDED_EARLY and run.source["kind"] == "archive":
         ends.append(int(bound) - 1)
     return max(ends, default=-1)
+
+
+def ended(store: Store, run_id: str, partition: int, least: int) -> int | None:
+    """The first offset from `least` on at which a completed batch ends."""
+    rows = store.rows(
+        "SELECT min(last_offset) AS last FROM violet_batches WHERE run_id = {run:String} AND partition = {p:UInt32} "
+        "AND phase = 'COMPLETE' AND last_offset >= {least:Int64} HAVING count() > 0",
+        {"run": run_id, "p": partition, "least": least},
+    )
+    return rows[0]["last"] if rows else None
 
 
 def doubts(store: Store, run_id: str, partition: int, first: int, last: int) -> list[int]:

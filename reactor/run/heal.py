@@ -1,8 +1,10 @@
 """Heal: compute the outcomes that a journal lost once more, at their exact offsets, from the archive or the log.
 
-A run is read from its beginning, so that the state at every offset is exact. Where a completed batch lacks rows, they
-are put back if the whole batch comes out with the digest that it was stored with. Where a batch itself is gone, its
-offsets become batches again. Rows that are there are never touched. What cannot be healed is named.
+A run is read from its beginning, so that the state at every offset is exact; where the log lost its first records, from
+where a segment begins or a batch ends, with the state that is stored there. Gaps that the run was told to pass are
+passed. Where a completed batch lacks rows, they are put back if the whole batch comes out with the digest that it was
+stored with. Where a batch itself is gone, its offsets become batches again. Rows that are there are never touched. What
+cannot be healed is named.
 See docs/design/exactly-once.md.
 """
 
@@ -18,6 +20,7 @@ import numpy as np
 from journal.judge import missing, stored
 from journal.judge.gate import counted
 from journal.judge.scope import Scope
+from journal.ledger.identity import identities
 from journal.ledger.ledger import audit, digest, put_batch, put_rows
 from journal.ledger.run import Run, Segment, segments
 from journal.refusal import Refusal
@@ -25,12 +28,12 @@ from journal.store import Store
 from lanes.code import Outcome
 from reactor.evaluate.chunk import Chunk
 from reactor.evaluate.record import Decoder
-from reactor.evaluate.state import State
+from reactor.evaluate.state import IDENTITIES, State
 from reactor.evaluate.step import advance, step
 from reactor.evaluate.walk import Rules
 from reactor.log.connection import Connection
 from reactor.run.provenance import code_hash
-from reactor.run.verify import Records, records, rules_of
+from reactor.run.verify import Records, behind, records, rules_of
 
 PIECE: Final = 16_384  # offsets of a batch that is made anew
 
@@ -91,7 +94,7 @@ def heal(
         opened = segments(store, run.run_id)
         if not opened:
             raise Refusal(f"the segments of run {run.run_id} are gone: nothing tells what decided it")
-        found = records(store, run, broker, whole=any(segment.kernels for segment in opened))
+        found = records(store, run, broker, whole=any(segment.kernels for segment in opened), late=True)
         with closing(found):
             if found.stored or run.replay_of:
                 raise Refusal(
@@ -99,9 +102,15 @@ def heal(
                     "--bootstrap-servers with its topic; replay a replay again"
                 )
             healed.source = found.words
+            why = []
             for partition in map(int, run.start):
                 mine = [segment for segment in opened if segment.partition == partition]
-                _Healing(store, run, found, healed, on_batch, epoch).partition(partition, mine)
+                try:
+                    _Healing(store, run, found, healed, on_batch, epoch).partition(partition, mine)
+                except Refusal as refusal:  # the others may be healed all the same
+                    why.append(str(refusal))
+        if why:
+            raise Refusal("; ".join(why))
         if not is_whole(store, run):
             raise Refusal(f"run {run.run_id} is still not whole: `violet verify` names what differs")
     except Refusal as refusal:
@@ -123,9 +132,44 @@ class _Healing:
         todo = self._todo(partition, opened)
         if not todo:
             return
-        begins = opened[0].first_offset
-        cutter = _Cutter(self._found.ranges(partition, begins, todo[-1].last + 1))
-        state = self._found.state(opened[0], self._run.warm, rules_of(opened[0]))
+        lost = ""
+        begins, low = opened[0].first_offset, self._found.lows[partition]
+        if begins >= low:
+            state = self._found.state(opened[0], self._run.warm, rules_of(opened[0]))
+        else:
+            begins, state = self._late(opened, low)
+            late = [span for span in todo if span.first < begins or not span.is_batch]  # nothing proves the latter
+            lost = ", ".join(f"{span.first} to {span.last}" for span in late)
+            todo = [span for span in todo if span not in late]
+            opened = [
+                s
+                for s, after in zip(opened, [*opened[1:], None], strict=True)
+                if after is None or after.first_offset > begins
+            ]
+        if todo:
+            self._read_on(partition, opened, begins, state, todo)
+        if lost:
+            raise Refusal(
+                f"the log lost what gives offsets {lost} of partition {partition}; fix: bring its records back"
+            )
+
+    def _late(self, opened: list[Segment], low: int) -> tuple[int, State]:
+        """The first offset from which on a partition can be read with an exact state, and that state."""
+        run_id, one = self._run.run_id, opened[0]
+        begins = [s for s in opened if s.first_offset >= low]
+        ended = missing.ended(self._store, run_id, one.partition, low - 1)
+        if begins and (ended is None or begins[0].first_offset <= ended + 1):
+            at = begins[0].first_offset
+            seen = identities(self._store, run_id, one.partition, at - 1, IDENTITIES)
+            return at, State.load(begins[0].state.encode(), seen)
+        if ended is None:
+            raise Refusal(
+                f"the log of run {run_id} lost all that its batches were made of; fix: bring its records back"
+            )
+        return ended + 1, behind(self._store, self._run, one.topic, one.partition, ended)
+
+    def _read_on(self, partition: int, opened: list[Segment], begins: int, state: State, todo: list[Span]) -> None:
+        cutter = _Cutter(self._ranges(partition, begins, todo[-1].last + 1))
         decoder = Decoder()
         dropped = Scope.of(self._store, self._run.run_id).dropped_ends.get(partition, -1)
         for before, segment in zip([*opened[1:], None], opened, strict=True):
@@ -136,6 +180,13 @@ class _Healing:
                 self._restore(span, _joined(cutter.until(span.last + 1)), state, rules, dropped)
             for chunk in cutter.until(end):
                 self._advance(state, chunk, rules, decoder)
+
+    def _ranges(self, partition: int, first: int, end: int) -> Iterator[Chunk]:
+        """Records of a range, without the gaps that the run was told to pass."""
+        for gap, last in missing.accepted(self._store, self._run.run_id, partition, first):
+            yield from self._found.ranges(partition, first, min(gap, end))
+            first = max(first, last + 1)
+        yield from self._found.ranges(partition, first, end)
 
     def _advance(self, state: State, chunk: Chunk, rules: Rules, decoder: Decoder) -> None:
         advance(state, chunk, rules, decoder)
@@ -219,6 +270,6 @@ def _cut(first: int, last: int, opened: list[Segment], at: list[int]) -> Iterato
     """A range as spans of one segment each, of PIECE offsets at most, cut at some offsets."""
     begins = {first, *range(first, last + 1, PIECE), *at, *(s.first_offset for s in opened)}
     ordered = sorted(begin for begin in begins if first <= begin <= last)
-    for begin, behind in zip(ordered, [*ordered[1:], last + 1], strict=True):
+    for begin, after in zip(ordered, [*ordered[1:], last + 1], strict=True):
         segment = max((s for s in opened if s.first_offset <= begin), key=lambda s: s.segment)
-        yield Span(begin, behind - 1, segment)
+        yield Span(begin, after - 1, segment)

@@ -170,7 +170,7 @@ class Records:
         return State.load(segment.state.encode(), before.identities())
 
 
-def _behind(store: Store, run: Run, topic: str, partition: int, last: int) -> State:
+def behind(store: Store, run: Run, topic: str, partition: int, last: int) -> State:
     """The state after the batch that ends at an offset, as a resume would have it."""
     found = stored.state_before(store, run.run_id, topic, partition, last + 1)
     if found is None:
@@ -178,10 +178,11 @@ def _behind(store: Store, run: Run, topic: str, partition: int, last: int) -> St
     return State.load(found[1], identities(store, run.run_id, partition, last, IDENTITIES))
 
 
-def records(store: Store, run: Run, broker: Connection | None, *, whole: bool) -> Records:
+def records(store: Store, run: Run, broker: Connection | None, *, whole: bool, late: bool = False) -> Records:
     """Where a run's records are to be had; a replay's are those of its original.
 
-    whole: kernels ask for more of them than is stored. Raises Refusal where what is left is not enough.
+    whole: kernels ask for more of them than is stored. late: a log that lost the run's first records will do. Raises
+    Refusal where what is left is not enough.
     """
     while run.replay_of:
         run = pick(store, run.replay_of)
@@ -198,7 +199,7 @@ def records(store: Store, run: Run, broker: Connection | None, *, whole: bool) -
                 place = f"--bootstrap-servers {broker.bootstrap_servers}"
                 raise Refusal(f"{place}: not the cluster and topic that run {run.run_id} read; fix: name its broker")
             lows = log.lows()
-            if all(lows[int(p)] <= at for p, at in run.start.items()):
+            if late or all(lows[int(p)] <= at for p, at in run.start.items()):
                 return Records("log", log.range, lows, close=stack.pop_all().close)
             # else it lost the run's first records
     if whole:
@@ -217,7 +218,7 @@ def records(store: Store, run: Run, broker: Connection | None, *, whole: bool) -
     def kept(segment: Segment) -> State:
         partition = segment.partition
         if partition in dropped:
-            return _behind(store, run, segment.topic, partition, dropped[partition].last_offset)
+            return behind(store, run, segment.topic, partition, dropped[partition].last_offset)
         return State.load(segment.state.encode(), stored.repeats(store, run.run_id, segment.topic, partition))
 
     starts = {partition: end + 1 for partition, end in ends.items()}

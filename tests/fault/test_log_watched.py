@@ -253,6 +253,13 @@ def test_a_corrupt_batch_is_named_and_a_gap_passes_exactly_it(journal, mine, cod
     assert journal.value("SELECT detail FROM incidents WHERE run_id = {run:String} AND code = 'GAP_ACCEPTED'", run=again.run_id) == "partition 0: offsets 130 to 136"  # fmt: skip
     verified = journal.violet("verify", again.run_id, "--bootstrap-servers", broker.bootstrap, "--json")
     assert verified.json["identical"]
+    for table in ("evaluations", "decisions"):
+        journal.store.command(
+            f"ALTER TABLE violet_{table} DELETE WHERE run_id = '{again.run_id}' SETTINGS mutations_sync = 2"
+        )
+    said = journal.violet("heal", "--bootstrap-servers", broker.bootstrap, "--json")
+    (healed,) = [run for run in said.json["runs"] if run["run_id"] == again.run_id]
+    assert (healed["why"], journal.figures(again.run_id)["content_hash"]) == ("", again.hash)
 
 
 POISON = [
