@@ -16,6 +16,7 @@ from journal.store import JournalRefused, connect
 from tests.integration import records
 from tests.integration.soaking import Journal, free_of, interrupted, soak, stand_still, until, violet
 
+pytestmark = pytest.mark.slow  # each starts ClickHouse's engine
 ROOT = Path(__file__).parents[2]
 USERS = (ROOT / "deploy/clickhouse/users.sql").read_text("utf-8")
 STATEMENTS = [" ".join(each.split()) for each in re.sub(r"--.*", "", USERS).split(";") if each.strip()]
@@ -112,7 +113,6 @@ def test_a_login_does_what_it_needs_and_nothing_else(server, role):
     assert [(each, *answer) for each, answer in zip(denied, refused, strict=True) if answer[0] != DENIED] == []
 
 
-@pytest.mark.slow
 def test_a_soak_needs_no_more_than_the_writer_has(tmp_path):
     """A whole soak, its retention, its day and its status, on an engine whose login has the writer's grants alone."""
     archive = records.write(tmp_path / "scans.jsonl", records.mixed(300, long=False))
