@@ -117,10 +117,15 @@ def last_word(store: Store) -> datetime:
     return utc(row["at"])
 
 
+def next_begun(store: Store) -> int:
+    """What makes a run the latest of those that are there now."""
+    return store.count("SELECT max(begun) FROM violet_runs") + 1
+
+
 def save(store: Store, run: Run, epoch: int = 0) -> Run:
     """Write the manifest as a new revision, which is above all that writers of a lower epoch give it."""
-    if not run.revision:
-        run = replace(run, begun=store.count("SELECT max(begun) FROM violet_runs") + 1)
+    if not run.revision and not run.begun:
+        run = replace(run, begun=next_begun(store))
     run = replace(run, revision=max(run.revision + 1, epoch * _REVISIONS))
     row = _fields(run) | {name: _json(getattr(run, name)) for name in _JSON}
     row |= {"standins": list(run.standins), "trading_mode": "DARK", "is_trading_allowed": 0, "changed_at": now()}

@@ -185,10 +185,11 @@ class Session:
             source=source.identity, until=until, warm=warmth,
             start={str(p): r.position for p, r in self._readers.items()},
             standins=(*standins, *source.identity.get("standins", ())), asked=asked(self.settings),
-            versions=versions(), started_at=runs.now(),
+            versions=versions(), started_at=runs.now(), begun=runs.next_begun(self._store),
         )  # fmt: skip
         self.segment = segment_of(self.settings, self.kernels, source.topic, run_id, 1, ledger.epoch)
         self._open(self.segment, "start", self._readers)
+        ledger.fence()  # behind `begun`: whoever takes over from here on begins a run that is not before this one
         run = runs.save(self._store, run, ledger.epoch)  # after its segment: what can be found can be resumed
         ledger.note(Severity.INFO, Incident.STARTED, f"{warmth} start")
         if warmth == "COLD":

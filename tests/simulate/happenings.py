@@ -11,8 +11,8 @@ from tests.strategies import encode, scan
 ALARM_S = 10.0
 # What may happen, and how likely a seed has it at all. A seed without most of them goes deeper into the rest.
 FAULTS = {
-    "kill": 0.6, "kill at a step": 0.6, "stop": 0.5, "stop at a step": 0.4, "terminate": 0.3, "second place": 0.6,
-    "other params": 0.3, "slow": 0.3, "reset": 0.4, "lost answer": 0.5, "resend": 0.3, "server down": 0.35,
+    "kill": 0.6, "kill at a step": 0.6, "stop": 0.5, "stop at a step": 0.5, "terminate": 0.3, "second place": 0.6,
+    "other params": 0.5, "slow": 0.3, "reset": 0.4, "lost answer": 0.5, "resend": 0.3, "server down": 0.35,
     "server silent": 0.25, "forget": 0.15, "refused rows": 0.15, "broker away": 0.2, "partition added": 0.25,
     "clock": 0.4, "sleep": 0.2, "retention": 0.5, "group": 0.3, "rewritten": 0.15, "disk": 0.15, "until": 0.2,
 }  # fmt: skip

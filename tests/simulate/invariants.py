@@ -30,14 +30,19 @@ def begun(tables, partition, offset):
 
 def state(tables):
     """Of the latest run; empty before there is one."""
-    runs = tables.final("violet_runs")
-    return max(runs, key=lambda r: r["begun"])["state"] if runs else ""
+    runs = _runs(tables)
+    return runs[-1]["state"] if runs else ""
+
+
+def _runs(tables):
+    """The runs, the latest last, as a resume looks for it."""
+    return sorted(tables.final("violet_runs"), key=lambda r: (r["begun"], r["started_at"], r["run_id"]))
 
 
 def check(scenario):
     """What does not hold, in words."""
     tables = scenario.server.tables
-    runs = sorted(tables.final("violet_runs"), key=lambda r: r["begun"])
+    runs = _runs(tables)
     used = [run for run in runs if tables.of("violet_batches", run_id=run["run_id"])]
     found = []
     if used and used[-1] is not runs[-1]:

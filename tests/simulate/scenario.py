@@ -165,7 +165,7 @@ class Scenario:
             if self.has("rewritten"):
                 self.world.at(0.3, lambda: happenings.rewrite(self))
             raise Killed
-        if not self.is_calm and self.has("stop at a step") and self.rng.random() < 0.01:
+        if not self.is_calm and self.has("stop at a step") and self.rng.random() < 0.03:
             happenings.stop(self, process, self.rng.choice((2.0, 15.0, 30.0)))
             self.world.wait(0.0)
 

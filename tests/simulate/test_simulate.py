@@ -8,11 +8,13 @@ from datetime import datetime
 import pytest
 
 from journal.ledger import claim, ledger, steady
+from journal.ledger import run as runs
 from journal.row import Rows
 from reactor.run import session
 from tests.integration.fixtures import own_journal
+from tests.simulate import happenings
 from tests.simulate.ports import Put, Told
-from tests.simulate.scenario import run
+from tests.simulate.scenario import Scenario, run
 from tests.simulate.tables import ANSWERS
 
 journal = own_journal
@@ -44,6 +46,24 @@ def test_a_seed_is_the_same_history_in_another_process():
 def test_whatever_a_seed_brings_nothing_is_lost_or_doubled():
     bad = [outcome for outcome in map(run, range(SEEDS)) if outcome.violations]
     assert bad == [], "\n\n".join(map(str, bad))
+
+
+def test_who_was_taken_over_before_its_run_began_begins_none(monkeypatch):
+    """Found by a seed: it woke up, began a run that was the latest, and the run of the other one was left behind."""
+    scenario, open_segments = Scenario(1), runs.open_segments
+    scenario.faults, scenario.server.faults = {"second place"}, {}
+
+    def stopped(store, opened):
+        open_segments(store, opened)
+        if not scenario.counts["stops"]:
+            happenings.stop(scenario, scenario.world.task.process, 60.0)
+            scenario.world.wait(0.0)
+
+    monkeypatch.setattr(runs, "open_segments", stopped)
+    outcome = scenario.run()
+    assert outcome.violations == []
+    assert outcome.counts["Fenced"] == 1
+    assert len(scenario.server.tables.final("violet_runs")) == 1
 
 
 # -- bugs that are planted ---------------------------------------------------------------------------------------------
