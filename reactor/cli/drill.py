@@ -15,7 +15,7 @@ SEEDS = 1 << 31
 @click.command("drill")
 @click.argument("names", metavar="[SCENARIO]...", nargs=-1)
 @click.option("--list", "is_list", is_flag=True, help="List the scenarios, and run none.")
-@click.option("--quick", is_flag=True, help="Only those of the quick set: about two minutes.")
+@click.option("--quick", is_flag=True, help="Only those of the quick set: about three minutes on two cores.")
 @click.option("--seed", type=click.IntRange(0, SEEDS - 1), help="Seed of all that is random; a new one if not given.")
 @click.option(
     "--kafka", type=PATH, envvar=["VIOLET_DRILL_KAFKA", "KAFKA_HOME"],

@@ -269,7 +269,7 @@ SCENARIOS: Final = (
     Scenario("records-large", "a value of 10 MB, a key of 1 MB, 10,000 headers",
              "the value is a reject TOO_LARGE; the others are read", large),
     Scenario("text-hostile", "control sequences, markup and formulas in records",
-             "no command shows one raw, or ends in a traceback", hostile_text, quick=True),
+             "no command shows one raw, or ends in a traceback", hostile_text),
     Scenario("kernel-raises", "a foreign kernel raises, gives NaN, gives text", "each is a reject of its lane",
              _kernel("raises", _RAISES, _raises)),
     Scenario("kernel-exits", "a foreign kernel ends the process with 0", "no verdict: exit code 3, which names the "

@@ -173,5 +173,5 @@ SCENARIOS: Final = (
              "journaled", digest_forged),
     Scenario("row-deleted", "a row is deleted", "a resume is refused; verify is FAIL and names the batch", row_deleted),
     Scenario("tokens-forgotten", "ClickHouse has forgotten the tokens when a batch in doubt is inserted again",
-             "one row of each stays; the hash is the calm run's", tokens_forgotten, quick=True),
+             "one row of each stays; the hash is the calm run's", tokens_forgotten),
 )  # fmt: skip
