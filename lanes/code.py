@@ -137,6 +137,7 @@ class Incident(IntEnum):
     TAP_SHARED = 111  # somebody else writes to a tap topic of the soak
     CLOCK_JUMPED = 113  # the wall clock jumped; stamps go on as before until it has stood still
     BROKER_BACK = 114  # the broker answers again
+    COPY_RESUMED = 115  # the journal is a snapshot, and a run of the original goes on here
     INTEGRITY = 201  # a check of the journal failed
     HALTED = 202  # the run is HALTED
     HALT_RESUMED = 203  # somebody resumed a HALTED run

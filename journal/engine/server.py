@@ -21,7 +21,7 @@ from itertools import chain
 from socketserver import ThreadingTCPServer
 from typing import Any, Final, Protocol
 
-from journal.engine import compression, part, setting
+from journal.engine import compression, freeze, part, setting
 from journal.engine.address import READER, WRITER
 from journal.engine.native import QUESTION, hello
 from journal.engine.reader import CANONICAL, LATEST_RUN, SYNTAX_ERROR, Admitted, QueryError, admit, escaped, quoted
@@ -83,7 +83,7 @@ class Engine(Protocol):
 
 
 class Server(ThreadingTCPServer):
-    """The listening socket, the keys, and the count of inserts that run."""
+    """The listening socket, the keys, and the count of writes that run."""
 
     allow_reuse_address = True  # the directory's port is the same for every engine of it
     daemon_threads = True
@@ -95,7 +95,7 @@ class Server(ThreadingTCPServer):
         self.queries = Queries(engine.kill)
         self.answers = part.Answers()
         self.closing = False
-        self._inserts, self._changed = 0, threading.Condition()
+        self._writes, self._held, self._changed = 0, False, threading.Condition()
         self._strangers: dict[Any, None] = {}
 
     @property
@@ -123,23 +123,40 @@ class Server(ThreadingTCPServer):
         super().shutdown_request(request)
 
     @contextmanager
-    def inserting(self) -> Generator[None]:
-        """Count an insert, so that the end can wait for it."""
+    def writing(self) -> Generator[None]:
+        """Count a write, so that the end can wait for it."""
         with self._changed:
-            self._inserts += 1
+            self._changed.wait_for(lambda: not self._held)
+            self._writes += 1
         try:
             yield
         finally:
             with self._changed:
-                self._inserts -= 1
+                self._writes -= 1
+                self._changed.notify_all()
+
+    @contextmanager
+    def held(self, timeout_s: float) -> Generator[None]:
+        """Let no write begin, and wait until none runs. Raises QueryError where one runs on for timeout_s."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._held)
+            self._held = True
+            is_calm = self._changed.wait_for(lambda: not self._writes, timeout_s)
+        try:
+            if not is_calm:
+                raise QueryError.of(473, "DEADLOCK_AVOIDED", f"a write has run for {timeout_s:.0f} s; fix: once more")
+            yield
+        finally:
+            with self._changed:
+                self._held = False
                 self._changed.notify_all()
 
     def finish(self, timeout_s: float) -> None:
-        """Take no more requests; wait until no insert runs, up to timeout_s."""
+        """Take no more requests; wait until no write runs, up to timeout_s."""
         self.closing = True
         self.shutdown()
         with self._changed:
-            self._changed.wait_for(lambda: not self._inserts, timeout_s)
+            self._changed.wait_for(lambda: not self._writes, timeout_s)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         if not isinstance(sys.exception(), OSError):  # a client that went away is no news
@@ -284,15 +301,19 @@ class Handler(Wire):
             if len(head) >= 64 * 1024:
                 break
         if match := _INSERT.match(head):
-            with self.server.inserting():
+            with self.server.writing():
                 self._insert(match, chain([head[match.end() :]], data), settings, request)
             return
         text = _text(head + b"".join(bounded(data, MAX_QUERY, "query")))
         found = _FORMAT.search(text)
         form = found[1] if found else request.default_format
-        counted = self.server.inserting() if re.match(r"\s*INSERT\b", text, re.IGNORECASE) else nullcontext()
+        frozen = freeze.STATEMENT.fullmatch(text)
+        counted = nullcontext() if frozen or _ROWS.match(text) else self.server.writing()
         with counted, self.server.engine.session(settings, request.database) as session:
-            if found and form == "Native" and _SELECT.match(text):
+            if frozen:
+                freeze.freeze(session, self.server.held, frozen[1])
+                self._answer(Answer(b""), "", request)
+            elif found and form == "Native" and _SELECT.match(text):
                 with closing(session.stream(text, request.bound)) as blocks:
                     self._stream(blocks, request)
             else:

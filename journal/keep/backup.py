@@ -11,6 +11,7 @@ See docs/design/weeks.md.
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +20,7 @@ from journal.refusal import Refusal
 from journal.store import JournalRefused, Store
 
 KEPT: Final = 3
-_UNFINISHED: Final = ("tmp_", "delete_tmp_", "tmp-fetch_")  # parts that an engine makes or removes just now
+UNFINISHED: Final = ("tmp_", "delete_tmp_", "tmp-fetch_")  # parts that an engine makes or removes just now
 _WITHOUT: Final = "`violet migrate --without-backup` once you have made one"
 
 
@@ -41,10 +42,10 @@ def link(data: Path, name: str) -> Path:
     try:
         for folder, folders, files in os.walk(engine):
             here, there = Path(folder), part / Path(folder).relative_to(engine)
-            folders[:] = [each for each in folders if not each.startswith(_UNFINISHED)]
+            folders[:] = [each for each in folders if not each.startswith(UNFINISHED)]
             there.mkdir(parents=True, mode=0o700)
             for each in [*files, *(f for f in folders if (here / f).is_symlink())]:
-                _take(here / each, there / each, linked="checksums.txt" in files)
+                take(here / each, there / each, linked="checksums.txt" in files)
         part.rename(target)
     except OSError as error:
         shutil.rmtree(part, ignore_errors=True)
@@ -78,16 +79,13 @@ def remote(store: Store, name: str) -> None:
         ) from None
 
 
-def _take(source: Path, target: Path, *, linked: bool) -> None:
+def take(source: Path, target: Path, *, linked: bool) -> None:
     """One entry: a symbolic link as it is, a part's file as a hard link where that can be, else a copy."""
     if source.is_symlink():
         target.symlink_to(source.readlink())
         return
     if linked:
-        try:
+        with suppress(OSError):
             target.hardlink_to(source)
-        except OSError:
-            pass
-        else:
             return
     shutil.copy2(source, target)

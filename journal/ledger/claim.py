@@ -111,6 +111,13 @@ def release(store: Store, mine: Claim, beat: int = 1) -> None:
     _put(store, mine, beat, f"{mine.name}|{mine.epoch}|{mine.holder}|{beat}", released=True)
 
 
+def let_go(store: Store) -> None:
+    """Release every name's last claim, in a copy of a journal: who holds it, holds it in the original."""
+    for row in store.rows("SELECT DISTINCT name FROM violet_claims"):
+        if (last := _latest(store, row["name"])) is not None and not last.released:
+            release(store, last.claim, last.beat + 1)
+
+
 def require(store: Store, mine: Claim) -> None:
     """Raise Fenced where a later epoch of the name was claimed."""
     highest = "SELECT max(epoch) FROM violet_claims WHERE name = {name:String}"

@@ -55,6 +55,8 @@ COMMANDS: Final = {
     "sequence": Entry(FEED, "Merge scans and planes of other forms into one archive or topic."),
     "publish": Entry(FEED, "Fill a topic with a scan archive."),
     "heal": Entry(KEEP, "Put back what a damaged journal lost, from the archive or the log."),
+    "snapshot": Entry(KEEP, "Copy the journal as of now into a data directory of its own, while a soak runs."),
+    "state": Entry(KEEP, "Carry a run to another journal: its state as one document, out of one and into another."),
     "serve": Entry(KEEP, "Serve the journal to ClickHouse clients of this machine."),
     "migrate": Entry(KEEP, "Bring the journal's tables up to this version."),
     "drill": Entry(KEEP, "Inject faults in a scratch directory, and see what holds."),

@@ -22,6 +22,7 @@ from journal.judge.gate import EXIT, HOLD, summary
 from journal.judge.health import DISK_DEGRADED, DISK_HALT, DISK_TAPS
 from journal.keep import backup
 from journal.keep.migrate import migrate
+from journal.keep.origin import origins
 from journal.ledger import claim as claims
 from journal.ledger import run as runs
 from journal.ledger.claim import Beat, Claim, Fenced
@@ -138,6 +139,9 @@ def soak(
         data = settings.soak.data
         directory.claim(data)
         lock = stack.enter_context(Lock.acquire(soak_lock(data, settings.soak.name)))
+        copied = origins(data)
+        for each in {each.mark: each for each in copied}.values():
+            stack.enter_context(each.hold(settings.soak.name))
         journal = Journal(data, settings.journal, stack, watcher.say)
         journal.migrate(partial(same_code, settings))
         log = source()
@@ -147,6 +151,8 @@ def soak(
             Session, settings, log, claim,
             seam=seam, on_incident=watcher.incident, on_away=watcher.away, stop=stop,
         )  # fmt: skip
+        for each in copied:
+            each.note(session.ledger, session.run.run_id)
         watcher.begin(session, journal.beside, stack)
         return attend(session, watcher, stop)
 
