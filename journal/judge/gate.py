@@ -13,7 +13,7 @@ from typing import Any, Final
 from journal.judge import count, damage, planes, proof
 from journal.judge.scope import Scope
 from journal.ledger.pruned import pruned
-from journal.ledger.run import UPSTREAM, Run, segments
+from journal.ledger.run import CARRIED, UPSTREAM, Run, segments
 from journal.refusal import Refusal
 from journal.store import Store
 from lanes.profile import Profile
@@ -104,6 +104,18 @@ def _named(store: Store, run: Run, scope: Scope, sums: Mapping[str, Any]) -> dic
     }
 
 
+def carried(run: Run, found: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a run that was carried here: what it had journaled before, and the content hash of both together.
+
+    found: its figures here.
+    """
+    if not run.carried:
+        return {}
+    before = {name: value for name, value in run.carried.items() if name != "marks"}
+    whole = (int(found["content_hash"], 16) + int(before["content_hash"], 16)) % 2**64
+    return {"carried": before, "whole_content_hash": f"{whole:016x}"}
+
+
 def _incidents(store: Store, scope: Scope, which: str) -> int:
     """How often something happened to the run of a scope, or on its day."""
     on = " AND toDate(at, 'UTC') = {on:Date}" if scope.on else ""
@@ -138,7 +150,7 @@ def basis(run: Run) -> str:
     upstream = [f"stand-in {name}" for name in UPSTREAM if name in run.standins]
     parts = [str(source), f"{len(lanes)} stand-in lanes", *upstream]
     absent = [f"BLUE has no plane {', '.join(run.absent)}"] * bool(run.absent)
-    return ", ".join([*parts, *absent]) + (", cold start" if run.warm == "COLD" else "")
+    return ", ".join([*parts, *absent]) + {"COLD": ", cold start", CARRIED: ", state imported"}.get(run.warm, "")
 
 
 def summary(store: Store, run: Run, since_ms: int | None = None) -> dict[str, Any]:
@@ -167,7 +179,7 @@ def summary(store: Store, run: Run, since_ms: int | None = None) -> dict[str, An
         "verdict": worst([j.verdict for j in judged]),
         "verdict_basis": basis(run) + (f"; {'; '.join(held)}" if held else ""),
         "trust": TRUST,
-        **whole,
+        **whole, **carried(run, whole),
     }  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from journal.ledger.steady import CLOCK
 from journal.store import Store
 
 UPSTREAM: Final = ("scanner", "enrichment")  # stand-ins before the log, beside those of the lanes
+CARRIED: Final = "CARRIED"  # how warm a run began that goes on from a state out of another journal
 _REVISIONS: Final = 2**32  # of a run in one epoch, at most
 _JSON: Final = ("source", "until", "asked", "start", "versions")  # columns of a run that hold JSON
 
@@ -52,9 +53,25 @@ class Run:
         return tuple(self.asked.get("absent", ()))
 
     @property
+    def carried(self) -> Mapping[str, Any]:
+        """Counts, content hash and marks of what it journaled elsewhere, before it was carried here; else nothing."""
+        found: Mapping[str, Any] = self.asked.get("carried", {})
+        return found
+
+    def mark(self, partition: int) -> tuple[str, int]:
+        """SHA-256 and leader epoch of the record before the first offset of a run that was carried here."""
+        record, epoch = self.carried.get("marks", {}).get(str(partition), ("", -1))
+        return record, epoch
+
+    @property
     def replay_of(self) -> str:
         """The run whose records this one replays, or nothing."""
         return str(self.source.get("replay_of", ""))
+
+    @property
+    def is_retry(self) -> bool:
+        """Whether it is a replay of some of that run's rejects alone."""
+        return bool(self.source["kind"] == "retry")
 
 
 @dataclass(frozen=True, slots=True)

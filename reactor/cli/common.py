@@ -32,6 +32,7 @@ from reactor.cli.screen import Screen
 
 if TYPE_CHECKING:
     from reactor.log.connection import Connection
+    from reactor.run.settings import JournalSettings
 
 PIPE_COLUMNS: Final = 200  # a table on a pipe is read by something that does not wrap
 
@@ -105,6 +106,13 @@ def journal(data: Path, *, current: bool = True) -> Iterator[Store]:
 def server() -> Address | None:
     """The server of --config; None for the engine of the directory."""
     return None if (known := click.get_current_context().obj) is None else known.journal.address
+
+
+def server_settings() -> "JournalSettings":
+    """The `[journal]` table of --config; that of the embedded engine without one."""
+    from reactor.run.settings import JournalSettings
+
+    return JournalSettings() if (known := click.get_current_context().obj) is None else known.journal
 
 
 def broker(bootstrap: str | None) -> "Connection":

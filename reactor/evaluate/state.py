@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType, structs
 
 from lanes import registry
 from lanes.code import PlaneForm
@@ -47,6 +47,7 @@ class Stored(Struct):
     decide: int
     scans: int
     last_ts_ms: int
+    identities: list[tuple[int, int]] | UnsetType = UNSET  # only where no rows hold them
 
 
 class StreamState:
@@ -127,12 +128,14 @@ class StreamState:
 
     @classmethod
     def restore(cls, stored: Stored) -> "StreamState":
-        """The state that was stored, its identities still empty."""
+        """The state that was stored, with the identities that were stored with it."""
         state = cls()
         for name, p in stored.planes.items():
             x, y, z = (math.nan if v is None else v for v in (p.x, p.y, p.z))
             state.planes[READ.index(name)] = (p.form, x, y, z, p.ts_ms, p.text)
         state.decide, state.scans, state.last_ts_ms = stored.decide, stored.scans, stored.last_ts_ms
+        for identity in stored.identities or ():
+            state.repeat(*identity)
         return state
 
 
@@ -165,6 +168,10 @@ class State:
     def dump(self) -> bytes:
         """JSON of everything but the identities."""
         return msgspec.json.encode({name: s.store() for name, s in self.streams.items()})
+
+    def whole(self) -> dict[str, Stored]:
+        """Everything, the identities too."""
+        return {name: structs.replace(s.store(), identities=list(s.identities())) for name, s in self.streams.items()}
 
     @classmethod
     def load(cls, dumped: bytes, identities: Iterable[tuple[str, int, int]]) -> "State":

@@ -31,7 +31,8 @@ def asked_again(settings: Settings, run: Run) -> dict[str, Any]:
             "fix: leave --from away, or --new"
         )
     until = soak.until if soak.until is not None else run.asked.get("until")
-    return asked(settings) | {"from": began, "until": until}
+    kept = {"carried": run.carried} if run.carried else {}
+    return asked(settings) | {"from": began, "until": until} | kept
 
 
 def until(settings: Settings, source: Source) -> dict[str, Any]:

@@ -214,7 +214,9 @@ class Session:
         different = differs(self.settings, mine, newest)
         known = positions(self._store, run.run_id)
         until = until_again(self.settings, self.source, run, known)
-        self.source.begin_after({p: Mark(at.last, at.record, at.leader_epoch) for p, at in known.items() if at.record})
+        read = {int(p): Mark(run.start[p] - 1, *mark) for p, mark in run.carried.get("marks", {}).items()}
+        read |= {p: Mark(at.last, at.record, at.leader_epoch) for p, at in known.items() if at.record}
+        self.source.begin_after(read)
         added = [p for p in range(self.source.partitions) if str(p) not in run.start]
         run = with_added(replace(run, until=until, asked=asked_again(self.settings, run)), added)
         starts = {int(p): at for p, at in run.start.items()}
@@ -261,12 +263,15 @@ class Session:
         self, run: Run, ledger: Ledger, partition: int, start: int, at: Position | None, known: list[Segment]
     ) -> Reader:
         """State and position of a partition; a batch in doubt is computed and inserted again, exactly."""
+        carried = _carried(run, partition, known)
         if at is None or at.last < 0:
-            state, position = self._state_at(partition, start), start
+            state, position = carried or self._state_at(partition, start), start
         else:
             streams = State.load(at.state, ()).streams
             ids = identities(self._store, run.run_id, partition, at.last, IDENTITIES, streams)
-            if start > self.source.lows()[partition]:  # the scans before a late start are in no row
+            if carried is not None:
+                ids = [*carried.identities(), *ids]
+            elif start > self.source.lows()[partition]:  # the scans before a late start are in no row
                 ids = [*self._state_at(partition, start).identities(), *ids]
             state, position = State.load(at.state, ids), at.last + 1
         if at is not None and at.doubt is not None:
@@ -360,6 +365,13 @@ class Session:
         runs.open_segments(self._store, opened)
         if self._lanes is not None:
             self._lanes.opened(opened, fresh=True)
+
+
+def _carried(run: Run, partition: int, opened: list[Segment]) -> State | None:
+    """The state with which a run was carried here; None of one that began here."""
+    if run.warm != runs.CARRIED:
+        return None
+    return next((State.load(each.state.encode(), ()) for each in opened if each.partition == partition), State())
 
 
 def _join(chunks: Iterator[Chunk]) -> Chunk:
