@@ -107,6 +107,17 @@ def hashes(store: Store, where: Stretch) -> dict[int, tuple[Outcome, int]]:
     return {row["log_offset"]: (kind, row["h"]) for kind in Outcome for row in store.rows(sql[kind], where._asdict())}
 
 
+def offsets(store: Store, run_id: str) -> dict[int, frozenset[int]]:
+    """Offsets of all outcomes of a run, by partition."""
+    each = " UNION ALL ".join(
+        f"SELECT partition, log_offset FROM {table} WHERE run_id = {{run:String}}" for table in TABLES.values()
+    )
+    rows = store.rows(
+        f"SELECT partition, groupUniqArray(log_offset) AS at FROM ({each}) GROUP BY partition", {"run": run_id}
+    )
+    return {row["partition"]: frozenset(row["at"]) for row in rows}
+
+
 def span(store: Store, scope: Scope, segment: int, partition: int) -> tuple[int, int] | None:
     """First and last offset that a segment journaled of a partition; None of nothing."""
     mine = replace(scope, segment=segment)

@@ -50,6 +50,8 @@ class ReplaySource(Source):
 
     def __init__(self, store: Store, run: Run, broker: Connection | None, profile: Profile) -> None:
         """Raises Refusal where the records are not to be had, or not all that this profile reads of them."""
+        if run.is_retry:
+            raise Refusal(f"run {run.run_id} holds retried rejects alone; fix: replay run {run.replay_of}")
         opened = segments(store, run.run_id)
         scope = Scope.of(store, run.run_id)
         if not scope.ends:

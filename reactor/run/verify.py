@@ -7,19 +7,20 @@ See docs/design/running.md.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
 from journal.judge import damage, stored
 from journal.judge.count import content_hash_sql, corrupt_batches
-from journal.judge.gate import FAIL, HOLD, PASS, counted
+from journal.judge.gate import FAIL, HOLD, PASS, carried, counted
 from journal.judge.scope import Scope
 from journal.ledger.identity import identities
 from journal.ledger.pruned import pruned
-from journal.ledger.run import Run, Segment, pick, segments
+from journal.ledger.run import CARRIED, Run, Segment, pick, segments
 from journal.refusal import Refusal
 from journal.row import Batch
 from journal.store import Store
@@ -106,14 +107,23 @@ def _verify(
         "damaged": damaged,
         "content_hash_sql": content_hash_sql(scope).replace("{run:String}", f"'{run.run_id}'"),
         **found,
+        **carried(run, found),
     }
 
 
 def _recompute(
     store: Store, run: Run, scope: Scope, broker: Connection | None, on_batch: Callable[[int], None]
 ) -> Report:
-    opened = segments(store, run.run_id)
-    found = records(store, run, broker, whole=any(segment.kernels for segment in opened))
+    opened, only = segments(store, run.run_id), None
+    is_foreign = any(segment.kernels for segment in opened)
+    # Rejects that were evaluated again are stored whole.
+    found = records(store, run, broker, whole=is_foreign and not run.is_retry, partial=run.is_retry)
+    if run.is_retry:
+        # Its records are some of its original's, which move the state on; here's kernels are those of the retry.
+        only, kernels = stored.offsets(store, run.run_id), opened[0].kernels
+        scope = Scope.of(store, run.replay_of)
+        opened = [replace(each, kernels=kernels) for each in segments(store, run.replay_of)]
+        run = replace(run, start={str(partition): 0 for partition in only})
     report = Report(found.words, starts=dict(found.starts))
     with closing(found):
         for partition in map(int, run.start):
@@ -124,8 +134,12 @@ def _recompute(
                     continue
                 rules = rules_of(segment)
                 if state is None:
-                    state = found.state(segment, run.warm, rules)
-                for chunk in found.ranges(partition, max(first, begin), last + 1):
+                    first_of = next(each for each in opened if each.partition == partition)
+                    state = found.state(first_of, run.warm, rules)
+                for chunk, is_mine in _chosen(found.ranges(partition, max(first, begin), last + 1), only, partition):
+                    if not is_mine:
+                        advance(state, chunk, rules, decoder)
+                        continue
                     batch = step(
                         state, chunk, rules, decoder, topic=segment.topic, segment=segment.segment,
                         expected=chunk.offsets[0],
@@ -133,6 +147,24 @@ def _recompute(
                     _compare(store, run, batch, report, scope.dropped_ends.get(partition, -1))
                     on_batch(report.recomputed)
     return report
+
+
+def _chosen(
+    chunks: Iterator[Chunk], only: Mapping[int, Collection[int]] | None, partition: int
+) -> Iterator[tuple[Chunk, bool]]:
+    """Chunks, cut where only some offsets are asked for, each with whether it is."""
+    for chunk in chunks:
+        if only is None:
+            yield chunk, True
+        else:
+            yield from pieces(chunk, only[partition])
+
+
+def pieces(chunk: Chunk, wanted: Collection[int]) -> Iterator[tuple[Chunk, bool]]:
+    """A chunk cut into stretches of offsets that are wanted, and of others; each with whether it is."""
+    for is_wanted, offsets in groupby(chunk.offsets, lambda at: at in wanted):
+        head, chunk = chunk.split(len(list(offsets)))
+        yield head, is_wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +193,8 @@ class Records:
             return self.kept(segment)
         partition, start, low = segment.partition, segment.first_offset, self.lows.get(segment.partition, 0)
         before = State()
+        if warmth == CARRIED:
+            return State.load(segment.state.encode(), ())
         if warmth == "EXACT":
             decoder = Decoder()
             for chunk in self.ranges(partition, low, start):
@@ -178,11 +212,18 @@ def behind(store: Store, run: Run, topic: str, partition: int, last: int) -> Sta
     return State.load(found[1], identities(store, run.run_id, partition, last, IDENTITIES))
 
 
-def records(store: Store, run: Run, broker: Connection | None, *, whole: bool, late: bool = False) -> Records:
+def records(
+    store: Store, run: Run, broker: Connection | None, *, whole: bool, late: bool = False, partial: bool = False
+) -> Records:
     """Where a run's records are to be had; a replay's are those of its original.
 
-    whole: kernels ask for more of them than is stored. late: a log that lost the run's first records will do. Raises
-    Refusal where what is left is not enough.
+    Args:
+        whole: kernels ask for more of them than is stored.
+        late: a log that lost the run's first records will do.
+        partial: stored rejects may lack their ends.
+
+    Raises:
+        Refusal: what is left is not enough.
     """
     while run.replay_of:
         run = pick(store, run.replay_of)
@@ -206,7 +247,7 @@ def records(store: Store, run: Run, broker: Connection | None, *, whole: bool, l
         raise Refusal("foreign kernels read whole records, from the archive or log alone; fix: bring it back")
     dropped = pruned(store, run.run_id)
     ends = {partition: each.last_offset for partition, each in dropped.items()}
-    if cut := stored.cut_rejects(store, run.run_id, MAX_BYTES, ends):
+    if not partial and (cut := stored.cut_rejects(store, run.run_id, MAX_BYTES, ends)):
         raise Refusal(
             f"{cut} rejects of run {run.run_id} are stored without their ends, so what is stored cannot give them "
             "again; fix: bring its archive back, or --bootstrap-servers with its topic"
@@ -219,6 +260,8 @@ def records(store: Store, run: Run, broker: Connection | None, *, whole: bool, l
         partition = segment.partition
         if partition in dropped:
             return behind(store, run, segment.topic, partition, dropped[partition].last_offset)
+        if run.warm == CARRIED:
+            return State.load(segment.state.encode(), ())
         return State.load(segment.state.encode(), stored.repeats(store, run.run_id, segment.topic, partition))
 
     starts = {partition: end + 1 for partition, end in ends.items()}
