@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
@@ -279,7 +278,7 @@ class _Retrying:
     def _start(self, wanted: Wanted) -> Run:
         """The retry's run, once there is something to journal."""
         run, epoch, profile = self._run, self._claim.epoch, self._profile
-        retry_id = f"{datetime.now().astimezone():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+        retry_id = f"{runs.now().astimezone():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
         blank = Segment(
             retry_id, self._segment, self._opened[0].topic, 0, 0, f"rejects {self._code.name} of run {run.run_id}",
             profile.name, profile.model_dump_json(), profile.hash, "", load(profile).hashes, epoch=epoch,
