@@ -6,8 +6,8 @@ See docs/design/weeks.md.
 """
 
 import socket
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Self
@@ -58,11 +58,23 @@ class Origin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return nullcontext()
         return Lock.acquire(soak_lock(original, name))
 
-    def note(self, ledger: Ledger, run_id: str) -> None:
-        """Note, once, that a run of the original goes on here."""
-        once = "SELECT count() FROM violet_incidents WHERE run_id = {run:String} AND code = 'COPY_RESUMED'"
-        if run_id in self.runs and not ledger.store.count(once, {"run": run_id}):
-            words = f"this is a copy of {self.data} on {self.host}, made at {self.at}; the original may have gone on"
+
+@contextmanager
+def held(data: Path, name: str) -> Iterator[list[Origin]]:
+    """What a directory was copied from, each one's lock of a soak's name held."""
+    found = origins(data)
+    with ExitStack() as stack:
+        for each in {each.mark: each for each in found}.values():  # one may be that of several runs
+            stack.enter_context(each.hold(name))
+        yield found
+
+
+def note(copied: Iterable[Origin], ledger: Ledger, run_id: str) -> None:
+    """Note, once, that a run of an original goes on here."""
+    once = "SELECT count() FROM violet_incidents WHERE run_id = {run:String} AND code = 'COPY_RESUMED'"
+    for each in copied:
+        if run_id in each.runs and not ledger.store.count(once, {"run": run_id}):
+            words = f"this is a copy of {each.data} on {each.host}, made at {each.at}; the original may have gone on"
             ledger.note(Severity.WARN, Incident.COPY_RESUMED, words)
 
 

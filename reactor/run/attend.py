@@ -22,7 +22,7 @@ from journal.judge.gate import EXIT, HOLD, summary
 from journal.judge.health import DISK_DEGRADED, DISK_HALT, DISK_TAPS
 from journal.keep import backup
 from journal.keep.migrate import migrate
-from journal.keep.origin import origins
+from journal.keep.origin import held, note
 from journal.ledger import claim as claims
 from journal.ledger import run as runs
 from journal.ledger.claim import Beat, Claim, Fenced
@@ -139,9 +139,7 @@ def soak(
         data = settings.soak.data
         directory.claim(data)
         lock = stack.enter_context(Lock.acquire(soak_lock(data, settings.soak.name)))
-        copied = origins(data)
-        for each in {each.mark: each for each in copied}.values():
-            stack.enter_context(each.hold(settings.soak.name))
+        copied = stack.enter_context(held(data, settings.soak.name))
         journal = Journal(data, settings.journal, stack, watcher.say)
         journal.migrate(partial(same_code, settings))
         log = source()
@@ -151,8 +149,7 @@ def soak(
             Session, settings, log, claim,
             seam=seam, on_incident=watcher.incident, on_away=watcher.away, stop=stop,
         )  # fmt: skip
-        for each in copied:
-            each.note(session.ledger, session.run.run_id)
+        note(copied, session.ledger, session.run.run_id)
         watcher.begin(session, journal.beside, stack)
         return attend(session, watcher, stop)
 
@@ -263,11 +260,12 @@ class Journal:
 
         def opened(store: Store) -> S:
             read = partial(reread, source)
-            memory = outage_file(self._data, settings.soak.name)
-            return kind(
-                settings, store, source,
-                lambda run_id: Ledger(store, run_id, read, claim=claim, revive=self.revive, memory=memory, **ledger),
-            )  # fmt: skip
+            more = ledger | {
+                "claim": claim,
+                "revive": self.revive,
+                "memory": outage_file(self._data, settings.soak.name),
+            }
+            return kind(settings, store, source, lambda run_id: Ledger(store, run_id, read, **more))
 
         return self.steady(opened)
 

@@ -214,9 +214,7 @@ class Session:
         different = differs(self.settings, mine, newest)
         known = positions(self._store, run.run_id)
         until = until_again(self.settings, self.source, run, known)
-        read = {int(p): Mark(run.start[p] - 1, *mark) for p, mark in run.carried.get("marks", {}).items()}
-        read |= {p: Mark(at.last, at.record, at.leader_epoch) for p, at in known.items() if at.record}
-        self.source.begin_after(read)
+        self.source.begin_after(_marks(run, known))
         added = [p for p in range(self.source.partitions) if str(p) not in run.start]
         run = with_added(replace(run, until=until, asked=asked_again(self.settings, run)), added)
         starts = {int(p): at for p, at in run.start.items()}
@@ -365,6 +363,12 @@ class Session:
         runs.open_segments(self._store, opened)
         if self._lanes is not None:
             self._lanes.opened(opened, fresh=True)
+
+
+def _marks(run: Run, known: Mapping[int, Position]) -> dict[int, Mark]:
+    """What a run read last of each partition, here or before it was carried here."""
+    read = {int(p): Mark(run.start[p] - 1, *mark) for p, mark in run.carried.get("marks", {}).items()}
+    return read | {p: Mark(at.last, at.record, at.leader_epoch) for p, at in known.items() if at.record}
 
 
 def _carried(run: Run, partition: int, opened: list[Segment]) -> State | None:
