@@ -145,10 +145,8 @@ def soak(
         log = source()
         CLOCK.begin(data / CLOCK_FILE, journal.steady(runs.last_word))
         claim = journal.claim(settings.soak.name, lock)
-        session = journal.session(
-            Session, settings, log, claim,
-            seam=seam, on_incident=watcher.incident, on_away=watcher.away, stop=stop,
-        )  # fmt: skip
+        told = {"on_incident": watcher.incident, "on_away": watcher.away}
+        session = journal.session(Session, settings, log, claim, seam=seam, stop=stop, **told)
         note(copied, session.ledger, session.run.run_id)
         watcher.begin(session, journal.beside, stack)
         return attend(session, watcher, stop)
@@ -259,13 +257,12 @@ class Journal:
         """A session of a kind on a source; ledger: what else its ledger takes."""
 
         def opened(store: Store) -> S:
-            read = partial(reread, source)
             more = ledger | {
                 "claim": claim,
                 "revive": self.revive,
                 "memory": outage_file(self._data, settings.soak.name),
             }
-            return kind(settings, store, source, lambda run_id: Ledger(store, run_id, read, **more))
+            return kind(settings, store, source, lambda run_id: Ledger(store, run_id, partial(reread, source), **more))
 
         return self.steady(opened)
 
