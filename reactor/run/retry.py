@@ -57,8 +57,8 @@ class Retried:
     code: str
     source: str = ""
     tried: int = 0
-    passed: Counter[str] = field(default_factory=Counter)
-    still: Counter[str] = field(default_factory=Counter)
+    passed: dict[str, int] = field(default_factory=dict)
+    still: dict[str, int] = field(default_factory=dict)
     gone: int = 0
     before: int = 0
     runs: list[str] = field(default_factory=list)
@@ -259,13 +259,15 @@ class _Retrying:
         return expected
 
     def _count(self, parts: Sequence[Batch]) -> None:
-        self._result.tried += len(parts)
+        passed, still = Counter(self._result.passed), Counter(self._result.still)
         for part in parts:
             for kind, rows in part.rows.items():
                 if kind is not Outcome.REJECT:
-                    self._result.passed[f"{kind.name.lower()}s"] += len(rows)
+                    passed[f"{kind.name.lower()}s"] += len(rows)
             codes: Any = part.rows[Outcome.REJECT].columns["code"]
-            self._result.still.update(Reject(each).name for each in np.asarray(codes).tolist())
+            still.update(Reject(each).name for each in np.asarray(codes).tolist())
+        self._result.tried += len(parts)
+        self._result.passed, self._result.still = dict(passed), dict(still)
 
     def _begin(self, retry: Run) -> Ledger:
         self._retry = retry
