@@ -11,7 +11,7 @@ from reactor.log.connection import plain
 from reactor.run import verify as module
 from reactor.run.verify import Records, Report
 
-RUN = SimpleNamespace(is_retry=False, 
+RUN = SimpleNamespace(is_retry=False,
     run_id="r", name="n", warm="EXACT", start={"0": 0}, replay_of=None,
     source={"kind": "broker", "cluster": "c", "topic": "t", "topic_id": "i"},
 )  # fmt: skip
