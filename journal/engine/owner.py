@@ -40,11 +40,14 @@ class Engine:
         """Whether the process runs."""
         return self._process.code is None
 
-    def close(self) -> None:
-        """End it and return when it is gone. It stays where another process's soak of the directory runs."""
+    def close(self, *, is_away: bool = False) -> None:
+        """End it and return when it is gone. It stays where another process's soak of the directory runs.
+
+        is_away: it is known not to answer; stopped, it would not hear that it is to end.
+        """
         if any(holder.pid != os.getpid() for holder in soaks(self._data)):
             return
-        self._process.end(END_S if answers(self.address, ALIVE_S) else ALIVE_S)  # stopped, it would not hear of it
+        self._process.end(END_S if not is_away and answers(self.address, ALIVE_S) else ALIVE_S)
 
 
 def start(data: Path) -> Engine:

@@ -142,10 +142,10 @@ class Beat:
         self._thread = Thread(target=self._run, name="claim", daemon=True)
         self._thread.start()
 
-    def release(self) -> None:
-        """Let go, so that the next process of the name need not wait. Where the journal is away, it has to."""
+    def release(self, *, is_away: bool = False) -> None:
+        """Let go, so that the next process of the name need not wait. is_away: the journal is, so it has to."""
         self._over.set()
-        self._thread.join(_END_S)
+        self._thread.join(0.0 if is_away else _END_S)
 
     def _run(self) -> None:
         while not self._over.wait(BEAT_S):

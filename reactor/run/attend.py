@@ -250,7 +250,7 @@ class Journal:
     def claim(self, name: str, lock: Lock) -> Claim:
         """Claim a soak's name until the end, on top of its lock, which another directory's soak does not see."""
         claim = self.steady(lambda store: claims.take(store, name, lock.place, self._say))
-        self._stack.callback(Beat(claim, self.beside).release)
+        self._at_end(Beat(claim, self.beside).release)
         return claim
 
     def session(self, kind: Callable[..., S], settings: Settings, source: Source, claim: Claim, **ledger: Any) -> S:
@@ -283,12 +283,16 @@ class Journal:
         """Another connection to where this one goes, for another thread."""
         return connect(self._address)
 
+    def _at_end(self, close: Callable[..., None]) -> None:
+        """Let the stack call it, and say whether the soak ends because ClickHouse is away: then nothing waits for it."""
+        self._stack.push(lambda kind, *_: close(is_away=kind is JournalGone))
+
     def _connect(self) -> Store:
         """A store on the server, or on the directory's engine, which is started where none runs."""
         if (address := self._remote.address) is None:
             address, engine = ensure(self._data)
             if engine is not None:
-                self._stack.callback(engine.close)
+                self._at_end(engine.close)
                 self._started += 1
         self._address = address
         return connect(address)

@@ -60,6 +60,7 @@ class Observers:
         self._beside: dict[str, Beside] = {}
         self._segment = 0
         self._session: Session | None = None
+        self._is_away = False  # the journal, and every question to it hangs
 
     def begin(self, session: Session, connect: Callable[[], Store]) -> None:
         """Watch this session. connect: a connection of one's own to the journal."""
@@ -123,6 +124,7 @@ class Observers:
 
     def away(self, outage: Outage | None) -> None:
         """ClickHouse does not answer, or does again."""
+        self._is_away = outage is not None
         if self._metrics is not None:
             self._metrics.set("violet_journal_away_timestamp_seconds", outage and outage.since.timestamp())
         if outage is None:
@@ -136,9 +138,8 @@ class Observers:
             self._metrics.set("violet_broker_away_timestamp_seconds", absence and absence.since.timestamp())
 
     def rest(self) -> None:
-        """Stop asking; what works beside finishes."""
-        for thread in self._threads.values():
-            thread.close()
+        """Stop asking; what works beside finishes, unless the journal is away."""
+        self._leave()
         session, self._session = self._session, None
         if session is None:
             return
@@ -146,7 +147,8 @@ class Observers:
             if self._threads[name].is_alive():
                 continue  # it is in a query that may last, and what it holds is its own
             try:
-                work.finish(session.ledger.store)
+                if not self._is_away:
+                    work.finish(session.ledger.store)
             except Exception as error:  # noqa: BLE001 - an observer's fault is its own
                 self._failed(name, error)
             finally:
@@ -156,10 +158,18 @@ class Observers:
         return self
 
     def __exit__(self, *error: object) -> None:
-        for thread in self._threads.values():
-            thread.close()
+        self._leave()
         if self._endpoint is not None:
             self._endpoint.close()
+
+    def _leave(self) -> None:
+        """Ask all threads to end, and wait a little, once."""
+        asked = [thread for thread in self._threads.values() if not thread.over.is_set()]
+        for thread in asked:
+            thread.over.set()
+        end = time.monotonic() + (0.0 if self._is_away else LEAVE_S)
+        for thread in asked:
+            thread.join(max(0.0, end - time.monotonic()))
 
     def _every(self, name: str, call: Callable[[Store], None], every_s: float, connect: Callable[[], Store]) -> None:
         self._threads[name] = _Every(name, call, every_s, connect, self._failed)
@@ -198,7 +208,7 @@ class _Sketching:
 
 
 class _Every(threading.Thread):
-    """Calls something now and then, with a connection that is made again after a fault."""
+    """Calls something now and then until `over`, with a connection that is made again after a fault."""
 
     def __init__(
         self, name: str, call: Callable[[Store], None], every_s: float, connect: Callable[[], Store],
@@ -206,13 +216,13 @@ class _Every(threading.Thread):
     ) -> None:  # fmt: skip
         super().__init__(name=name, daemon=True)
         self._call, self._every_s, self._connect, self._failed = call, every_s, connect, failed
-        self._over = threading.Event()
+        self.over = threading.Event()
         self._fault = ""
 
     def run(self) -> None:
         store: Store | None = None
         pause_s = 0.0
-        while not self._over.wait(pause_s):
+        while not self.over.wait(pause_s):
             began = time.monotonic()
             try:
                 store = store or self._connect()
@@ -221,15 +231,9 @@ class _Every(threading.Thread):
                 most_s = inf
             except Exception as error:  # noqa: BLE001 - a figure that is missing ends no soak
                 store, most_s = None, AGAIN_S
-                if not self._over.is_set() and type(error).__name__ != self._fault:  # once, not every time
+                if not self.over.is_set() and type(error).__name__ != self._fault:  # once, not every time
                     self._fault = type(error).__name__
                     self._failed(self.name, error)
             pause_s = max(self._every_s, min(most_s, IDLE * (time.monotonic() - began)))
         if store is not None:
             store.close()
-
-    def close(self) -> None:
-        """Ask it to end, and wait a little, once."""
-        if not self._over.is_set():
-            self._over.set()
-            self.join(LEAVE_S)

@@ -3,13 +3,16 @@
 import io
 import json
 import threading
+import time
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
 
+from journal.ledger.patience import Outage
 from reactor.run.settings import SoakSettings
 from reactor.watch.events import Events
-from reactor.watch.observe import Observers
+from reactor.watch.observe import LEAVE_S, Observers
 
 WAIT_S = 20.0
 
@@ -44,6 +47,18 @@ class Work:
 
     def close(self):
         self.closed += 1
+
+
+class Hanging(Work):
+    """Its calls last until the journal is back."""
+
+    def __init__(self):
+        super().__init__()
+        self.back = threading.Event()
+
+    def __call__(self, store):
+        super().__call__(store)
+        self.back.wait(WAIT_S)
 
 
 @pytest.fixture
@@ -101,6 +116,19 @@ def test_a_finish_that_fails_is_said_and_still_closes(observed):
     observed.observers.rest()
     assert any("OSError: too late" in line for line in observed.said)
     assert work.closed == 1
+
+
+def test_while_clickhouse_is_away_nobody_is_waited_for_and_nothing_is_asked(observed):
+    hangs, idle = Hanging(), Work()
+    for name, work in (("hangs", hangs), ("idle", idle)):
+        observed.observers.beside(name, work, 0.01, observed.connect)
+        assert work.called.acquire(timeout=WAIT_S)
+    observed.observers.away(Outage("r", datetime.now(UTC), "http://127.0.0.1:1", ""))
+    began = time.monotonic()
+    observed.observers.rest()
+    assert time.monotonic() - began < LEAVE_S / 2
+    assert (hangs.finished, idle.finished) == ([], [])
+    hangs.back.set()
 
 
 def test_who_never_began_finishes_nothing():
