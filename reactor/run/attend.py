@@ -284,7 +284,7 @@ class Journal:
         return connect(self._address)
 
     def _at_end(self, close: Callable[..., None]) -> None:
-        """Let the stack call it, and say whether the soak ends because ClickHouse is away: then nothing waits for it."""
+        """Let the stack call it; where the soak ends because ClickHouse is away, it need not wait for that."""
         self._stack.push(lambda kind, *_: close(is_away=kind is JournalGone))
 
     def _connect(self) -> Store:

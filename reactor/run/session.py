@@ -278,13 +278,14 @@ class Session:
             segment = next(s for s in known if s.segment == at.doubt_segment)
             profile = Profile.model_validate_json(segment.params)
             values = self._lanes.again(segment, chunk, start) if self._lanes is not None else None
-            rules = Rules(profile, load(profile).kernels if values is None else {})
+            kernels = load(profile) if values is None else Kernels(hashes=segment.kernels)
+            rules = Rules(profile, kernels.kernels)
             batch = step(
                 state, chunk, rules, Decoder(), topic=self.source.topic, segment=segment.segment, expected=position,
                 values=values,
             )  # fmt: skip
             if digest(batch) != at.doubt_digest:
-                if others := as_here(segment).differs(segment):
+                if others := replace(as_here(segment), kernels=kernels.hashes).differs(segment):
                     raise Refusal(
                         f"the batch in doubt at offsets {first} to {last} comes out differently with another "
                         f"{'; another '.join(others)}; fix: resume once with what wrote it, or --new"
