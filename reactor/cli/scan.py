@@ -97,11 +97,11 @@ def _shape(
 
 
 def _step_ms(step: str) -> int:
-    """A step such as 5m in milliseconds; a day at most, since the scanner's planes are of the day."""
+    """A step such as 5m in milliseconds, a day at most."""
     sizes = {name: ms for ms, name in bars.STEP_NAMES}
     match = re.fullmatch(r"([1-9]\d{0,4})([smhd])", step)
     step_ms = int(match[1]) * sizes[match[2]] if match else 0
-    if not 0 < step_ms <= sizes["d"]:
+    if not 0 < step_ms <= bars.STEP_MAX_MS:
         raise Refusal(f"--step must be a duration up to 1d, was {step!r}; fix: --step 1m, or that of the bars")
     return step_ms
 

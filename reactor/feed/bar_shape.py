@@ -13,13 +13,14 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from journal.refusal import Refusal
+from reactor.feed.symbol import PAIR
 
 VALUES: Final = ("high", "low", "close", "volume")
 TIME: Final = "open_time_ms"
 UNITS: Final = ("s", "ms", "us", "ns")
 Unit = Literal["s", "ms", "us", "ns"]
 
-_PAIR: Final = r"([A-Za-z0-9.]+)[/_-]([A-Za-z0-9]+)(?:[:_-].*)?"
+_PAIR: Final = rf"(?i:{PAIR})"
 _PLAIN: Final = r"([A-Za-z0-9.]+)"
 _UNITS: Final[Mapping[str | None, str]] = {"pair": _PAIR, "upper": rf"\s*{_PLAIN}\s*"}
 _STEP: Final = r"-\d+[a-zA-Z]+\b.*"  # of a file's name: -1m.csv, -1m-2025-05.zip
@@ -82,7 +83,7 @@ class Shape:
             return self.symbol_const
         if self.symbol_file is None:
             return None
-        if (match := re.match(self.symbol_file, name)) is None:
+        if (match := re.match(self.symbol_file, name, re.IGNORECASE)) is None:
             raise Refusal(f"{name} must say its symbol in its name, as BTCUSDT-1m.csv does; fix: --symbol BTCUSDT")
         return joined(match)
 
@@ -147,7 +148,7 @@ PRESETS: Final[Mapping[str, Shape]] = {
     ),
     "okx": _OKX,
     "okx-swap": replace(_OKX, names=_names(("open_time", "ts"), "vol_ccy", "instrument_name"),
-                        symbol_match=r"([A-Z0-9]+)-([A-Z0-9]+)-[A-Z0-9]+"),
+                        symbol_match=r"([A-Z0-9]+)-([A-Z0-9]+)-SWAP"),
 }  # fmt: skip
 """By name. Of OKX the volume is that in the base currency: `vol` of spot, `vol_ccy` of swaps, which count contracts."""
 

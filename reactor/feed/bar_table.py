@@ -118,6 +118,8 @@ def _placed(path: Path, shape: Shape, header: Sequence[str], what: str = "column
         wanted, lacking = (", ".join(map(shape.theirs, names)) for names in (shape.needed, missing))
         fits = [f"--preset {name}" for name in bar_shape.near(header) if bar_shape.PRESETS[name] is not shape]
         fix = " or ".join(fits) or "--map bars.toml says which of yours is which"
+        fix = "--symbol BTCUSDT, where it is of one" if missing == ["symbol"] and not fits else fix
+        fix = "name its columns so" if shape is bar_shape.FUNDING else fix
         if not fits and not places.keys() & {*bar_shape.VALUES}:
             fix += "; prices without high, low and volume are no bars"
         raise Refusal(
@@ -268,7 +270,7 @@ def _document(found: Opened, shape: Shape) -> Iterator[Any]:
 def _list_in(node: dict[str, Any]) -> str:
     """The path to the first list of rows in a document, or nothing."""
     for name, value in node.items():
-        if isinstance(value, list) and (not value or isinstance(value[0], dict | list)):
+        if isinstance(value, list) and value and isinstance(value[0], dict | list):
             return name
         if isinstance(value, dict) and (under := _list_in(value)):
             return f"{name}.{under}"

@@ -47,7 +47,8 @@ def numbers(column: Any) -> Floats:
         return np.array([_number(value) for value in column], np.float64)
     except (ValueError, OverflowError):
         at = next(n for n, value in enumerate(column) if not _is_number(value))
-        raise BadCell(at, "is no number" if _there(column[at]) else "is empty") from None
+        fix = "; fix: write numbers as 1500.25, or drop that row"
+        raise BadCell(at, f"is no number{fix}" if _there(column[at]) else "is empty") from None
 
 
 def _number(value: Any) -> float:

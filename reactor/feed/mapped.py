@@ -139,8 +139,9 @@ def near(name: Any, names: Iterable[str]) -> str:
     >>> near("clsoe", ["open", "close"])
     "; did you mean 'close'?"
     """
-    found = difflib.get_close_matches(str(name), list(names), 1, 0.5)
-    return f"; did you mean {found[0]!r}?" if found else ""
+    there = {other.casefold(): other for other in names}
+    found = difflib.get_close_matches(str(name).casefold(), there, 1, 0.5)
+    return f"; did you mean {there[found[0]]!r}?" if found else ""
 
 
 def _is_table(value: Any) -> bool:

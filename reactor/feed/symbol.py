@@ -13,11 +13,14 @@ from journal.refusal import Refusal
 from reactor.evaluate.record import SYMBOL_PATTERN
 from reactor.feed.convert import NO_VALUE, BadRow, Read, Row, has, is_empty, parsed, show, steps, text, to_number, walk
 
-# BTC/USDT, BTC-USDT, BTC_USDT; behind it where it settles (ccxt), or that it is a perpetual (OKX, Binance). A future
-# that ends on a day is another instrument, so it does not match.
-_is_pair: Final = re.compile(
-    r"([A-Z0-9]+)[/_-]((?!(?:PERP|PERPETUAL|SWAP)$)[A-Z][A-Z0-9]*)(?::[A-Z][A-Z0-9]*|[_-](?:PERP|PERPETUAL|SWAP))?"
-).fullmatch
+# Behind the pair where it settles (ccxt), or that it is a perpetual (OKX, Binance). A future that ends on a day is
+# another instrument, so it does not match; nor does BTCUSDT_UMCBL, which is a pair already and a kind of market.
+PAIR: Final = (
+    r"(?![A-Z0-9]+USD[TC][/_-])([A-Z0-9]+)[/_-]((?!(?:PERP|PERPETUAL|SWAP)$)[A-Z][A-Z0-9]*)"
+    r"(?::[A-Z][A-Z0-9]*|[_-](?:PERP|PERPETUAL|SWAP))?"
+)
+"""BTC/USDT, BTC-USDT or BTC_USDT, as a pattern whose groups together are the symbol."""
+_is_pair: Final = re.compile(PAIR).fullmatch
 _is_symbol: Final = re.compile(SYMBOL_PATTERN).fullmatch
 _Entry = Callable[[], tuple[Any, ...]]  # gives its symbol and its numbers as they came, or raises BadRow
 SYMBOL_MARK: Final = "{symbol}"
@@ -179,12 +182,12 @@ class _Map:
         entries = _node(value)
         if isinstance(entries, list):
             first = entries[0] if entries else None
-            has_names = isinstance(first, dict) and len(first) > 1
-            key, number = list(first)[:2] if has_names and first else ("symbol", "price")
-            raise BadRow(
-                f"{show(value)} is a list, no map of symbols; "
-                f"fix: name its fields, such as {{ path = ..., key = {key!r}, value = {number!r} }}"
-            )
+            names = [str(at) for at in range(len(first))] if isinstance(first, list) else first
+            fix = "write an object, symbol: price"
+            if isinstance(names, dict | list) and len(names) > 1:
+                key, number = list(names)[:2]
+                fix = f"name its fields, such as {{ path = ..., key = {key!r}, value = {number!r} }}"
+            raise BadRow(f"{show(value)} is a list, no map of symbols; fix: {fix}")
         if not isinstance(entries, dict):
             raise BadRow(f"{show(value)} is no map of symbols; fix: give the path of one, or `key` and `value`")
         return self._entries((self._keyed(name, entry) for name, entry in entries.items()), has_names=True)
@@ -192,7 +195,7 @@ class _Map:
     def _keyed(self, name: Any, entry: Any) -> _Entry:
         """An entry under its symbol: the number itself, or what holds the numbers."""
         if entry is None or (len(self._names) == 1 and "value" not in self._inner):
-            return lambda: (name, entry)
+            return partial(_alone, name, entry)
         inner = _at(entry, tuple(self._inner.get(each, (each,)) for each in self._names))
 
         def read() -> tuple[Any, ...]:
@@ -275,6 +278,14 @@ def _at(entry: Any, paths: tuple[tuple[str, ...], ...]) -> _Entry:
         return tuple(walk(entry, path) for path in paths)
 
     return read
+
+
+def _alone(name: Any, entry: Any) -> tuple[Any, ...]:
+    if isinstance(entry, dict) and entry:
+        raise BadRow(
+            f"{show(name)}: {show(entry)} is an object; fix: value = {next(iter(entry))!r}, or another key of it"
+        )
+    return name, entry
 
 
 def _node(value: Any) -> Any:

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from journal.refusal import Refusal
 from reactor.evaluate.record import MAX_BYTES
-from reactor.feed.convert import Unclear, decode, encode
+from reactor.feed.convert import Unclear, decode, encode, to_decimal
 from reactor.log import archive
 from reactor.log.container import Kind, Opened, opened
 
@@ -108,7 +108,7 @@ _NO_TABLE: Final = {
 
 
 def _rows(found: Opened, layout: Layout) -> Iterator[Row]:
-    kind, format_ = found.kind, layout.format or _named(found.path)
+    kind, format_ = found.kind, layout.format or _told(found)
     if kind in _NO_TABLE:
         raise Refusal(f"{found.path} must hold rows, is {kind.value}; fix: {_NO_TABLE[kind]}")
     if kind in (Kind.PARQUET, Kind.FEATHER):
@@ -128,11 +128,15 @@ def _rows(found: Opened, layout: Layout) -> Iterator[Row]:
     return _csv(found, layout.skip) if (format_ or kind.name.lower()) == "csv" else _jsonl(found)
 
 
-def _named(path: Path) -> str:
-    """The format that a file's name tells, or nothing."""
-    name = Path(path.name.lower())
+def _told(found: Opened) -> str:
+    """The format that a file's content tells, else its name, or nothing."""
+    name = Path(found.path.name.lower())
     suffix = (name.with_suffix("") if name.suffix in _PACKED else name).suffix[1:]
-    return {"json": "jsonl", "ndjson": "jsonl"}.get(suffix, suffix if suffix in FORMATS else "")
+    named = {"json": "jsonl", "ndjson": "jsonl"}.get(suffix, suffix if suffix in FORMATS else "")
+    if named == "parquet" or found.kind not in (Kind.CSV, Kind.LINES):
+        return named
+    is_json = found.kind is Kind.LINES and found.stream.peek(1).lstrip()[:1] in (b"{", b"[")  # type: ignore[attr-defined]
+    return "csv" if found.kind is Kind.CSV else "jsonl" if is_json else named
 
 
 def _jsonl(found: Opened) -> Iterator[Row]:
@@ -167,7 +171,8 @@ def _csv(found: Opened, skip: int) -> Iterator[Row]:
     head = list(islice(raws, skip + HEAD_LINES))
     texts = _texts(found.path, chain(head, raws), taken)
     above = sum(1 for _ in islice(texts, skip))
-    reader = csv.reader(texts, delimiter=_delimiter(head[skip:]), strict=True)
+    delimiter, is_spaced = _delimiter(head[skip:])
+    reader = csv.reader(texts, delimiter=delimiter, skipinitialspace=is_spaced, strict=True)
     taken.clear()
     try:
         header = next(reader, None)
@@ -201,17 +206,25 @@ def _check_header(path: Path, header: list[str], cells: list[str], at: int, line
             f"{path} line {at} is no header: it has {len(header)} cells, line {line} has {len(cells)}; fix: skip = "
             f"{line - 1} in the [[source]] where the header is line {line}, else name every column in line {at}"
         )
+    if len(header) == 1 and len(words := header[0].split()) > 1 and len(cells[0].split()) == len(words):
+        raise Refusal(f"{path} must have a comma, semicolon, tab or | between its columns, has spaces; fix: write one")
+    if all(to_decimal(name) is not None for name in header):
+        raise Refusal(f"{path} line {at} is no header: it holds numbers alone; fix: write the columns' names above it")
 
 
-def _delimiter(head: list[bytes | archive.Cut]) -> str:
-    """What stands between the columns: a comma, unless another cuts the header and the first row into as many."""
+def _delimiter(head: list[bytes | archive.Cut]) -> tuple[str, bool]:
+    """What stands between the columns, and whether a space follows it in the header.
+
+    A comma, unless another cuts the header and the first row into as many.
+    """
     lines = [raw.decode(errors="replace") for raw in head if not isinstance(raw, archive.Cut) and raw.strip()][:2]
 
     def fits(delimiter: str) -> bool:
         counts = {len(next(csv.reader([line], delimiter=delimiter), [])) for line in lines}
         return len(counts) == 1 and max(counts) > 1
 
-    return next((each for each in ";\t|" if "," not in lines[0] and fits(each)), ",") if lines else ","
+    found = next((each for each in ";\t|" if lines and "," not in lines[0] and fits(each)), ",")
+    return found, bool(lines) and f"{found} " in lines[0]
 
 
 def _texts(path: Path, raws: Iterable[bytes | archive.Cut], taken: list[bytes]) -> Iterator[str]:

@@ -30,6 +30,7 @@ MINUTE_MS: Final = 60_000
 RUN_ROWS: Final = 1 << 20  # sorted at once: 55 MB
 STEPS_MIN: Final = 5  # distances between bars from which on their step is believed
 STRETCH: Final = 20  # equal distances in a row that are no gaps: were half of the bars missing, one in 10^12 such rows
+STEP_MAX_MS: Final = 86_400_000  # the scanner's planes are of the day
 STEP_NAMES: Final = ((86_400_000, "d"), (3_600_000, "h"), (MINUTE_MS, "m"), (1_000, "s"))
 
 Floats = NDArray[np.float64]
@@ -76,6 +77,7 @@ class Bars:
         self._paths, self._step_ms, self._passed_over = paths, step_ms, ""
         self._runs: list[NDArray[Any]] = []
         self._held: list[NDArray[Any]] = []
+        self._words: dict[int, str] = {}
         self._names: list[str] = []
         self._codes: dict[str, int] = {}
         self._first_file: dict[str, Path] = {}
@@ -102,16 +104,17 @@ class Bars:
             yield self._minute(ts_ms, rows[0] if len(rows) == 1 else np.concatenate(rows))
 
     def _read(self, number: int, path: Path, shape: Shape) -> None:
-        symbol, clock = shape.symbol_of(path.name), Clock(shape.units, shape.zone, mixed=shape.mixed)
+        clock = Clock(shape.units, shape.zone, mixed=shape.mixed)
         before, held = self.rows, sum(map(len, self._held))
         for block in bar_table.blocks(path, shape):
             if block.passed_over:
                 self._passed_over = self._passed_over or f"{path} {block.passed_over}"
+            self._words[number] = block.word
             table = _Table(path, block)
             rows = np.zeros(len(block.lines), _ROW)
             rows["file"], rows["line"] = number, block.lines
             rows[TIME] = table.converted(TIME, clock)
-            names = table.symbols(symbol, shape.symbol_match)
+            names = table.symbols(shape.symbol_of(path.name), shape.symbol_match)
             for name in VALUES:
                 rows[name] = table.converted(name, numbers)
             table.check(rows, names)
@@ -156,9 +159,10 @@ class Bars:
 
     def _refuse_step(self, code: int, step: int, where: str = "") -> NoReturn:
         name, ours = self._names[code], duration(self._step_ms)
+        own = f", or --step {duration(step)} makes a scan of each bar at its own step" if step <= STEP_MAX_MS else ""
         raise Refusal(
             f"{self._first_file[name]}: the bars of {name} are {duration(step)} apart{where}, must be {ours}; "
-            f"fix: give bars of {ours}, or --step {duration(step)} makes a scan of each bar at its own step"
+            f"fix: give bars of {ours}{own}"
         )
 
     def _check_step(self) -> None:
@@ -177,13 +181,14 @@ class Bars:
         for run in self._runs:
             if (off := run[TIME] % self._step_ms != 0).any():
                 row = run[int(off.argmax())]
+                step, name = duration(self._step_ms), self._names[row["symbol"]]
                 raise Refusal(
-                    f"{self._place(row)}: {TIME} must be a multiple of {duration(self._step_ms)}, was {row[TIME]} for "
-                    f"{self._names[row['symbol']]}; fix: give bars of {duration(self._step_ms)}, or --step of theirs"
+                    f"{self._place(row)}: {TIME} must be a multiple of {step}, was {row[TIME]} for {name}; "
+                    f"fix: give the times at which bars of {step} open, or --step of theirs"
                 )
 
     def _place(self, row: Any) -> str:
-        return f"{self._paths[row['file']]} row {row['line']}"
+        return f"{self._paths[row['file']]} {self._words[row['file']]} {row['line']}"
 
     def _minute(self, ts_ms: int, rows: NDArray[Any]) -> Minute:
         codes = rows["symbol"]
@@ -201,9 +206,11 @@ class Bars:
         seen: dict[int, Any] = {}
         for row in rows:
             if (other := seen.setdefault(int(row["symbol"]), row)) is not row:
+                is_one = other["file"] == row["file"]
+                also = "" if is_one else ", or name the files of one step alone, such as '*-1m.*'"
                 raise Refusal(
                     f"one bar a symbol and time must be there, was twice for {self._names[row['symbol']]} "
-                    f"at {utc(ts_ms)}: {self._place(other)} and {self._place(row)}; fix: drop one of them"
+                    f"at {utc(ts_ms)}: {self._place(other)} and {self._place(row)}; fix: drop one of them{also}"
                 )
 
 

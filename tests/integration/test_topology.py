@@ -456,3 +456,48 @@ def test_a_fused_soak_goes_on_where_lanes_apart_turned_one_partition_alone(journ
         (1, 0, 0), (1, 1, 0), (2, 0, 150), (2, 1, 150),
     ]  # fmt: skip
     assert violet("gate", said.json["run_id"], "--data", journal.data).code == said.code
+
+
+FAILING = """
+def factory(params):
+    nan = float("nan")
+
+    def kernel(scan, planes):
+        if scan.scan_id % {raises} == 0:
+            raise ValueError("{lane} at scan %d" % scan.scan_id)
+        return nan if scan.scan_id % {nans} == 0 else 1.0
+
+    return kernel
+"""
+
+
+def test_kernels_that_fail_on_one_scan_give_one_answer_on_every_path(journal, scans, lane, tmp_path, monkeypatch):
+    fails, tables = {"dc": (7, 2), "acb": (3, 5), "ob": (2, 7), "esof": (5, 3)}, []
+    for name, (raises, nans) in fails.items():
+        module = f"failing_{name}_{time.monotonic_ns()}"
+        (tmp_path / f"{module}.py").write_text(FAILING.format(lane=name, raises=raises, nans=nans))
+        tables.append(f'[{name}]\nkernel = "{module}:factory"\n')
+    config, name = tmp_path / "failing.toml", f"failing-{time.monotonic_ns()}"
+    config.write_text("\n".join(tables))
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def rejects(run_id):
+        sql = "SELECT log_offset, code, lane, scan_id, detail, digest FROM rejects WHERE run_id = {run:String} ORDER BY log_offset"
+        return journal.rows(sql, run=run_id)
+
+    calm = journal.soak(**scans.source, config=config)
+    lane(name, *NAMES, "--config", config, env={"PYTHONPATH": f"{ROOT}:{tmp_path}"})
+    apart = soaking.soak(
+        journal.data, config=config, **scans.source, name=name, topology="faust", lane_workers="0", batch_size="100"
+    )
+    assert (apart.code, apart.hash, apart.counts) == (calm.code, calm.hash, calm.counts)
+    found = rejects(calm.run_id)
+    assert {(row["code"], row["lane"]) for row in found} >= {("LANE_ERROR", n) for n in fails}
+    assert rejects(apart.run_id) == found
+    where = ["--data", journal.data, "--json", "--bootstrap-servers", scans.broker.bootstrap]
+    for run_id in (calm.run_id, apart.run_id):
+        proved = violet("verify", run_id, *where)
+        assert (proved.code, proved.json["differing"], proved.json["recomputed_hash"]) == (0, 0, calm.hash)
+        again = violet("replay", run_id, *where, "--assert-identical", "--name", f"{run_id}-again")
+        assert again.code == 0, again.err
+        assert rejects(again.json["run_id"]) == found

@@ -6,6 +6,7 @@ import pytest
 
 from journal.refusal import Refusal
 from reactor.feed.bar_shape import OURS, PRESETS, near, parse
+from reactor.feed.column import BadCell, symbols
 
 BINANCE = (
     "open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,taker_buy_quote_volume,ignore"
@@ -25,10 +26,20 @@ BINANCE = (
         ("ccxt", "BTC-USDT-1m.json", "BTCUSDT"),
         ("ccxt", "BTCUSDT-1m.json", "BTCUSDT"),
         ("kraken", "XBTUSD_1.csv", "XBTUSD"),
+        ("binance-spot", "btcusdt-1m-2025-05.csv", "BTCUSDT"),
     ],
 )
 def test_a_file_says_its_symbol_by_its_name(preset, name, symbol):
     assert PRESETS[preset].symbol_of(name) == symbol
+
+
+@pytest.mark.parametrize("name", ["BTC-USDT-250926", "BTC-USD-250627-90000-C", "BTC/USDT:USDT-250926"])
+def test_a_future_that_ends_never_passes_for_a_perpetual(name):
+    unit_pair = parse('[fields]\nsymbol = { path = "s", unit = "pair" }\n')
+    for shape in (PRESETS["okx-swap"], unit_pair):
+        with pytest.raises(BadCell, match="is no symbol of this shape"):
+            symbols([name], shape.symbol_match)
+        assert symbols(["BTC-USDT-SWAP"], shape.symbol_match) == ["BTCUSDT"]
 
 
 @pytest.mark.parametrize("name", ["ccxt.json", "binance-spot-2025.csv", "-", "stdin"])

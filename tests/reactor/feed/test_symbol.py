@@ -25,6 +25,7 @@ def whole(row, kind="prices", **spec):
         ("BTC/USDT", "BTCUSDT"), ("BTC-USDT", "BTCUSDT"), ("BTC_USDT", "BTCUSDT"), ("btc/usdt:USDT", "BTCUSDT"),
         ("btc-usdt", "BTCUSDT"), (" BTC/USDT ", "BTCUSDT"), ("1000PEPE/USDT", "1000PEPEUSDT"), ("ETH/BTC", "ETHBTC"),
         ("SOL/USD1", "SOLUSD1"), ("BTC-USDT-SWAP", "BTCUSDT"), ("BTC_USDT_PERP", "BTCUSDT"),
+        ("USDT/USD", "USDTUSD"), ("USDC-USDT", "USDCUSDT"), ("TUSD/USDT", "TUSDUSDT"),
     ],
 )  # fmt: skip
 def test_a_pair_with_any_usual_separator_is_a_symbol(pair, symbol):
@@ -32,7 +33,7 @@ def test_a_pair_with_any_usual_separator_is_a_symbol(pair, symbol):
     assert whole({"p": {pair: "2.5"}}, path="p", unit="pair") == {symbol: 2.5}
 
 
-@pytest.mark.parametrize("name", ["BTC.USDT", "BTC:USDT", "BTC|USDT", "BTC USDT", "BTC/USDT/ETH", "BTC-PERP", "BTC-PERPETUAL", "BTC/USDT:USDT-250926", "BTC-25SEP26", "BTCUSDT_250926", "BTCUSD_PERP", "BTCUSDT", "btcusdt", "USDC", "/USDT", "BTC/", "", "币/USDT"])  # fmt: skip
+@pytest.mark.parametrize("name", ["BTC.USDT", "BTC:USDT", "BTC|USDT", "BTC USDT", "BTC/USDT/ETH", "BTC-PERP", "BTC-PERPETUAL", "BTC/USDT:USDT-250926", "BTC-25SEP26", "BTCUSDT_250926", "BTCUSD_PERP", "BTCUSDT_UMCBL", "btcusdt-spot", "ETHUSDC/M", "BTCUSDT", "btcusdt", "USDC", "/USDT", "BTC/", "", "币/USDT"])  # fmt: skip
 def test_a_name_that_does_not_convert_never_passes_for_one_that_did(name):
     with pytest.raises(BadRow, match="is no pair such as BTC/USDT, BTC-USDT or BTC_USDT; fix: "):
         to_symbol({"unit": "pair"}, "here")(name)
@@ -107,6 +108,9 @@ def test_a_map_of_which_nothing_is_left_says_why():
     [
         ({"p": {"A/B": 1, "A-B": 2}}, {"path": "p", "unit": "pair"}, "'A/B' and 'A-B' both become AB; fix: "),
         ({"p": LISTED}, {"path": "p"}, "fix: name its fields, such as { path = ..., key = 'symbol', value = 'price' }"),
+        ({"p": [["A", 1]]}, {"path": "p"}, "fix: name its fields, such as { path = ..., key = '0', value = '1' }"),
+        ({"p": [{"A": 1}]}, {"path": "p"}, "fix: write an object, symbol: price"),
+        ({"p": {"A": {"last": 1}}}, {"path": "p"}, "is an object; fix: value = 'last', or another key of it"),
         ({"p": 3.0}, {"path": "p"}, "3.0 is no map of symbols"),
         ({"p": 3}, {"path": "p", "key": "s", "value": "v"}, "3 is no list of entries"),
         ({"s": ["A", "B"], "v": [1]}, {"key": "s", "value": "v"}, "2 symbols stand beside 1 values"),

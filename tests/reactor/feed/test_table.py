@@ -102,6 +102,11 @@ def test_a_file_that_cannot_be_right_is_refused(tmp_path):
         "empty.csv": (b"", "at least one row"),
         "header.csv": (b"a,b\n", "at least one row"),
         "above.csv": (b"made by me\na,b\n1,2\n", "line 1 is no header: it has 1 cells, line 2 has 2; fix: skip = 1"),
+        "numbers.csv": (
+            b"1,2.5\n2,3.5\n",
+            "line 1 is no header: it holds numbers alone; fix: write the columns' names",
+        ),
+        "spaces.csv": (b"a b\n1 2\n", "between its columns, has spaces; fix: write one"),
         "cr.csv": (b"a,b\r1,2\r", "CR alone; fix: write it with LF"),
         "twice.csv": (gzip.compress(gzip.compress(b"a,b\n1,2\n")), "packed twice; fix: unpack it once"),
         "stream.feather": (b"\xff\xff\xff\xff", "an Arrow stream"),
@@ -129,6 +134,20 @@ def test_the_content_tells_what_a_file_is(tmp_path):
         assert [row.fields for row in found(path)] == [{"a": "1", "b": "x"}]
     pq.write_table(pa.table({"a": ["1"], "b": ["x"]}), path)
     assert [row.fields for row in found(path)] == [{"a": "1", "b": "x"}]
+
+
+def test_a_name_that_says_otherwise_does_not_matter(tmp_path):
+    for name, content in (("x.csv", b'{"a":"1","b":"x"}\n{"a":"1","b":"x"}\n'), ("x.jsonl", b"a,b\n1,x\n1,x\n")):
+        (tmp_path / name).write_bytes(content)
+        assert [row.fields for row in found(tmp_path / name)] == [{"a": "1", "b": "x"}] * 2
+
+
+def test_a_space_behind_each_comma_is_no_part_of_a_name_or_a_cell(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_bytes(b'a, b, c\n1, "x, y", z\n')
+    assert [row.fields for row in found(path)] == [{"a": "1", "b": "x, y", "c": "z"}]
+    path.write_bytes(b"a,b\n1, x\n")
+    assert [row.fields for row in found(path)] == [{"a": "1", "b": " x"}]
 
 
 def test_a_name_in_capitals_and_one_with_a_packing_behind_it_tell_the_format(tmp_path):

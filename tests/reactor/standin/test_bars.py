@@ -59,7 +59,7 @@ def test_no_order_no_cut_into_files_and_no_run_shows_in_the_minutes(tmp_path_fac
 @pytest.mark.parametrize(
     ("other", "rule"),
     [
-        ({"open_time_ms": T0 + 1}, "b.csv row 3: open_time_ms must be a multiple of 1m, was 1746372780001 for B"),
+        ({"open_time_ms": T0 + 1}, "b.csv line 3: open_time_ms must be a multiple of 1m, was 1746372780001 for B"),
         (
             {"open_time_ms": T0 * 1_000},
             "line 3: open_time_ms '1746372780000000' looks like microseconds, .*; fix: --unit ms,us",
@@ -75,7 +75,7 @@ def test_no_order_no_cut_into_files_and_no_run_shows_in_the_minutes(tmp_path_fac
         ({"low": 2.5}, "low <= close must hold, was 2.0"),
         ({"volume": -1.0}, "volume must be finite and at least 0, was -1.0"),
         ({"volume": "NaN"}, "volume must be finite and at least 0, was NaN for B"),
-        ({"volume": "1_5"}, "line 3: volume '1_5' is no number; fix: repair or drop that row"),
+        ({"volume": "1_5"}, "line 3: volume '1_5' is no number; fix: write numbers as 1500.25, or drop that row"),
         ({"volume": ""}, "line 3: volume '' is empty"),
         ({"close": "much"}, "high 'much' is no number"),
     ],
@@ -98,7 +98,10 @@ def test_a_symbol_that_cannot_be_one_is_refused(tmp_path):
 def test_the_same_bar_twice_is_refused_and_both_places_are_named(tmp_path, monkeypatch, run):
     monkeypatch.setattr(bars, "RUN_ROWS", run)
     paths = [written(tmp_path / "a.csv", [row("A", 0), row("A", 1)]), written(tmp_path / "b.csv", [row("A", 1)])]
-    with pytest.raises(Refusal, match=r"twice for A at .*15:34:00Z: .*a.csv row 3 and .*b.csv row 2; fix: drop one"):
+    with pytest.raises(
+        Refusal,
+        match=r"twice for A at .*15:34:00Z: .*a.csv line 3 and .*b.csv line 2; fix: drop one of them, or name the files of one step",
+    ):
         list(Bars(paths, OURS))
 
 
@@ -109,6 +112,13 @@ def test_bars_of_another_step_are_refused_and_their_step_is_named(tmp_path, step
     with pytest.raises(Refusal, match=f"b.csv: the bars of A are {name} apart, must be 1m; fix: .* --step {name}"):
         Bars([path], OURS)
     assert [m.ts_ms - start for m in Bars([path], OURS, step)] == [step * n for n in range(9)]
+
+
+def test_a_step_that_no_scan_may_have_is_no_fix(tmp_path):
+    month = 30 * 86_400_000
+    path = written(tmp_path / "b.csv", [row("A", 0, open_time_ms=T0 + month * n) for n in range(9)])
+    with pytest.raises(Refusal, match="A are 30d apart, must be 1m; fix: give bars of 1m$"):
+        Bars([path], OURS)
 
 
 def test_rows_that_all_are_passed_over_are_no_empty_file(tmp_path):
@@ -124,7 +134,7 @@ def test_a_part_of_another_step_is_refused_and_gaps_are_not(tmp_path):
     minutes = [row("A", n) for n in range(60)]
     fives = [row("A", 60 + 5 * n) for n in range(22)]
     path = written(tmp_path / "a.csv", minutes + fives)
-    with pytest.raises(Refusal, match=r"A are 5m apart, from .*a.csv row 62 on, must be 1m; fix: give bars of 1m"):
+    with pytest.raises(Refusal, match=r"A are 5m apart, from .*a.csv line 62 on, must be 1m; fix: give bars of 1m"):
         Bars([path], OURS)
     gaps = [row("A", n * (n + 1) // 2 if n < 20 else 190 + 5 * (n - 19)) for n in range(38)]  # never 20 in a row
     assert (
