@@ -237,7 +237,7 @@ def _keys(path: Path, row: Any, shape: Shape) -> tuple[dict[str, Any], int]:
     if isinstance(row, dict):
         names = list(row)
         there, missing = shape.places(names)
-        if missing and (under := _list_in(row)):
+        if missing and (under := _list_in(row, least=1) or _list_in(row, least=0)):
             raise Refusal(
                 f'{path} is one JSON object; fix: --map bars.toml with rows = "{under}", the path to its bars'
             )
@@ -267,12 +267,12 @@ def _document(found: Opened, shape: Shape) -> Iterator[Any]:
     return iter(node)
 
 
-def _list_in(node: dict[str, Any]) -> str:
-    """The path to the first list of rows in a document, or nothing."""
+def _list_in(node: dict[str, Any], least: int) -> str:
+    """The path to the first list of at least so many rows in a document, or nothing."""
     for name, value in node.items():
-        if isinstance(value, list) and value and isinstance(value[0], dict | list):
+        if isinstance(value, list) and len(value) >= least and all(isinstance(row, dict | list) for row in value[:1]):
             return name
-        if isinstance(value, dict) and (under := _list_in(value)):
+        if isinstance(value, dict) and (under := _list_in(value, least)):
             return f"{name}.{under}"
     return ""
 

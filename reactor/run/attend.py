@@ -214,8 +214,9 @@ class Journal:
     """The journal's address: the directory's engine, started where none runs and again where it died, or a server."""
 
     def __init__(self, data: Path, remote: JournalSettings, stack: ExitStack, say: Callable[[str], None]) -> None:
-        """stack: ends the engine that was started here. say: takes a line for people."""
-        self._data, self._stack, self._remote, self._say = data, stack, remote, say
+        """stack: ends what was started here, and waits for none that is away. say: takes a line for people."""
+        self._data, self._remote, self._say = data, remote, say
+        self._at_end = lambda close: stack.push(lambda kind, *_: close(is_away=kind is JournalGone))
         self._started, self._why = 0, ""  # engines started here; why there was none the last time
         self.store = self._connect()
 
@@ -282,10 +283,6 @@ class Journal:
     def beside(self) -> Store:
         """Another connection to where this one goes, for another thread."""
         return connect(self._address)
-
-    def _at_end(self, close: Callable[..., None]) -> None:
-        """Let the stack call it; where the soak ends because ClickHouse is away, it need not wait for that."""
-        self._stack.push(lambda kind, *_: close(is_away=kind is JournalGone))
 
     def _connect(self) -> Store:
         """A store on the server, or on the directory's engine, which is started where none runs."""
