@@ -216,7 +216,7 @@ class Journal:
     def __init__(self, data: Path, remote: JournalSettings, stack: ExitStack, say: Callable[[str], None]) -> None:
         """stack: ends what was started here, and waits for none that is away. say: takes a line for people."""
         self._data, self._remote, self._say = data, remote, say
-        self._at_end = lambda close: stack.push(lambda kind, *_: close(is_away=kind is JournalGone))
+        self._at_end: Callable[..., Any] = lambda close: stack.push(lambda kind, *_: close(is_away=kind is JournalGone))
         self._started, self._why = 0, ""  # engines started here; why there was none the last time
         self.store = self._connect()
 
