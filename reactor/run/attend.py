@@ -336,8 +336,7 @@ class _Between:
     def __init__(self, session: Session, upkeep: Upkeep, watcher: Watcher, stop: Callable[[], bool]) -> None:
         self._source, self._ledger, self._taps = session.source, session.ledger, session.taps
         self._soak, self._upkeep, self._watcher, self._stop = session.settings.soak, upkeep, watcher, stop
-        self._next = self._keep_at = 0.0
-        self._degraded = False
+        self._next, self._keep_at, self._degraded = 0.0, 0.0, False
         self._absence: Absence | None = None
 
     def __call__(self) -> bool:
