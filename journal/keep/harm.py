@@ -28,11 +28,6 @@ def hide(store: Store, table: str) -> None:
     store.command(f"RENAME TABLE {table} TO drilled_{table}")
 
 
-def drop_column(store: Store, table: str, column: str) -> None:
-    """Drop a column of a table."""
-    store.command(f"ALTER TABLE {table} DROP COLUMN {column}")
-
-
 def refuse_inserts(store: Store, table: str) -> None:
     """Have every insert into a table fail, for a reason that will not pass by itself."""
     store.command(
