@@ -69,8 +69,8 @@ def _small(stage: Stage) -> Path:
     return folder
 
 
-def _fill(folder: Path, share: float) -> None:
-    """Have so much of a file system be used."""
+def fill(folder: Path, share: float) -> None:
+    """Take so much of a file system that this share of it is used."""
     ballast = folder / "ballast"
     ballast.unlink(missing_ok=True)
     usage = os.statvfs(folder)
@@ -84,14 +84,14 @@ def disk_fills(stage: Stage) -> None:
     folder = _small(stage)
     _ = stage.world.calm
     flags = ["soak", *stage.topic_flags("disk", folder / "data")]
-    _fill(folder, 0.87)
+    fill(folder, 0.87)
     left = stage.start(*flags, "--batch-size", 100, seam="after_completion", at=2, signal="SIGINT").ended()
-    _fill(folder, 0.93)
+    fill(folder, 0.93)
     halted = stage.violet(*flags)
     stage.inject("the disk was over 92 % full", halted.json["state"] == "HALTED")
     stage.check("HALTED before an outcome is lost", (halted.code, halted.json["records"]), (1, left.json["records"]))
     stage.check("a start is refused", stage.violet(*flags).code, 3)
-    _fill(folder, 0.5)
+    fill(folder, 0.5)
     again = stage.violet(*flags, "--resume-halted", "room was made").json
     stage.check("counts, hash and state are the calm run's", result(again), stage.world.calm.result)
 

@@ -1,7 +1,6 @@
 """A disk that fills up: degraded, then halted before an outcome could be lost, then gone on with. One that is full."""
 
 import contextlib
-import os
 import signal
 import subprocess
 import time
@@ -10,6 +9,7 @@ import pytest
 
 from journal.keep.migrate import migrate
 from journal.refusal import Refusal
+from reactor.drill.machine import fill
 from tests.fault.command_lines import MAPPING
 from tests.integration import records
 from tests.integration.soaking import (
@@ -25,7 +25,7 @@ from tests.integration.soaking import (
     violet,
 )
 
-SIZE = 96 << 20
+SIZE = 192 << 20
 
 
 @pytest.fixture
@@ -40,16 +40,6 @@ def small(tmp_path):
         pytest.skip(f"no file system of its own can be mounted here: {error.stderr.decode().strip()}")
     yield folder
     subprocess.run(["umount", "-l", folder], check=True)
-
-
-def fill(folder, share):
-    """Take so much of a file system that this share of it is used."""
-    ballast = folder / "ballast"
-    ballast.unlink(missing_ok=True)
-    usage = os.statvfs(folder)
-    taken = usage.f_blocks - usage.f_bfree
-    with ballast.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, int(usage.f_blocks * share - taken) * usage.f_frsize)
 
 
 @pytest.mark.slow
