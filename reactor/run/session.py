@@ -141,7 +141,7 @@ class Session:
         run = with_added(self.run, added)
         self._readers |= {p: Reader(State(), 0, run.until.get("ends", {}).get(str(p))) for p in added}
         self.segment = replace(self.segment, segment=self.segment.segment + 1)
-        self._open(self.segment, in_words(added), self._readers)
+        self._open(self.ledger, self.segment, in_words(added), self._readers)
         self._save(run)
         self.taps.partitions = self.source.partitions
         self.ledger.note(Severity.WARN, Incident.PARTITION_ADDED, f"{in_words(added)}; segment {self.segment.segment}")
@@ -188,7 +188,7 @@ class Session:
             versions=versions(), started_at=runs.now(), begun=runs.next_begun(self._store),
         )  # fmt: skip
         self.segment = segment_of(self.settings, self.kernels, source.topic, run_id, 1, ledger.epoch)
-        self._open(self.segment, "start", self._readers)
+        self._open(ledger, self.segment, "start", self._readers)
         ledger.fence()  # behind `begun`: whoever takes over from here on begins a run that is not before this one
         run = runs.save(self._store, run, ledger.epoch)  # after its segment: what can be found can be resumed
         ledger.note(Severity.INFO, Incident.STARTED, f"{warmth} start")
@@ -246,12 +246,12 @@ class Session:
             grown = [in_words(added)] * bool(added)
             cause = "; ".join([*different, *grown, *(f"gap before {low} in partition {p}" for p, low in gaps.items())])
             self.segment = replace(mine, segment=newest.segment + 1)
-            self._open(self.segment, cause, self._readers)
+            self._open(ledger, self.segment, cause, self._readers)
             ledger.note(Severity.INFO, Incident.SEGMENT_OPENED, cause)
         elif self._lanes is not None:
             self._lanes.opened(opened)
         elif behind := self._readers.keys() - {s.partition for s in opened if s.segment == newest.segment}:
-            self._open(newest, newest.cause, behind)  # lanes apart turned the others alone
+            self._open(ledger, newest, newest.cause, behind)  # lanes apart turned the others alone
         for partition, reader in self._readers.items():
             reader.end = run.until.get("ends", {}).get(str(partition))
         ledger.note(Severity.INFO, Incident.RESUMED, f"from {run.state}")
@@ -275,7 +275,10 @@ class Session:
         if at is not None and at.doubt is not None:
             first, last = at.doubt
             chunk = _join(self.source.range(partition, first, last + 1))
-            segment = next(s for s in known if s.segment == at.doubt_segment)
+            segment = next((s for s in known if s.segment == at.doubt_segment), None)
+            if segment is None:  # opened after `known` was read: by who took over, or by nobody
+                ledger.fence()
+                raise Integrity(f"the batch in doubt at offsets {first} to {last} is of a segment that is not there")
             profile = Profile.model_validate_json(segment.params)
             values = self._lanes.again(segment, chunk, start) if self._lanes is not None else None
             kernels = load(profile) if values is None else Kernels(hashes=segment.kernels)
@@ -355,13 +358,13 @@ class Session:
 
     # -- segments ----------------------------------------------------------------------------------------------------
 
-    def _open(self, segment: Segment, cause: str, partitions: Container[int]) -> None:
+    def _open(self, ledger: Ledger, segment: Segment, cause: str, partitions: Container[int]) -> None:
         states = {p: (r.position, r.state.dump().decode()) for p, r in self._readers.items() if p in partitions}
         opened = [
             replace(segment, cause=cause, partition=p, first_offset=at, state=state, opened_at=None)
             for p, (at, state) in states.items()
         ]
-        runs.open_segments(self._store, opened)
+        ledger.insist(lambda store: runs.open_segments(store, opened))
         if self._lanes is not None:
             self._lanes.opened(opened, fresh=True)
 

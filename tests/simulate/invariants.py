@@ -57,7 +57,8 @@ def check(scenario):
 def _run(scenario, run):
     """What does not hold of one run."""
     tables, found, run_id = scenario.server.tables, [], run["run_id"]
-    profiles = {r["segment"]: r["profile"] for r in tables.of("violet_segments", run_id=run_id)}
+    opened = sorted(tables.of("violet_segments", run_id=run_id), key=lambda r: r["epoch"])
+    profiles = {r["segment"]: r["profile"] for r in opened}  # a fenced writer may have opened one late
     for p, at in enumerate(scenario.topic.partitions):
         complete = tables.final("violet_batches", phase="COMPLETE", partition=p, run_id=run_id)
         batches = sorted(complete, key=lambda r: r["first_offset"])

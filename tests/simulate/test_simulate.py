@@ -48,6 +48,12 @@ def test_whatever_a_seed_brings_nothing_is_lost_or_doubled():
     assert bad == [], "\n\n".join(map(str, bad))
 
 
+@pytest.mark.parametrize("seed", [6755, 9205, 9487])
+def test_a_seed_that_did_not_hold_once_holds(seed):
+    """A segment opened while ClickHouse is silent; a batch in doubt of a segment that the next writer just opened."""
+    assert run(seed).violations == []
+
+
 def test_who_was_taken_over_before_its_run_began_begins_none(monkeypatch):
     """Found by a seed: it woke up, began a run that was the latest, and the run of the other one was left behind."""
     scenario, open_segments = Scenario(1), runs.open_segments
