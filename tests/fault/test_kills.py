@@ -155,6 +155,7 @@ def judged(data, said, calm):
         journal.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("backend", "times"),
     [("kafka", 3), pytest.param("kafka", 20, marks=STORM), pytest.param("embedded", 20, marks=STORM)],
