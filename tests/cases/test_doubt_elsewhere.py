@@ -13,6 +13,12 @@ from tests.integration import records
 from tests.integration.soaking import ROOT, ended, fresh, violet
 
 COUNT = 600
+# A soak that is killed the second time that it comes to a step.
+KILLED = """
+import os, signal, sys
+from reactor.cli.drilled import soak_until
+soak_until(sys.argv[2:], sys.argv[1], 2, lambda: os.kill(os.getpid(), signal.SIGKILL))
+"""
 KERNEL = "def factory(params):\n    return lambda scan, planes: {}\n"
 
 
@@ -34,7 +40,7 @@ def test_a_batch_in_doubt_that_would_come_out_otherwise_here_is_refused_and_chan
         parts = [f"(SELECT sum(cityHash64(*)) FROM violet_{kind} FINAL) AS {kind}" for kind in kinds]
         return violet("sql", f"SELECT {', '.join(parts)}", "--data", data, "--json").json
 
-    soak = [sys.executable, "-m", "tests.fault.soak_until", step, "2", *map(str, flags)]
+    soak = [sys.executable, "-c", KILLED, step, *map(str, flags)]
     killed = subprocess.run(soak, env=os.environ | path, capture_output=True, text=True, timeout=100, check=False)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     before = rows()
