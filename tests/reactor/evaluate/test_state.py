@@ -3,6 +3,7 @@
 import json
 from collections import deque
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -206,3 +207,15 @@ def test_an_empty_state_is_an_empty_object():
 
 def test_a_stream_known_by_its_identities_alone_is_there():
     assert State.load(b"{}", [("a", 1, START_MS)]).stream("a").repeat(1, START_MS)
+
+
+def test_a_whole_state_brings_its_identities_with_it():
+    state = State()
+    stream = state.streams["ng7"] = StreamState()
+    for n in range(3):
+        stream.repeat(n, START_MS + n)
+    loaded = State.load(
+        json.dumps({name: msgspec.to_builtins(each) for name, each in state.whole().items()}).encode(), ()
+    )
+    assert loaded.identities() == state.identities()
+    assert loaded.streams["ng7"].repeat(1, START_MS + 1)
