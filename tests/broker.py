@@ -14,6 +14,8 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Final, Protocol
 
+import pytest
+
 from reactor.drill.broker import HEAP, STOP_S, OwnKafka, Topics
 from reactor.log.tansu import Tansu, free_port
 
@@ -28,6 +30,15 @@ FETCH_S: Final = 100.0
 
 class NoKafka(Exception):
     """Why no Apache Kafka can be had here, one reason for each way."""
+
+
+@contextmanager
+def or_skip() -> Iterator[None]:
+    """Skip a test that wants an Apache Kafka where none can be had, with what is missing; .ci/run installs it."""
+    try:
+        yield
+    except NoKafka as reason:
+        pytest.skip(f"no Apache Kafka: {reason}")
 
 
 class NotOurs(Exception):

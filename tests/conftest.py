@@ -70,11 +70,8 @@ def session_tansu(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def session_kafka(tmp_path_factory):
-    try:
-        with brokers.kafka(tmp_path_factory.mktemp("kafka")) as broker:
-            yield broker
-    except brokers.NoKafka as reason:
-        pytest.skip(f"no Apache Kafka: {reason}")
+    with brokers.or_skip(), brokers.kafka(tmp_path_factory.mktemp("kafka")) as broker:
+        yield broker
 
 
 @pytest.fixture

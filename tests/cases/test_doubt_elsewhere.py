@@ -4,13 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from tests.cases.test_what_is_said import TELLING, WITHOUT_FMA
+from tests.cases.test_what_is_said import TELLING
 from tests.integration import records
 from tests.integration.soaking import ROOT, ended, fresh, violet
+from tests.lanes.test_fingerprint import WITHOUT_FMA, needs_fma
 
 COUNT = 600
 # A soak that is killed the second time that it comes to a step.
@@ -23,10 +23,10 @@ KERNEL = "def factory(params):\n    return lambda scan, planes: {}\n"
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize(("step", "way"), [("after_decisions", "pow"), ("after_intent", "kernel")])
+@pytest.mark.parametrize(
+    ("step", "way"), [pytest.param("after_decisions", "pow", marks=needs_fma), ("after_intent", "kernel")]
+)
 def test_a_batch_in_doubt_that_would_come_out_otherwise_here_is_refused_and_changes_nothing(tmp_path, step, way):
-    if way == "pow" and (sys.platform != "linux" or "fma" not in Path("/proc/cpuinfo").read_text()):
-        pytest.skip("no FMA here")
     lines = [records.scan(n, vel_div=TELLING[n % len(TELLING)]) for n in range(COUNT)]
     scans, data = records.write(tmp_path / "s.jsonl", lines), tmp_path / "data"
     kernel, config = tmp_path / "mine.py", tmp_path / "soak.toml"

@@ -2,18 +2,16 @@
 
 import json
 import signal
-import sys
-from pathlib import Path
 
 import pytest
 
 from journal.refusal import Refusal
 from tests.integration import records
 from tests.integration.soaking import ended, fresh, interrupted, produce, until, violet
+from tests.lanes.test_fingerprint import WITHOUT_FMA, needs_fma
 
 # Their cubes differ in the last bit between glibc's pow with FMA and without.
 TELLING = (-0.021413, -0.024117, -0.025415, -0.026348, -0.027425, -0.027629, -0.028234, -0.029204, -0.03083, -0.031491)
-WITHOUT_FMA = {"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-FMA,-FMA4,-AVX2"}
 SCANS = [records.scan(n) for n in range(60)]
 STANDIN = {"context": {"composite_hash": "9f", "scanner": "stand-in"}}
 
@@ -230,7 +228,7 @@ def test_an_archive_without_a_record_ends_and_is_not_healthy(journal, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-@pytest.mark.skipif(sys.platform != "linux" or "fma" not in Path("/proc/cpuinfo").read_text(), reason="no FMA here")
+@needs_fma
 def test_a_machine_with_another_pow_is_named_and_never_halts_a_run(tmp_path):
     lines = [records.scan(n, vel_div=TELLING[n % len(TELLING)]) for n in range(3_000)]
     data, scans = tmp_path / "data", records.write(tmp_path / "scans.jsonl", [*records.every_plane(), *lines])

@@ -28,10 +28,8 @@ STREAMS = "SELECT stream, count() AS n, min(log_offset) AS first, max(log_offset
 def mine(tmp_path_factory):
     """A Kafka of this module's own, whose files it may change: its home and itself."""
     home = tmp_path_factory.mktemp("kafka")
-    try:
+    with brokers.or_skip():
         broker = brokers.on_java(home)
-    except brokers.NoKafka as reason:
-        pytest.skip(f"no Apache Kafka: {reason}")
     broker.start()
     yield home, broker
     broker.kill()

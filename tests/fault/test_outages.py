@@ -247,10 +247,8 @@ class Kafka:
 @pytest.fixture
 def own_kafka(tmp_path):
     (tmp_path / "kafka").mkdir()
-    try:
+    with brokers.or_skip():
         kafka = Kafka(tmp_path / "kafka")
-    except brokers.NoKafka as reason:
-        pytest.skip(f"no Apache Kafka: {reason}")
     yield kafka
     kafka.come("stopped")
     kafka.made.kill()

@@ -154,12 +154,14 @@ def test_a_retry_that_dies_at_any_step_goes_on(journal, scans, bad, step, monkey
         if name == step and seen == 2:  # in the second batch
             raise Crash(name)
 
-    claim = lambda: take(journal.store, name_of(run), "here")  # noqa: E731
+    def claim():
+        return take(journal.store, name_of(run), "here")
+
     with pytest.raises(Crash):
         retry(journal.store, run, Reject.LANE_ERROR, None, claim(), seam=seam)
     said = violet("rejects", "retry", "--code", "MALFORMED", "--run", run.run_id, "--data", journal.data)
     assert (said.code, "is not done; fix: `violet rejects retry --code LANE_ERROR" in said.err) == (3, True), said.err
-    found = retry(journal.store, run, Reject.LANE_ERROR, None, take(journal.store, name_of(run), "here"))
+    found = retry(journal.store, run, Reject.LANE_ERROR, None, claim())
     (one,) = found.runs
     assert pick(journal.store, one).state == "ENDED"
     figures = journal.figures(one)

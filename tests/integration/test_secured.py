@@ -19,17 +19,14 @@ NAMED_S = 10.0
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    try:
-        with secured(tmp_path_factory.mktemp("secured")) as made:
-            for topic in ("scans", "readable"):
-                made.broker.create_topic(topic)
-                made.allow(topic, "READ", "DESCRIBE")
-                made.allow(topic, "READ", "WRITE", "DESCRIBE", who=["User:feed"])
-            made.allow("violet.", "READ", "WRITE", "CREATE", "DESCRIBE", prefix=True)
-            made.allow_group("secured")
-            yield made
-    except brokers.NoKafka as reason:
-        pytest.skip(f"no Apache Kafka: {reason}")
+    with brokers.or_skip(), secured(tmp_path_factory.mktemp("secured")) as made:
+        for topic in ("scans", "readable"):
+            made.broker.create_topic(topic)
+            made.allow(topic, "READ", "DESCRIBE")
+            made.allow(topic, "READ", "WRITE", "DESCRIBE", who=["User:feed"])
+        made.allow("violet.", "READ", "WRITE", "CREATE", "DESCRIBE", prefix=True)
+        made.allow_group("secured")
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -231,21 +228,13 @@ def test_what_is_wrong_is_named(wrong, tmp_path, case):
     ids=["expired", "another name"],
 )
 def test_a_certificate_that_does_not_hold(tmp_path, changed, words):
-    try:
-        with secured(tmp_path / "kafka", **changed) as made:
-            named(made.config("scram"), "scans", tmp_path / "data", [words])
-    except brokers.NoKafka as reason:
-        pytest.skip(f"no Apache Kafka: {reason}")
+    with brokers.or_skip(), secured(tmp_path / "kafka", **changed) as made:
+        named(made.config("scram"), "scans", tmp_path / "data", [words])
 
 
 def test_an_advertised_address_that_nobody_knows(tmp_path):
-    try:
-        with secured(tmp_path / "kafka", advertised="kafka.invalid") as made:
-            named(
-                made.config("scram"), "scans", tmp_path / "data", ["sends its clients to kafka.invalid", "advertised"]
-            )
-    except brokers.NoKafka as reason:
-        pytest.skip(f"no Apache Kafka: {reason}")
+    with brokers.or_skip(), secured(tmp_path / "kafka", advertised="kafka.invalid") as made:
+        named(made.config("scram"), "scans", tmp_path / "data", ["sends its clients to kafka.invalid", "advertised"])
 
 
 def named(

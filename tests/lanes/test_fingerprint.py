@@ -12,7 +12,12 @@ from lanes import fingerprint
 from lanes.fingerprint import PROBES, math_fingerprint, probe
 
 ROOT = Path(__file__).parents[2]
+# The second arithmetic of a machine: glibc is told not to use what its pow uses.
 WITHOUT_FMA = {"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-FMA,-FMA4,-AVX2"}
+needs_fma = pytest.mark.skipif(
+    sys.platform != "linux" or "fma" not in Path("/proc/cpuinfo").read_text(),
+    reason="a processor without FMA has one arithmetic alone: nothing can come out otherwise on it",
+)
 ASK = "from lanes.fingerprint import math_fingerprint; print(math_fingerprint())"
 
 
@@ -30,7 +35,7 @@ def test_every_process_of_a_machine_has_the_same():
     assert len(bytes.fromhex(math_fingerprint())) == 8
 
 
-@pytest.mark.skipif(sys.platform != "linux" or "fma" not in Path("/proc/cpuinfo").read_text(), reason="no FMA here")
+@needs_fma
 def test_another_pow_has_another():
     """glibc takes its pow without FMA: 41 of the probes differ in the last bit."""
     assert of_process(**WITHOUT_FMA) != math_fingerprint()
