@@ -193,11 +193,11 @@ def part(address, http, query, wanted, method="GET", **options):
 def test_an_address_is_read_in_parts_of_one_answer(running, http):
     query = "SELECT rand64() AS x, number FROM numbers(1000) FORMAT CSV"  # another answer whenever it runs
     size = int(part(running.reader, http, query, "", method="HEAD").headers["Content-Length"])
-    found = [part(running.reader, http, query, wanted) for wanted in ("0-3", "4-99", "100-", "-5", f"{size}-")]
+    found = [part(running.reader, http, query, wanted) for wanted in ("0-3", "4-99", "-5", "100-", f"{size}-")]
     assert [each.status for each in found] == [206, 206, 206, 206, 416]
     assert found[1].headers["Content-Range"] == f"bytes 4-99/{size}"
-    whole = b"".join(each.body for each in found[:3])
-    assert (len(whole), whole.count(b"\n"), whole[-5:]) == (size, 1000, found[3].body)
+    whole = found[0].body + found[1].body + found[3].body
+    assert (len(whole), whole.count(b"\n"), whole[-5:]) == (size, 1000, found[2].body)
     again = int(part(running.reader, http, query, "", method="HEAD").headers["Content-Length"])  # a new reading
     assert part(running.reader, http, query, f"0-{again}").body != whole
 
