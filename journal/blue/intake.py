@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
+from journal.blue.recorded import NOTHING, RECORDED, recorded
 from journal.ledger.run import now
 from journal.refusal import Refusal
 from journal.store import Store
@@ -35,12 +36,13 @@ TRADE: Final = {
     "entry_ts_ms": "Int64", "exit_ts_ms": "Nullable(Int64)", "leverage": "Nullable(Float64)",
     "vel_div": "Nullable(Float64)", "entry_price": "Nullable(Float64)", "exit_price": "Nullable(Float64)",
     "quantity": "Nullable(Float64)", "capital_before": "Nullable(Float64)", "notional_usd": "Nullable(Float64)",
-    "pnl": "Nullable(Float64)", "bars_held": "Nullable(Int64)", "exit_reason": "String",
+    "pnl": "Nullable(Float64)", "bars_held": "Nullable(Int64)", "exit_reason": "String", **RECORDED,
 }  # fmt: skip
 LEG: Final = {
     "leg": "Nullable(Int64)", "exit_ts_ms": "Int64", "exit_price": "Nullable(Float64)",
     "quantity": "Nullable(Float64)", "pnl": "Nullable(Float64)", "exit_reason": "String",
 }  # fmt: skip
+_PLAIN: Final = {name: kind for name, kind in TRADE.items() if name not in RECORDED}
 ENTRY: Final = ("asset", "side", "entry_ts_ms", "leverage", "vel_div", "entry_price")
 """What makes a trade; two rows of one trade_id that differ here are two trades."""
 _symbol_ok: Final = re.compile(r"[A-Z0-9._-]{1,32}").fullmatch  # as in every record
@@ -59,7 +61,10 @@ class BlueRow:
     @property
     def hash(self) -> str:
         """Equal for equal content, whatever the format that it came in."""
-        return hashlib.sha256(msgspec.json.encode([self.trade_id, *self.fields.values()])).hexdigest()[:32]
+        plain = [value for name, value in self.fields.items() if name not in RECORDED]
+        beside = {name: self.fields[name] for name in RECORDED if self.fields.get(name, NOTHING[name]) != NOTHING[name]}
+        content = [self.trade_id, *plain, *([beside] if beside else [])]
+        return hashlib.sha256(msgspec.json.encode(content)).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +95,7 @@ class Brought:
 
 def trade(number: int, row: Mapping[str, Any], raw: bytes, clock_offset_ms: int = 0) -> BlueRow:
     """A trade of a mapped row. Raises ValueError with what must be otherwise."""
-    fields = _fields(row, TRADE, clock_offset_ms)
+    fields = _fields(row, _PLAIN, clock_offset_ms) | recorded(row)
     if fields["side"] not in ("SHORT", "LONG"):
         raise ValueError(f"side must be SHORT or LONG, was {fields['side']!r}")
     if not _symbol_ok(fields["asset"]):

@@ -12,6 +12,7 @@ from itertools import chain
 from typing import Any, Final
 
 from journal.blue import intake
+from journal.blue.recorded import LANE_NAMES, TEXTS
 from journal.refusal import Refusal
 from reactor.feed import table
 from reactor.feed.convert import BadRow
@@ -28,6 +29,8 @@ TRADE: Final = Target({
     "entry_price": Field("number"), "exit_price": Field("number"), "quantity": Field("number"),
     "capital_before": Field("number"), "notional_usd": Field("number"), "pnl": Field("number"),
     "bars_held": Field("integer"), "exit_reason": Field("text"),
+    "scan_id": Field("integer"), **dict.fromkeys(LANE_NAMES, Field("number")), "planes": Field("any"),
+    **dict.fromkeys(TEXTS, Field("text")), "marks": Field("any"),
 })  # fmt: skip
 LEG: Final = Target({
     "trade_id": Field("text", required=True), "exit_ts_ms": Field("time", required=True), "leg": Field("integer"),

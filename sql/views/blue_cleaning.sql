@@ -1,5 +1,6 @@
 -- Every row of BLUE's trades that was brought in, and why it is dropped; an empty reason keeps it.
--- One row of a trade stays: of equal rows the first, of rows with different exits the one with the latest exit.
+-- One row of a trade stays: of equal rows the first, of rows with different exits the one with the latest exit, of rows
+-- with one exit the one beside which BLUE recorded more.
 -- Source: findings 4.
 CREATE OR REPLACE VIEW blue_cleaning AS
 SELECT *, multiIf(
@@ -19,7 +20,7 @@ FROM (
         ON t.import_id = i.import_id
     WINDOW same AS (
         PARTITION BY label, trade_id
-        ORDER BY ifNull(exit_ts_ms, 0) DESC, content_hash, imported_at, import_id, row_number
+        ORDER BY ifNull(exit_ts_ms, 0) DESC, length(lanes) DESC, length(planes) DESC, content_hash, imported_at, import_id, row_number
         ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
     )
 );

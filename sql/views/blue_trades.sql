@@ -8,6 +8,9 @@ SELECT t.label AS label, t.trade_id AS trade_id, t.asset AS asset, t.side AS sid
     t.quantity AS quantity, t.capital_before AS capital_before,
     coalesce(t.notional_usd, t.entry_price * t.quantity) AS notional_usd,
     coalesce(t.notional_usd, t.entry_price * t.quantity) / t.capital_before AS notional_fraction,
+    t.scan_id AS scan_id, t.lanes AS lanes, t.planes AS planes, t.posture AS posture, t.dc_status AS dc_status,
+    t.version AS version, t.code_hash AS code_hash, t.config_hash AS config_hash,
+    t.math_fingerprint AS math_fingerprint, t.marks AS marks,
     t.pnl AS pnl, t.bars_held AS bars_held, t.exit_reason AS exit_reason, t.trade_rows AS trade_rows,
     l.legs AS legs, if(l.legs = 0, NULL, l.pnl) AS legs_pnl,
     arrayFilter(note -> note != '', [

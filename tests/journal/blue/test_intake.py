@@ -53,6 +53,12 @@ def test_a_hash_is_of_the_content_and_not_of_its_place_or_form():
     assert leg(1, {"trade_id": "t1", "exit_ts_ms": AT}, b"").fields["leg"] is None
 
 
+def test_a_row_without_what_blue_recorded_keeps_the_hash_that_it_had_before_those_fields():
+    assert made(pnl=1.5, leverage=2.0).hash == "c5c3aa7f4373e4e3632b436ed37d60d6"
+    one = made(pnl=1.5, leverage=2.0, scan_id=1)
+    assert one.hash not in (made(pnl=1.5, leverage=2.0).hash, made(pnl=1.5, leverage=2.0, scan_id=2).hash)
+
+
 def test_labels_are_told_by_ids_and_never_mixed():
     real, standin = made(), made(trade_id=f"{STANDIN}-1")
     assert [label_of(rows) for rows in ([real], [standin, standin], [])] == [REAL, STANDIN, REAL]
@@ -119,3 +125,16 @@ def test_an_import_that_another_one_overtook_counts_not_at_all(store, look):
     brought = bring(store, intake(rows))
     assert store.count(there, {"t": label}) == 1
     forget(store, brought.import_id, "the test is over")
+
+
+def test_what_blue_recorded_is_kept_and_the_row_with_more_of_it_stays(store):
+    row = ROW | {"trade_id": f"{STANDIN}-recorded", "leverage": 1.5}
+    planes = {"ob": {"value": {"mult": 1.1}, "ts_ms": AT}}
+    more = row | {"scan_id": 17, "base": 1.5, "planes": planes, "version": "v1", "marks": ["ADL"]}
+    brought = bring(store, intake([trade(1, row, b""), trade(2, more, b"")]))
+    try:
+        (kept,) = store.rows("SELECT * FROM blue_trades WHERE trade_id = {t:String}", {"t": row["trade_id"]})
+        assert (kept["row_number"], kept["scan_id"], kept["lanes"], kept["version"]) == (2, 17, {"base": 1.5}, "v1")
+        assert (kept["planes"], kept["marks"]) == (f'{{"ob":{{"ts_ms":{AT},"value":{{"mult":1.1}}}}}}', ["ADL"])
+    finally:
+        forget(store, brought.import_id, "the test is over")

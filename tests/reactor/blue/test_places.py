@@ -165,3 +165,28 @@ def test_a_packed_array_that_is_cut_is_refused(tmp_path):
     path.write_bytes(zstd.compress(json.dumps([PLAIN] * 99).encode())[:-9])
     with pytest.raises(Refusal, match="cannot be read"):
         list(table.rows(path))
+
+
+def test_what_blue_recorded_comes_from_csv_and_json_alike(tmp_path):
+    planes = {"ob": {"value": {"mult": 1.1}, "ts_ms": 5}, "acb": {"ts_ms": 4, "value": {"boost": 1.35}}}
+    said = {"scan_id": 17, "base": 1.5, "dc": 1.1, "posture": "APEX", "config_hash": "c0", "marks": ["PARTIAL", "ADL"]}
+    by_json = rows_of(json.dumps([PLAIN | said | {"planes": planes}]), "t.json", tmp_path)
+    quoted = '"' + json.dumps(planes).replace('"', '""') + '"'
+    by_csv = rows_of(csv_of(PLAIN | said | {"planes": quoted, "marks": '"ADL,PARTIAL"'}), "t.csv", tmp_path)
+    assert by_json[0].hash == by_csv[0].hash
+    fields = by_csv[0].fields
+    assert (fields["scan_id"], fields["lanes"], fields["marks"]) == (17, {"base": 1.5, "dc": 1.1}, ["ADL", "PARTIAL"])
+    assert fields["planes"] == json.dumps(planes, sort_keys=True, separators=(",", ":"))
+    assert (fields["posture"], fields["config_hash"], fields["version"]) == ("APEX", "c0", "")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"scan_id": -1}, "scan_id must be between 0"), ({"planes": "[]"}, "planes must be an object"),
+        ({"planes": {"ob": {"mult": 1.1}}}, "planes must be an object"), ({"marks": [1]}, "marks must be a list of texts"),
+    ],
+)  # fmt: skip
+def test_what_blue_recorded_must_have_its_form(tmp_path, change, says):
+    with pytest.raises(Refusal, match=says):
+        rows_of(json.dumps([PLAIN | change]), "t.json", tmp_path)
