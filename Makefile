@@ -3,8 +3,11 @@ SHELL = /bin/sh
 PYTHON ?= python3
 WEB ?= --web
 SEEDS ?= 200
+WORKERS ?= 2
 BIN := .venv/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip
+# Each worker has an engine and brokers of its own, and takes whole files. WORKERS=0 runs in one process, for --pdb.
+PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 RUN := .venv/.installed
 DEV := .venv/.installed-dev
 
@@ -13,7 +16,7 @@ DEV := .venv/.installed-dev
 
 help:
 	@echo "make soak       install into .venv, then run a dark shadow soak and its page (WEB= without it; ARGS=\"--json\" and other flags of violet soak)"
-	@echo "make test       the tests, without the slow ones (ARGS=\"tests/lanes -k acb\" and other flags of pytest)"
+	@echo "make test       the tests, without the slow ones (ARGS=\"tests/lanes -k acb\" and other flags of pytest; WORKERS=0 in one process)"
 	@echo "make test-slow  long soaks, the built wheel, a month of recorded bars"
 	@echo "make simulate   soaks in simulated time, one for each seed of its faults (SEEDS=10000, ARGS=\"--first 10000\")"
 	@echo "make drill      the quick set of violet drill: faults in a scratch directory (ARGS=\"--seed 7\" and its other flags)"
@@ -34,10 +37,10 @@ soak: $(RUN)
 	@trap : INT; $(BIN)/violet soak $(WEB) $(ARGS); rc=$$?; case $$rc in 0|2) exit 0;; *) exit $$rc;; esac
 
 test: $(DEV)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 test-slow: $(DEV)
-	@$(BIN)/python -m pytest -m "slow and not storm" $(ARGS)
+	@$(PYTEST) -m "slow and not storm" $(ARGS)
 
 storm: $(DEV)
 	@$(BIN)/python -m pytest -m storm $(ARGS)

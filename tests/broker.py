@@ -4,6 +4,7 @@ Kafka comes from Maven's jars on the local Java, else from Docker, else it is at
 Brokers die with the thread that started them: start and restart them from the main thread.
 """
 
+import fcntl
 import functools
 import os
 import re
@@ -207,24 +208,31 @@ def ways() -> tuple[str | None, list[str]]:
 
 def jars() -> Path:
     """The folder with Kafka's jars, fetched once. Raises NoKafka with what Maven said."""
-    if not JARS.is_dir():
-        fresh = JARS.with_name(f"{VERSION}.{os.getpid()}")
-        fetch = [
-            "mvn",
-            "-q",
-            "-B",
-            "-f",
-            str(POM),
-            "dependency:copy-dependencies",
-            f"-DoutputDirectory={fresh}",
-        ]
-        try:
-            subprocess.run(fetch, check=True, capture_output=True, text=True, timeout=FETCH_S)
-            fresh.rename(JARS)
-        except subprocess.CalledProcessError as error:
-            raise NoKafka(f"Maven did not bring Kafka's jars: {error.stdout[-500:]}") from None
-        except subprocess.TimeoutExpired:
-            raise NoKafka(f"Maven did not bring Kafka's jars within {FETCH_S:.0f} s") from None
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
+    JARS.parent.mkdir(exist_ok=True)
+    with (JARS.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the other pytest process may be fetching them
+        if not JARS.is_dir():
+            _fetch()
     return JARS
+
+
+def _fetch() -> None:
+    fresh = JARS.with_name(f"{VERSION}.{os.getpid()}")
+    fetch = [
+        "mvn",
+        "-q",
+        "-B",
+        "-f",
+        str(POM),
+        "dependency:copy-dependencies",
+        f"-DoutputDirectory={fresh}",
+    ]
+    try:
+        subprocess.run(fetch, check=True, capture_output=True, text=True, timeout=FETCH_S)
+        fresh.rename(JARS)
+    except subprocess.CalledProcessError as error:
+        raise NoKafka(f"Maven did not bring Kafka's jars: {error.stdout[-500:]}") from None
+    except subprocess.TimeoutExpired:
+        raise NoKafka(f"Maven did not bring Kafka's jars within {FETCH_S:.0f} s") from None
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)

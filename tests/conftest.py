@@ -12,7 +12,6 @@ from hypothesis import settings
 from tests import broker as brokers
 
 GOLDEN = Path(__file__).parent / "golden"
-RAN_ON = pytest.StashKey[Counter]()
 BROKER = pytest.StashKey[str]()
 
 settings.register_profile("violet", deadline=None, derandomize=True, print_blob=True)
@@ -24,7 +23,6 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     settings.load_profile("violet")
-    config.stash[RAN_ON] = Counter()
     for key in [k for k in os.environ if k.startswith("VIOLET_") and k != brokers.ADDRESS]:
         del os.environ[key]  # a soak reads its environment, and a test must not depend on the caller's
 
@@ -52,13 +50,14 @@ def pytest_collection_modifyitems(items):
 def pytest_runtest_makereport(item, call):
     report = yield
     if call.when == "call" and (name := item.stash.get(BROKER, None)):
-        item.config.stash[RAN_ON][name] += 1
         report.sections.append(("broker", name))
     return report
 
 
-def pytest_terminal_summary(terminalreporter, config):
-    for name, tests in sorted(config.stash[RAN_ON].items()):
+def pytest_terminal_summary(terminalreporter):
+    reports = [each for kind in ("passed", "failed", "skipped", "xfailed") for each in terminalreporter.getreports(kind)]
+    ran_on = Counter(said for report in reports for title, said in report.sections if title == "broker")
+    for name, tests in sorted(ran_on.items()):
         terminalreporter.write_line(f"{tests} tests ran on {name}")
 
 
