@@ -4,12 +4,13 @@ import os
 import time
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from tests.fault.command_lines import Field, lines
 
 SECONDS = float(os.environ.get("COMMAND_LINES_S", "60"))  # by hand as long as there is time
-TOGETHER = 200
+FIRST = int(os.environ.get("COMMAND_LINES_SEED", "0"))
+TOGETHER = 200  # lines of one seed
 
 
 @pytest.fixture
@@ -23,11 +24,12 @@ def field(tmp_path):
 @pytest.mark.timeout(SECONDS + 400)
 def test_no_command_line_leaves_a_traceback_an_orphan_or_a_changed_journal(field):
     deadline = time.monotonic() + SECONDS
-    found, count = [], 0
+    found, count, rounds = [], 0, FIRST
 
     @settings(
         max_examples=TOGETHER,
         deadline=None,
+        derandomize=False,  # which would draw the same lines in every round
         database=None,
         phases=[Phase.generate],
         suppress_health_check=[*HealthCheck],
@@ -42,6 +44,8 @@ def test_no_command_line_leaves_a_traceback_an_orphan_or_a_changed_journal(field
             count += 1
 
     while time.monotonic() < deadline:
-        run()
+        print(f"seed {rounds}, after {count} lines", flush=True)
+        seed(rounds)(run)()
+        rounds += 1
     assert count > SECONDS / 10
     assert found == []
