@@ -179,6 +179,16 @@ def plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
+def write(path: Path, raw: bytes) -> None:
+    """A file, whole or not at all."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_bytes(raw)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
 def print_json(value: Any) -> None:
     """One JSON document on standard output."""
     sys.stdout.write(json_text(plain(value)) + "\n")

@@ -24,6 +24,7 @@ from reactor.cli.common import (
     print_json,
     run_argument,
     server_settings,
+    write,
 )
 from reactor.run.attend import Journal
 from reactor.run.carry import bring, export, load
@@ -51,9 +52,7 @@ def export_(run_id: str | None, data: Path, to: Path | None) -> None:
     if to is None:
         sys.stdout.buffer.write(raw)
         return
-    part = to.with_name(f".{to.name}.part")
-    part.write_bytes(raw)
-    part.replace(to)
+    write(to, raw)
     err.print(f"{to}: run {run.run_id}, {len(raw)} bytes")
 
 

@@ -20,6 +20,7 @@ from reactor.log.kafka import BrokerFailed, NotAlone, failed
 
 _MORE_S: Final = 0.1
 _LAST_S: Final = 2.0  # waited for the last record of a topic, by the taps' own thread
+_KEPT_S: Final = 12.0  # above the delivery's own time
 QUEUE_RECORDS: Final = 65_536  # readings that wait in the client
 
 Delivered: TypeAlias = "Message[bytes, bytes]"  # generic for the type checker alone
@@ -111,6 +112,17 @@ class TapWriter:
     def _delivered(self, error: KafkaError | None, message: Delivered) -> None:
         if error is not None:
             self._failed[str(message.topic())] += 1
+
+
+def keep(connection: Connection, topic: str, client: str, key: bytes, value: bytes) -> None:
+    """Write one record to a topic of its own, which is made where it is missing. Raises Refusal where it is not."""
+    writer = TapWriter(connection, [topic], client)
+    if not writer.create(1):
+        raise Refusal(f"topic {topic!r} cannot be made, or its broker does not answer; fix: look at the broker")
+    taken = writer.write(topic, 0, [(key, value)])
+    writer.close(_KEPT_S)
+    if not taken or writer.serve():
+        raise Refusal(f"topic {topic!r} did not take the record within {_KEPT_S:.0f} s; fix: look at the broker")
 
 
 class KafkaWriter:

@@ -6,6 +6,7 @@ See docs/design/running.md.
 import hashlib
 import platform
 from importlib import metadata, resources
+from pathlib import Path
 from typing import Final
 
 _DECIDING: Final = {  # the source files whose change can change an outcome
@@ -16,6 +17,8 @@ _DECIDING: Final = {  # the source files whose change can change an outcome
     "reactor.evaluate": ("answer", "asset", "chunk", "inputs", "record", "state", "step", "walk"),
     "journal": ("row",),
 }  # fmt: skip
+_INSTALLED: Final = ("journal", "lanes", "reactor", "sql")
+_KINDS: Final = (".py", ".sql")
 
 
 def code_hash() -> str:
@@ -24,6 +27,16 @@ def code_hash() -> str:
     for package, modules in _DECIDING.items():
         for module in modules:
             found.update((resources.files(package) / f"{module}.py").read_bytes())
+    return found.hexdigest()[:16]
+
+
+def wheel() -> str:
+    """Hash over every file of the installed product that is code or SQL: what decided, and what judges."""
+    found = hashlib.sha256()
+    for package in _INSTALLED:
+        root = Path(str(resources.files(package)))
+        for file in sorted(each for each in root.rglob("*") if each.suffix in _KINDS):
+            found.update(f"{package}/{file.relative_to(root).as_posix()}\n".encode() + file.read_bytes())
     return found.hexdigest()[:16]
 
 
