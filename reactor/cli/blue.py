@@ -40,7 +40,7 @@ from reactor.log.kafka import KafkaLog
 from reactor.run import config_file
 from reactor.run.settings import JournalSettings
 from reactor.standin import blue as standin
-from reactor.standin import dirt
+from reactor.standin import dirt, plant
 
 TRADE_COLUMNS: Final = (*(f.name for f in fields(standin.Trade) if f.name != "legs"), "label")
 LEG_COLUMNS: Final = ("trade_id", *(f.name for f in fields(standin.Leg)), "label")
@@ -186,16 +186,17 @@ def look_(run_id: str | None, label: str | None, data: Path, as_json: bool) -> N
 @click.option("--out", "target", type=PATH, required=True, help="Trades, .csv.")
 @click.option("--legs-out", type=PATH, help="Exit legs, .csv.")
 @click.option(
-    "--dc-boost", type=float, default=standin.Engine().dc_boost, show_default=True, help="DC boost of the stand-in."
-)
-@click.option("--esof-stale", is_flag=True, help="No EsoF plane ever comes: 0.4 throughout.")
+    "--plant", "plants", type=click.Choice([*plant.PLANTS]), multiple=True, metavar="NAME",
+    help="A difference to find, may be given again: "
+    + "; ".join(f"{name}: {each.words}" for name, each in plant.PLANTS.items()) + ".",
+)  # fmt: skip
 @click.option("--dirt", "dirty", is_flag=True, help="Add the defects of the recorded trades, as many as were recorded.")
 @click.option("--stream", help="Stream that it trades.  [default: the first scan's]")
 @click.option("--seed", type=int, default=standin.Engine().seed, show_default=True, help="Seed of exits and defects.")
 @click.option("--force", is_flag=True, help="Replace files that exist.")
 @json_option
 def simulate(
-    *, scans: Path, target: Path, legs_out: Path | None, dc_boost: float, esof_stale: bool, dirty: bool,
+    *, scans: Path, target: Path, legs_out: Path | None, plants: tuple[str, ...], dirty: bool,
     stream: str | None, seed: int, force: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Make the trades of a STAND-IN for BLUE. They are to try the comparison with; it is not BLUE.
@@ -205,9 +206,9 @@ def simulate(
     """  # noqa: D301 - click's mark for lines that are not to be filled
     for path in filter(None, (target, legs_out)):
         archive_writer.check_target(path, force=force, suffixes=(".csv",))
-    engine = standin.Engine(dc_boost=dc_boost, esof_stale=esof_stale, stream=stream, seed=seed)
-    lines = (line for line in archive.lines(scans) if isinstance(line, bytes))
-    made = list(standin.trades(lines, engine))
+    whole = (line for line in archive.lines(scans) if isinstance(line, bytes))
+    engine, lines, bend = plant.planted(plants, standin.Engine(stream=stream, seed=seed), whole)
+    made = bend(list(standin.trades(lines, engine)))
     if not made:
         raise Refusal(f"{scans}: no scan made a trade; fix: give an archive with scans of vel_div < -0.02 and irp")
     rows, counts, kept = made, {"trades": len(made)}, len(made)

@@ -6,19 +6,23 @@ leverage = max(0.5, min(raw, cap))                     notional = capital * 0.20
 
 Written from the documents alone and shares no code with the lanes or the reactor, so that two readings of the same text
 are compared, not one with itself. It trades on paper: at most one open trade, out again after some bars. Every trade id
-begins with STAND-IN.
+begins with STAND-IN. Beside each trade it records what BLUE would: scan, lane values, planes, what it says of itself.
 Source: findings 2, 4, 7 and 8b; the defaults of our own for what they leave open (docs/design/sources.md).
 """
 
+import hashlib
 import json
 import math
 import random
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+import struct
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Final
 
 MARK: Final = "STAND-IN"
+VERSION: Final = "stand-in 1"
 REMEMBERED: Final = 4_096  # scans of a stream among which a scan is a repeat, as for the reactor
 HOLD_BARS: Final = (1, 20)  # not BLUE's: short, so that a month of minutes holds the 2,193 trades of the record
 PARTIAL_SHARE: Final = 0.25  # of trades held over two bars or more: half goes out one bar after the entry
@@ -32,12 +36,22 @@ PEGGED: Final = frozenset(
 )
 
 
+def libm_cube(share: float) -> float:
+    """The cube as the machine's libm has it."""
+    return math.pow(share, 3.0)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engine:
     """What may differ from the shadow's params, and the dice of the exits."""
 
+    thr: float = -0.02
+    base_max: float = 8.0
     dc_boost: float = 1.10
+    capped: bool = True
     esof_stale: bool = False  # the EsoF plane never arrives: 0.4 throughout
+    cube: Callable[[float], float] = libm_cube
+    records: bool = True  # False: as a BLUE that keeps nothing beside a trade
     seed: int = 20260614
     stream: str | None = None  # None: the stream of the first scan
 
@@ -72,6 +86,19 @@ class Trade:
     exit_reason: str = ""
     pnl: float = 0.0
     side: str = "SHORT"
+    scan_id: int | None = None
+    base: float | None = None
+    dc: float | None = None
+    acb: float | None = None
+    ob: float | None = None
+    esof: float | None = None
+    planes: str = ""
+    posture: str = ""
+    dc_status: str = ""
+    version: str = ""
+    code_hash: str = ""
+    config_hash: str = ""
+    math_fingerprint: str = ""
     legs: list[Leg] = field(default_factory=list)
 
 
@@ -82,6 +109,7 @@ def trades(lines: Iterable[bytes], engine: Engine) -> Iterator[Trade]:
     seen: dict[tuple[int, int], int] = {}  # of the last scans which was which, the oldest first
     stream, decide, met, scans, count = engine.stream, 1, 0, 0, 0
     slot: _Slot | None = None
+    itself = of_itself(engine) if engine.records else {}
     for line in lines:
         record = _record(line)
         if record is None:
@@ -109,14 +137,14 @@ def trades(lines: Iterable[bytes], engine: Engine) -> Iterator[Trade]:
                 slot = None
             continue
         asset = best_asset(record)
-        if not float(record["vel_div"]) < -0.02 or scans % decide or asset is None:
+        if not float(record["vel_div"]) < engine.thr or scans % decide or asset is None:
             continue
         count += 1
-        leverage, capital = size(record, planes, engine)
+        leverage, capital, lanes = size(record, planes, engine)
         price = float(record["prices"][asset])
         trade = Trade(
             f"{MARK}-{count:05d}", asset, record["ts_ms"], price, capital * 0.20 * leverage / price, capital, leverage,
-            float(record["vel_div"]),
+            float(record["vel_div"]), **({**lanes, **beside(record, planes), **itself} if engine.records else {}),
         )  # fmt: skip
         hold = dice.randint(*HOLD_BARS)
         slot = _Slot(trade, hold, hold >= 2 and dice.random() < PARTIAL_SHARE)
@@ -134,11 +162,11 @@ def best_asset(scan: Mapping[str, Any]) -> str | None:
 
 def size(
     scan: Mapping[str, Any], planes: Mapping[str, tuple[Mapping[str, Any], int]], engine: Engine
-) -> tuple[float, float]:
-    """Leverage and capital of a scan under the planes as they are."""
-    share = (-0.02 - scan["vel_div"]) / (-0.02 - -0.05)
-    cubed = max(0.0, min(1.0, share)) ** 3.0
-    base = 0.5 + cubed * (8.0 - 0.5)
+) -> tuple[float, float, dict[str, float]]:
+    """Leverage, capital and lane values of a scan under the planes as they are."""
+    share = (engine.thr - scan["vel_div"]) / (engine.thr - -0.05)
+    cubed = engine.cube(max(0.0, min(1.0, share)))
+    base = 0.5 + cubed * (engine.base_max - 0.5)
     dc_lev_mult = engine.dc_boost if scan.get("dc_status") == "CONFIRM" else 1.0
     regime = _regime(scan, planes, cubed)
     market_ob_mult = _consensus(planes["ob"][0]) if "ob" in planes else 1.0
@@ -146,11 +174,43 @@ def size(
     if "esof" in planes and not engine.esof_stale and scan["ts_ms"] - planes["esof"][1] <= 900_000:
         esof = _haircut(planes["esof"][0])
     raw = base * dc_lev_mult * regime * market_ob_mult * esof
-    limit = min(8.0 * regime * market_ob_mult * esof, 9.0)
+    limit = min(engine.base_max * regime * market_ob_mult * esof, 9.0) if engine.capped else math.inf
     if "posture" in planes and planes["posture"][0]["posture"] == "STALKER":
         limit = min(limit, 2.0)
     capital = float(planes["capital"][0]["capital_usd"]) if "capital" in planes else 25_000.0
-    return max(0.5, min(raw, limit)), capital
+    lanes = {"base": base, "dc": dc_lev_mult, "acb": regime, "ob": market_ob_mult, "esof": esof}
+    return max(0.5, min(raw, limit)), capital, lanes
+
+
+def beside(scan: Mapping[str, Any], planes: Mapping[str, tuple[Mapping[str, Any], int]]) -> dict[str, Any]:
+    """What is recorded of a scan and of the planes as they are."""
+    seen = {name: {"value": value, "ts_ms": ts_ms} for name, (value, ts_ms) in planes.items()}
+    return {
+        "scan_id": scan["scan_id"], "planes": json.dumps(seen, sort_keys=True, separators=(",", ":")),
+        "posture": planes["posture"][0]["posture"] if "posture" in planes else "",
+        "dc_status": scan.get("dc_status") or "NEUTRAL",
+    }  # fmt: skip
+
+
+def of_itself(engine: Engine) -> dict[str, str]:
+    """What the engine says of itself. Its config is that of the documents: it hides what is planted."""
+    told = {
+        name: value for name, value in asdict(Engine()).items() if name not in {"cube", "records", "seed", "stream"}
+    }
+    return {
+        "version": VERSION,
+        "code_hash": hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16],
+        "config_hash": hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16],
+        "math_fingerprint": fingerprint(engine.cube),
+    }
+
+
+def fingerprint(cube: Callable[[float], float]) -> str:
+    """The arithmetic as a hash, by the recipe of docs/blue.md: pow and log1p of 65,536 probes, twice."""
+    x = [n * 0.618_033_988_749_894_9 % 1.0 for n in range(1, 65_537)]
+    pows = [cube(each) if at % 2 == 0 else each ** (0.5, 1.7)[at // 2 % 2] for at, each in enumerate(x)]
+    both = struct.pack("<65536d", *pows) + struct.pack("<65536d", *map(math.log1p, x))
+    return hashlib.sha256(both + both).hexdigest()[:16]
 
 
 def _regime(scan: Mapping[str, Any], planes: Mapping[str, tuple[Mapping[str, Any], int]], cubed: float) -> float:

@@ -139,7 +139,7 @@ def test_with_equal_params_every_trade_is_covered_co_located_and_sized_bit_for_b
 
 
 def test_another_dc_boost_shows_where_dc_confirms_and_no_bound_holds_and_nowhere_else(blue):
-    blue.bring("--trades", blue.simulate("--dc-boost", "1.15")[0])
+    blue.bring("--trades", blue.simulate("--plant", "dc-boost")[0])
     pairs, seen = blue.pairs(), blue.look()
     moved = {pair["trade_id"] for pair in pairs if not pair["is_identical"]}
     assert all(pair["recorded"] == sized(pair, dc_boost=1.15) for pair in pairs)
@@ -156,7 +156,7 @@ def test_another_dc_boost_shows_where_dc_confirms_and_no_bound_holds_and_nowhere
 
 
 def test_a_stale_esof_is_recovered_as_its_own_haircut_and_explains_every_difference(blue):
-    blue.bring("--trades", blue.simulate("--esof-stale")[0])
+    blue.bring("--trades", blue.simulate("--plant", "esof-stale")[0])
     pairs, seen = blue.pairs(), blue.look()
     assert all(pair["recorded"] == sized(pair, esof=0.4) for pair in pairs)
     assert 0 < seen["leverage"]["identical"] < seen["leverage"]["n"] == len(pairs)
@@ -406,7 +406,7 @@ def test_a_bad_file_is_refused_and_nothing_of_it_is_imported(blue, fault):
 def test_an_id_that_the_journal_knows_with_another_entry_is_refused_by_name(blue):
     blue.bring("--trades", blue.simulate()[0])
     before = blue.counts()
-    said = blue("import", "--trades", blue.simulate("--dc-boost", "1.2", name="other")[0])
+    said = blue("import", "--trades", blue.simulate("--plant", "dc-boost", name="other")[0])
     assert said.code == 3
     assert "is used for two trades: leverage is" in said.err
     assert "in the journal" in said.err

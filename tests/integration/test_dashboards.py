@@ -109,7 +109,9 @@ def watched(journal, session_tansu, tmp_path_factory):
     market = folder / "market.jsonl.zst"
     write_market(market, 11, SCANS)
     trades, legs = folder / "trades.csv", folder / "legs.csv"
-    said = violet("blue", "simulate", "--scans", market, "--out", trades, "--legs-out", legs, "--dirt", "--esof-stale")
+    said = violet(
+        "blue", "simulate", "--scans", market, "--out", trades, "--legs-out", legs, "--dirt", "--plant", "esof-stale"
+    )
     assert said.code == 0, said.err
     metrics, topic = port(), session_tansu.create_topic()
     flags = ("--bootstrap-servers", session_tansu.bootstrap, "--topic", topic, "--metrics-port", metrics)
