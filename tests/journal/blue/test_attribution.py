@@ -187,13 +187,14 @@ def test_a_leverage_of_zero_is_no_ratio_and_what_was_not_recorded_is_no_term():
         (gone, (4.0, 0.0), ZERO), (gone, (0.0, 0.0), ATTRIBUTED),
         (rows([4.0, 1.0, nan, 1.0, 1.0]), (4.0, 4.0), UNATTRIBUTABLE), (one, (4.0, nan), UNATTRIBUTABLE),
         (rows([4.0, 1.0, -1.0, 1.0, 1.0]), (4.0, 4.0), UNATTRIBUTABLE),
-        (rows([1e308, 1.0, 1e308, 1.0, 1.0]), (4.0, 4.0), UNATTRIBUTABLE),
     ):  # fmt: skip
         made = rows(leverages[0]), rows(leverages[1])
         for terms in (nominal(one, theirs, made), effective(one, theirs, made, (calm, calm), AFTER)):
             assert terms.status == [wanted]
             numbers = [*terms.values[0], terms.total[0], terms.closure_ulp[0]]
             assert all(number == 0.0 if wanted == ATTRIBUTED else math.isnan(number) for number in numbers)
+    beyond = rows([1e308, 1.0, 1e308, 1.0, 1.0])  # its product is no float
+    assert nominal(one, beyond, (rows(4.0), rows(9.0))).status == [UNATTRIBUTABLE]
 
 
 @given(st.floats(1e-3, 9.0), st.floats(1e-3, 9.0))
