@@ -19,20 +19,21 @@ whole; what is still missing is `closure_ulp`, in units in the last place of the
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from journal.blue.pairing import Pair
 from lanes import fanin
 from lanes.profile import Profile
-from lanes.registry import LANES
 
 CLAMP: Final = "clamp"
 POSTURE: Final = "posture"
 FANIN: Final = "fanin"
+STALKER: Final = "STALKER"
 ATTRIBUTED: Final = "ATTRIBUTED"
 UNATTRIBUTABLE: Final = "UNATTRIBUTABLE"
 ZERO: Final = "ZERO"
@@ -56,6 +57,16 @@ class Terms:
     status: Sequence[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Attribution:
+    """Of one pair: its status, both kinds of terms by name, and what they miss at most; without terms none of these."""
+
+    status: str
+    nominal: Mapping[str, float]
+    effective: Mapping[str, float]
+    closure_ulp: float | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What bounds a leverage. stalker_cap: infinite where there is none; near_one: of a haircut after the fan-in."""
@@ -65,6 +76,7 @@ class Limits:
     stalker_cap: float
     min_lev: float
     near_one: float | None = None
+    lanes: tuple[str, ...]
     inside_cap: tuple[bool, ...]
 
     @classmethod
@@ -75,17 +87,43 @@ class Limits:
             base_max=profile.base.base_max, abs_max=f.abs_max, min_lev=profile.base.min_lev,
             stalker_cap=math.inf if f.stalker_cap is None else f.stalker_cap,
             near_one=profile.esof.near_one if is_after else None,
+            lanes=tuple(lane.name for lane in profile.lanes),
             inside_cap=tuple(lane.inside_cap for lane in profile.lanes),
         )  # fmt: skip
 
 
-def nominal(ours: Floats, theirs: Floats, leverages: tuple[Floats, Floats]) -> Terms:
+def of_pairs(pairs: Sequence[Pair], limits: Limits) -> list[Attribution]:
+    """Both attributions of each pair. A posture that BLUE did not record is taken as ours."""
+    if not pairs:
+        return []
+    ours = np.array([[pair.decision[lane] for lane in limits.lanes] for pair in pairs], float)
+    theirs = np.array([[pair.trade["lanes"].get(lane, math.nan) for lane in limits.lanes] for pair in pairs], float)
+    made = np.array([pair.decision["leverage"] for pair in pairs], float)
+    recorded = np.array([pair.trade["leverage"] for pair in pairs], float)  # None is NaN
+    postures = [(pair.decision["posture"], pair.trade["posture"] or pair.decision["posture"]) for pair in pairs]
+    held, they_held = (np.array([both[side] == STALKER for both in postures]) for side in (0, 1))
+    plain = nominal(ours, theirs, (made, recorded), limits.lanes)
+    real = effective(ours, theirs, (made, recorded), (held, they_held), limits)
+    found = []
+    for at in range(len(pairs)):
+        status = max(plain.status[at], real.status[at], key=(ATTRIBUTED, ZERO, UNATTRIBUTABLE).index)
+        if status != ATTRIBUTED:
+            found.append(Attribution(status, {}, {}, None))
+            continue
+        maps = [dict(zip(terms.names, terms.values[at].tolist(), strict=True)) for terms in (plain, real)]
+        closure_ulp = max(float(terms.closure_ulp[at]) for terms in (plain, real))
+        found.append(Attribution(status, maps[0], maps[1], closure_ulp))
+    return found
+
+
+def nominal(ours: Floats, theirs: Floats, leverages: tuple[Floats, Floats], lanes: Sequence[str]) -> Terms:
     """One term a lane and one for the clamp.
 
     Args:
-        ours: lane values, a row a pair and a column a lane, in the order of LANES.
+        ours: lane values, a row a pair and a column a lane.
         theirs: the same of BLUE; NaN where it did not record one.
         leverages: the final leverage of each pair, ours and BLUE's.
+        lanes: names of the columns, in the order in which the fan-in multiplies.
     """
     made, recorded = leverages
     sides = ((ours, theirs, made), (theirs, ours, recorded))
@@ -100,9 +138,8 @@ def nominal(ours: Floats, theirs: Floats, leverages: tuple[Floats, Floats]) -> T
             part = (held / zeros)[:, None] - np.log(other)
             terms = np.where(gone, sign * part, terms)
             clamp += np.where(zeros > 0, 0.0, sign * held)
-    return _closed(
-        (*_lane_names(ours), CLAMP), np.column_stack((terms, clamp)), leverages, _status(ours, theirs, leverages)
-    )
+    values, status = np.column_stack((terms, clamp)), _status(ours, theirs, leverages)
+    return _closed((*lanes, CLAMP), values, leverages, status)
 
 
 def effective(
@@ -128,7 +165,7 @@ def effective(
             gains[chosen] = _log_ratio(_leverage(np.where(has[:-1], ours, theirs), posture, limits), none)
         values = [_shapley(gains, player, players) for player in range(players)]
         own = _log_ratio(made, none) - gains[-1] - _log_ratio(recorded, none)
-    names = (*_lane_names(ours), POSTURE, FANIN)
+    names = (*limits.lanes, POSTURE, FANIN)
     return _closed(names, np.column_stack((*values, own)), leverages, _status(ours, theirs, leverages))
 
 
@@ -136,10 +173,6 @@ def log_mean(a: Floats, b: Floats) -> Floats:
     """The logarithmic mean, which turns terms of ln(a / b) into terms of a - b. Of equal values it is the value."""
     with np.errstate(all="ignore"):
         return np.where(a == b, a, np.where((a == 0.0) | (b == 0.0), 0.0, (a - b) / _log_ratio(a, b)))
-
-
-def _lane_names(values: Floats) -> tuple[str, ...]:
-    return tuple(lane.name for lane in LANES[: values.shape[1]])
 
 
 def _status(ours: Floats, theirs: Floats, leverages: tuple[Floats, Floats]) -> NDArray[np.str_]:
@@ -167,7 +200,7 @@ def _product(factors: Floats) -> Floats:
 def _leverage(factors: Floats, stalker: Flags, limits: Limits) -> Floats:
     ones = np.ones(len(factors))
     inside = factors.copy()
-    esof = next(at for at, lane in enumerate(LANES) if lane.name == "esof")
+    esof = limits.lanes.index("esof")
     if limits.near_one is not None:
         inside[:, esof] = 1.0
     *_, leverage, _, _ = fanin.column(

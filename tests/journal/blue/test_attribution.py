@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from journal.blue.attribution import ATTRIBUTED, UNATTRIBUTABLE, ZERO, Limits, effective, log_mean, nominal
+from journal.blue.attribution import ATTRIBUTED, UNATTRIBUTABLE, ZERO, Limits, effective, log_mean, of_pairs
+from journal.blue.attribution import nominal as of_lanes
+from journal.blue.pairing import Pair
 from lanes.profile import PROFILES
 
 BLUE = Limits.of(PROFILES["blue_8b"])
@@ -71,6 +73,10 @@ def pairs(n, limits, seed=SEED):
         for side, postures in zip((ours, theirs), stalker, strict=True)
     )
     return ours, theirs, made, stalker
+
+
+def nominal(ours, theirs, made):
+    return of_lanes(ours, theirs, made, BLUE.lanes)
 
 
 def rows(*values):
@@ -205,3 +211,28 @@ def test_the_logarithmic_mean_turns_ratios_into_differences(a, b):
     assert log_mean(rows(a, 0.0, a), rows(a, a, 0.0)).tolist() == [a, 0.0, 0.0]
     near = np.nextafter(a, 10.0)
     assert log_mean(rows(a), rows(near))[0] == pytest.approx(a)
+
+
+def test_pairs_are_attributed_by_what_each_side_recorded():
+    def pair(theirs, recorded, posture=""):
+        decision = dict(zip(BLUE.lanes, [8.0, 1.15, 1.2, 1.0, 1.0], strict=True)) | {"leverage": 9.0, "posture": "APEX"}
+        trade = {"lanes": dict(zip(BLUE.lanes, theirs, strict=False)), "leverage": recorded, "posture": posture}
+        return Pair(trade=trade, decision=decision, by="id", gap_ms=0, candidates=1)
+
+    whole, part, none, held = of_pairs(
+        [
+            pair([8.0, 1.0, 1.0, 1.0, 1.0], 8.0), pair([8.0, 1.0, 1.0], 8.0), pair([8.0, 1.0, 1.0, 1.0, 1.0], None),
+            pair([8.0, 1.15, 1.2, 1.0, 1.0], 2.0, "STALKER"),
+        ],
+        BLUE,
+    )  # fmt: skip
+    assert whole.status == ATTRIBUTED
+    assert {name: round(term, 4) for name, term in whole.nominal.items() if term} == {
+        "dc": 0.1398, "acb": 0.1823, "clamp": -0.2043,
+    }  # fmt: skip
+    assert {name: round(term, 4) for name, term in whole.effective.items() if term} == {"acb": 0.1178}
+    assert whole.closure_ulp <= 1.0
+    assert part == none
+    assert (part.status, part.nominal, part.effective, part.closure_ulp) == (UNATTRIBUTABLE, {}, {}, None)
+    assert [name for name, term in held.effective.items() if term] == ["posture"]
+    assert of_pairs([], BLUE) == []
