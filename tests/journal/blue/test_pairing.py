@@ -10,12 +10,13 @@ from tests.strategies import START_MS, encode, scan
 from tests.written import MINUTE_MS, begin
 
 DAY_MS = 86_400_000
-WINDOW = (START_MS, START_MS + DAY_MS)
+AT_MS = START_MS + 400 * DAY_MS  # other tests have trades of their own
+WINDOW = (AT_MS, AT_MS + DAY_MS)
 
 
 def said(scan_id, at_ms, symbol="BTCUSDT", **fields):
     ranks = {"prices": {symbol: 10.0}, "irp": {symbol: {"score": 0.4, "alignment": 0.6}}}
-    return encode(scan(scan_id=scan_id, ts_ms=START_MS + at_ms, **ranks, **fields))
+    return encode(scan(scan_id=scan_id, ts_ms=AT_MS + at_ms, **ranks, **fields))
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def paired(store, run):
         made = [
             trade(n, {"trade_id": f"{STANDIN}-{n}", "asset": "BTCUSDT", "leverage": 1.0} | row, b"")
             for n, row in enumerate(
-                ({**row, "entry_ts_ms": START_MS + row["at_ms"]} for row in rows), 1
+                ({**row, "entry_ts_ms": AT_MS + row["at_ms"]} for row in rows), 1
             )
         ]  # fmt: skip
         intake = Intake(label=STANDIN, source="s", mapping="m", clock_offset_ms=0, trades=made, legs=[])
@@ -92,7 +93,7 @@ def test_each_trade_without_a_decision_has_its_reason(paired):
 
 
 def test_a_scan_id_of_another_day_is_another_scan(paired):
-    pairing = paired({"at_ms": 2 * DAY_MS, "scan_id": 2}, window=(START_MS, START_MS + 3 * DAY_MS))
+    pairing = paired({"at_ms": 2 * DAY_MS, "scan_id": 2}, window=(AT_MS, AT_MS + 3 * DAY_MS))
     assert [each["why"] for each in pairing.unpaired] == ["NO_SCAN"]
 
 
