@@ -26,7 +26,9 @@ _TRADES: Final = """
     WHERE label = {label:String} AND entry_ts_ms >= {from_ms:Int64} AND entry_ts_ms < {to_ms:Int64}"""
 _ASKED: Final = f"""
     SELECT trade_id, asset, scan_stream, entry_ts_ms, scan_id, vel_div FROM ({_TRADES}) WHERE side = 'SHORT'"""
-_WITH_ID: Final = f"SELECT * REPLACE (assumeNotNull(scan_id) AS scan_id) FROM ({_ASKED}) WHERE scan_id IS NOT NULL"
+# Two steps: beside REPLACE, a WHERE would see what replaced the NULL.
+_WITH_ID: Final = f"""
+    SELECT * REPLACE (assumeNotNull(scan_id) AS scan_id) FROM (SELECT * FROM ({_ASKED}) WHERE scan_id IS NOT NULL)"""
 _NEAR: Final = f"""groupArraySorted({KEPT})((
         abs(d.ts_ms - t.entry_ts_ms), d.ts_ms > t.entry_ts_ms, d.topic, d.partition, d.log_offset)) AS near"""
 _BY_ID: Final = f"""

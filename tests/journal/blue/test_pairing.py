@@ -37,7 +37,7 @@ def paired(store, run):
 
     def make(*rows, tolerance_ms=300_000, window=WINDOW):
         made = [
-            trade(n, {"trade_id": f"{STANDIN}-{n}", "asset": "BTCUSDT", "leverage": 1.0} | row, b"")
+            trade(n, {"trade_id": f"{STANDIN}-paired-{n}", "asset": "BTCUSDT", "leverage": 1.0} | row, b"")
             for n, row in enumerate(
                 ({**row, "entry_ts_ms": AT_MS + row["at_ms"]} for row in rows), 1
             )
