@@ -2,7 +2,8 @@
 
 A view or a saved query that goes over all lanes, planes or reasons names `$parts` of this module, so that a lane more
 is in all of them. `$each_lane{...}$` stands for a list: the text once a lane, with its name for `$lane`;
-`$each_factor{...}$` leaves the base lane out. See docs/design/records.md.
+`$each_factor{...}$` leaves the base lane out. `$wilson_low{k}{n}$` and `$wilson_high{k}{n}$` are the bounds of a share
+of k in n (Wilson, Probable inference, J. Am. Stat. Assoc. 22, 1927; 95 %, one look). See docs/design/records.md.
 """
 
 import re
@@ -23,6 +24,8 @@ _FANIN: Final = (
     "notional_usd", "notional_fraction", "posture", "reasons",
 )  # fmt: skip
 _EACH: Final = re.compile(r"\$each_(lane|factor)\{(.+?)\}\$", re.DOTALL)
+_WILSON: Final = re.compile(r"\$wilson_(low|high)\{(.+?)\}\{(.+?)\}\$")
+_Z: Final = 1.959963984540054  # of the normal distribution 2.5 % lie beyond it
 _EXACT: Final = ("asset", "bound", "posture")  # compared as they are; floats by their bits
 
 
@@ -39,13 +42,19 @@ def head(text: str) -> str:
 
 def fill(text: str) -> str:
     """A SQL text with its parts filled in. Raises KeyError naming a part that there is not."""
-    text = _EACH.sub(_each, text)
+    text = _WILSON.sub(_wilson, _EACH.sub(_each, text))
     return Template(text).substitute(_parts()) if "$" in text else text
 
 
 def _each(match: re.Match[str]) -> str:
     lanes = LANES if match[1] == "lane" else LANES[1:]
     return ", ".join(match[2].replace("$lane", lane.name) for lane in lanes)
+
+
+def _wilson(match: re.Match[str]) -> str:
+    side, k, n = match.groups()
+    half = f"{_Z} * sqrt({k} * ({n} - {k}) / {n} + {_Z * _Z / 4})"
+    return f"(({k} + {_Z * _Z / 2} {'-' if side == 'low' else '+'} {half}) / ({n} + {_Z * _Z}))"
 
 
 def product(lane: Lane) -> str:

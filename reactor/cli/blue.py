@@ -20,6 +20,7 @@ from journal.ledger import run as runs
 from journal.refusal import Refusal
 from journal.store import JournalAway, Store, connect
 from reactor.blue import places as trade_source
+from reactor.cli import study
 from reactor.cli.common import (
     PATH,
     broker,
@@ -52,6 +53,9 @@ def command() -> None:
 
     It judges nothing: trust is HOLD until there are BLUE's kernels, its trades and a comparison contract.
     """
+
+
+command.add_command(study.answer)
 
 
 @command.command("import")

@@ -2,10 +2,7 @@
 -- Columns: exchange_leverage (times), n (decisions), fits (notional within capital * exchange_leverage), share (of n),
 --   used_median, used_p95 (of the wallet, as margin).
 -- Source: findings 4. The share that is not used is no free headroom: most of it is the haircut (findings 5).
-SELECT arrayJoin([1, 2, 3]) AS exchange_leverage, count() AS n, countIf(notional_fraction <= exchange_leverage) AS fits,
-    fits / n AS share, quantileExactInclusive(0.5)(notional_fraction / exchange_leverage) AS used_median,
-    quantileExactInclusive(0.95)(notional_fraction / exchange_leverage) AS used_p95
-FROM decisions
-WHERE run_id = {run:String}
-GROUP BY exchange_leverage
+SELECT toUInt8(substring(policy, 6)) AS exchange_leverage, n, fits, share, used_median, used_p95
+FROM study_margin
+WHERE run_id = {run:String} AND startsWith(policy, 'flat')
 ORDER BY exchange_leverage

@@ -558,3 +558,17 @@ def test_the_table_of_the_page_is_the_list():
     page = (ROOT / "docs/sql.md").read_text("utf-8")
     for each in query.saved().values():
         assert f"| `{each.name}` | {each.question} |" in page
+
+
+def test_the_page_s_studies_are_shown_of_decisions_and_trades(known, trades):
+    page = (ROOT / "docs/blue.md").read_text("utf-8")
+    lines = page.partition("## Studies")[2].partition("```sh\n")[2].partition("```")[0].splitlines()
+    shown = [known.journal.violet(*line.split()[1:-2], known.run_id) for line in lines]  # without the page's --data
+    assert [each.code for each in shown] == [0, 0]
+    assert "decisions of the run: every one" in shown[0].out
+    assert "trades of BLUE beside a decision (REAL): cleaned; SHORT;" in shown[1].out
+    assert "of many rows some are wrong" in shown[1].out
+    rows = known.journal.violet("blue", "study", "margin", known.run_id, "--json").json
+    assert {(row["run_id"], row["label"]) for row in rows} == {(known.run_id, "")}  # BLUE recorded no notional
+    assert known.journal.violet("blue", "study", "findings").code == 0
+    assert known.journal.violet("blue", "study", "profit").code == 3
