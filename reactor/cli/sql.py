@@ -5,7 +5,7 @@ import re
 import sys
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from functools import partial
 from http.client import HTTPException
@@ -129,8 +129,24 @@ def _journal(known: settings.Settings) -> Iterator[Answering]:
     if (server := known.journal.address) is not None:
         yield partial(_of_server, server)
     else:
-        with owner.reading(known.soak.data) as address:
-            yield partial(ask, address)
+        with ExitStack() as held:
+            yield _of_directory(known.soak.data, held)
+
+
+def _of_directory(data: Path, held: ExitStack) -> Answering:
+    """The directory's engine; another, once a question, where it goes with the soak that it belongs to."""
+    address = held.enter_context(owner.reading(data))
+
+    def answering(query: str, params: dict[str, str], timeout_s: float) -> tuple[bytes, str]:
+        nonlocal address
+        try:
+            return ask(address, query, params, timeout_s)
+        except EngineGone:
+            held.close()
+            address = held.enter_context(owner.reading(data))
+            return ask(address, query, params, timeout_s)
+
+    return answering
 
 
 def _rows(answering: Answering, query: str) -> list[dict[str, Any]]:
@@ -143,6 +159,10 @@ def _saved(name: str) -> str:
     from journal.query import find  # late: it asks the lanes, and so loads numba
 
     return find(name).sql
+
+
+class EngineGone(Refusal):
+    """Nobody listens at the engine's address any more."""
 
 
 def ask(address: Address, query: str, params: dict[str, str], timeout_s: float) -> tuple[bytes, str]:
@@ -158,7 +178,8 @@ def ask(address: Address, query: str, params: dict[str, str], timeout_s: float) 
     except (OSError, HTTPException) as error:
         if words := tls_fault(address, str(error)):
             raise Refusal(words) from None
-        raise Refusal(f"the engine at {address.url} went away ({error}); fix: ask again") from None
+        kind = EngineGone if isinstance(error, ConnectionError) else Refusal
+        raise kind(f"the engine at {address.url} went away ({error}); fix: ask again") from None
     finally:
         connection.close()
     if response.status != 200:

@@ -370,7 +370,7 @@ def _rows(data):
         return {each["name"]: journal.rows(hashed.format(**each)) for each in found}
     finally:
         journal.close()
-        free_of(data)
+        free_of(data, within_s=60.0)
 
 
 def _waited(process, line):

@@ -1,6 +1,7 @@
 """`violet sql` and `violet serve` on a real engine."""
 
 import json
+import os
 import signal
 import time
 
@@ -135,3 +136,21 @@ def test_serve_starts_serves_and_ends_with_its_engine(python, tmp_path, http, go
     child.communicate(timeout=15)
     assert child.returncode == 0
     assert gone(told["pid"], 0.1)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_a_question_whose_engine_goes_meanwhile_is_asked_of_another(python, tmp_path, gone, how, monkeypatch, capfd):
+    claim(tmp_path)
+    (tmp_path / "engine").mkdir()
+    child = python(CALL, "serve", "--json", "--data", tmp_path)
+    pid = json.loads(child.stdout.readline())["pid"]
+
+    def end_it(answering):
+        child.kill()
+        child.communicate(timeout=15)
+        os.kill(pid, how)
+        assert gone(pid, 15.0)
+
+    monkeypatch.setattr(sql, "_warn_of_damage", end_it)
+    sql.command.main(["SELECT 1 AS a", "--json", "--data", str(tmp_path)], standalone_mode=False)
+    assert capfd.readouterr().out == '[{"a":1}]\n'
