@@ -69,12 +69,13 @@ SELECT toInt64(ifNull(quantileExact(0.5)(gap), 0)) AS scan_ms FROM (
 ) WHERE nth > 1"""
 _IDS: Final = f"SELECT scan_id FROM ({_WITH_ID}) WHERE trade_id IN {{ids:Array(String)}}"
 _OF_SCAN: Final = f"""
-SELECT t.trade_id AS trade_id, groupUniqArray(s.asset) AS assets, groupUniqArrayArray(s.reasons) AS reasons
+SELECT t.trade_id AS trade_id, groupUniqArray(s.asset) AS assets, groupUniqArrayArray(s.reasons) AS reasons,
+    any(s.vel_div) AS vel_div
 FROM (
-    SELECT stream, scan_id, ts_ms, asset, CAST([], 'Array(String)') AS reasons FROM violet_decisions FINAL
+    SELECT stream, scan_id, ts_ms, asset, vel_div, CAST([], 'Array(String)') AS reasons FROM violet_decisions FINAL
     WHERE run_id = {{run:String}} AND scan_id IN ({_IDS})
     UNION ALL
-    SELECT stream, scan_id, ts_ms, '', arrayMap(each -> toString(each), reasons) FROM evaluations
+    SELECT stream, scan_id, ts_ms, '', vel_div, arrayMap(each -> toString(each), reasons) FROM evaluations
     WHERE run_id = {{run:String}} AND scan_id IN ({_IDS})
 ) AS s
 INNER JOIN ({_WITH_ID}) AS t ON s.scan_id = t.scan_id
@@ -105,10 +106,11 @@ class Pair:
 class Pairing:
     """All pairs of a window, in the order of their entries.
 
-    unpaired: trades without a decision, each with `why`. ambiguous: pairs with a second decision that is as near, or of
-    the same scan. scan_ms: median time from scan to scan. sensitivity: tolerance in ms -> pairs, that of one scan among
-    them. offset_ms: how far BLUE's clock seems ahead, reported and never applied; by `offset_by` of `offset_n` trades:
-    their scan ids, or their vel_div where that tells a decision; None where neither does.
+    unpaired: trades without a decision, each with `why` and with scan_vel_div, which its scan had here, or None.
+    ambiguous: pairs with a second decision that is as near, or of the same scan. scan_ms: median time from scan to
+    scan. sensitivity: tolerance in ms -> pairs, that of one scan among them. offset_ms: how far BLUE's clock seems
+    ahead, reported and never applied; by `offset_by` of `offset_n` trades: their scan ids, or their vel_div where that
+    tells a decision; None where neither does.
     """
 
     pairs: Sequence[Pair]
@@ -249,7 +251,11 @@ def _unpaired(
         for row in store.rows("SELECT DISTINCT asset FROM violet_decisions WHERE run_id = {run:String}", params)
     }
     return [
-        {**trade, "why": _why(trade, known, scans.get(trade["trade_id"]), nearest.get(trade["trade_id"]))}
+        {
+            **trade,
+            "why": _why(trade, known, scans.get(trade["trade_id"]), nearest.get(trade["trade_id"])),
+            "scan_vel_div": scans.get(trade["trade_id"], {}).get("vel_div"),
+        }
         for trade in left
     ]
 

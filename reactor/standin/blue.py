@@ -119,6 +119,8 @@ def trades(lines: Iterable[bytes], engine: Engine) -> Iterator[Trade]:
         if stream is not None and record["stream"] != stream:
             continue
         if record["kind"] == "plane":
+            if record["name"] == "esof" and engine.esof_stale:
+                continue
             planes[record["name"]] = record["value"], record["ts_ms"]
             if record["name"] == "cadence":
                 decide, scans = record["value"]["decide"], 0
@@ -171,7 +173,7 @@ def size(
     regime = _regime(scan, planes, cubed)
     market_ob_mult = _consensus(planes["ob"][0]) if "ob" in planes else 1.0
     esof = 0.4
-    if "esof" in planes and not engine.esof_stale and scan["ts_ms"] - planes["esof"][1] <= 900_000:
+    if "esof" in planes and scan["ts_ms"] - planes["esof"][1] <= 900_000:
         esof = _haircut(planes["esof"][0])
     raw = base * dc_lev_mult * regime * market_ob_mult * esof
     limit = min(engine.base_max * regime * market_ob_mult * esof, 9.0) if engine.capped else math.inf

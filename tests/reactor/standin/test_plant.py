@@ -51,7 +51,7 @@ def test_what_it_records_beside_a_trade_composes_to_its_leverage(plain):
 @pytest.mark.parametrize(
     ("name", "moved"),
     [
-        ("dc-boost", {"dc"} | SIZE), ("esof-stale", {"esof"} | SIZE), ("cap-off", SIZE), ("base-max", {"base"} | SIZE),
+        ("dc-boost", {"dc"} | SIZE), ("esof-stale", {"esof", "planes"} | SIZE), ("cap-off", SIZE), ("base-max", {"base"} | SIZE),
         ("cube-ulp", {"base", "acb", "math_fingerprint"} | SIZE),
         ("unrecorded", LANES | {"scan_id", "planes", "posture", "dc_status", "version", "code_hash", "config_hash",
                                 "math_fingerprint"}),
