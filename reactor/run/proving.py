@@ -4,7 +4,6 @@ Without it the first look at a run of weeks, or a resume after a kill, would cou
 See docs/design/running.md.
 """
 
-import time
 from collections.abc import Callable
 from threading import Event, Thread
 from typing import Final
@@ -37,15 +36,13 @@ class Proving:
         self._thread.join(0.0 if is_away else END_S)
 
     def _run(self) -> None:
-        store, pause_s = None, LOOK_S
-        while not self._over.wait(pause_s):
-            began = time.monotonic()
+        store = None
+        while not self._over.wait(LOOK_S):
             try:
                 store = store or self._connect()
                 self._look(store)
             except Exception:  # noqa: BLE001 - whoever asks for a figure counts what is not proved, or says why not
                 store = None
-            pause_s = max(LOOK_S, time.monotonic() - began)
         if store is not None:
             store.close()
 
