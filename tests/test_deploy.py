@@ -74,8 +74,10 @@ def test_a_login_of_the_server_has_the_rights_that_are_tried_and_no_more(login):
     users = ET.parse(ROOT / "deploy/clickhouse/users.d/violet.xml").getroot()
     text = re.sub(r"--.*", "", (ROOT / "deploy/clickhouse/users.sql").read_text("utf-8"))
     known = [" ".join(each.split()).replace(" violet.", " default.") for each in text.split(";")]
-    has = [f"{query.text} TO violet_{login}_role" for query in users.iterfind(f"users/{login}/grants/query")]
-    assert has == [each for each in known if each.startswith("GRANT ") and each.endswith(f" TO violet_{login}_role")] != []
+    role = f" TO violet_{login}_role"
+    wanted = [each for each in known if each.startswith("GRANT ") and each.endswith(role)]
+    assert wanted
+    assert [query.text + role for query in users.iterfind(f"users/{login}/grants/query")] == wanted
 
 
 @pytest.mark.parametrize(("name", "login"), [("violet", "writer"), ("migrate", "migrator")])

@@ -8,16 +8,11 @@ from collections.abc import Callable
 from threading import Event, Thread
 from typing import Final
 
-from journal.judge.proof import STRETCH, advance
-from journal.row import TABLES
+from journal.judge.proof import STRETCH, advance, rows
 from journal.store import Store
 
 LOOK_S: Final = 5.0  # between two looks: at 100,000 scans/s a stretch comes in that time
 END_S: Final = 2.0  # waited for a stretch that is counted at the end
-_ROWS: Final = (  # asked of the parts, so it costs the same at any age of the run
-    "SELECT sum(rows) FROM system.parts WHERE active AND database = currentDatabase() "
-    "AND table IN {tables:Array(String)} AND partition = {run:String}"
-)
 
 
 class Proving:
@@ -47,7 +42,6 @@ class Proving:
             store.close()
 
     def _look(self, store: Store) -> None:
-        rows = store.count(_ROWS, {"tables": list(TABLES.values()), "run": self._run_id})
-        if stretches := (rows - self._proved) // STRETCH:
+        if stretches := (rows(store, self._run_id) - self._proved) // STRETCH:
             advance(store, self._run_id, self._over.is_set)
             self._proved += stretches * STRETCH

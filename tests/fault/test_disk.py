@@ -190,7 +190,10 @@ def test_a_command_on_a_disk_it_cannot_write_answers_from_a_copy_or_says_so_in_a
     before, beside = written(small), {path.name for path in tmp_path.iterdir()}
     for name, more in ASKED.items():
         said = violet(*name.split(), *more, "--data", "small/data")
-        assert (said.code, said.err.count("\n")) == (answers[name].code, answers[name].err.count("\n") + 1), (name, said)
+        assert (said.code, said.err.count("\n")) == (answers[name].code, answers[name].err.count("\n") + 1), (
+            name,
+            said,
+        )
         assert "small/data takes no writes (" in said.err, (name, said)
         if name != "status":  # which tells how full the disk is
             assert said.out == answers[name].out, name

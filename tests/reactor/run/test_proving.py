@@ -19,7 +19,9 @@ class Waiting(Watcher):
         self.store, self.run_id = stack.enter_context(connect()), session.run.run_id
 
     def proved(self):
-        sql = "SELECT count() FROM violet_proofs WHERE run_id = {run:String} AND last_offset - first_offset >= {n:Int64}"
+        sql = (
+            "SELECT count() FROM violet_proofs WHERE run_id = {run:String} AND last_offset - first_offset >= {n:Int64}"
+        )
         return self.store.count(sql, {"run": self.run_id, "n": STRETCH - 1})
 
     def batch(self, batch):
