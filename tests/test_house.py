@@ -65,6 +65,9 @@ VENDORED = {
 }
 # Modules without a test file of their own: where their tests are, and why there.
 TESTED_ELSEWHERE = {
+    "journal/blue/verdict.py": "tests/reactor/cli/test_compare.py: every verdict wants a run, trades and a contract",
+    "journal/blue/figure.py": "tests/reactor/cli/test_compare.py: every figure is of a comparison",
+    "reactor/blue/comparison.py": "tests/reactor/cli/test_compare.py: the command is run as people run it",
     "journal/blue/look.py": "tests/integration/test_first_look.py: every figure wants a soak and trades",
     "journal/engine/native.py": "tests/journal/engine/test_server.py: it stands in an engine alone",
     "journal/judge/damage.py": "tests/fault/test_damage.py: files are damaged, and every command is asked",
@@ -259,8 +262,7 @@ def test_one_module_reads_the_environment():
     handlers = {name(m) for m in MODULES if {"environ", "getenv", "environb"} & set(identifiers(m))}
     passed_on = {"journal/child.py", "reactor/cli/drilled.py"}  # to a child
     set_for_itself = {"journal/engine/process.py"}  # the engine's time zone
-    for_a_copy = {"journal/keep/scratch.py"}  # TMPDIR, and no other place where that one will not do
-    assert handlers - passed_on - set_for_itself - for_a_copy <= {"reactor/run/settings.py"}
+    assert handlers - passed_on - set_for_itself <= {"reactor/run/settings.py"}
 
 
 @pytest.mark.parametrize("module", [m for m in MODULES if name(m).startswith(("reactor", "lanes"))], ids=name)

@@ -36,8 +36,8 @@ from journal.store import Store
 LABEL = Literal["REAL", "STAND-IN"]
 SAID: Final = ("version", "code_hash", "config_hash", "math_fingerprint")
 _IDENTITY: Final = ("kind", "cluster", "topic", "topic_id", "sha256", "lines", "replay_of")
-_INSIDE: Final = "ts_ms >= {from:Int64} AND ts_ms < {to:Int64}"
-_TRADED: Final = "label = {label:String} AND entry_ts_ms >= {from:Int64} AND entry_ts_ms < {to:Int64}"
+INSIDE: Final = "ts_ms >= {from:Int64} AND ts_ms < {to:Int64}"
+TRADED: Final = "label = {label:String} AND entry_ts_ms >= {from:Int64} AND entry_ts_ms < {to:Int64}"
 SCANS: Final = "(SELECT {} FROM violet_decisions {} UNION ALL SELECT {} FROM violet_evaluations {})"
 
 
@@ -107,7 +107,7 @@ def runtime(run: Run) -> Runtime:
 
 def ranges(store: Store, run_id: str, window: Window) -> tuple[Range, ...]:
     """The offsets of each partition between the first and the last scan of a window."""
-    inside = f"WHERE run_id = {{run:String}} AND {_INSIDE}"
+    inside = f"WHERE run_id = {{run:String}} AND {INSIDE}"
     rows = store.rows(
         "SELECT partition, min(log_offset) AS first, max(log_offset) AS last FROM "
         f"{SCANS.format('partition, log_offset', inside, 'partition, log_offset', inside)} "
@@ -138,7 +138,7 @@ def imports(store: Store, label: str, window: Window) -> tuple[Import, ...]:
     rows = store.rows(
         "SELECT import_id, count() AS rows, "
         "lower(hex(SHA256(arrayStringConcat(arraySort(groupArray(content_hash)), ' ')))) AS content_hash "
-        f"FROM blue_cleaning WHERE {_TRADED} GROUP BY import_id ORDER BY import_id",
+        f"FROM blue_cleaning WHERE {TRADED} GROUP BY import_id ORDER BY import_id",
         traded(label, window),
     )
     return tuple(Import(**row) for row in rows)
@@ -147,10 +147,16 @@ def imports(store: Store, label: str, window: Window) -> tuple[Import, ...]:
 def said(store: Store, label: str, window: Window) -> Said | None:
     """What BLUE said of itself at its first trade of a window; None where there is none."""
     rows = store.rows(
-        f"SELECT {', '.join(SAID)} FROM blue_trades WHERE {_TRADED} ORDER BY entry_ts_ms, trade_id LIMIT 1",
+        f"SELECT {', '.join(SAID)} FROM blue_trades WHERE {TRADED} ORDER BY entry_ts_ms, trade_id LIMIT 1",
         traded(label, window),
     )
     return Said(**rows[0]) if rows else None
+
+
+def trades(store: Store, label: str, window: Window) -> list[dict[str, Any]]:
+    """BLUE's trades of a window, rows of `blue_trades` in the order of their entries."""
+    sql = f"SELECT * FROM blue_trades WHERE {TRADED} ORDER BY entry_ts_ms, trade_id"
+    return store.rows(sql, traded(label, window))
 
 
 def within(run_id: str, window: Window) -> dict[str, Any]:

@@ -10,7 +10,7 @@ EXCHANGE_EFFECT       BLUE marked it, and every lane is equal
 UNATTRIBUTABLE        BLUE did not record what would tell
 UNCLASSIFIED          it could not be evaluated again: a comparison with one of these fails
 
-Source: seed 000's STATE_MACHINE and REDUCTION_ORDER, in which NUMERIC_POLICY is the latter.
+NUMERIC_POLICY is of the group REDUCTION_ORDER; states, data and logic are STATE_MACHINE.
 """
 
 import json
@@ -56,7 +56,7 @@ class Class:
 
     @property
     def group(self) -> str:
-        """STATE_MACHINE or REDUCTION_ORDER as seed 000 has them, else empty."""
+        """STATE_MACHINE, REDUCTION_ORDER or nothing."""
         return (
             "STATE_MACHINE" if self.kind in STATE_MACHINE else "REDUCTION_ORDER" if self.kind in REDUCTION_ORDER else ""
         )

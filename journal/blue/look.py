@@ -71,7 +71,7 @@ def look(store: Store, run: Run, label: str | None = None) -> dict[str, Any]:
         },
         "leverage": {"n": pairs["sized"], **_sizing(buckets)},
         "buckets": buckets,
-        "curve": {"n": sum(row["n"] for row in curve), **_fit(curve), "steps": curve},
+        "curve": {"n": sum(row["n"] for row in curve), **fit(curve), "steps": curve},
         "recovery": {
             "n": pairs["sized"],
             "bands": rows(f"SELECT * EXCEPT (run_id, label, readings) FROM blue_recovery {_MINE} ORDER BY band"),
@@ -81,6 +81,19 @@ def look(store: Store, run: Run, label: str | None = None) -> dict[str, Any]:
             "why": rows(f"SELECT why, count() AS trades FROM blue_unmatched {_MINE} GROUP BY why ORDER BY trades DESC"),
         },
     }  # fmt: skip
+
+
+def fit(steps: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Pearson and largest error between the recorded and the journaled median curve."""
+    recorded, journaled = ([step[f"{side}_median"] for step in steps] for side in ("recorded", "journaled"))
+    try:
+        pearson = correlation(recorded, journaled)
+    except StatisticsError:  # of fewer than two steps, or of a flat curve
+        pearson = None
+    return {
+        "pearson": pearson,
+        "max_abs_err": max((abs(r - j) for r, j in zip(recorded, journaled, strict=True)), default=None),
+    }
 
 
 def _until(store: Store, run: Run) -> str:
@@ -126,19 +139,6 @@ def _sizing(buckets: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The last line of the bucket table: everything."""
     names = ("identical", "pearson", "max_abs_err", "share_above", "share_below", "ratio_median")
     return {name: buckets[-1][name] if buckets else None for name in names}
-
-
-def _fit(steps: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Pearson and largest error between the recorded and the journaled median curve."""
-    recorded, journaled = ([step[f"{side}_median"] for step in steps] for side in ("recorded", "journaled"))
-    try:
-        pearson = correlation(recorded, journaled)
-    except StatisticsError:  # of fewer than two steps, or of a flat curve
-        pearson = None
-    return {
-        "pearson": pearson,
-        "max_abs_err": max((abs(r - j) for r, j in zip(recorded, journaled, strict=True)), default=None),
-    }
 
 
 def _clock(store: Store, params: Mapping[str, Any], until: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import pytest
 from journal.blue import anchor
 from journal.blue.contract import Said, Window
 from journal.refusal import Refusal
-from tests.journal.blue.agreed import TERMS, agreed, at, changed, minutes, soaked, traded, window
+from tests.journal.blue.agreed import TERMS, agreed, at, changed, minutes, sized, soaked, traded, window
 from tests.written import begin
 
 
@@ -15,8 +15,8 @@ def known(store):
     """A run of 20 minutes and two trades in it."""
     first = minutes()
     written = soaked(store, first)
-    traded(store, first + 3)
-    traded(store, first + 9, version="b2")
+    traded(store, sized(first + 3))
+    traded(store, sized(first + 9, version="b2"))
     return first, written
 
 
@@ -24,7 +24,7 @@ def test_a_contract_holds_what_the_journal_knows_of_both_sides(store, known):
     first, written = known
     contract = agreed(store, written)
     assert contract.window == Window(from_ms=at(first), to_ms=at(first + 19) + 1)
-    assert [(r.partition, r.first, r.last) for r in contract.log.ranges] == [(0, 0, 19)]
+    assert [(r.partition, r.first, r.last) for r in contract.log.ranges] == [(0, 7, 33)]
     assert (contract.params.hash, contract.code.code_hash) == (written.rules.profile.hash, "c0de")
     assert contract.universe == ("BTCUSDT",)
     assert [each.rows for each in contract.blue.imports] == [1, 1]
@@ -43,7 +43,7 @@ def test_the_chain_is_over_the_batches_in_their_order(store, known):
 def test_a_trade_outside_the_window_changes_no_import_of_it(store, known):
     first, written = known
     contract = agreed(store, written)
-    traded(store, first + 5_000)
+    traded(store, sized(first + 5_000))
     assert anchor.imports(store, "REAL", contract.window) == contract.blue.imports
     narrow = anchor.imports(store, "REAL", window(first, first + 4))
     assert [each.rows for each in narrow] == [1]
@@ -91,8 +91,8 @@ def test_a_part_of_a_window_is_offered_under_the_same_terms(store, known):
     contract = agreed(store, written)
     part = anchor.offered(store, contract, written.run, window(first, first + 5), "wheel")
     assert part.lineage.follows == contract.hash
-    assert set(part.lineage.changed) == {"blue.imports", "log.ranges", "window.to_ms"}
-    assert [(r.first, r.last) for r in part.log.ranges] == [(0, 4)]
+    assert set(part.lineage.changed) == {"blue.imports", "log.chain", "log.ranges", "window.to_ms"}
+    assert [(r.first, r.last) for r in part.log.ranges] == [(7, 11)]
     assert TERMS.pairing == part.pairing
 
 

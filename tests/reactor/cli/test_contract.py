@@ -7,14 +7,14 @@ import pytest
 from journal.blue.contract import read
 from reactor.log.kafka import KafkaLog
 from reactor.run.settings import broker as connection
-from tests.journal.blue.agreed import at, minutes, soaked, traded
+from tests.journal.blue.agreed import at, minutes, sized, soaked, traded
 
 
 @pytest.fixture(scope="module")
 def known(journal):
     first = minutes()
     written = soaked(journal.store, first)
-    traded(journal.store, first + 3)
+    traded(journal.store, sized(first + 3))
     return first, written
 
 

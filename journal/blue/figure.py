@@ -1,0 +1,165 @@
+"""Figures: those of a comparison, in SQL over its pairs and over the scans of its window.
+
+The questions of the first look (blue_buckets, blue_curve, blue_recovery) are asked of the comparison's own pairs: their
+cost is that of the pairs, however long the journal is. None of them judges; `journal/blue/verdict.py` does.
+Source: findings 3 (median curve), 8 (buckets, recovery, tail), 9 (universe, co-location, episodes).
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from journal.blue import anchor
+from journal.blue.contract import Contract
+from journal.blue.look import fit
+from journal.blue.pairing import Pairing
+from journal.store import Store
+from journal.template import fill, texts
+from lanes.code import Reason
+from lanes.registry import LANES
+
+_PAIRS: Final = "(SELECT * FROM compare_pairs WHERE compare_id = {compare:String})"
+_INSIDE: Final = f"run_id = {{run:String}} AND {anchor.INSIDE}"
+_ORDER: Final = {
+    "blue_buckets": "vel_div = 'all', vel_div, dc_status = 'all', dc_status",
+    "blue_curve": "vel_div_from DESC",
+    "blue_recovery": "band",
+}
+QUIET_STEPS: Final = 4  # thresholds above the run's own that are asked for
+QUIET_STEP: Final = 0.001
+_QUANTILES: Final = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+
+
+def figures(
+    store: Store, contract: Contract, compare_id: str, pairing: Pairing, trades: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    """Every figure of a comparison whose pairs are stored; each with its N."""
+    asked = {"compare": compare_id, **anchor.within(contract.run_id, contract.window)}
+    curve = _same(store, "blue_curve", asked)
+    return {
+        "trades": len(trades),
+        "pairs": {
+            "n": len(pairing.pairs), "by_id": sum(pair.by == "id" for pair in pairing.pairs),
+            "ambiguous": pairing.ambiguous, "clock_offset_ms": pairing.offset_ms,
+            "sensitivity": {str(ms): n for ms, n in pairing.sensitivity.items()},
+        },
+        "unpaired": _counted([trade["why"] for trade in pairing.unpaired]),
+        "universe": _universe(pairing),
+        "colocation": _colocation(store, asked, len(trades)),
+        "lanes": _lanes(store, asked),
+        "buckets": _same(store, "blue_buckets", asked),
+        "curve": {"n": sum(row["n"] for row in curve), **fit(curve), "steps": curve},
+        "recovery": _same(store, "blue_recovery", asked),
+        "conviction": _conviction(store, asked),
+        "frequency": _frequency(store, contract, asked, len(trades)),
+        "quiet": _quiet(store, contract, asked),
+        "classes": _classes(store, asked),
+    }  # fmt: skip
+
+
+def _same(store: Store, view: str, asked: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a view of the first look asks, over the pairs of the comparison."""
+    _, _, body = fill(texts("views")[view]).partition(f"VIEW {view} AS")
+    sql = body.replace("FROM blue_pairs", f"FROM {_PAIRS}").rstrip().rstrip(";")
+    return store.rows(f"SELECT * EXCEPT (run_id, label) FROM ({sql}) ORDER BY {_ORDER[view]}", asked)
+
+
+def _counted(whys: Sequence[str]) -> dict[str, int]:
+    return {why: whys.count(why) for why in sorted(set(whys))}
+
+
+def _universe(pairing: Pairing) -> dict[str, Any]:
+    """On how many of BLUE's trades the run decided on the asset at all."""
+    paired = {pair.trade["asset"] for pair in pairing.pairs}
+    every = [pair.trade["asset"] for pair in pairing.pairs] + [trade["asset"] for trade in pairing.unpaired]
+    covered = sum(asset in paired for asset in every)
+    return {
+        "n": len(every), "covered": covered, "share": covered / len(every) if every else None,
+        "assets": {asset: every.count(asset) for asset in sorted(set(every))},
+    }  # fmt: skip
+
+
+def _colocation(store: Store, asked: dict[str, Any], trades: int) -> dict[str, Any]:
+    row = store.rows(
+        "SELECT count() AS paired, countIf(gap_ms = 0) AS at_once, "
+        "quantileExactInclusive(0.5)(gap_ms) AS gap_ms_median, "
+        f"min(gap_ms) AS gap_ms_min, max(gap_ms) AS gap_ms_max FROM {_PAIRS}",
+        asked,
+    )[0]
+    return {"n": trades, "share": row["paired"] / trades if trades else None, **row}
+
+
+def _lanes(store: Store, asked: dict[str, Any]) -> list[dict[str, Any]]:
+    """Each lane's value on both sides, of the pairs whose lane BLUE recorded."""
+    names = [lane.name for lane in LANES]
+    return store.rows(
+        "SELECT lane, count() AS n, countIf(reinterpretAsUInt64(ours) = reinterpretAsUInt64(theirs)) AS identical, "
+        "avg(abs(ours - theirs)) AS mean_abs_err, max(abs(ours - theirs)) AS max_abs_err, "
+        "quantileExactInclusive(0.5)(ours) AS journaled_median, quantileExactInclusive(0.5)(theirs) AS recorded_median "
+        "FROM (SELECT arrayJoin({names:Array(String)}) AS lane, lanes[lane] AS ours, recorded_lanes[lane] AS theirs, "
+        f"mapContains(recorded_lanes, lane) AS is_recorded FROM {_PAIRS}) WHERE is_recorded GROUP BY lane "
+        "ORDER BY indexOf({names:Array(String)}, lane)",
+        {**asked, "names": names},
+    )
+
+
+def _conviction(store: Store, asked: dict[str, Any]) -> dict[str, Any]:
+    """How the leverages spread: of BLUE's trades, of the decisions beside them, and of all decisions of the window."""
+    levels = ", ".join(map(str, _QUANTILES))
+    found = {}
+    for name, column, source in (
+        ("recorded", "assumeNotNull(recorded)", f"{_PAIRS} WHERE recorded IS NOT NULL"),
+        ("journaled", "journaled", _PAIRS),
+        ("decisions", "leverage", f"violet_decisions WHERE {_INSIDE}"),
+    ):
+        row = store.rows(
+            f"SELECT count() AS n, avg({column}) AS mean, quantilesExactInclusive({levels})({column}) AS q "
+            f"FROM {source}",
+            asked,
+        )[0]
+        quantiles = dict(zip(map(str, _QUANTILES), row["q"], strict=True)) if row["n"] else {}
+        found[name] = {"n": row["n"], "mean": row["mean"] if row["n"] else None, "quantiles": quantiles}
+    return found
+
+
+def _frequency(store: Store, contract: Contract, asked: dict[str, Any], trades: int) -> dict[str, Any]:
+    """Trades beside decisions and episodes: unbroken rows of scans of a stream that all decided on one asset."""
+    row = store.rows(
+        "SELECT sum(n) AS decisions, sum(firsts) AS episodes FROM (SELECT countIf(asset != '') AS n, "
+        "arrayMap(s -> toString(s.3), arraySort(groupArray((ts_ms, log_offset, asset)))) AS assets, "
+        "arrayCount((now, before) -> now != '' AND now != before, assets, arrayPushFront(arrayPopBack(assets), '')) "
+        "AS firsts FROM (SELECT stream, partition, ts_ms, log_offset, toString(asset) AS asset FROM violet_decisions "
+        f"WHERE {_INSIDE} UNION ALL SELECT stream, partition, ts_ms, log_offset, '' AS asset FROM violet_evaluations "
+        f"WHERE {_INSIDE}) GROUP BY stream, partition)",
+        asked,
+    )[0]
+    hours = (contract.window.to_ms - contract.window.from_ms) / 3_600_000
+    counts = {"decisions": row["decisions"], "episodes": row["episodes"], "trades": trades}
+    return {**counts, "hours": hours, "an_hour": {name: n / hours for name, n in counts.items()}}
+
+
+def _quiet(store: Store, contract: Contract, asked: dict[str, Any]) -> list[dict[str, Any]]:
+    """How many quiet scans would have been a signal at other thresholds, and how large, as they were journaled.
+
+    Nobody chose an asset for them, so some of them might have had none.
+    """
+    thr = float(contract.params.values["base"]["thr"])
+    levels = [round(thr + QUIET_STEP * step, 9) for step in range(1, QUIET_STEPS + 1)]
+    return store.rows(
+        "SELECT threshold, countIf(vel_div < threshold) AS decisions_more, if(decisions_more = 0, NULL, "
+        "quantileExactInclusiveIf(0.5)(leverage, vel_div < threshold)) AS leverage_median FROM ("
+        "SELECT vel_div, leverage, arrayJoin({levels:Array(Float64)}) AS threshold FROM violet_evaluations "
+        f"WHERE {_INSIDE} AND vel_div < {{most:Float64}} AND bitTest(reasons, {{quiet:UInt8}})"
+        ") GROUP BY threshold ORDER BY threshold",
+        {**asked, "most": max(levels), "levels": levels, "quiet": Reason.NO_SIGNAL.value},
+    )
+
+
+def _classes(store: Store, asked: dict[str, Any]) -> list[dict[str, Any]]:
+    """The differences by class and lane, the most frequent first, with the money between both sizes."""
+    return store.rows(
+        "SELECT class, class_group, class_where, count() AS n, countIf(is_allowed) AS allowed, "
+        "sum(abs(notional_usd - recorded_notional_usd)) AS usd, max(abs(journaled - recorded)) AS max_abs_err "
+        f"FROM {_PAIRS} WHERE class != '' GROUP BY class, class_group, class_where "
+        "ORDER BY n DESC, usd DESC, class, class_where",
+        asked,
+    )

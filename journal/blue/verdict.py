@@ -1,0 +1,309 @@
+"""Verdict: what a run beside BLUE comes to under a contract. Of a valid comparison each measure has its N and interval.
+
+PASS    every measure is equivalent within the contract's margins.
+FAIL    one is different, whatever the others are.
+HOLD    none is different, and one cannot be told yet: more pairs are needed, or BLUE did not record it.
+The unit of every interval is the pair, in the order of time. The error level of the contract holds for all measures
+together and under daily looks. See docs/design/blue.md.
+"""
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Final
+
+import msgspec
+
+from journal.blue import anchor
+from journal.blue.attribution import Attribution
+from journal.blue.classes import STATE_MACHINE, Class, Kind, excuse
+from journal.blue.clause import Clause
+from journal.blue.contract import Allowed, Contract, Window, canonical
+from journal.blue.pairing import Pair, Pairing
+from journal.blue.statistics import Verdict, bounded_mean, still_needed
+from journal.blue.statistics import judge as judged
+from journal.judge.gate import FAIL, HOLD, PASS, worst
+from journal.ledger.run import Run, now
+from journal.shown import shown
+from journal.store import Store
+from lanes.registry import LANES
+
+INVALID: Final = "INVALID"
+INVALID_COMPARISON: Final = "INVALID_COMPARISON"
+EXIT: Final = {PASS: 0, FAIL: 1, HOLD: 2, INVALID: 3}
+BLOCK_ROWS: Final = 50_000
+_OF: Final = {Verdict.EQUIVALENT: PASS, Verdict.DIFFERENT: FAIL, Verdict.GO_ON: HOLD}
+_DAY_MS: Final = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Why the two sides of a pair differ: its class and where it lies, and the terms of the log-ratio."""
+
+    found: Class
+    terms: Attribution
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """One question of a comparison, and what it came to.
+
+    margin: what is borne. low, high: between which the true value lies, None where it is a count. needed: pairs more
+    until there is an answer, if those to come are like these; None where nobody knows.
+    """
+
+    name: str
+    verdict: str
+    n: int
+    figure: float | None
+    margin: float
+    low: float | None = None
+    high: float | None = None
+    method: str = "count"
+    needed: int | None = 0
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """A comparison. valid_window: of an INVALID one the longest part without a breach, None where none is left."""
+
+    compare_id: str
+    contract: Contract
+    verdict: str
+    is_over: bool
+    clauses: Sequence[Clause]
+    measures: Sequence[Measure] = ()
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    valid_window: Window | None = None
+    trades: int = 0
+    pairs: int = 0
+
+    @property
+    def broken(self) -> list[Clause]:
+        """The clauses that do not hold."""
+        return [each for each in self.clauses if not each.holds]
+
+    @property
+    def needed(self) -> int | None:
+        """Pairs more until every measure is told; None where nobody knows."""
+        needed = [each.needed for each in self.measures if each.verdict == HOLD]
+        return None if None in needed else max((each for each in needed if each is not None), default=0)
+
+
+def identity(store: Store, contract: Contract, clauses: Sequence[Clause]) -> str:
+    """The id of a comparison: a hash of its contract, of the data of both sides as they are now, and of its clauses."""
+    over = anchor.ranges(store, contract.run_id, contract.window)
+    imports = anchor.imports(store, contract.blue.label, contract.window)
+    data = [contract.hash, msgspec.to_builtins(over), anchor.chain(store, contract.run_id, over),
+            msgspec.to_builtins(imports), [clause_json(each) for each in clauses]]  # fmt: skip
+    return hashlib.sha256(canonical(data)).hexdigest()[:16]
+
+
+def measures(contract: Contract, pairing: Pairing, differences: Mapping[str, Difference]) -> list[Measure]:
+    """The judged measures. differences: of every pair whose sides are not the same, by trade_id."""
+    alpha = contract.alpha / (1 + (contract.margins.notional is not None))
+    pairs = sorted(pairing.pairs, key=lambda pair: (pair.trade["entry_ts_ms"], pair.trade["trade_id"]))
+    top, least = contract.params.values["fanin"]["abs_max"], contract.params.values["base"]["min_lev"]
+    found = [
+        _count("unpaired", len(pairing.pairs) + len(pairing.unpaired), len(pairing.unpaired)),
+        _mean("leverage", [leverage_gap(pair) for pair in pairs], contract.margins.leverage, top - least, alpha),
+    ]
+    if contract.margins.notional is not None:
+        most = contract.params.values["fanin"]["fraction"] * top
+        found.append(_mean("notional", [notional_gap(pair) for pair in pairs], contract.margins.notional, most, alpha))
+    counted = [
+        each.found for pair in pairs if (each := differences.get(pair.trade["trade_id"])) is not None
+        and excused(contract, pair.trade, each) is None
+    ]  # fmt: skip
+    unknown = sum(each.kind == Kind.UNATTRIBUTABLE for each in counted)
+    found += [
+        _count("state_machine", len(pairs), sum(each.kind in STATE_MACHINE for each in counted)),
+        _count("unclassified", len(pairs), sum(each.kind == Kind.UNCLASSIFIED for each in counted)),
+        Measure(
+            name="unattributable", verdict=HOLD if unknown else PASS, n=len(pairs), figure=unknown, margin=0,
+            needed=None if unknown else 0, why="BLUE recorded too little of these pairs" if unknown else "",
+        ),
+    ]  # fmt: skip
+    return found
+
+
+def verdict(found: Sequence[Measure]) -> str:
+    """PASS, FAIL or HOLD of some measures."""
+    return worst([each.verdict for each in found])
+
+
+def leverage_gap(pair: Pair) -> float | None:
+    """How far the leverages of a pair lie apart; None where BLUE did not record its own."""
+    recorded = pair.trade["leverage"]
+    return None if recorded is None else abs(float(pair.decision["leverage"]) - float(recorded))
+
+
+def notional_gap(pair: Pair) -> float | None:
+    """How far the notionals of a pair lie apart, as a share of the capital; None where BLUE did not record its own."""
+    recorded = pair.trade["notional_fraction"]
+    return None if recorded is None else abs(float(pair.decision["notional_fraction"]) - float(recorded))
+
+
+def excused(contract: Contract, trade: Mapping[str, Any], difference: Difference) -> Allowed | None:
+    """The contract's entry that knows a difference, and bears it on the day of the trade."""
+    day = f"{datetime.fromtimestamp(trade['entry_ts_ms'] / 1e3, UTC):%Y-%m-%d}"
+    return excuse(difference.found, trade["asset"], contract.allowed, day)
+
+
+def store_pairs(
+    store: Store, contract: Contract, compare_id: str, pairs: Sequence[Pair], differences: Mapping[str, Difference]
+) -> None:
+    """Keep both sides of every pair, and why they differ. The same again changes nothing."""
+    for first in range(0, len(pairs), BLOCK_ROWS):
+        rows = [_row(contract, compare_id, pair, differences) for pair in pairs[first : first + BLOCK_ROWS]]
+        columns = {name: [row[name] for row in rows] for name in rows[0]}
+        store.put("violet_compare_pairs", columns, f"{compare_id}|{first}")
+
+
+def keep(store: Store, run: Run, compared: Compared) -> None:
+    """Keep a comparison in the journal, once its pairs are there. The same again changes nothing."""
+    contract = compared.contract
+    sql = "SELECT count() FROM violet_compares WHERE compare_id = {id:String}"
+    if store.count(sql, {"id": compared.compare_id}):
+        return
+    row = {
+        "compare_id": compared.compare_id, "contract_hash": contract.hash, "run_id": contract.run_id, "name": run.name,
+        "label": contract.blue.label, "from_ms": contract.window.from_ms, "to_ms": contract.window.to_ms,
+        "is_over": compared.is_over, "verdict": compared.verdict,
+        "clauses": canonical([clause_json(each) for each in compared.clauses]).decode(),
+        "measures": canonical([asdict(each) for each in compared.measures]).decode(),
+        "figures": text(compared.figures),
+        "pairs": compared.pairs, "trades": compared.trades, "compared_at": now(),
+    }  # fmt: skip
+    store.put_row("violet_compares", row, compared.compare_id)
+
+
+def table(store: Store, compare_id: str) -> bytes:
+    """The pairs of a comparison as tab-separated text with a head, in the order of their entries."""
+    rows = store.rows(
+        "SELECT * EXCEPT (compare_id, run_id, label, is_colocated) FROM compare_pairs WHERE compare_id = {id:String} "
+        "ORDER BY entry_ts_ms, trade_id",
+        {"id": compare_id},
+    )
+    lines = [list(rows[0])] if rows else []
+    lines += [[_cell(value) for value in row.values()] for row in rows]
+    return "".join("\t".join(line) + "\n" for line in lines).encode()
+
+
+def as_json(compared: Compared) -> dict[str, Any]:
+    """A comparison as one object, for people and programs."""
+    words = {
+        "compare_id": compared.compare_id, "contract_hash": compared.contract.hash,
+        "run_id": compared.contract.run_id, "label": compared.contract.blue.label,
+        "window": msgspec.to_builtins(compared.contract.window), "is_over": compared.is_over,
+        "verdict": INVALID_COMPARISON if compared.verdict == INVALID else compared.verdict,
+        "clauses": [clause_json(each) for each in compared.clauses],
+    }  # fmt: skip
+    if compared.verdict == INVALID:
+        valid = compared.valid_window
+        return words | {"valid_window": None if valid is None else msgspec.to_builtins(valid)}
+    return words | {
+        "needed_pairs": compared.needed, "needed_days": needed_days(compared),
+        "measures": [asdict(each) for each in compared.measures], "figures": dict(compared.figures),
+    }  # fmt: skip
+
+
+def clause_json(clause: Clause) -> dict[str, Any]:
+    """A clause with its breach, of which the first spans and offsets are named and the others counted."""
+    words: dict[str, Any] = {"name": clause.name, "holds": clause.holds, "agreed": clause.agreed}
+    words |= {"ours": clause.ours, "theirs": clause.theirs}
+    if not clause.holds:
+        words |= {"breaches": len(clause.spans), "spans": list(clause.spans[:_NAMED])}
+        words |= {"offsets": list(clause.offsets[:_NAMED])}
+    return words
+
+
+def needed_days(compared: Compared) -> float | None:
+    """Days more until every measure is told, at the pairs a day of this window."""
+    needed, window = compared.needed, compared.contract.window
+    if needed is None or not compared.pairs:
+        return None
+    return needed / (compared.pairs * _DAY_MS / (window.to_ms - window.from_ms))
+
+
+_NAMED: Final = 20
+
+
+def _count(name: str, n: int, count: int) -> Measure:
+    return Measure(name=name, verdict=FAIL if count else PASS, n=n, figure=count, margin=0)
+
+
+def _mean(name: str, gaps: Sequence[float | None], margin: float, most: float, alpha: float) -> Measure:
+    """The mean gap, which the params bound; a gap beyond them is a difference by itself."""
+    known = [gap for gap in gaps if gap is not None]
+    if len(known) < len(gaps) or not known:
+        why = f"BLUE recorded no {name} of {len(gaps) - len(known)} of {len(gaps)} pairs"
+        return Measure(name=name, verdict=HOLD, n=len(known), figure=None, margin=margin, needed=None, why=why)
+    mean = math.fsum(known) / len(known)
+    if max(known) > most:
+        why = f"a pair is {max(known):.6g} apart, and the params allow {most:.6g}"
+        return Measure(name=name, verdict=FAIL, n=len(known), figure=mean, margin=margin, why=why)
+    interval = partial(bounded_mean, low=0.0, high=most, alpha=alpha)
+    found = interval(known)
+    said = _OF[judged(found, margin)]
+    return Measure(
+        name=name, verdict=said, n=found.n, figure=mean, margin=margin, low=found.low, high=found.high,
+        method=found.method, needed=still_needed(known, interval, margin) if said == HOLD else 0,
+    )  # fmt: skip
+
+
+def _row(contract: Contract, compare_id: str, pair: Pair, differences: Mapping[str, Difference]) -> dict[str, Any]:
+    trade, decision = pair.trade, pair.decision
+    why = differences.get(trade["trade_id"])
+    reason = {"class": "", "class_group": "", "class_where": [], "is_allowed": False, **_TERMS}
+    if why is not None:
+        reason = {
+            "class": why.found.kind.value, "class_group": why.found.group, "class_where": list(why.found.where),
+            "is_allowed": excused(contract, trade, why) is not None,
+            **{name: getattr(why.terms, name) for name in _TERMS},
+        }  # fmt: skip
+    return {
+        "compare_id": compare_id, "run_id": contract.run_id, "label": contract.blue.label,
+        "trade_id": trade["trade_id"], "asset": trade["asset"],
+        "entry_ts_ms": trade["entry_ts_ms"], "by": pair.by, "gap_ms": pair.gap_ms, "candidates": pair.candidates,
+        **{name: decision[name] for name in _DECISION},
+        "recorded_vel_div": trade["vel_div"],
+        "lanes": {lane.name: decision[lane.name] for lane in LANES if decision[lane.name] is not None},
+        "recorded_lanes": dict(trade["lanes"]), "journaled": decision["leverage"], "recorded": trade["leverage"],
+        "recorded_notional_fraction": trade["notional_fraction"], "recorded_notional_usd": trade["notional_usd"],
+        "pnl": trade["pnl"], **reason,
+    }  # fmt: skip
+
+
+_TERMS: Final[Mapping[str, Any]] = {"nominal": {}, "effective": {}, "closure_ulp": None}
+_DECISION: Final = (
+    "topic", "partition", "log_offset", "stream", "scan_id", "dc_status", "bound", "vel_div", "notional_fraction",
+    "notional_usd",
+)  # fmt: skip
+
+
+def text(figures: Mapping[str, Any]) -> str:
+    """Figures as the journal keeps them: canonical JSON, null where a figure cannot be formed."""
+    return canonical(_finite(figures)).decode()
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(name): _finite(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Mapping | list | tuple):
+        return canonical(_finite(value)).decode()
+    return shown(str(value))

@@ -1,0 +1,96 @@
+"""Comparison: a run beside BLUE's trades under a contract, from validity to the stored figures.
+
+The clauses of both sides come first, then those of the pairs; only where all hold is anything measured. What differs is
+put into its class by evaluating it again, and attributed to the lanes. See docs/design/blue.md.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import msgspec
+
+from journal.blue import anchor, attribution, clause, figure, verdict
+from journal.blue.classes import classify, differs
+from journal.blue.clause import Judge
+from journal.blue.contract import Contract, canonical
+from journal.blue.pairing import Pair, pair
+from journal.blue.verdict import INVALID, Compared, Difference
+from journal.ledger.run import Run
+from journal.store import Store
+from lanes.fingerprint import math_fingerprint
+from lanes.profile import Profile
+from reactor.blue.again import again, deciders, seen
+from reactor.run.provenance import wheel
+
+
+def compared(store: Store, run: Run, contract: Contract) -> Compared:
+    """Compare a run with BLUE, and keep what comes out in the journal.
+
+    Args:
+        store: the journal; it gets the comparison, and the pairs of a valid one.
+        run: the run that is asked for.
+        contract: one that the journal has.
+    """
+    judge = Judge(wheel=wheel(), math_fingerprint=math_fingerprint())
+    window = contract.window
+    trades = anchor.trades(store, contract.blue.label, window)
+    clauses, is_over = clause.of_sides(store, contract, run, trades, judge)
+    found = pair(
+        store, contract.run_id, contract.blue.label, (window.from_ms, window.to_ms), contract.pairing.tolerance_ms
+    )
+    clauses += clause.of_pairs(contract, found, clause.buckets(store))
+    made = Compared(
+        compare_id=verdict.identity(store, contract, clauses), contract=contract, verdict=INVALID, is_over=is_over,
+        clauses=clauses, trades=len(trades), pairs=len(found.pairs),
+    )  # fmt: skip
+    if spans := [span for each in made.broken for span in each.spans]:
+        made = replace(made, valid_window=clause.longest(window, spans))
+    if not made.broken:
+        differences = explained(store, contract, found.pairs)
+        verdict.store_pairs(store, contract, made.compare_id, found.pairs, differences)
+        measures = verdict.measures(contract, found, differences)
+        figures = figure.figures(store, contract, made.compare_id, found, trades)
+        made = replace(made, verdict=verdict.verdict(measures), measures=measures, figures=figures)
+    verdict.keep(store, run, made)
+    return made
+
+
+def explained(store: Store, contract: Contract, pairs: Sequence[Pair]) -> dict[str, Difference]:
+    """Of every pair whose sides are not the same, by trade_id: its class, and the terms of the difference."""
+    some = [each for each in pairs if differs(each) or each.trade["leverage"] is None]
+    profile = Profile.model_validate_json(canonical({"name": contract.params.profile, **contract.params.values}))
+    terms = attribution.of_pairs(some, attribution.Limits.of(profile))
+    evaluated = again(some, [seen(each) for each in some], deciders(store, contract.run_id)) if some else []
+    classes = [classify(each, row, contract.math_fingerprint) for each, row in zip(some, evaluated, strict=True)]
+    return {
+        each.trade["trade_id"]: Difference(found, of)
+        for each, found, of in zip(some, classes, terms, strict=True)
+        if found is not None
+    }
+
+
+def offer(store: Store, run: Run, made: Compared) -> Contract | None:
+    """A contract over what of the window is valid, anchored; None where nothing is."""
+    if made.valid_window is None:
+        return None
+    contract = anchor.offered(store, made.contract, run, made.valid_window, wheel())
+    anchor.anchor(store, contract, run.name)
+    return contract
+
+
+def artefacts(store: Store, made: Compared) -> dict[str, bytes]:
+    """The comparison as files, by name: contract, pairs, figures, and what differs."""
+    whole = verdict.as_json(made)
+    files = {"parity_contract.json": made.contract.text, "parity_aggregate.json": _json(whole)}
+    if made.verdict == INVALID:
+        return files
+    return files | {
+        "parity_compare.tsv": verdict.table(store, made.compare_id),
+        "parity_mismatch_breakdown.json": _json({
+            "compare_id": made.compare_id, "classes": made.figures["classes"], "unpaired": made.figures["unpaired"],
+        }),
+    }  # fmt: skip
+
+
+def _json(value: object) -> bytes:
+    return verdict.text(msgspec.to_builtins(value, enc_hook=str)).encode()

@@ -1,0 +1,40 @@
+-- 0044 compares: the pairs of each comparison that was valid, both sides and why they differ.
+-- Why: every figure of a comparison can be asked again in SQL, at the cost of its pairs.  Pairs: journal/blue/verdict.py  Rollback: drop the table.
+CREATE TABLE IF NOT EXISTS violet_compare_pairs (
+    compare_id String,
+    run_id String,
+    label Enum8('REAL' = 0, 'STAND-IN' = 1),
+    trade_id String,
+    asset LowCardinality(String),
+    entry_ts_ms Int64,
+    by Enum8('id' = 0, 'nearest' = 1),
+    gap_ms Int64,
+    candidates UInt32,
+    topic LowCardinality(String),
+    partition UInt32,
+    log_offset Int64,
+    stream LowCardinality(String),
+    scan_id Int64,
+    dc_status LowCardinality(String),
+    bound LowCardinality(String),
+    vel_div Float64,
+    recorded_vel_div Nullable(Float64),
+    lanes Map(LowCardinality(String), Float64),
+    recorded_lanes Map(LowCardinality(String), Float64),
+    journaled Float64,
+    recorded Nullable(Float64),
+    notional_fraction Float64,
+    recorded_notional_fraction Nullable(Float64),
+    notional_usd Float64,
+    recorded_notional_usd Nullable(Float64),
+    pnl Nullable(Float64),
+    class LowCardinality(String),
+    class_group LowCardinality(String),
+    class_where Array(LowCardinality(String)),
+    is_allowed Bool,
+    nominal Map(LowCardinality(String), Float64),
+    effective Map(LowCardinality(String), Float64),
+    closure_ulp Nullable(Float64)
+) ENGINE = ReplacingMergeTree
+ORDER BY (compare_id, trade_id)
+SETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1;

@@ -1,0 +1,127 @@
+"""`violet compare` as people run it: a verdict of a valid comparison, and none of another."""
+
+import csv
+import io
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.journal.blue.agreed import at, minutes, sized, soaked, traded
+
+WIDE = ("--margin-leverage", "4", "--margin-notional", "1")
+MEASURES = ("unpaired", "leverage", "notional", "state_machine", "unclassified", "unattributable")
+
+
+@pytest.fixture(scope="module")
+def known(journal):
+    """A run of 60 minutes with a trade every fourth, all as it sized them; then 10 with a trade of another leverage."""
+    first = minutes()
+    written = soaked(journal.store, first, 70)
+    odd = {"leverage": 4.0, "notional_usd": 20_000.0, "esof": 0.5}
+    traded(journal.store, *map(sized, range(first, first + 60, 4)), sized(first + 65, **odd))
+    return first, written
+
+
+@pytest.fixture
+def compare(journal, known, tmp_path):
+    """compare(MINUTE, MINUTE, *terms) -> what `violet compare` said of a window under these terms."""
+    first, written = known
+
+    def ask(start, end, *terms, options=("--json",), name="c"):
+        file = tmp_path / f"{name}.json"
+        span = [datetime.fromtimestamp(at(first + minute) / 1e3, UTC).isoformat() for minute in (start, end)]
+        about = (written.run_id, "--against", "blue")
+        new = ("-o", file, "--follows", "none", "--from", span[0], "--to", span[1])
+        made = journal.violet("contract", "new", *about, *new, *terms)
+        assert made.code == 0, made.err
+        return journal.violet("compare", *about, "--contract", file, *options)
+
+    return ask
+
+
+def kept(journal, found):
+    (row,) = journal.rows("SELECT * FROM compares WHERE compare_id = {id:String}", id=found["compare_id"])
+    return row, journal.value(
+        "SELECT count() FROM compare_pairs WHERE compare_id = {id:String}", id=found["compare_id"]
+    )
+
+
+def test_equal_sides_pass_and_every_figure_is_that_of_the_journal(compare, journal):
+    said = compare(0, 60, *WIDE)
+    assert said.code == 0, said.out + said.err
+    found = said.json
+    assert (found["verdict"], found["is_over"], found["label"]) == ("PASS", True, "REAL")
+    assert {each["name"]: each["verdict"] for each in found["measures"]} == dict.fromkeys(MEASURES, "PASS")
+    pairs = {"n": 15, "by_id": 15, "ambiguous": 0, "clock_offset_ms": 0}
+    assert found["figures"]["pairs"] == found["figures"]["pairs"] | pairs
+    lanes = {row["lane"]: (row["n"], row["identical"]) for row in found["figures"]["lanes"]}
+    assert lanes == dict.fromkeys(("base", "dc", "acb", "ob", "esof"), (15, 15))
+    row, count = kept(journal, found)
+    assert (json.loads(row["figures"]), json.loads(row["measures"]), count) == (found["figures"], found["measures"], 15)
+    again = compare(0, 60, *WIDE, name="again").json
+    assert again["compare_id"] == found["compare_id"]
+    assert kept(journal, found) == (row, count)
+
+
+def test_too_few_pairs_go_on_and_say_how_many_are_needed(compare):
+    said = compare(0, 60)
+    assert said.code == 2
+    found = said.json
+    assert (found["verdict"], found["needed_pairs"]) == ("HOLD", 768)
+    assert found["needed_days"] == pytest.approx(768 / 15 / 24)
+    told = compare(0, 60, options=(), name="d").out
+    assert told.splitlines()[-1] == "HOLD (go on), REAL trades; pairs still needed: 768, days at this pace: 2.1"
+
+
+def test_one_pair_of_another_size_is_named_with_its_lane_and_no_verdict_is_made_of_it_alone(compare, journal):
+    found = compare(0, 70, *WIDE).json
+    (row,) = journal.rows(
+        "SELECT * FROM compare_pairs WHERE compare_id = {id:String} AND NOT is_identical", id=found["compare_id"]
+    )
+    assert (row["journaled"], row["recorded"], row["effective"]["esof"]) == (
+        8.0,
+        4.0,
+        pytest.approx(0.6931471805599453),
+    )
+    assert [(each["n"], each["usd"]) for each in found["figures"]["classes"]] == [(1, 20_000.0)]
+    assert {row["lane"]: row["n"] - row["identical"] for row in found["figures"]["lanes"]}["esof"] == 1
+
+
+def test_an_invalid_comparison_shows_no_figure_keeps_none_and_offers_what_is_valid(compare, journal, tmp_path):
+    offered = tmp_path / "part.json"
+    said = compare(-30, 60, *WIDE, options=("--json", "--offer", offered, "--artefacts", tmp_path / "files"))
+    assert said.code == 3
+    found = said.json
+    assert found["verdict"] == "INVALID_COMPARISON"
+    assert not found.keys() & {"figures", "measures"}
+    assert [each["name"] for each in found["clauses"] if not each["holds"]] == ["window"]
+    row, count = kept(journal, found)
+    assert (row["verdict"], row["figures"], row["measures"], count) == ("INVALID", "{}", "[]", 0)
+    assert {path.name for path in (tmp_path / "files").iterdir()} == {"parity_contract.json", "parity_aggregate.json"}
+    again = journal.violet("compare", row["run_id"], "--against", "blue", "--contract", offered, "--json")
+    assert (again.code, again.json["window"]) == (0, found["valid_window"])
+    told = compare(-30, 60, *WIDE, options=(), name="t")
+    assert told.code == 3
+    assert told.out.splitlines()[-1].startswith("INVALID_COMPARISON: window; the longest valid part is ")
+    assert "leverage" not in told.out
+
+
+def test_the_artefacts_are_the_contract_the_pairs_the_figures_and_the_differences(compare, tmp_path):
+    folder = tmp_path / "files"
+    found = compare(0, 70, *WIDE, options=("--json", "--artefacts", folder)).json
+    assert json.loads((folder / "parity_aggregate.json").read_text()) == found
+    assert (folder / "parity_contract.json").read_bytes() == (tmp_path / "c.json").read_bytes()
+    rows = list(csv.DictReader(io.StringIO((folder / "parity_compare.tsv").read_text()), delimiter="\t"))
+    assert len(rows) == 16
+    assert [(row["recorded"], row["journaled"]) for row in rows if row["class"]] == [("4.0", "8.0")]
+    assert json.loads((folder / "parity_mismatch_breakdown.json").read_text())["classes"] == found["figures"]["classes"]
+
+
+def test_a_contract_that_this_journal_does_not_have_is_refused(journal, compare, tmp_path):
+    assert compare(0, 60).code == 2
+    file = tmp_path / "c.json"
+    file.write_bytes(file.read_bytes().replace(b'"leverage":0.1', b'"leverage":0.9'))
+    said = journal.violet("compare", "--against", "blue", "--contract", file)
+    assert (said.code, "differs from it in margins.leverage" in said.err) == (3, True)
+    assert journal.violet("compare", "--against", "blue", "--contract", tmp_path / "none.json").code == 3
