@@ -41,7 +41,7 @@ def test_docker_compose_accepts_the_file():
 def test_every_image_is_pinned():
     images = re.findall(r"image: (\S+)", COMPOSE)
     images += re.findall(r"^FROM (\S+)", (ROOT / "deploy/reactor/Dockerfile").read_text("utf-8"), re.MULTILINE)
-    assert len(images) == 7
+    assert len(images) == 8
     assert [i for i in images if not re.search(r":v?\d+\.\d+\.\d+", i)] == []
 
 
@@ -65,15 +65,28 @@ def test_the_reader_may_only_read():
     caps = users.find("profiles/violet_reader/constraints")
     assert [cap.tag for cap in caps if cap.find("changeable_in_readonly") is not None] == ["max_execution_time"]
     assert caps.findtext("max_execution_time/max") == "60"
-    assert [q.text for q in users.iterfind("users/reader/grants/query")] == ["GRANT SELECT ON default.*"]
     assert users.find("users/default").get("remove") == "remove"
 
 
-def test_the_reactor_reads_its_configuration():
-    file = ROOT / "deploy/reactor/violet.toml"
+@pytest.mark.parametrize("login", ["migrator", "writer", "reader"])
+def test_a_login_of_the_server_has_the_rights_that_are_tried_and_no_more(login):
+    """tests/integration/test_rights.py tries those of users.sql on the engine."""
+    users = ET.parse(ROOT / "deploy/clickhouse/users.d/violet.xml").getroot()
+    text = re.sub(r"--.*", "", (ROOT / "deploy/clickhouse/users.sql").read_text("utf-8"))
+    known = [" ".join(each.split()).replace(" violet.", " default.") for each in text.split(";")]
+    role = f" TO violet_{login}_role"
+    wanted = [each for each in known if each.startswith("GRANT ") and each.endswith(role)]
+    assert wanted
+    assert [query.text + role for query in users.iterfind(f"users/{login}/grants/query")] == wanted
+
+
+@pytest.mark.parametrize(("name", "login"), [("violet", "writer"), ("migrate", "migrator")])
+def test_the_reactor_and_who_migrates_for_it_read_their_configuration(name, login):
+    file = ROOT / f"deploy/reactor/{name}.toml"
     settings = load({}, file, SECRETS)
     users = (ROOT / "deploy/clickhouse/users.d/violet.xml").read_text("utf-8")
-    assert settings.soak.topic in COMPOSE
-    assert f"<{settings.journal.user}>" in users
+    assert (settings.soak.topic or "") in COMPOSE
+    assert settings.journal.user == login
+    assert f"<{login}>" in users
     assert settings.journal.password.get_secret_value() == "w"
     assert "password" not in tomllib.loads(file.read_text("utf-8"))["journal"]

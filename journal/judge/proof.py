@@ -11,15 +11,15 @@ counted again. A row that was inserted over a proved one leaves no mark once the
 never reads proofs, finds it. See docs/design/running.md.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
 
 from journal.judge import count, planes
 from journal.judge.scope import Scope
+from journal.judge.stretch import ENDS, FACTS, SUMS, Stretch, Times, total
 from journal.ledger.pruned import dropped_sql, pruned
 from journal.ledger.run import now, segments
 from journal.row import TABLES
@@ -30,44 +30,6 @@ from lanes.profile import Profile
 STRETCH: Final = 500_000  # offsets: some seconds and 350 MiB to count
 LEAST: Final = 250_000  # what is shorter is counted again each time: a second at most
 _TABLES: Final = tuple(TABLES.values())
-_FACTS: Final = ("n", "pegged", "off_abs", "repeated", "broken")
-_ENDS: Final = ("top", "low", "high")
-_SUMS: Final = (
-    "decisions", "evaluations", "planes", "rejects", "scan_rejects", "deliverable", "journaled", "skipped", "doubled",
-    "corrupt", "content_hash", *_FACTS,
-)  # fmt: skip
-_WRAP: Final = 2**64
-
-
-class Times(msgspec.Struct):
-    """Event times of a stream in a stretch: first and last, how many it adds, and how often each step between two."""
-
-    first: int
-    last: int
-    n: int
-    steps: dict[int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """What the rows of a range of offsets of a partition add to those before it.
-
-    segment: 0 where a run has several and this is about all of them. raw: rows of each table, copies too.
-    """
-
-    segment: int
-    partition: int
-    first: int
-    last: int
-    sums: Mapping[str, int]
-    top: float | None
-    low: float | None
-    high: float | None
-    unseen: Mapping[str, int]
-    times: Mapping[str, Times]
-    raw: Sequence[int]
-
-
 _DECODER: Final = msgspec.json.Decoder(dict[str, Times])
 
 
@@ -77,18 +39,46 @@ def add(store: Store, scope: Scope) -> dict[str, Any]:
     What is counted now is proved for the next time.
     """
     profile = _profile(store, scope)
+    return total(_proved(store, scope, profile), planes.read(profile) if profile is not None else ())
+
+
+def advance(store: Store, run_id: str, stop: Callable[[], bool]) -> None:
+    """Prove what a run journaled since the last time, in full stretches alone: so that nobody has to wait for it later.
+
+    Args:
+        stop: asked before each stretch.
+    """
+    whole = Scope.of(store, run_id)
+    each = [replace(whole, segment=n) for n in sorted({each.segment for each in segments(store, run_id)})]
+    for scope in each if len(each) == 1 else [*each, whole]:
+        _proved(store, scope, _profile(store, scope), STRETCH, stop)
+
+
+def rows(store: Store, run_id: str) -> int:
+    """Raw rows of a run's outcomes, by the parts' own counts, so it costs the same at any age of the run."""
+    return store.count(
+        "SELECT sum(rows) FROM system.parts WHERE active AND database = currentDatabase() "
+        "AND table IN {tables:Array(String)} AND partition = {run:String}",
+        {"tables": list(_TABLES), "run": run_id},
+    )
+
+
+def _proved(
+    store: Store, scope: Scope, profile: Profile | None, least: int = 1, stop: Callable[[], bool] = lambda: False
+) -> list[Stretch]:
+    """The stretches of a scope, those that were proved before and those that are counted now, from `least` offsets."""
     known, era = _believed(store, scope)
     for partition in scope.ends:
         mine = [each for each in known if each.partition == partition]
         first = mine[-1].last + 1 if mine else 0
-        while (last := _cut(store, scope, partition, first)) is not None:
+        while not stop() and (last := _cut(store, scope, partition, first)) is not None and last - first + 1 >= least:
             part = replace(scope, ends={partition: last}, starts={partition: first})
             found = _count(store, part, known, profile)
             known.append(found)
             if last - first + 1 >= LEAST:
                 _store(store, scope, found, era)
             first = last + 1
-    return _sum(known, planes.read(profile) if profile is not None else ())
+    return known
 
 
 def prove(store: Store, run_id: str) -> dict[int, int]:
@@ -133,67 +123,15 @@ def _count(store: Store, part: Scope, known: Sequence[Stretch], profile: Profile
     """Count the rows of one stretch. known: those before it."""
     ((partition, last),) = part.ends.items()
     times, overlaps = _times(store, part, known)
-    facts: dict[str, Any] = dict.fromkeys((*_FACTS, *_ENDS), 0) | {"unseen": {}}
+    facts: dict[str, Any] = dict.fromkeys((*FACTS, *ENDS), 0) | {"unseen": {}}
     if profile is not None:
         facts = count.facts(store, part, profile)
         facts["repeated"] += _repeated(store, part, overlaps) if overlaps else 0
-    ends = {name: float(facts[name]) if facts["n"] else None for name in _ENDS}
-    sums = count.rows(store, part) | {name: facts[name] for name in _FACTS}
+    ends = {name: float(facts[name]) if facts["n"] else None for name in ENDS}
+    sums = count.rows(store, part) | {name: facts[name] for name in FACTS}
     first, raw = part.starts[partition], _raw(store, part)
     unseen: dict[str, int] = facts["unseen"]
     return Stretch(part.segment or 0, partition, first, last, sums, **ends, unseen=unseen, times=times, raw=raw)
-
-
-def _sum(stretches: Sequence[Stretch], names: Iterable[str]) -> dict[str, Any]:
-    """The figures of all stretches together. names: of the planes that are read."""
-    sums: dict[str, Any] = {name: sum(each.sums[name] for each in stretches) for name in _SUMS}
-    sums["content_hash"] %= _WRAP
-    for name, of in (("top", max), ("low", min), ("high", max)):
-        sums[name] = of((value for each in stretches if (value := getattr(each, name)) is not None), default=0.0)
-    sums["unseen"] = {name: sum(each.unseen.get(name, 0) for each in stretches) for name in ("scans", *names)}
-    return sums | _time(stretches)
-
-
-def _time(stretches: Sequence[Stretch]) -> dict[str, Any]:
-    """As count.time has it, from the steps of each stream."""
-    steps: dict[str, Counter[int]] = {}
-    seen: Counter[str] = Counter()
-    for each in stretches:
-        for stream, times in each.times.items():
-            steps.setdefault(stream, Counter()).update(times.steps)
-            seen[stream] += times.n
-    found = [_covered(seen[stream], of) for stream, of in steps.items()]
-    known = bool(found) and all(n >= 3 for n, *_ in found)
-    return {
-        "time_coverage": min(covered for _, covered, _, _ in found) if known else None,
-        "scan_gaps": sum(gaps for _, _, gaps, _ in found),
-        "longest_silence_ms": max((longest for *_, longest in found), default=0),
-    }
-
-
-def _covered(n: int, steps: Mapping[int, int]) -> tuple[int, float, int, int]:
-    """Of a stream: distinct times, the share of time that is covered, gaps, the longest step."""
-    ordered = sorted((step, times) for step, times in steps.items() if times)
-    if not ordered:
-        return n, 0.0, 0, 0
-    c = _median(ordered)
-    gaps = [(step, times) for step, times in ordered if step > 2 * c]
-    span = sum(step * times for step, times in ordered)
-    dead = sum((step - c) * times for step, times in gaps)
-    return n, 1.0 - dead / span, sum(times for _, times in gaps), ordered[-1][0]
-
-
-def _median(ordered: Sequence[tuple[int, int]]) -> float:
-    """The middle of values that come so often, ascending; of an even number the mean of the two."""
-    n = sum(times for _, times in ordered)
-    middle = [(n - 1) // 2, n // 2]
-    found, behind = [], 0
-    for value, times in ordered:
-        behind += times
-        while middle and middle[0] < behind:
-            middle.pop(0)
-            found.append(value)
-    return (found[0] + found[1]) / 2
 
 
 # -- what does not add up by itself ----------------------------------------------------------------------------------
@@ -354,7 +292,7 @@ def _expected(store: Store, scope: Scope, n: int, stretches: Sequence[Stretch]) 
 
 
 def _stretch(row: Mapping[str, Any]) -> Stretch:
-    sums = {name: row[name] for name in _SUMS}
+    sums = {name: row[name] for name in SUMS}
     names = ("segment", "partition", "top", "low", "high", "unseen", "raw")
     return Stretch(
         **{name: row[name] for name in names}, first=row["first_offset"], last=row["last_offset"], sums=sums,

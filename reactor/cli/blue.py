@@ -179,7 +179,7 @@ def look_(run_id: str | None, label: str | None, data: Path, as_json: bool) -> N
     \b
     violet blue look --data my-soak
     """  # noqa: D301 - click's mark for lines that are not to be filled
-    with journal(data) as store:
+    with journal(data, reads=True) as store:
         _ready(store)
         seen = look(store, runs.pick(store, run_id), label)
     print_json(seen) if as_json else _print(seen)

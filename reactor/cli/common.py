@@ -23,6 +23,7 @@ from journal.engine.address import attach
 from journal.engine.owner import Address, running
 from journal.judge import damage
 from journal.keep.migrate import require
+from journal.keep.scratch import readable
 from journal.ledger import claim as claims
 from journal.lock import Lock
 from journal.shown import as_json as json_text
@@ -86,14 +87,16 @@ run_argument = click.argument("run_id", metavar="[RUN]", required=False)  # by i
 
 
 @contextmanager
-def journal(data: Path, *, current: bool = True) -> Iterator[Store]:
+def journal(data: Path, *, current: bool = True, reads: bool = False) -> Iterator[Store]:
     """The journal: the server of --config, or the directory's, through its running engine or one started for the time.
 
-    Never made here. current: refuses where its tables are not those of this version.
+    Never made here. current: refuses where its tables are not those of this version. reads: nothing of what the command
+    writes has to last, so a copy answers where the directory cannot be written.
     """
     with ExitStack() as stack:
         if (address := server()) is None:
             require_journal(data)
+            data = stack.enter_context(readable(data, warn)) if reads else data
             address = stack.enter_context(running(data))
         store = connect(address)
         if current:
@@ -101,6 +104,11 @@ def journal(data: Path, *, current: bool = True) -> Iterator[Store]:
             if found := damage.parts(store):
                 err.print(f"violet: the journal is damaged: {damage.some(found)}", style="bold red", soft_wrap=True)
         yield store
+
+
+def warn(words: str) -> None:
+    """A line on standard error."""
+    err.print(f"violet: {words}", style="yellow", soft_wrap=True)
 
 
 def server() -> Address | None:

@@ -31,7 +31,7 @@ def command(
     violet explain 17 --data my-soak
     violet explain @6672 --stream ng7
     """  # noqa: D301 - click's mark for lines that are not to be filled
-    with journal(data) as store:
+    with journal(data, reads=True) as store:
         run = runs.pick(store, run_id)
         results = explain(store, run.run_id, what, stream, partition)
     if as_json:

@@ -31,7 +31,7 @@ def command(run_id: str | None, data: Path, since: str | None, as_json: bool) ->
         since_ms = int(instant(since).timestamp() * 1e3) if since else None
     except ValueError:
         raise Refusal(f"--since must be a time such as 2025-05-04T15:33Z, was {since!r}") from None
-    with journal(data) as store:
+    with journal(data, reads=True) as store:
         run = runs.pick(store, run_id)
         judged = judge(store, run, since_ms)
     verdict = worst([j.verdict for j in judged])

@@ -56,7 +56,7 @@ def command(run_id: str | None, data: Path, drift: bool, as_json: bool) -> None:
     segment: runs.Segment | None = None
     standins = {entry.key.partition(".")[0] for entry in REGISTER}
     if has_journal(data):
-        with journal(data) as store:
+        with journal(data, reads=True) as store:
             run = runs.pick(store, run_id)
             segment = runs.segments(store, run.run_id)[-1]
             params, kernels = msgspec.json.decode(segment.params), dict(segment.kernels)

@@ -61,7 +61,7 @@ def command(run_id: str | None, data: Path, code: str | None, limit: int, as_jso
     violet rejects --code MALFORMED --limit 5
     """  # noqa: D301 - click's mark for lines that are not to be filled
     known = None if code is None else _known(code)
-    with journal(data) as store:
+    with journal(data, reads=True) as store:
         run = runs.pick(store, run_id)
         rows = by_code(store, run.run_id) if known is None else of_code(store, run.run_id, known.name, limit)
     show(rows, as_json, f"rejects of run {run.run_id}")

@@ -23,7 +23,7 @@ def command(name: str | None, data: Path, as_json: bool) -> None:
     violet runs --data my-soak
     violet gate latest --data my-soak
     """  # noqa: D301 - click's mark for lines that are not to be filled
-    with journal(data) as store:
+    with journal(data, reads=True) as store:
         rows = listed(store, name)
     if name is not None and not rows:
         raise Refusal(f"--name {name}: no run of that name in {data}; fix: `violet runs` lists them")

@@ -19,6 +19,7 @@ from journal.engine import owner
 from journal.engine.address import Address, tls_fault
 from journal.engine.reader import QueryError, gated
 from journal.judge import damage
+from journal.keep.scratch import readable
 from journal.ledger.naming import KNOWN, SEVERAL, identify, over_several, scoped
 from journal.refusal import Refusal
 from journal.shown import as_json as json_text
@@ -98,11 +99,15 @@ def command(
         _print(json.loads(answer))
 
 
+def _warn(words: str) -> None:
+    click.echo(f"violet: {words}", err=True)
+
+
 def _warn_of_damage(answering: Answering) -> None:
     """Say on standard error that parts of the journal are gone, which no answer shows."""
     with suppress(Refusal):  # of a journal that was not migrated yet, or a login that may not see it
         if found := damage.in_words(_rows(answering, damage.PARTS)):
-            click.echo(f"violet: the journal is damaged, so answers may lack rows: {damage.some(found)}", err=True)
+            _warn(f"the journal is damaged, so answers may lack rows: {damage.some(found)}")
 
 
 def _warn_of_several_runs(answering: Answering, text: str) -> None:
@@ -110,7 +115,7 @@ def _warn_of_several_runs(answering: Answering, text: str) -> None:
     with suppress(Refusal):
         (found,) = _rows(answering, SEVERAL)
         if words := over_several(text, int(found["runs"]), found["tables"]):
-            click.echo(f"violet: {words}", err=True)
+            _warn(words)
 
 
 def _asked(bound: dict[str, str], form: str, max_rows: int, timeout_s: int) -> dict[str, str]:
@@ -133,9 +138,14 @@ def _journal(known: settings.Settings) -> Iterator[Answering]:
             yield _of_directory(known.soak.data, held)
 
 
+def _reader(data: Path, held: ExitStack) -> Address:
+    """The reader's address of the directory's engine, or of a copy's where the directory takes no writes."""
+    return held.enter_context(owner.reading(held.enter_context(readable(data, _warn))))
+
+
 def _of_directory(data: Path, held: ExitStack) -> Answering:
     """The directory's engine; another, once a question, where it goes with the soak that it belongs to."""
-    address = held.enter_context(owner.reading(data))
+    address = _reader(data, held)
 
     def answering(query: str, params: dict[str, str], timeout_s: float) -> tuple[bytes, str]:
         nonlocal address
@@ -143,7 +153,7 @@ def _of_directory(data: Path, held: ExitStack) -> Answering:
             return ask(address, query, params, timeout_s)
         except EngineGone:
             held.close()
-            address = held.enter_context(owner.reading(data))
+            address = _reader(data, held)
             return ask(address, query, params, timeout_s)
 
     return answering

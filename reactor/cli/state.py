@@ -45,7 +45,7 @@ def export_(run_id: str | None, data: Path, to: Path | None) -> None:
     \b
     violet state export --data my-soak --out state.json
     """  # noqa: D301 - click's mark for lines that are not to be filled
-    with journal(data) as store:
+    with journal(data, reads=True) as store:
         run = runs.pick(store, run_id)
         known = {str(p): at.last + 1 for p, at in positions(store, run.run_id).items()}
         raw = export(store, run, Origin.of(data, runs.now(), {run.run_id: known}))

@@ -48,7 +48,7 @@ def command(run_id: str | None, data: Path, name: str | None, watch: bool, as_js
         if waiting := [words for soak, words in _waiting(data).items() if held(soak_lock(data, soak))]:
             raise Refusal(f"{'; '.join(waiting)}; fix: start ClickHouse, look at its log")  # they ask all the time
         try:
-            with journal(data) as store:
+            with journal(data, reads=True) as store:
                 rows = _rows(store, data, run_id, name)
         except Refusal as refusal:
             raise Refusal("; ".join([str(refusal), *_waiting(data).values()])) from None
@@ -79,7 +79,7 @@ def _looks(data: Path, run_id: str | None, name: str | None) -> Generator[list[d
     """The looks of --watch, by one engine. One that goes with its soak is no end: another is found or started."""
     while True:
         try:
-            with journal(data) as store:
+            with journal(data, reads=True) as store:
                 while True:
                     yield _rows(store, data, run_id, name)
                     time.sleep(EVERY_S)

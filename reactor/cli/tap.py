@@ -169,7 +169,7 @@ def _of_journal(ask: Ask) -> Iterator[list[Reading]]:
     run_id, gone = ask.run_id, 0
     while True:
         try:
-            with journal(ask.data) as store:
+            with journal(ask.data, reads=True) as store:
                 run_id = runs.pick(store, run_id).run_id
                 history = History(store, run_id, ask.lane, ask.where, ask.stream)
                 if ask.at is not None:

@@ -27,7 +27,7 @@ def command(run_id: str | None, data: Path, bootstrap_servers: str | None, as_js
     violet verify --data my-soak
     violet verify --bootstrap-servers 127.0.0.1:9092
     """  # noqa: D301 - click's mark for lines that are not to be filled
-    with foreign_code(), journal(data) as store, Progress(console=err, disable=not err.is_terminal) as bar:
+    with foreign_code(), journal(data, reads=True) as store, Progress(console=err, disable=not err.is_terminal) as bar:
         run = runs.pick(store, run_id)
         task = bar.add_task("recomputing", total=None)
         report = verify(store, run, broker(bootstrap_servers), lambda n: bar.update(task, completed=n))

@@ -40,6 +40,7 @@ from reactor.log.kafka import LogGap
 from reactor.log.presence import Absence
 from reactor.log.scout import LogChanged
 from reactor.run import foreign
+from reactor.run.proving import Proving
 from reactor.run.resume import same_code
 from reactor.run.session import Session
 from reactor.run.settings import JournalSettings, Settings, span_s
@@ -258,14 +259,13 @@ class Journal:
         """A session of a kind on a source; ledger: what else its ledger takes."""
 
         def opened(store: Store) -> S:
-            more = ledger | {
-                "claim": claim,
-                "revive": self.revive,
-                "memory": outage_file(self._data, settings.soak.name),
-            }
+            memory = outage_file(self._data, settings.soak.name)
+            more = ledger | {"claim": claim, "revive": self.revive, "memory": memory}
             return kind(settings, store, source, lambda run_id: Ledger(store, run_id, partial(reread, source), **more))
 
-        return self.steady(opened)
+        session = self.steady(opened)
+        self._at_end(Proving(session.run.run_id, self.beside).close)
+        return session
 
     def revive(self) -> Revived | None:
         """A store on an engine that answers, or None while there is none; why it cannot start is said once."""

@@ -139,21 +139,25 @@ def written(folder):
 
 ON_THE_DISK = {
     "soak": ["--scans", "scans.jsonl"],
-    "sql": ["SELECT 1"],
-    "status": [],
-    "gate": [],
-    "verify": [],
-    "explain": ["@0"],
-    "lanes": [],
-    "rejects": [],
-    "tap": ["acb"],
     "web": [],
     "serve": [],
     "migrate": [],
     "end": [],
     "replay": ["latest"],
-    "blue look": [],
+    "rejects retry": ["--code", "EMPTY"],
     "blue import": ["--trades", "trades.csv"],
+}
+ASKED = {
+    "sql": ["SELECT * FROM decisions ORDER BY log_offset"],
+    "status": [],
+    "runs": [],
+    "gate": [],
+    "verify": [],
+    "explain": ["@9"],
+    "lanes": [],
+    "rejects": [],
+    "tap": ["acb"],
+    "blue look": [],
 }
 BESIDE = {
     "soak": ["--scans", "scans.jsonl", "--data", "small/another"],
@@ -166,7 +170,7 @@ BESIDE = {
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("spoil", [full, read_only], ids=["full", "read-only"])
-def test_a_command_that_starts_on_a_disk_it_cannot_write_says_so_in_a_line_and_leaves_nothing(
+def test_a_command_on_a_disk_it_cannot_write_answers_from_a_copy_or_says_so_in_a_line_and_leaves_nothing(
     small, tmp_path, monkeypatch, spoil
 ):
     monkeypatch.chdir(tmp_path)
@@ -180,9 +184,25 @@ def test_a_command_that_starts_on_a_disk_it_cannot_write_says_so_in_a_line_and_l
         + "".join(f"BTCUSDT,{1_746_000_000_000 + 60_000 * n},1,4,0.5,{1 + n % 3},1\n" for n in range(90))
     )
     left = interrupted(small / "data", batch_size=10, scans="scans.jsonl")
+    answers = {name: violet(*name.split(), *more, "--data", "small/data") for name, more in ASKED.items()}
     free_of(small / "data")
     spoil(small)
-    before = written(small)
+    before, beside = written(small), {path.name for path in tmp_path.iterdir()}
+    for name, more in ASKED.items():
+        said = violet(*name.split(), *more, "--data", "small/data")
+        assert (said.code, said.err.count("\n")) == (answers[name].code, answers[name].err.count("\n") + 1), (
+            name,
+            said,
+        )
+        assert "small/data takes no writes (" in said.err, (name, said)
+        if name != "status":  # which tells how full the disk is
+            assert said.out == answers[name].out, name
+        assert written(small) == before, name
+    monkeypatch.setenv("TMPDIR", str(small))
+    said = violet("gate", "--data", "small/data")
+    assert (said.code, said.err.count("\n"), "fix: set TMPDIR" in said.err) == (3, 1, True), said
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    assert {path.name for path in tmp_path.iterdir()} == beside
     asked = [(name, [*more, "--data", "small/data"]) for name, more in ON_THE_DISK.items()] + [*BESIDE.items()]
     for name, more in asked:
         said = violet(*name.split(), *more)
