@@ -1,0 +1,151 @@
+"""Slot: decisions and trades at one grain, so that how often each side trades can be compared.
+
+The run decides on every scan; BLUE holds one trade at a time. Two things make them comparable:
+
+episode  a maximal run of decisions of a stream on one asset in consecutive scans; a repeated scan, and one that the
+         cadence passes over, breaks none
+slot     the decisions as one slot would trade them. From BLUE's entry to its exit the slot is taken, and a decision is
+         no trade. A decision while it is free is one that BLUE did not take: `missed`. It takes the slot for BLUE's
+         median holding time, or until BLUE's next entry, so that one miss moves nothing that follows.
+
+The time that counts lies between BLUE's first entry and its last exit: what it held before and after nobody recorded.
+Source: findings 9 (sticky signals, one slot), 10 item 3. See docs/design/blue.md.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median_low
+from typing import Any, Final
+
+from journal.store import Store
+from lanes.code import Reason
+
+_REPEAT: Final = 1 << Reason.DUP_SCAN
+_CADENCE: Final = 1 << Reason.CADENCE
+_HERE: Final = "run_id = {run:String} AND ts_ms >= {from_ms:Int64} AND ts_ms < {to_ms:Int64}"
+_SEEN: Final = f"""
+    SELECT stream, partition, log_offset, ts_ms, toString(asset) AS asset, 0 AS reasons
+    FROM violet_decisions FINAL WHERE {_HERE}
+    UNION ALL
+    SELECT stream, partition, log_offset, ts_ms, '', reasons FROM violet_evaluations FINAL
+    WHERE {_HERE} AND bitAnd(reasons, {_REPEAT}) = 0"""
+_EPISODES: Final = f"""
+SELECT stream, asset, partition, min(log_offset) AS first_offset, max(log_offset) AS last_offset,
+    min(ts_ms) AS first_ms, max(ts_ms) AS last_ms, count() AS decisions
+FROM (
+    SELECT * EXCEPT (reasons), row_number() OVER (PARTITION BY stream, partition ORDER BY log_offset)
+        - row_number() OVER (PARTITION BY stream, partition, asset ORDER BY log_offset) AS island
+    FROM ({_SEEN}) WHERE bitAnd(reasons, {_CADENCE}) = 0
+)
+WHERE asset != ''
+GROUP BY stream, partition, asset, island
+ORDER BY first_ms, partition, first_offset"""
+_SLOTS: Final = """
+    SELECT trade_id, entry_ts_ms, assumeNotNull(exit_ts_ms) AS exit_ts_ms, bars_held, 1 AS one FROM (
+        SELECT * FROM blue_trades WHERE label = {label:String} AND exit_ts_ms IS NOT NULL
+            AND entry_ts_ms >= {from_ms:Int64} AND entry_ts_ms < {to_ms:Int64}
+    )"""
+_FREE: Final = f"""
+SELECT d.asset AS asset, d.ts_ms AS ts_ms, d.vel_div AS vel_div, d.leverage AS leverage, d.partition AS partition,
+    d.log_offset AS log_offset
+FROM (
+    SELECT toString(asset) AS asset, ts_ms, vel_div, leverage, partition, log_offset, 1 AS one
+    FROM violet_decisions FINAL WHERE {_HERE}
+) AS d
+ASOF INNER JOIN ({_SLOTS}) AS t ON d.one = t.one AND d.ts_ms >= t.entry_ts_ms
+WHERE d.ts_ms > t.exit_ts_ms
+ORDER BY ts_ms, partition, log_offset"""
+_BARS: Final = f"""
+SELECT t.trade_id AS trade_id, any(t.bars_held) AS bars_held, count() AS scans
+FROM (SELECT DISTINCT ts_ms, 1 AS one FROM ({_SEEN})) AS s
+ASOF INNER JOIN ({_SLOTS}) AS t ON s.one = t.one AND s.ts_ms > t.entry_ts_ms
+WHERE s.ts_ms <= t.exit_ts_ms
+GROUP BY trade_id"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Episode:
+    """Decisions in consecutive scans on one asset. Offsets and event times are of the first and the last of them."""
+
+    stream: str
+    asset: str
+    partition: int
+    first_offset: int
+    last_offset: int
+    first_ms: int
+    last_ms: int
+    decisions: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slots:
+    """How often each side trades, at the grain of one slot.
+
+    trades: of BLUE, closed ones. ours: what one slot makes of the decisions: BLUE's, as far as they are decisions, and
+    `missed`: rows of asset, ts_ms, vel_div, leverage, partition, log_offset. stacked: BLUE's trades that were entered
+    while another was open. hold_ms: BLUE's median holding time. bars_held, scans: of the trades that say how many bars
+    they were held, their sum, and how many scans the run saw meanwhile; where BLUE sees every scan they are equal.
+    """
+
+    trades: int
+    ours: int
+    missed: Sequence[Mapping[str, Any]]
+    stacked: int
+    hold_ms: int | None
+    bars_held: int
+    scans: int
+
+
+def episodes(store: Store, run_id: str, window: tuple[int, int]) -> list[Episode]:
+    """Episodes of a run, of event times from the first of a window up to and without the second, in their order."""
+    params = {"run": run_id, "from_ms": window[0], "to_ms": window[1]}
+    return [Episode(**row) for row in store.rows(_EPISODES, params)]
+
+
+def slots(store: Store, run_id: str, label: str, window: tuple[int, int], paired: int) -> Slots:
+    """The single slot of a window.
+
+    Args:
+        store: the journal.
+        run_id: of the decisions.
+        label: of the trades.
+        window: event times from the first, up to and without the second, UTC milliseconds.
+        paired: trades that a decision stands beside.
+    """
+    params = {"run": run_id, "label": label, "from_ms": window[0], "to_ms": window[1]}
+    held = [
+        (row["entry_ts_ms"], row["exit_ts_ms"])
+        for row in store.rows(f"SELECT entry_ts_ms, exit_ts_ms FROM ({_SLOTS}) ORDER BY entry_ts_ms, trade_id", params)
+    ]
+    hold_ms = median_low([exit_ms - entry_ms for entry_ms, exit_ms in held]) if held else None
+    missed = list(_missed(store.rows(_FREE, params), held, hold_ms or 0))
+    bars = [row for row in store.rows(_BARS, params) if row["bars_held"] is not None]
+    return Slots(
+        trades=len(held), ours=paired + len(missed), missed=missed, stacked=_stacked(held), hold_ms=hold_ms,
+        bars_held=sum(row["bars_held"] for row in bars), scans=sum(row["scans"] for row in bars),
+    )  # fmt: skip
+
+
+def _missed(
+    free: Sequence[Mapping[str, Any]], held: Sequence[tuple[int, int]], hold_ms: int
+) -> Iterator[Mapping[str, Any]]:
+    """The decisions of a free slot that one slot would have traded."""
+    last_exit = max((exit_ms for _, exit_ms in held), default=0)
+    busy_until, at, open_until = -1, 0, -1
+    for row in free:
+        while at < len(held) and held[at][0] <= row["ts_ms"]:
+            open_until, busy_until = max(open_until, held[at][1]), -1  # BLUE's next entry ends what it missed
+            at += 1
+        if row["ts_ms"] >= last_exit or row["ts_ms"] <= max(busy_until, open_until):
+            continue
+        yield row
+        busy_until = row["ts_ms"] + hold_ms
+
+
+def _stacked(held: Sequence[tuple[int, int]]) -> int:
+    """Trades that were entered while an earlier one was open."""
+    count, open_until = 0, -1
+    for entry_ms, exit_ms in held:
+        count += entry_ms < open_until
+        open_until = max(open_until, exit_ms)
+    return count
