@@ -15,6 +15,7 @@ import msgspec
 from journal.blue import anchor
 from journal.blue.contract import Contract, Window
 from journal.blue.pairing import Pairing
+from journal.blue.slot import Slots
 from journal.blue.statistics import proportion
 from journal.ledger.run import Run, Segment, segments
 from journal.store import Store
@@ -123,12 +124,17 @@ def of_sides(
     return [*found, *_said(store, contract, trades), _scan_ids(store, run.run_id, trades)], is_over
 
 
-def of_pairs(contract: Contract, pairing: Pairing, bucket_of: Callable[[float], str]) -> list[Clause]:
-    """The clauses of the pairs: their clock, how many there are, and how many of each asset, hour and bucket."""
+def of_pairs(contract: Contract, pairing: Pairing, traded: Slots, bucket_of: Callable[[float], str]) -> list[Clause]:
+    """The clauses of the pairs: BLUE's scans and clock, how many pairs there are, and of which groups."""
     whole = [(contract.window.from_ms, contract.window.to_ms)]
     most, offset = contract.pairing.clock_ms, pairing.offset_ms
     is_near, is_enough = offset is None or abs(offset) <= most, len(pairing.pairs) >= contract.floors.pairs
+    sees = traded.share is None or traded.share >= contract.floors.scans
     return [
+        Clause(
+            name="blue.bars", holds=sees, agreed=f"at least {contract.floors.scans}", theirs=traded.share,
+            spans=[] if sees else traded.blind,
+        ),
         Clause(
             name="blue.clock", holds=is_near, agreed=f"within {most} ms", theirs=offset, spans=[] if is_near else whole
         ),

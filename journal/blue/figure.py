@@ -12,6 +12,7 @@ from journal.blue import anchor
 from journal.blue.contract import Contract
 from journal.blue.look import fit
 from journal.blue.pairing import Pairing
+from journal.blue.slot import Slots, episodes
 from journal.store import Store
 from journal.template import fill, texts
 from lanes.code import Reason
@@ -26,11 +27,12 @@ _ORDER: Final = {
 }
 QUIET_STEPS: Final = 4  # thresholds above the run's own that are asked for
 QUIET_STEP: Final = 0.001
+_NAMED: Final = 20
 _QUANTILES: Final = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
 def figures(
-    store: Store, contract: Contract, compare_id: str, pairing: Pairing, trades: Sequence[dict[str, Any]]
+    store: Store, contract: Contract, compare_id: str, pairing: Pairing, traded: Slots, trades: Sequence[dict[str, Any]]
 ) -> dict[str, Any]:
     """Every figure of a comparison whose pairs are stored; each with its N."""
     asked = {"compare": compare_id, **anchor.within(contract.run_id, contract.window)}
@@ -50,7 +52,8 @@ def figures(
         "curve": {"n": sum(row["n"] for row in curve), **fit(curve), "steps": curve},
         "recovery": _same(store, "blue_recovery", asked),
         "conviction": _conviction(store, asked),
-        "frequency": _frequency(store, contract, asked, len(trades)),
+        "frequency": _frequency(store, contract, len(trades)),
+        "slot": _slot(traded),
         "quiet": _quiet(store, contract, asked),
         "classes": _classes(store, asked),
     }  # fmt: skip
@@ -121,20 +124,23 @@ def _conviction(store: Store, asked: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _frequency(store: Store, contract: Contract, asked: dict[str, Any], trades: int) -> dict[str, Any]:
-    """Trades beside decisions and episodes: unbroken rows of scans of a stream that all decided on one asset."""
-    row = store.rows(
-        "SELECT sum(n) AS decisions, sum(firsts) AS episodes FROM (SELECT countIf(asset != '') AS n, "
-        "arrayMap(s -> toString(s.3), arraySort(groupArray((ts_ms, log_offset, asset)))) AS assets, "
-        "arrayCount((now, before) -> now != '' AND now != before, assets, arrayPushFront(arrayPopBack(assets), '')) "
-        "AS firsts FROM (SELECT stream, partition, ts_ms, log_offset, toString(asset) AS asset FROM violet_decisions "
-        f"WHERE {_INSIDE} UNION ALL SELECT stream, partition, ts_ms, log_offset, '' AS asset FROM violet_evaluations "
-        f"WHERE {_INSIDE}) GROUP BY stream, partition)",
-        asked,
-    )[0]
+def _frequency(store: Store, contract: Contract, trades: int) -> dict[str, Any]:
+    """Trades beside decisions and episodes."""
+    found = episodes(store, contract.run_id, (contract.window.from_ms, contract.window.to_ms))
     hours = (contract.window.to_ms - contract.window.from_ms) / 3_600_000
-    counts = {"decisions": row["decisions"], "episodes": row["episodes"], "trades": trades}
+    counts = {"decisions": sum(each.decisions for each in found), "episodes": len(found), "trades": trades}
     return {**counts, "hours": hours, "an_hour": {name: n / hours for name, n in counts.items()}}
+
+
+def _slot(traded: Slots) -> dict[str, Any]:
+    """Both sides at the grain of one slot; of the decisions that BLUE did not take, the first and their vel_div."""
+    vel_divs = [row["vel_div"] for row in traded.missed]
+    return {
+        "ours": traded.ours, "trades": traded.trades, "missed": len(traded.missed), "stacked": traded.stacked,
+        "hold_ms_median": traded.hold_ms, "bars_held": traded.bars_held, "scans": traded.scans, "share": traded.share,
+        "missed_vel_div": {"min": min(vel_divs, default=None), "max": max(vel_divs, default=None)},
+        "missed_first": [dict(row) for row in traded.missed[:_NAMED]],
+    }  # fmt: skip
 
 
 def _quiet(store: Store, contract: Contract, asked: dict[str, Any]) -> list[dict[str, Any]]:

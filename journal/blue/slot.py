@@ -20,6 +20,7 @@ from typing import Any, Final
 from journal.store import Store
 from lanes.code import Reason
 
+BARS_ARE_SCANS: Final = (0.5, 1.5)  # bars a scan, beyond which BLUE's bars are something else
 _REPEAT: Final = 1 << Reason.DUP_SCAN
 _CADENCE: Final = 1 << Reason.CADENCE
 _HERE: Final = "run_id = {run:String} AND ts_ms >= {from_ms:Int64} AND ts_ms < {to_ms:Int64}"
@@ -40,9 +41,12 @@ FROM (
 WHERE asset != ''
 GROUP BY stream, partition, asset, island
 ORDER BY first_ms, partition, first_offset"""
+# Rows that cleaning drops took BLUE's slot too; of the rows of a trade it is the one that is kept.
 _SLOTS: Final = """
-    SELECT trade_id, entry_ts_ms, assumeNotNull(exit_ts_ms) AS exit_ts_ms, bars_held, 1 AS one FROM (
-        SELECT * FROM blue_trades WHERE label = {label:String} AND exit_ts_ms IS NOT NULL
+    SELECT trade_id, entry_ts_ms, assumeNotNull(exit_ts_ms) AS exit_ts_ms,
+        if(reason = '', bars_held, NULL) AS bars_held, 1 AS one
+    FROM (
+        SELECT * FROM blue_cleaning WHERE label = {label:String} AND nth = 1 AND exit_ts_ms IS NOT NULL
             AND entry_ts_ms >= {from_ms:Int64} AND entry_ts_ms < {to_ms:Int64}
     )"""
 _FREE: Final = f"""
@@ -56,11 +60,12 @@ ASOF INNER JOIN ({_SLOTS}) AS t ON d.one = t.one AND d.ts_ms >= t.entry_ts_ms
 WHERE d.ts_ms > t.exit_ts_ms
 ORDER BY ts_ms, partition, log_offset"""
 _BARS: Final = f"""
-SELECT t.trade_id AS trade_id, any(t.bars_held) AS bars_held, count() AS scans
+SELECT any(t.entry_ts_ms) AS entry_ms, any(t.exit_ts_ms) AS exit_ms, any(t.bars_held) AS bars_held, count() AS scans
 FROM (SELECT DISTINCT ts_ms, 1 AS one FROM ({_SEEN})) AS s
 ASOF INNER JOIN ({_SLOTS}) AS t ON s.one = t.one AND s.ts_ms > t.entry_ts_ms
 WHERE s.ts_ms <= t.exit_ts_ms
-GROUP BY trade_id"""
+GROUP BY t.trade_id
+ORDER BY entry_ms"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,10 +86,11 @@ class Episode:
 class Slots:
     """How often each side trades, at the grain of one slot.
 
-    trades: of BLUE, closed ones. ours: what one slot makes of the decisions: BLUE's, as far as they are decisions, and
-    `missed`: rows of asset, ts_ms, vel_div, leverage, partition, log_offset. stacked: BLUE's trades that were entered
-    while another was open. hold_ms: BLUE's median holding time. bars_held, scans: of the trades that say how many bars
-    they were held, their sum, and how many scans the run saw meanwhile; where BLUE sees every scan they are equal.
+    trades: of BLUE, closed ones, dropped rows among them. ours: what one slot makes of the decisions: BLUE's, as far
+    as they are decisions, and `missed`: rows of asset, ts_ms, vel_div, leverage, partition, log_offset. stacked: BLUE's
+    trades that were entered while another was open. hold_ms: BLUE's median holding time. bars_held, scans: of the
+    trades that say how many bars they were held, their sum, and how many scans the run saw meanwhile. blind: the times
+    of those trades that were held for fewer bars than there were scans.
     """
 
     trades: int
@@ -94,6 +100,13 @@ class Slots:
     hold_ms: int | None
     bars_held: int
     scans: int
+    blind: Sequence[tuple[int, int]]
+
+    @property
+    def share(self) -> float | None:
+        """Of the scans while a trade was open, those that BLUE counted as bars; None where its bars are no scans."""
+        share = self.bars_held / self.scans if self.scans else 0.0
+        return share if BARS_ARE_SCANS[0] <= share <= BARS_ARE_SCANS[1] else None
 
 
 def episodes(store: Store, run_id: str, window: tuple[int, int]) -> list[Episode]:
@@ -123,6 +136,7 @@ def slots(store: Store, run_id: str, label: str, window: tuple[int, int], paired
     return Slots(
         trades=len(held), ours=paired + len(missed), missed=missed, stacked=_stacked(held), hold_ms=hold_ms,
         bars_held=sum(row["bars_held"] for row in bars), scans=sum(row["scans"] for row in bars),
+        blind=[(row["entry_ms"], row["exit_ms"] + 1) for row in bars if row["bars_held"] < row["scans"]],
     )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from journal.blue.classes import STATE_MACHINE, Class, Kind, excuse
 from journal.blue.clause import Clause
 from journal.blue.contract import Allowed, Contract, Window, canonical
 from journal.blue.pairing import Pair, Pairing
+from journal.blue.slot import Slots
 from journal.blue.statistics import Verdict, bounded_mean, still_needed
 from journal.blue.statistics import judge as judged
 from journal.judge.gate import FAIL, HOLD, PASS, worst
@@ -103,13 +104,16 @@ def identity(store: Store, contract: Contract, clauses: Sequence[Clause]) -> str
     return hashlib.sha256(canonical(data)).hexdigest()[:16]
 
 
-def measures(contract: Contract, pairing: Pairing, differences: Mapping[str, Difference]) -> list[Measure]:
+def measures(
+    contract: Contract, pairing: Pairing, traded: Slots, differences: Mapping[str, Difference]
+) -> list[Measure]:
     """The judged measures. differences: of every pair whose sides are not the same, by trade_id."""
     alpha = contract.alpha / (1 + (contract.margins.notional is not None))
     pairs = sorted(pairing.pairs, key=lambda pair: (pair.trade["entry_ts_ms"], pair.trade["trade_id"]))
     top, least = contract.params.values["fanin"]["abs_max"], contract.params.values["base"]["min_lev"]
     found = [
         _count("unpaired", len(pairing.pairs) + len(pairing.unpaired), len(pairing.unpaired)),
+        _count("trade_delta", traded.ours, len(traded.missed)),
         _mean("leverage", [leverage_gap(pair) for pair in pairs], contract.margins.leverage, top - least, alpha),
     ]
     if contract.margins.notional is not None:

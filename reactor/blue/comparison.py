@@ -4,21 +4,25 @@ The clauses of both sides come first, then those of the pairs; only where all ho
 put into its class by evaluating it again, and attributed to the lanes. See docs/design/blue.md.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 
-from journal.blue import anchor, attribution, clause, figure, verdict
+from journal.blue import anchor, attribution, clause, figure, floor, verdict
 from journal.blue.classes import classify, differs
 from journal.blue.clause import Judge
 from journal.blue.contract import Contract, canonical
 from journal.blue.pairing import Pair, pair
+from journal.blue.slot import slots
 from journal.blue.verdict import INVALID, Compared, Difference
 from journal.ledger.run import Run
 from journal.store import Store
 from lanes.fingerprint import math_fingerprint
 from lanes.profile import Profile
+from reactor.blue import delay
 from reactor.blue.again import again, deciders, seen
 from reactor.run.provenance import wheel
 
@@ -35,10 +39,10 @@ def compared(store: Store, run: Run, contract: Contract) -> Compared:
     window = contract.window
     trades = anchor.trades(store, contract.blue.label, window)
     clauses, is_over = clause.of_sides(store, contract, run, trades, judge)
-    found = pair(
-        store, contract.run_id, contract.blue.label, (window.from_ms, window.to_ms), contract.pairing.tolerance_ms
-    )
-    clauses += clause.of_pairs(contract, found, clause.buckets(store))
+    span = window.from_ms, window.to_ms
+    found = pair(store, contract.run_id, contract.blue.label, span, contract.pairing.tolerance_ms)
+    traded = slots(store, contract.run_id, contract.blue.label, span, len(found.pairs))
+    clauses += clause.of_pairs(contract, found, traded, clause.buckets(store))
     made = Compared(
         compare_id=verdict.identity(store, contract, clauses), contract=contract, verdict=INVALID, is_over=is_over,
         clauses=clauses, trades=len(trades), pairs=len(found.pairs),
@@ -48,8 +52,9 @@ def compared(store: Store, run: Run, contract: Contract) -> Compared:
     if not made.broken:
         differences = explained(store, contract, found.pairs)
         verdict.store_pairs(store, contract, made.compare_id, found.pairs, differences)
-        measures = verdict.measures(contract, found, differences)
-        figures = figure.figures(store, contract, made.compare_id, found, trades)
+        measures = verdict.measures(contract, found, traded, differences)
+        figures = figure.figures(store, contract, made.compare_id, found, traded, trades)
+        figures["noise_floor"] = noise(store, contract, found.pairs, differences)
         made = replace(made, verdict=verdict.verdict(measures), measures=measures, figures=figures)
     verdict.keep(store, run, made)
     return made
@@ -67,6 +72,26 @@ def explained(store: Store, contract: Contract, pairs: Sequence[Pair]) -> dict[s
         for each, found, of in zip(some, classes, terms, strict=True)
         if found is not None
     }
+
+
+def noise(
+    store: Store, contract: Contract, pairs: Sequence[Pair], differences: Mapping[str, Difference]
+) -> dict[str, Any]:
+    """The noise floor: BLUE against BLUE, which differences one scan's delay explains, and what lies above it."""
+    window = contract.window
+    some = [each for each in pairs if each.trade["trade_id"] in differences and each.trade["leverage"] is not None]
+    planes = floor.seen(store, contract.run_id, some)
+    late = delay.explained(some, planes, deciders(store, contract.run_id)) if some else {}
+    gaps = {each.trade["trade_id"]: gap for each in pairs if (gap := verdict.leverage_gap(each)) is not None}
+    above = math.fsum(gap for trade_id, gap in gaps.items() if trade_id not in late)
+    return {
+        "blue": floor.of_blue(store, contract.blue.label, (window.from_ms, window.to_ms)),
+        "delay": delay.share(len(some), late),
+        "leverage": {
+            "n": len(gaps), "mean_abs_err": math.fsum(gaps.values()) / len(gaps) if gaps else None,
+            "above": above / len(gaps) if gaps else None,
+        },
+    }  # fmt: skip
 
 
 def offer(store: Store, run: Run, made: Compared) -> Contract | None:

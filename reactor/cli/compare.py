@@ -101,6 +101,12 @@ def _print(made: Compared, offered: Path | None) -> None:
     )
     print_rows([_measure(each) for each in made.measures], f"clauses: all {len(made.clauses)} hold")
     figures = made.figures
+    slot, late = figures["slot"], figures["noise_floor"]["delay"]
+    for name, words in {
+        "one slot": f"{slot['ours']} trades of ours, {slot['trades']} of BLUE's, {slot['missed']} not taken by BLUE",
+        "noise floor": f"{late['explained']} of {late['n']} differences come of planes that are one scan late",
+    }.items():
+        out.print(f"{name:>12}  {words}")
     for title, rows in (
         ("lanes", figures["lanes"]), ("by vel_div and dc_status", figures["buckets"]),
         ("differences", figures["classes"]), ("quiet scans at other thresholds", figures["quiet"]),

@@ -11,6 +11,7 @@ from journal.blue import anchor, clause
 from journal.blue.clause import Judge, longest
 from journal.blue.contract import Floors, Pairing, Window
 from journal.blue.pairing import pair
+from journal.blue.slot import slots
 from journal.ledger.run import open_segments, segments
 from lanes.fingerprint import math_fingerprint
 from tests.journal.blue.agreed import agreed, at, changed, minutes, sized, soaked, traded, window
@@ -36,7 +37,8 @@ def judged(store, contract, run, judge=JUDGE):
     found, _ = clause.of_sides(store, contract, run, trades, judge)
     ends = contract.window.from_ms, contract.window.to_ms
     paired = pair(store, contract.run_id, contract.blue.label, ends, contract.pairing.tolerance_ms)
-    found += clause.of_pairs(contract, paired, clause.buckets(store))
+    held = slots(store, contract.run_id, contract.blue.label, ends, len(paired.pairs))
+    found += clause.of_pairs(contract, paired, held, clause.buckets(store))
     return {each.name: each for each in found}
 
 

@@ -53,6 +53,8 @@ def traded(store, run):
                       "exit_ts_ms": AT_MS + end * MINUTE_MS, "bars_held": bars}, b"")
             for n, (entry, end, bars) in enumerate(rows)
         ]  # fmt: skip
+        while brought:
+            forget(store, brought.pop(), "others take their place")
         intake = Intake(label=STANDIN, source="s", mapping="m", clock_offset_ms=0, trades=made, legs=[])
         brought.append(bring(store, intake).import_id)
         return slots(store, run.run_id, STANDIN, WINDOW, paired)
@@ -66,6 +68,9 @@ def test_where_blue_takes_every_free_decision_nothing_is_missed(traded):
     found = traded((0, 3, 3), (4, 8, 4), (9, 20, 11), paired=3)
     assert (found.trades, found.ours, len(found.missed), found.stacked) == (3, 3, 0, 0)
     assert (found.bars_held, found.scans) == (18, 18)  # a scan that the cadence passes over is one too
+    assert (found.share, found.blind) == (1.0, [])
+    blind = traded((0, 3, 2), (4, 8, 4), paired=2)
+    assert (blind.share, blind.blind) == (6 / 7, [(AT_MS, AT_MS + 3 * MINUTE_MS + 1)])
 
 
 def test_a_free_decision_that_blue_did_not_take_is_missed_once_and_moves_nothing_else(traded):
@@ -78,6 +83,7 @@ def test_a_free_decision_that_blue_did_not_take_is_missed_once_and_moves_nothing
 def test_without_trades_there_is_nothing_to_compare_with(store, run):
     found = slots(store, run.run_id, "REAL", WINDOW, 0)
     assert (found.trades, found.ours, found.hold_ms, found.scans) == (0, 0, None, 0)
+    assert found.share is None
 
 
 def test_trades_on_top_of_each_other_are_counted():
