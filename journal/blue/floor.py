@@ -2,7 +2,7 @@
 
 Where BLUE's rows were imported twice, or it wrote a trade twice, the two records are BLUE against BLUE. What a plane
 that acts one scan late would do needs the planes of the scan before: they are the journal's own plane rows.
-Source: seed 004 section 10; requirements 2.6. See docs/design/blue.md.
+Source: findings 9. See docs/design/blue.md.
 """
 
 import json

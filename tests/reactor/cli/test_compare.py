@@ -10,7 +10,7 @@ import pytest
 from tests.journal.blue.agreed import at, minutes, sized, soaked, traded
 
 WIDE = ("--margin-leverage", "4", "--margin-notional", "1")
-MEASURES = ("unpaired", "leverage", "notional", "state_machine", "unclassified", "unattributable")
+MEASURES = ("unpaired", "trade_delta", "leverage", "notional", "state_machine", "unclassified", "unattributable")
 
 
 @pytest.fixture(scope="module")
