@@ -3,7 +3,8 @@
 A view or a saved query that goes over all lanes, planes or reasons names `$parts` of this module, so that a lane more
 is in all of them. `$each_lane{...}$` stands for a list: the text once a lane, with its name for `$lane`;
 `$each_factor{...}$` leaves the base lane out. `$wilson_low{k}{n}$` and `$wilson_high{k}{n}$` are the bounds of a share
-of k in n (Wilson, Probable inference, J. Am. Stat. Assoc. 22, 1927; 95 %, one look). See docs/design/records.md.
+of k in n (Wilson, Probable inference, J. Am. Stat. Assoc. 22, 1927; 95 %, one look). `$sum{x}$` is a sum whose bits do
+not depend on the order of the rows, which a report needs. See docs/design/records.md.
 """
 
 import re
@@ -25,6 +26,7 @@ _FANIN: Final = (
 )  # fmt: skip
 _EACH: Final = re.compile(r"\$each_(lane|factor)\{(.+?)\}\$", re.DOTALL)
 _WILSON: Final = re.compile(r"\$wilson_(low|high)\{(.+?)\}\{(.+?)\}\$")
+_SUM: Final = re.compile(r"\$sum\{(.+?)\}\$")
 _Z: Final = 1.959963984540054  # of the normal distribution 2.5 % lie beyond it
 _EXACT: Final = ("asset", "bound", "posture")  # compared as they are; floats by their bits
 
@@ -42,7 +44,7 @@ def head(text: str) -> str:
 
 def fill(text: str) -> str:
     """A SQL text with its parts filled in. Raises KeyError naming a part that there is not."""
-    text = _WILSON.sub(_wilson, _EACH.sub(_each, text))
+    text = _SUM.sub(r"toFloat64(sum(toDecimal256(\1, 30)))", _WILSON.sub(_wilson, _EACH.sub(_each, text)))
     return Template(text).substitute(_parts()) if "$" in text else text
 
 

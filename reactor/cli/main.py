@@ -45,6 +45,8 @@ COMMANDS: Final = {
     "sql": Entry(ASK, "Query the journal, while a soak runs and after; read only."),
     "gate": Entry(ASK, "Judge a run: each condition, its figure and its bound."),
     "verify": Entry(ASK, "Compute every outcome again and compare it with the journal."),
+    "report": Entry(ASK, "Write a run, alone or beside BLUE, as one HTML file for people."),
+    "bundle": Entry(ASK, "A run's evidence as one file that anybody can check: make it, verify it."),
     "explain": Entry(ASK, "Show how the leverage of one scan was computed, factor by factor."),
     "lanes": Entry(ASK, "The lanes: formula, params, kernel, figures of a run."),
     "tap": Entry(ASK, "Show what one lane gave, live or at any scan."),

@@ -7,7 +7,7 @@ SELECT run_id, label, 'trades of BLUE beside a decision' AS population,
     'cleaned; SHORT; a decision on the asset within 5 minutes; pnl recorded' AS filter,
     side.1 AS dimension, side.2 AS value, count() AS n, countIf(pnl > 0) AS wins, wins / n AS win_rate,
     $wilson_low{wins}{n}$ AS win_low, $wilson_high{wins}{n}$ AS win_high,
-    sum(pnl) AS pnl_usd, pnl_usd / n AS pnl_avg_usd
+    $sum{pnl}$ AS pnl_usd, pnl_usd / n AS pnl_avg_usd
 FROM (
     SELECT run_id, toString(label) AS label, assumeNotNull(pnl) AS pnl,
         least(1, greatest(0, (-0.02 - assumeNotNull(vel_div)) / (-0.02 - -0.05))) AS s,
