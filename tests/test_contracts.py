@@ -45,7 +45,7 @@ PLANTS = {  # contract -> who imports what
     "who watches a soak is chosen by commands: the run imports neither": (
         "reactor.run.position", "reactor.watch.metrics"),
     "a drill is asked for by its commands alone": ("reactor.cli.doctor", "reactor.drill.stage"),
-    "where BLUE's trades come from is asked by its command alone": ("reactor.cli.gate", "reactor.blue.places"),
+    "what is asked about BLUE beyond the journal is asked by its commands alone": ("reactor.cli.gate", "reactor.blue.places"),
 }  # fmt: skip
 
 
