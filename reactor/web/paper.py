@@ -29,7 +29,8 @@ _SOAK: Final = {
     HOLD: "It cannot be told whether the soak is sound: a condition has too little to go by.",
 }
 _MEASURES: Final = {
-    "unpaired": "trades without a decision", "leverage": "mean gap of leverage",
+    "unpaired": "trades without a decision", "trade_delta": "trades that one slot would have made and BLUE did not",
+    "leverage": "mean gap of leverage",
     "notional": "mean gap of size, of capital", "state_machine": "differences of state or logic",
     "unclassified": "differences without a known cause",
     "unattributable": "pairs of which BLUE recorded too little",
