@@ -31,6 +31,11 @@ class Chunk:
     def __len__(self) -> int:
         return len(self.offsets)
 
+    @property
+    def size(self) -> int:
+        """Bytes of its records."""
+        return sum(map(len, filter(None, self.values)))
+
     def split(self, at: int) -> tuple["Chunk", "Chunk"]:
         """The first `at` records, and the rest."""
         if at >= len(self):

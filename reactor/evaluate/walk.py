@@ -31,6 +31,7 @@ from reactor.evaluate.record import (
 from reactor.evaluate.state import READ, State, StreamState
 
 _WARM: Final = 64  # records decoded before they are gathered: few enough to be still in the cache
+_WARM_BYTES: Final = 4 << 20  # of them: decoded they take six times as much, and records may be 900 kB each
 # (position, stream code, scan_id, ts_ms, vel_div, w750, dc code, asset code, reasons)
 ScanRow = tuple[int, int, int, int, float, float, int, int, int]
 # (position, stream code, plane code, seq, ts_ms, form, x, y, z, text code)
@@ -91,6 +92,7 @@ class Walk:
 
     def __init__(self, state: State, rules: Rules, decoder: Decoder) -> None:
         self.state, self.rules, self.decoder = state, rules, decoder
+        self.size = 0  # bytes of its records
         self.offsets: list[int] = []
         self.values: list[bytes | None] = []
         self.cut: dict[int, tuple[int, str]] = {}
@@ -119,24 +121,25 @@ class Walk:
         first, values = len(self.offsets), chunk.values
         self.offsets += chunk.offsets
         self.values += values
+        self.size += chunk.size
         self.cut |= chunk.cut
         self.epoch, self.from_log = chunk.epoch, not chunk.typed
-        oversize = any(map(MAX_BYTES.__lt__, map(len, filter(None, values))))
-        clean: Callable[[Any], Record] = self.decoder.decode if oversize else decode_clean
-        for start in range(0, len(values), _WARM):
-            records = (
-                self._decoded(values[start : start + _WARM], clean) if not chunk.typed else self._typed(chunk, start)
-            )
+        longest = max(map(len, filter(None, values)), default=0)
+        clean: Callable[[Any], Record] = self.decoder.decode if longest > MAX_BYTES else decode_clean
+        warm = max(1, min(_WARM, _WARM_BYTES // max(1, longest)))
+        for start in range(0, len(values), warm):
+            some = slice(start, start + warm)
+            records = self._decoded(values[some], clean) if not chunk.typed else self._typed(chunk, some)
             if chunk.cut:
                 for at in range(len(records)):
                     if chunk.offsets[start + at] in chunk.cut:
                         records[at] = self._too_large(first + start + at)
             self._gather(records, first + start)
 
-    def _typed(self, chunk: Chunk, start: int) -> list[Record]:
+    def _typed(self, chunk: Chunk, some: slice) -> list[Record]:
         """Records that are typed already; the bytes among them are decoded."""
-        some = zip(chunk.offsets[start : start + _WARM], chunk.values[start : start + _WARM], strict=True)
-        return [chunk.typed.get(offset) or self.decoder.decode(value) for offset, value in some]
+        both = zip(chunk.offsets[some], chunk.values[some], strict=True)
+        return [chunk.typed.get(offset) or self.decoder.decode(value) for offset, value in both]
 
     def _decoded(self, values: list[bytes | None], clean: Callable[[Any], Record]) -> list[Record]:
         """The records of these bytes. What is not clean, the decoder takes one by one, and names what is wrong."""

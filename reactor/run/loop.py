@@ -1,8 +1,9 @@
 """The loop: poll, step, append, commit.
 
 Records gather by partition. They are scored some thousands at a time, while they are warm and before their bytes fill
-memory, and journaled when a batch is full, when the oldest has waited `flush_ms`, or at the end. One thread does it
-all: the broker's client fetches ahead on its own, bounded, while a batch is inserted or ClickHouse is away.
+memory, and journaled when a batch is full, by records or by bytes, when the oldest has waited `flush_ms`, or at the
+end. One thread does it all: the broker's client fetches ahead on its own, bounded, while a batch is inserted or
+ClickHouse is away.
 See docs/design/running.md.
 """
 
@@ -32,6 +33,8 @@ POLL_S: Final = 0.05
 # Records hold no cycles; to look for some at every few hundred of them is a fifth of the path. Now and then will do.
 COLLECT_S: Final = 60.0
 PART: Final = 4_096  # records: few enough to stay warm in the cache until they are scored
+PART_BYTES: Final = 64 << 20  # of them
+BATCH_BYTES: Final = 256 << 20  # of a batch's records: whoever resumes reads a batch in doubt again, whole
 
 
 @dataclass(slots=True)
@@ -39,7 +42,8 @@ class Reader:
     """One partition while it is read.
 
     position: offset that its next batch starts from. end: offset where it ends, None for never. parts: what was scored
-    since. walk: what came after them. pending: records in both. since: when the first of these came.
+    since. walk: what came after them. pending, size: records in both, and their bytes. since: when the first of these
+    came.
     """
 
     state: State
@@ -49,6 +53,7 @@ class Reader:
     parts: list[Batch] = field(default_factory=list)
     walk: Walk | None = None
     pending: int = 0
+    size: int = 0
     since: float = 0.0
     done: bool = False
 
@@ -169,11 +174,13 @@ class Loop:
                 reader.since = time.monotonic()
             walk = reader.walk = reader.walk or Walk(reader.state, self._decides[partition][0], reader.decoder)
             head, chunk = chunk.split(self._pace.batch_size - reader.pending)
+            before = walk.size
             walk.take(head)
             reader.pending += len(head)
-            if reader.pending >= self._pace.batch_size:
+            reader.size += walk.size - before
+            if reader.pending >= self._pace.batch_size or reader.size >= BATCH_BYTES:
                 self._flush(partition)
-            elif len(walk) >= PART:
+            elif len(walk) >= PART or walk.size >= PART_BYTES:
                 self._score(partition)
 
     def _over(self, partition: int) -> None:
@@ -217,7 +224,7 @@ class Loop:
         self._score(partition)
         batch = joined(reader.parts)
         batch.state = reader.state.dump()
-        reader.position, reader.parts, reader.pending = batch.last + 1, [], 0
+        reader.position, reader.parts, reader.pending, reader.size = batch.last + 1, [], 0, 0
         self._on_due(batch)
         self._ledger.append(batch, reader.since, self._log.commit)
         self._journaled(partition, batch.state)

@@ -1,5 +1,7 @@
 """The walk: what it keeps of records, however they come; see test_step.py for what becomes of them."""
 
+import gc
+import tracemalloc
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -106,3 +108,21 @@ def test_a_scan_points_at_the_planes_that_it_saw():
     )
     changed = [sum(a != b for a, b in zip(one, other, strict=True)) for one, other in pairwise(walk.versions)]
     assert changed == [7, 1]
+
+
+def test_long_records_are_decoded_a_few_at_a_time_so_that_memory_is_bounded_by_bytes():
+    symbols = [f"S{n:05d}USDT" for n in range(4_000)]
+    prices, irp = dict.fromkeys(symbols, 1.5), {each: {"score": 0.25, "alignment": 0.5} for each in symbols}
+    lines = [encode(scan(scan_id=n, prices=prices, irp=irp)) for n in range(64)]
+    chunk = Chunk(0, [*range(len(lines))], [*lines])
+    assert chunk.size == sum(map(len, lines)) > 3 * 4_194_304
+    walk = Walk(State(), BLUE, Decoder())
+    gc.collect()
+    tracemalloc.start()
+    try:
+        walk.take(chunk)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(walk.scans) == len(lines)
+    assert peak < 50e6, f"{peak / 1e6:.0f} MB for {chunk.size / 1e6:.0f} MB of records"

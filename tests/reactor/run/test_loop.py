@@ -128,6 +128,21 @@ def test_a_batch_is_no_larger_than_asked_where_more_comes_at_once():
     assert [b.last - b.first + 1 for b in ledger.batches] == [30] * 8 + [10]
 
 
+def test_a_batch_and_its_parts_are_full_by_bytes_too_so_that_memory_is_bounded(monkeypatch):
+    lines = scans(100)
+    monkeypatch.setattr(module, "PART_BYTES", 2 * len(lines[0]))
+    monkeypatch.setattr(module, "BATCH_BYTES", 7 * len(lines[0]))
+    scored, outcomes = [], module.outcomes
+    monkeypatch.setattr(module, "outcomes", lambda walk, **how: scored.append(walk.size) or outcomes(walk, **how))
+    log = MemoryLog(lines)
+    poll = log.poll
+    log.poll = lambda limit, wait_s: poll(3, wait_s)
+    _, ledger = read(log, {0: reader(end=100)})
+    assert max(scored) <= 3 * len(lines[-1])
+    assert max(batch.last - batch.first + 1 for batch in ledger.batches) <= 9
+    assert ledger.content_hash == whole(lines).content_hash
+
+
 def test_the_log_is_told_how_far_the_journal_is():
     log = MemoryLog(scans(10))
     read(log, {0: reader(10)}, batch_size=4)
