@@ -16,8 +16,9 @@ from reactor.cli.common import broker, data_option, err, json_option, lock, out,
 from reactor.cli.stream import foreign_code
 from reactor.cli.terminal import Terminal, print_summary
 from reactor.run import replay as replays
-from reactor.run.attend import Journal, Stop, attend
+from reactor.run.attend import Journal, attend
 from reactor.run.settings import JournalSettings, SoakSettings, of_flags
+from reactor.run.stop import Stop
 from reactor.watch.events import Events
 from reactor.watch.observe import Observers
 

@@ -15,10 +15,11 @@ from journal.store import Store
 from reactor.cli.common import PATH, err, json_option, out, print_json, program
 from reactor.cli.stream import foreign_code
 from reactor.cli.terminal import Terminal, print_summary
-from reactor.run.attend import Stop, log_of, soak
+from reactor.run.attend import log_of, soak
 from reactor.run.session import Session
 from reactor.run.settings import Settings, SoakSettings, load
 from reactor.run.source import ArchiveSource, BrokerSource, Source
+from reactor.run.stop import Stop
 from reactor.standin.seeded import write_market
 from reactor.watch.events import Events
 from reactor.watch.observe import Beside, Observers
@@ -114,9 +115,10 @@ def _run(settings: Settings, as_json: bool, seam: Callable[[str], None], events:
         named = log_of(settings)
         if named is not None:
             stack.callback(named.close)
-        watcher = _Soaking(settings, stack.enter_context(Observers(settings.soak, events, warn)))
+        stop = Stop(warn, is_open=False)
+        watcher = _Soaking(settings, stack.enter_context(Observers(settings.soak, events, warn)), stop)
         result = soak(
-            settings, watcher, source=lambda: watcher.topology(named or _market(settings)), stop=Stop(warn), seam=seam
+            settings, watcher, source=lambda: watcher.topology(named or _market(settings)), stop=stop, seam=seam
         )
     events.summary(result)
     print_json(result) if as_json else print_summary(result)
@@ -128,9 +130,9 @@ def _run(settings: Settings, as_json: bool, seam: Callable[[str], None], events:
 class _Soaking(Terminal):
     """The terminal of a soak, with its page and its topology where it has them."""
 
-    def __init__(self, settings: Settings, observers: Observers) -> None:
+    def __init__(self, settings: Settings, observers: Observers, stop: Stop) -> None:
         super().__init__(settings.soak.name, observers)
-        self._settings = settings
+        self._settings, self._stop = settings, stop
         self._compare: Callable[[Session], Beside] | None = None
 
     def topology(self, source: ArchiveSource | BrokerSource) -> Source:
@@ -146,6 +148,7 @@ class _Soaking(Terminal):
         return modular
 
     def begin(self, session: Session, connect: Callable[[], Store], stack: ExitStack) -> None:
+        self._stop.opened()
         super().begin(session, connect, stack)
         if self._compare is not None:
             self.observers.beside("canary", self._compare(session), COMPARE_S, connect)

@@ -4,21 +4,18 @@ It starts the engine and the broker that it needs and ends them before it return
 A `Watcher` is called while it runs. See docs/design/running.md.
 """
 
-import os
 import shutil
-import signal
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Any, Final, TypeVar
 
 from journal import directory
 from journal.engine.owner import ensure
 from journal.judge.day import Day
-from journal.judge.gate import EXIT, HOLD, summary
+from journal.judge.gate import summary
 from journal.judge.health import DISK_DEGRADED, DISK_HALT, DISK_TAPS
 from journal.keep import backup
 from journal.keep.migrate import migrate
@@ -53,7 +50,6 @@ CLOCK_FILE: Final = "clock.json"  # what the soaks of a directory know of the wa
 KEEP_S: Final = 60.0  # between two notes of what the clock did
 LOOK_S: Final = 5.0  # between looks at children, disk, taps and upkeep
 MIGRATE_S: Final = 60.0  # waited for another soak's migration
-_leave: Final = os._exit  # foreign code finds another one
 OPENINGS: Final = 3  # times that an engine may end while a run is opened: killed, or with the soak that began it
 
 
@@ -298,32 +294,6 @@ class Journal:
 def outage_file(data: Path, name: str) -> Path:
     """Where a soak keeps an outage of ClickHouse until the journal holds it."""
     return data / f"outage-{name}.json"
-
-
-class Stop:
-    """Ctrl-C, SIGTERM and SIGHUP of this process: the first asks for the end, another ends it and its children at once.
-
-    A SIGHUP ends nothing at once: of a terminal that closes several may come. One that is ignored, as `nohup` does it,
-    stays so.
-    """
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        """say: takes a line for people. From here on the signals are handled."""
-        self._asked, self._say = False, say
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, self._on)
-
-    def __call__(self) -> bool:
-        return self._asked
-
-    def _on(self, number: int, frame: FrameType | None) -> None:
-        if self._asked:
-            if number != signal.SIGHUP:
-                _leave(EXIT[HOLD])  # the broker and the feeder die with us; the engine sees that it is alone
-            return
-        self._asked = True
-        self._say("stopping: journaling what was read; once more stops at once")
 
 
 class _DiskFull(Exception):

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +20,7 @@ from reactor.evaluate.walk import Rules
 from reactor.log.kafka import BrokerFailed, LogGap
 from reactor.log.scout import LogChanged
 from reactor.run import attend
-from reactor.run.attend import Stop, Watcher, soak
+from reactor.run.attend import Watcher, soak
 from reactor.run.settings import load
 from tests.integration import records
 from tests.integration.soaking import Journal, free_of
@@ -214,42 +213,3 @@ def test_a_disk_that_is_full_halts_the_soak_before_it_journals_more(journal, arc
     left = soak(settings(journal, archive, "full"), watcher)
     assert (left["state"], left["records"]) == ("HALTED", 0)
     assert "nothing is journaled" in watcher.modes[0][1]
-
-
-# -- signals -------------------------------------------------------------------------------------------------------
-
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-@pytest.mark.parametrize("number", SIGNALS)
-def test_the_first_signal_asks_for_the_end_and_says_so(number):
-    handlers = {each: signal.getsignal(each) for each in SIGNALS}
-    said = []
-    try:
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
-        stop = Stop(said.append)
-        assert not stop()
-        os.kill(os.getpid(), number)
-        assert stop()
-        assert said == ["stopping: journaling what was read; once more stops at once"]
-    finally:
-        for each, handler in handlers.items():
-            signal.signal(each, handler)
-
-
-def test_the_second_signal_ends_the_process_at_once():
-    code = "import os, signal, sys; from reactor.run.attend import Stop; Stop(print); [os.kill(os.getpid(), signal.SIGINT) for _ in 'ab']; sys.exit(9)"
-    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False, timeout=60, capture_output=True)  # fmt: skip
-    assert done.returncode == 2
-
-
-@pytest.mark.parametrize(("before", "code"), [("SIG_DFL", 9), ("SIG_IGN", 8)])
-def test_a_terminal_that_closes_may_say_so_twice_and_nohup_is_heeded(before, code):
-    body = (
-        f"import os, signal, sys; signal.signal(signal.SIGHUP, signal.{before}); from reactor.run.attend import Stop; "
-        "stop = Stop(print); [os.kill(os.getpid(), signal.SIGHUP) for _ in 'ab']; sys.exit(8 + stop())"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", body], env=environment, check=False, timeout=60, capture_output=True)
-    assert done.returncode == code
