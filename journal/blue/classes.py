@@ -22,6 +22,7 @@ from typing import Any, Final
 
 from journal.blue.contract import Allowed
 from journal.blue.pairing import Pair
+from lanes.code import DcStatus
 from lanes.lane import Lane
 from lanes.registry import LANES
 
@@ -69,7 +70,7 @@ def differs(pair: Pair) -> tuple[str, ...]:
     found += ["leverage"] if trade["leverage"] is not None and _ulps(trade["leverage"], ours["leverage"]) else []
     if trade["vel_div"] is not None and _ulps(trade["vel_div"], ours["vel_div"]):
         found.append("vel_div")
-    found += ["dc_status"] if trade["dc_status"] not in ("", ours["dc_status"]) else []
+    found += ["dc_status"] if trade["dc_status"] and _known(trade["dc_status"]) != ours["dc_status"] else []
     found += ["posture"] if trade["posture"] not in ("", ours["posture"]) else []
     if trade["capital_before"] is not None and _ulps(trade["capital_before"], ours["capital_usd"]):
         found.append("capital")
@@ -163,6 +164,11 @@ _WHY: Final = {
     "NO_SIGNAL": Class(Kind.LOGIC, ("base",)), "CADENCE": Class(Kind.STATE_INITIALISATION, ("cadence",)),
     "DUP_SCAN": Class(Kind.STATE_INITIALISATION, ("identity",)), "TAKEN": Class(Kind.LOGIC, ("slot",)),
 }  # fmt: skip
+
+
+def _known(dc_status: str) -> str:
+    """A status as rows have it: what is none of the known ones is UNKNOWN."""
+    return dc_status if dc_status in DcStatus.__members__ else DcStatus.UNKNOWN.name
 
 
 def _moved(pair: Pair, evaluated: Mapping[str, Any]) -> Class:

@@ -23,6 +23,7 @@ Time = Annotated[int, Meta(ge=FIRST_MS, lt=END_MS)]
 Count = Annotated[int, Meta(ge=0)]
 # What differs from window to window while the terms stay the same: such contracts are of one lineage.
 MOVING: Final = ("run_id", "window", "log", "blue.imports", "lineage")
+_SAID: Final = "blue.said"
 
 
 class _Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -224,14 +225,24 @@ def differences(one: Contract, other: Contract) -> tuple[str, ...]:
 
 
 def terms(changed: Sequence[str]) -> tuple[str, ...]:
-    """Those of some dotted names that are terms of the comparison, and no part of the data of one window."""
-    return tuple(each for each in changed if not each.startswith(MOVING))
+    """Those of some dotted names that are terms of the comparison, and no part of the data of one window.
+
+    What BLUE says of itself is no change where one of both was made before BLUE said anything.
+    """
+    left = (*MOVING, _SAID) if _SAID in changed else MOVING
+    return tuple(each for each in changed if not each.startswith(left))
 
 
 def following(contract: Contract, before: Contract | None) -> Contract:
-    """The contract with its lineage: what it goes on from, and what is another in it; `before` where nothing is."""
+    """The contract with its lineage: what it goes on from, and what is another in it; `before` where nothing is.
+
+    What BLUE said of itself before is expected of a window that has no trade yet.
+    """
     if before is None:
         return contract
+    if contract.blue.said is None:
+        blue = msgspec.structs.replace(contract.blue, said=before.blue.said)
+        contract = msgspec.structs.replace(contract, blue=blue)
     if not (changed := differences(contract, before)):
         return before
     return msgspec.structs.replace(contract, lineage=Lineage(follows=before.hash, changed=changed))

@@ -8,7 +8,9 @@ slot     the decisions as one slot would trade them. From BLUE's entry to its ex
          no trade. A decision while it is free is one that BLUE did not take: `missed`. It takes the slot for BLUE's
          median holding time, or until BLUE's next entry, so that one miss moves nothing that follows.
 
-The time that counts lies between BLUE's first entry and its last exit: what it held before and after nobody recorded.
+A scan that comes late ends a trade late: a decision that stands before it in the log found the slot taken, whatever
+their event times say. The time that counts lies between BLUE's first entry and its last exit: what it held before and
+after nobody recorded.
 Source: findings 9 (sticky signals, one slot), 10 item 3. See docs/design/blue.md.
 """
 
@@ -57,7 +59,11 @@ FROM (
     FROM violet_decisions FINAL WHERE {_HERE}
 ) AS d
 ASOF INNER JOIN ({_SLOTS}) AS t ON d.one = t.one AND d.ts_ms >= t.entry_ts_ms
-WHERE d.ts_ms > t.exit_ts_ms
+LEFT JOIN (
+    SELECT partition, ts_ms, max(log_offset) AS last_offset FROM ({_SEEN})
+    WHERE ts_ms IN (SELECT exit_ts_ms FROM ({_SLOTS})) GROUP BY partition, ts_ms
+) AS e ON e.partition = d.partition AND e.ts_ms = t.exit_ts_ms
+WHERE d.ts_ms > t.exit_ts_ms AND d.log_offset > e.last_offset
 ORDER BY ts_ms, partition, log_offset"""
 _BARS: Final = f"""
 SELECT any(t.entry_ts_ms) AS entry_ms, any(t.exit_ts_ms) AS exit_ms, any(t.bars_held) AS bars_held, count() AS scans

@@ -8,6 +8,7 @@ together and under daily looks. See docs/design/blue.md.
 """
 
 import hashlib
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -35,6 +36,7 @@ from lanes.registry import LANES
 INVALID: Final = "INVALID"
 INVALID_COMPARISON: Final = "INVALID_COMPARISON"
 EXIT: Final = {PASS: 0, FAIL: 1, HOLD: 2, INVALID: 3}
+WORDS: Final = {PASS: "equivalent", FAIL: "different", HOLD: "go on"}
 BLOCK_ROWS: Final = 50_000
 _OF: Final = {Verdict.EQUIVALENT: PASS, Verdict.DIFFERENT: FAIL, Verdict.GO_ON: HOLD}
 _DAY_MS: Final = 86_400_000
@@ -91,8 +93,7 @@ class Compared:
     @property
     def needed(self) -> int | None:
         """Pairs more until every measure is told; None where nobody knows."""
-        needed = [each.needed for each in self.measures if each.verdict == HOLD]
-        return None if None in needed else max((each for each in needed if each is not None), default=0)
+        return needed_pairs([(each.verdict, each.needed) for each in self.measures])
 
 
 def identity(store: Store, contract: Contract, clauses: Sequence[Clause]) -> str:
@@ -216,6 +217,44 @@ def as_json(compared: Compared) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def summed(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of `compares` in short: its verdict in words, and the pairs and days that are still needed.
+
+    broken: of an INVALID one the names of the clauses. needed_pairs, needed_days: None where nobody knows.
+    """
+    clauses, measured = (json.loads(row[name]) for name in ("clauses", "measures"))
+    pairs = needed_pairs([(each["verdict"], each["needed"]) for each in measured])
+    days = _days(pairs, row["pairs"], Window(from_ms=row["from_ms"], to_ms=row["to_ms"]))
+    broken = [each["name"] for each in clauses if not each["holds"]]
+    return {
+        **{name: row[name] for name in ("compare_id", "run_id", "label", "from_ms", "to_ms", "is_over", "compared_at")},
+        "verdict": INVALID_COMPARISON if row["verdict"] == INVALID else row["verdict"], "broken": broken,
+        "needed_pairs": pairs, "needed_days": days, "words": in_words(row["verdict"], pairs, days, broken),
+    }  # fmt: skip
+
+
+def in_words(verdict: str, pairs: int | None, days: float | None, broken: Sequence[str] = ()) -> str:
+    """A verdict as people read it.
+
+    >>> in_words("HOLD", 768, 2.13)
+    'HOLD (go on); pairs still needed: 768, days at this pace: 2.1'
+    """
+    if verdict == INVALID:
+        return f"{INVALID_COMPARISON}: {', '.join(broken)}"
+    if verdict != HOLD:
+        return f"{verdict} ({WORDS[verdict]})"
+    needed = "unknown" if pairs is None else f"{pairs}"
+    pace = "" if days is None else f", days at this pace: {days:.1f}"
+    return f"{verdict} ({WORDS[verdict]}); pairs still needed: {needed}{pace}"
+
+
+def needed_pairs(measured: Sequence[tuple[str, int | None]]) -> int | None:
+    """Pairs more until every measure is told, of verdicts with what each needs; None where nobody knows."""
+    needed = [more for verdict, more in measured if verdict == HOLD]
+    known = [more for more in needed if more is not None]
+    return max(known, default=0) if len(known) == len(needed) else None
+
+
 def clause_json(clause: Clause) -> dict[str, Any]:
     """A clause with its breach, of which the first spans and offsets are named and the others counted."""
     words: dict[str, Any] = {"name": clause.name, "holds": clause.holds, "agreed": clause.agreed}
@@ -228,13 +267,16 @@ def clause_json(clause: Clause) -> dict[str, Any]:
 
 def needed_days(compared: Compared) -> float | None:
     """Days more until every measure is told, at the pairs a day of this window."""
-    needed, window = compared.needed, compared.contract.window
-    if needed is None or not compared.pairs:
-        return None
-    return needed / (compared.pairs * _DAY_MS / (window.to_ms - window.from_ms))
+    return _days(compared.needed, compared.pairs, compared.contract.window)
 
 
 _NAMED: Final = 20
+
+
+def _days(needed: int | None, pairs: int, window: Window) -> float | None:
+    if needed is None or not pairs:
+        return None
+    return needed / (pairs * _DAY_MS / (window.to_ms - window.from_ms))
 
 
 def _count(name: str, n: int, count: int) -> Measure:

@@ -14,9 +14,10 @@ from typing import Any, Final
 import msgspec
 
 from journal.blue.look import TRUST as BLUE_TRUST
+from journal.blue.trust import told
 from journal.engine.reader import NEWEST_FIRST
 from journal.judge.explain import SCANS, aged, at, planes, waterfall
-from journal.judge.gate import TRUST, basis
+from journal.judge.gate import basis
 from journal.judge.health import health
 from journal.ledger import run as runs
 from journal.ledger.claim import writers
@@ -230,7 +231,7 @@ def whole(store: Store, run: Run, data: Path, now: datetime) -> dict[str, Any]:
     return {
         **found,
         "basis": basis(run) + (f"; {found['held']}" if found["held"] else ""),
-        "trust": TRUST,
+        **told(store, run),
         "started_at": run.started_at,
         "source": run.source.get("path") or run.source.get("topic") or run.source.get("kind"),
         "versions": dict(run.versions),

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from journal.blue import anchor, attribution, clause, figure, floor, verdict
+from journal.blue import anchor, attribution, clause, figure, floor, trust, verdict
 from journal.blue.classes import classify, differs
 from journal.blue.clause import Judge
 from journal.blue.contract import Contract, canonical
@@ -31,7 +31,7 @@ def compared(store: Store, run: Run, contract: Contract) -> Compared:
     """Compare a run with BLUE, and keep what comes out in the journal.
 
     Args:
-        store: the journal; it gets the comparison, and the pairs of a valid one.
+        store: the journal; it gets the comparison, the pairs of a valid one, and its ledger entry once it is over.
         run: the run that is asked for.
         contract: one that the journal has.
     """
@@ -57,6 +57,8 @@ def compared(store: Store, run: Run, contract: Contract) -> Compared:
         figures["noise_floor"] = noise(store, contract, found.pairs, differences)
         made = replace(made, verdict=verdict.verdict(measures), measures=measures, figures=figures)
     verdict.keep(store, run, made)
+    if is_over and not made.broken:
+        trust.enter(store, run, made.compare_id)
     return made
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from journal.blue import anchor, verdict
+from journal.blue import anchor, trust, verdict
 from journal.blue.clause import Clause
 from journal.blue.contract import read
 from journal.blue.verdict import EXIT, INVALID, INVALID_COMPARISON, Compared, Measure, clause_json, needed_days
@@ -32,7 +32,6 @@ from reactor.cli.common import (
 )
 
 _STYLE: Final = {"PASS": "bold green", "FAIL": "bold red", HOLD: "bold yellow", INVALID: "bold red"}
-_WORDS: Final = {"PASS": "equivalent", "FAIL": "different", HOLD: "go on"}
 _SHOWN: Final = 160  # characters of a value in a table; --json has all of it
 
 
@@ -76,13 +75,18 @@ def command(
         made = comparison.compared(store, run, contract)
         following = comparison.offer(store, run, made) if offered is not None and made.verdict == INVALID else None
         files = comparison.artefacts(store, made) if artefacts is not None else {}
+        trusted = trust.standing(store, run.name, run.standins).words
     if artefacts is not None:
         artefacts.mkdir(parents=True, exist_ok=True)
         for name, raw in files.items():
             write(artefacts / name, raw)
     if following is not None and offered is not None:
         write(offered, following.text)
-    print_json(verdict.as_json(made)) if as_json else _print(made, offered if following is not None else None)
+    if as_json:
+        print_json({**verdict.as_json(made), "trust": trusted})
+    else:
+        _print(made, offered if following is not None else None)
+        out.print(f"{'trust':>12}  {trusted}")
     raise SystemExit(EXIT[made.verdict])
 
 
@@ -113,13 +117,9 @@ def _print(made: Compared, offered: Path | None) -> None:
     ):  # fmt: skip
         if rows:
             print_rows([{name: _short(value) for name, value in row.items()} for row in rows], title)
-    needed, days = made.needed, needed_days(made)
-    more = ""
-    if made.verdict == HOLD:
-        more = "; pairs still needed: " + ("unknown" if needed is None else f"{needed}")
-        more += "" if days is None else f", days at this pace: {days:.1f}"
-    so_far = "" if made.is_over else " so far (the window is not over)"
-    out.print(f"{made.verdict} ({_WORDS[made.verdict]}){so_far}, {label} trades{more}", style=_STYLE[made.verdict])
+    words = verdict.in_words(made.verdict, made.needed, needed_days(made))
+    so_far = "" if made.is_over else ", so far: the window is not over"
+    out.print(f"{words}, {label} trades{so_far}", style=_STYLE[made.verdict])
 
 
 def _print_invalid(made: Compared, offered: Path | None) -> None:

@@ -52,6 +52,7 @@ COMMANDS: Final = {
     "tap": Entry(ASK, "Show what one lane gave, live or at any scan."),
     "blue": Entry(ASK, "BLUE's trades: import, a first look beside a run, a stand-in."),
     "compare": Entry(ASK, "Compare a run with BLUE under a contract: validity first, then a verdict."),
+    "trust": Entry(ASK, "Where trust stands: what counts, what is missing, what began it anew."),
     "contract": Entry(ASK, "What a comparison with BLUE holds fixed: make it, show it, check it."),
     "runs": Entry(ASK, "List the runs, the newest first: other commands take them by id, prefix or name."),
     "rejects": Entry(ASK, "Records that could not be used, by code, with their bytes."),

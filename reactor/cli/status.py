@@ -10,6 +10,7 @@ import click
 from rich.live import Live
 from rich.text import Text
 
+from journal.blue.trust import told
 from journal.judge.damage import require_whole
 from journal.judge.health import EXIT, FAILING, HEALTHY, NOT_SURE, health
 from journal.ledger import run as runs
@@ -99,7 +100,10 @@ def _rows(store: Store, data: Path, run_id: str | None, name: str | None) -> lis
         if not chosen:
             require_whole(store)  # or the runs are lost
     found = writers(store, data, chosen)
-    return [health(store, run, data, writer=found.get(run.name, ""), at=runs.now()) for run in chosen]
+    return [
+        health(store, run, data, writer=found.get(run.name, ""), at=runs.now()) | {"blue": told(store, run)}
+        for run in chosen
+    ]
 
 
 def _text(rows: list[dict[str, Any]]) -> Text:
@@ -128,10 +132,18 @@ def _text(rows: list[dict[str, Any]]) -> Text:
             ("integrity", f"{integrity} orders {row['orders']}; {noted}"),
             ("disk", f"{_share(row['disk_used'])} full, journal {size:.1f} MiB in {row['parts']} parts"),
             ("verdict", f"{row['verdict']}{so_far}{row['held'] and ' (' + row['held'] + ')'}; {row['profile']}, DARK"),
+            ("BLUE", _beside(row["blue"])),
             ("run", f"{row['run_id']}{row['reason'] and ' (' + row['reason'] + ')'}{by}"),
         ):
             text.append(f"{label:>11}  {value}\n")
     return text if rows else Text("no run yet\n")
+
+
+def _beside(blue: Mapping[str, Any]) -> str:
+    """The verdict of the last comparison, and trust."""
+    last = blue["compare"]
+    words = "no comparison yet" if last is None else f"{last['words']}, {last['label']} trades"
+    return f"{words}; trust {blue['trust']}"
 
 
 def _n(value: float | None) -> str:

@@ -31,6 +31,7 @@ _FORMS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
     "ob": (("mult",), ("eff_imb", "agree", "n_assets")), "esof": (("mult",), ("score",)),
     "capital": (("capital_usd",),), "cadence": (("decide",),),
 }  # fmt: skip
+_LEAST: Final = {"boost": 0.0, "scale": 0.0, "mult": 0.0, "n_assets": 0, "decide": 1, "capital_usd": 5e-324}
 PEGGED: Final = frozenset(
     f"{coin}USDT" for coin in ("USDC", "BUSD", "FDUSD", "TUSD", "USDP", "DAI", "USDD", "PYUSD", "USTC", "EUR")
 )
@@ -311,4 +312,8 @@ def _whole_plane(record: Mapping[str, Any]) -> bool:
     if name == "posture":
         return isinstance(value["posture"], str)
     forms = _FORMS[name]
-    return any(all(type(value.get(n)) in (int, float) and math.isfinite(value[n]) for n in form) for form in forms)
+    return any(all(_fits(n, value.get(n)) for n in form) for form in forms)
+
+
+def _fits(name: str, value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value) and value >= _LEAST.get(name, -math.inf)

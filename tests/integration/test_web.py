@@ -61,9 +61,10 @@ def test_counts_and_verdict_are_those_of_the_summary(told, soaked):
     pulse, whole = told["pulse"], told["whole"]
     names = ("records", "decisions", "evaluations", "planes", "rejects")
     assert {name: pulse[name] for name in names} == {name: soaked.summary[name] for name in names}
-    names = ("run_id", "verdict", "coverage", "time_coverage", "lost", "doubled", "corrupt", "orders", "trust")
+    names = ("run_id", "verdict", "coverage", "time_coverage", "lost", "doubled", "corrupt", "orders")
     assert {name: whole[name] for name in names} == {name: soaked.summary[name] for name in names}
     assert whole["basis"].startswith(soaked.summary["verdict_basis"].partition(";")[0])
+    assert (whole["compare"], whole["trust"][:18]) == (None, "HOLD (needs 3 more")
     assert (whole["mode"], whole["trading_mode"], whole["is_trading_allowed"]) == ("ENDED", "DARK", False)
 
 

@@ -71,7 +71,7 @@ def test_too_few_pairs_go_on_and_say_how_many_are_needed(compare):
     assert (found["verdict"], found["needed_pairs"]) == ("HOLD", 768)
     assert found["needed_days"] == pytest.approx(768 / 15 / 24)
     told = compare(0, 60, options=(), name="d").out
-    assert told.splitlines()[-1] == "HOLD (go on), REAL trades; pairs still needed: 768, days at this pace: 2.1"
+    assert told.splitlines()[-2] == "HOLD (go on); pairs still needed: 768, days at this pace: 2.1, REAL trades"
 
 
 def test_one_pair_of_another_size_is_named_with_its_lane_and_no_verdict_is_made_of_it_alone(compare, journal):
@@ -103,14 +103,14 @@ def test_an_invalid_comparison_shows_no_figure_keeps_none_and_offers_what_is_val
     assert (again.code, again.json["window"]) == (0, found["valid_window"])
     told = compare(-30, 60, *WIDE, options=(), name="t")
     assert told.code == 3
-    assert told.out.splitlines()[-1].startswith("INVALID_COMPARISON: window; the longest valid part is ")
+    assert told.out.splitlines()[-2].startswith("INVALID_COMPARISON: window; the longest valid part is ")
     assert "leverage" not in told.out
 
 
 def test_the_artefacts_are_the_contract_the_pairs_the_figures_and_the_differences(compare, tmp_path):
     folder = tmp_path / "files"
     found = compare(0, 70, *WIDE, options=("--json", "--artefacts", folder)).json
-    assert json.loads((folder / "parity_aggregate.json").read_text()) == found
+    assert json.loads((folder / "parity_aggregate.json").read_text()) | {"trust": found["trust"]} == found
     assert (folder / "parity_contract.json").read_bytes() == (tmp_path / "c.json").read_bytes()
     rows = list(csv.DictReader(io.StringIO((folder / "parity_compare.tsv").read_text()), delimiter="\t"))
     assert len(rows) == 16
@@ -125,3 +125,26 @@ def test_a_contract_that_this_journal_does_not_have_is_refused(journal, compare,
     said = journal.violet("compare", "--against", "blue", "--contract", file)
     assert (said.code, "differs from it in margins.leverage" in said.err) == (3, True)
     assert journal.violet("compare", "--against", "blue", "--contract", tmp_path / "none.json").code == 3
+
+
+def test_trust_and_status_say_where_it_stands_and_the_ledger_goes_out_as_lines(compare, journal, known, tmp_path):
+    made = [
+        compare(0, 20, *WIDE, name="a").json,
+        compare(0, 60, *WIDE, name="b").json,
+        compare(-25, 60, *WIDE, name="c").json,
+    ]
+    name = known[1].run.name
+    said = journal.violet("trust", "--name", name, "--export", tmp_path / "trust.jsonl", "--json")
+    (stands,) = said.json
+    assert (said.code, stands["status"], stands["words"]) == (2, "HOLD", made[-1]["trust"])
+    lines = [json.loads(line) for line in (tmp_path / "trust.jsonl").read_text().splitlines()]
+    entered = {line["compare_id"] for line in lines}
+    assert {made[0]["compare_id"], made[1]["compare_id"]} <= entered
+    assert made[2]["compare_id"] not in entered
+    status = journal.violet("status", known[1].run_id, "--json").json[0]["blue"]
+    assert (status["compare"]["words"], status["trust"]) == ("INVALID_COMPARISON: window", stands["words"])
+    shown = journal.violet("status", known[1].run_id).out
+    assert f"BLUE  INVALID_COMPARISON: window, REAL trades; trust {stands['words']}" in shown
+    told = journal.violet("trust", "--name", name)
+    assert told.out.splitlines()[0] == f"{name}: {stands['words']}"
+    assert journal.violet("trust", "--name", "nobody").code == 3
