@@ -57,25 +57,28 @@ def lines(series: Sequence[tuple[str, Points]], across: str, up: str, height: in
 
 
 def bars(names: Sequence[str], series: Sequence[tuple[str, Sequence[float | None]]]) -> str:
-    """Bars to both sides of zero: for each name one of each series."""
+    """Bars from zero on, to both sides where any is negative: for each name one of each series."""
     values = [value for _, each in series for value in each if value is not None]
     most = max((abs(value) for value in values), default=0.0) or 1.0
-    row, height = 10 * len(series) + 12, (10 * len(series) + 12) * len(names) + 26
-    middle, reach = (WIDTH + 90) / 2, (WIDTH - 90) / 2 - 70
-    parts = [f'<line class="axis" x1="{middle}" x2="{middle}" y1="20" y2="{height}"/>']
-    parts += [f'<text class="k{n}" x="{90 + 190 * n}" y="12">{text(name)}</text>' for n, (name, _) in enumerate(series)]
+    row, left, room = 10 * len(series) + 12, 160, 70  # beside a bar stands its number
+    height = row * len(names) + 26
+    zero = (WIDTH + left) / 2 if min(values, default=0.0) < 0.0 else left
+    reach = WIDTH - zero - room
+    parts = [f'<line class="axis" x1="{zero}" x2="{zero}" y1="20" y2="{height}"/>']
+    parts += [
+        f'<text class="k{n}" x="{left + 210 * n}" y="12">{text(name)}</text>' for n, (name, _) in enumerate(series)
+    ]
     for line, name in enumerate(names):
         top = 26 + line * row
-        parts.append(_label(82, top + row / 2, name, "end"))
+        parts.append(_label(left - 8, top + row / 2, name, "end"))
         for n, (_, each) in enumerate(series):
-            value = each[line]
-            if value is None:
+            if (value := each[line]) is None:
                 continue
             wide = abs(value) / most * reach
-            x = middle if value >= 0 else middle - wide
+            x = zero if value >= 0 else zero - wide
             parts.append(f'<rect class="f{n}" x="{x:.1f}" y="{top + 10 * n}" width="{wide:.1f}" height="8"/>')
-            side, beside = ("start", middle + wide + 4) if value >= 0 else ("end", middle - wide - 4)
-            parts.append(_label(beside, top + 10 * n + 8, f"{value:+.4g}", side))
+            side, beside = ("start", zero + wide + 4) if value >= 0 else ("end", zero - wide - 4)
+            parts.append(_label(beside, top + 10 * n + 8, f"{value:.4g}", side))
     return _svg(f"{', '.join(name for name, _ in series)} of {', '.join(names)}", height, parts)
 
 

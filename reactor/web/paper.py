@@ -39,6 +39,11 @@ _TRUST: Final = {
     "REAL": "it is earned by passing cycles, which `violet trust` lists; one comparison is none",
     "STAND-IN": "HOLD, and a STAND-IN can never earn it",
 }
+_PLOTS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
+    "margin": (("policy",), ("used_median", "used_p95")), "edge": (("dimension", "value"), ("pnl_avg_usd",)),
+    "fraction": (("fraction",), ("used_median", "used_median_unhaircut")), "tail": (("vel_div",), ("share_above",)),
+    "curve": (("boost",), ("max_abs_err",)),
+}  # fmt: skip
 _LONG: Final = 40  # characters of a cell that may be broken anywhere
 _IN_CAPTION: Final = ("run_id", "label", "population", "filter", "caveat")
 _ELSEWHERE: Final = ("lanes", "buckets", "curve", "recovery", "conviction", "classes")
@@ -288,9 +293,21 @@ def _studies(report: Report) -> str:
         parts.append(f"<h3>{text(name)}: {text(STUDIES[name].question)}</h3>")
         for of, group in groupby(rows, key=itemgetter("label", "population", "filter")):
             kept = [{key: value for key, value in row.items() if key not in _IN_CAPTION} for row in group]
-            parts.append(table(kept, f"{of[1]}{f' ({of[0]})' if of[0] else ''}: {of[2]}"))
+            parts.append(_plot(name, kept) + table(kept, f"{of[1]}{f' ({of[0]})' if of[0] else ''}: {of[2]}"))
         parts.append(f"<p class='dim'>{text(STUDIES[name].caveat)}</p>" if rows else "<p class='dim'>No rows.</p>")
     return "".join(parts)
+
+
+def _plot(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    """The figures of a study that its question is about, as bars."""
+    if name not in _PLOTS:
+        return ""
+    by, figures = _PLOTS[name]
+    kinds = [(figure, [row[figure] for row in rows]) for figure in figures]
+    return bars(
+        [" ".join(str(row[key]) for key in by) for row in rows],
+        [kind for kind in kinds if any(value is not None for value in kind[1])],
+    )
 
 
 def table(rows: Sequence[Mapping[str, Any]], caption: str = "") -> str:
