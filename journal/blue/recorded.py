@@ -40,7 +40,7 @@ def recorded(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _planes(given: Any) -> str:
-    """Planes as one JSON text in one order, so that equal planes are equal text."""
+    """Planes as one JSON text in one order, so that equal planes are equal text; of none that were seen {}."""
     if given is None:
         return ""
     planes = _json(given) if isinstance(given, str) else given
@@ -50,7 +50,7 @@ def _planes(given: Any) -> str:
             raise ValueError(
                 f"planes must be an object of plane: {{value: {{...}}, ts_ms: milliseconds}}, was {plane!r} at {name!r}"
             )
-    return msgspec.json.encode(planes, order="sorted").decode() if planes else ""
+    return msgspec.json.encode(planes, order="sorted").decode()
 
 
 def _marks(given: Any) -> list[str]:

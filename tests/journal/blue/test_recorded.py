@@ -8,7 +8,8 @@ from journal.blue.recorded import NOTHING, RECORDED, recorded
 def test_a_row_that_has_none_of_it_has_nothing_of_it():
     assert recorded({"trade_id": "t"}) == NOTHING
     assert list(recorded({})) == list(RECORDED) == list(NOTHING)
-    assert recorded({"planes": {}, "marks": [], "posture": None}) == NOTHING
+    assert recorded({"marks": [], "posture": None}) == NOTHING
+    assert recorded({"planes": {}})["planes"] == recorded({"planes": "{}"})["planes"] == "{}"  # it saw none
 
 
 def test_equal_planes_and_marks_are_equal_in_every_form():
