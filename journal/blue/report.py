@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
-from journal.blue import study
+from journal.blue import study, trust
 from journal.judge.gate import judge, summary
 from journal.ledger.run import Run
 from journal.query import find
@@ -32,6 +32,7 @@ def collect(store: Store, run: Run, *, against_blue: bool = False) -> dict[str, 
         "clauses": [
             {"segment": each.segment, **asdict(clause)} for each in judge(store, run) for clause in each.clauses
         ],
+        "trust": _trust(store, run),
         "window": _window(store, run.run_id),
         "conviction": _saved(store, "conviction", run.run_id),
         "lanes": _saved(store, "lane_pull", run.run_id),
@@ -45,6 +46,15 @@ def collect(store: Store, run: Run, *, against_blue: bool = False) -> dict[str, 
         label = compared["label"]
     found["studies"] = {name: study.rows(store, name, run.run_id, label) for name in STUDIES}
     return found
+
+
+def _trust(store: Store, run: Run) -> dict[str, Any]:
+    """Where trust stands; of a broken ledger what is wrong with it."""
+    try:
+        standing = trust.standing(store, run.name, run.standins)
+    except Refusal as broken:
+        return {"status": trust.HOLD, "words": f"{trust.HOLD} ({broken})"}
+    return {"status": standing.status, "words": standing.words}
 
 
 def _saved(store: Store, name: str, run_id: str) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from operator import itemgetter
 from typing import Any, Final
 
 from journal.blue.study import STUDIES
+from journal.blue.trust import GRANTED
 from journal.judge.gate import FAIL, HOLD, PASS
 from journal.shown import as_json
 from reactor.web.drawing import bars, instant, interval, lines, number, text
@@ -35,10 +36,6 @@ _MEASURES: Final = {
     "unclassified": "differences without a known cause",
     "unattributable": "pairs of which BLUE recorded too little",
 }  # fmt: skip
-_TRUST: Final = {
-    "REAL": "it is earned by passing cycles, which `violet trust` lists; one comparison is none",
-    "STAND-IN": "HOLD, and a STAND-IN can never earn it",
-}
 _PLOTS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "margin": (("policy",), ("used_median", "used_p95")), "edge": (("dimension", "value"), ("pnl_avg_usd",)),
     "fraction": (("fraction",), ("used_median", "used_median_unhaircut")), "tail": (("vel_div",), ("share_above",)),
@@ -70,7 +67,7 @@ def not_proved(report: Report) -> list[str]:
     if compared is None:
         found.append("Nothing is compared with BLUE here.")
     elif compared["label"] != "REAL":
-        found.append("These are not BLUE's trades: a STAND-IN made them.")
+        found.append("These are not BLUE's trades: a STAND-IN made them. It can never earn trust.")
     if run["standin_lanes"]:
         found.append(
             f"BLUE's own code is not here: {len(run['standin_lanes'])} lanes ({', '.join(run['standin_lanes'])}) use "
@@ -85,7 +82,8 @@ def not_proved(report: Report) -> list[str]:
             found.append(f"{_named(each)}: {each['why'] or more}.")
     if compared is not None:
         found.append("That sizes agree says nothing of what is earned: no order was sent, and no fill is known.")
-    found.append(f"Trust: {run['trust'] if compared is None else _TRUST[compared['label']]}.")
+    if report["trust"]["status"] != GRANTED:
+        found.append(f"Trust: {report['trust']['words']}.")
     return found
 
 
@@ -99,6 +97,7 @@ def _first(report: Report) -> str:
     warning = "<strong>BLUE is a STAND-IN here: this tries the comparison, it does not prove BLUE.</strong>" * stand_in
     subject = "the soak alone" if compared is None else "beside BLUE"
     harm = ", ".join(f"{number(run[name])} {name}" for name in ("lost", "doubled", "corrupt"))
+    granted = report["trust"]["status"] == GRANTED
     rests = [
         f"{number(window['scans'])} scans from {instant(window['first_ms'])} to {instant(window['last_ms'])} UTC",
         f"{number(run['decisions'])} decisions; records: {harm}; {number(run['orders'])} orders",
@@ -109,6 +108,7 @@ def _first(report: Report) -> str:
             1, f"{number(compared['pairs'])} pairs of {number(compared['trades'])} trades ({text(compared['label'])})"
         )
         rests.append(f"a contract fixed before: <code>{text(compared['contract_hash'][:16])}</code>")
+    rests += [f"trust: {text(report['trust']['words'])}"] * granted
     unproved = [text(each) for each in not_proved(report)]
     columns = "".join(
         f"<div><h3>{title}</h3><ul>{''.join(f'<li>{each}</li>' for each in of)}</ul></div>"

@@ -90,7 +90,7 @@ def test_the_numbers_are_those_of_the_comparison_and_of_the_views(journal, compa
 def test_the_verdict_is_read_first(written):
     page, _ = written
     words = re.sub(r"<[^>]+>", " ", page.partition("</style>")[2])[:1800]
-    for each in ("FAIL", "do not size alike", "BLUE is a STAND-IN here", "LOGIC in dc", "can never earn it"):
+    for each in ("FAIL", "do not size alike", "BLUE is a STAND-IN here", "LOGIC in dc", "can never earn trust"):
         assert each in words
 
 

@@ -31,7 +31,7 @@ def report(compare=None, **run):
     clauses = [{"segment": 1, "name": "coverage", "formula": "f", "figure": 0.5, "bound": ">= 0.95", "verdict": "HOLD",
                 "by_construction": False}]  # fmt: skip
     return {
-        "run": plain | run, "clauses": clauses, "window": {"scans": 9, "first_ms": 0, "last_ms": 60_000}, "conviction": [],
+        "run": plain | run, "trust": {"status": "HOLD", "words": "HOLD (needs x)"}, "clauses": clauses, "window": {"scans": 9, "first_ms": 0, "last_ms": 60_000}, "conviction": [],
         "lanes": [], "bounds": [], "over_time": [], "compare": compare, "studies": {"margin": []},
     }  # fmt: skip
 
@@ -54,7 +54,7 @@ def first(made):
 @pytest.mark.parametrize(
     ("compare", "words"),
     [
-        (compared("PASS", measure("unpaired", "PASS")), ("PASS", "size alike", "STAND-IN", "can never earn it")),
+        (compared("PASS", measure("unpaired", "PASS")), ("PASS", "size alike", "STAND-IN", "It can never earn trust", "Trust: HOLD (needs x).")),
         (compared("FAIL", measure("unpaired", "FAIL")), ("FAIL", "do not size alike", "trades without a decision", "LOGIC in dc")),
         (compared("HOLD", measure("leverage", "HOLD", needed=1583)), ("HOLD", "cannot be told yet", "About 1,583 pairs more")),
         (compared("HOLD", measure("leverage", "HOLD", needed=None)), ("nobody knows how many pairs more",)),
@@ -102,3 +102,9 @@ def test_a_table_has_a_dash_for_what_is_not_known_and_all_digits_of_what_is():
     assert "<td class=HOLD>HOLD</td>" in made
     assert "<td>&ndash;</td>" in made
     assert table([], "Pairs") == "<p class='dim'>Pairs: none.</p>"
+
+
+def test_trust_that_is_granted_is_what_it_rests_on():
+    granted = report(compared("PASS")) | {"trust": {"status": "GRANTED", "words": "GRANTED (3 cycles)"}}
+    assert "trust: GRANTED (3 cycles)" in first(paper(granted))
+    assert not [each for each in not_proved(granted) if each.startswith("Trust")]
