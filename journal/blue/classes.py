@@ -15,7 +15,7 @@ NUMERIC_POLICY is of the group REDUCTION_ORDER; states, data and logic are STATE
 
 import json
 import struct
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -132,30 +132,6 @@ def excuse(found: Class, asset: str, known: Iterable[Allowed], day: str) -> Allo
         ),
         None,
     )  # fmt: skip
-
-
-def rank(found: Iterable[tuple[Class, float]]) -> list[dict[str, Any]]:
-    """Classes with their places: how often, how much money, and the rank by each; the most frequent first.
-
-    Args:
-        found: of each difference its class and its size, the absolute difference of notional, USD.
-    """
-    sizes: dict[Class, list[float]] = {}
-    for each, usd in found:
-        sizes.setdefault(each, []).append(usd)
-
-    def places(by: Callable[[Class], float]) -> dict[Class, int]:
-        best = sorted(sizes, key=lambda each: (-by(each), each.kind, each.where))
-        return {each: place for place, each in enumerate(best, 1)}
-
-    by_frequency, by_money = places(lambda each: len(sizes[each])), places(lambda each: sum(sizes[each]))
-    return [
-        {
-            "kind": each.kind.value, "where": list(each.where), "group": each.group, "n": len(sizes[each]),
-            "usd": sum(sizes[each]), "by_frequency": place, "by_money": by_money[each],
-        }
-        for each, place in by_frequency.items()
-    ]  # fmt: skip
 
 
 _WHY: Final = {

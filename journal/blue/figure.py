@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from journal.blue import anchor
+from journal.blue.classes import Class, of_unpaired
 from journal.blue.contract import Contract
 from journal.blue.look import fit
 from journal.blue.pairing import Pairing
@@ -45,6 +46,7 @@ def figures(
             "sensitivity": {str(ms): n for ms, n in pairing.sensitivity.items()},
         },
         "unpaired": _counted([trade["why"] for trade in pairing.unpaired]),
+        "unpaired_classes": _counted([_words(of_unpaired(trade)) for trade in pairing.unpaired]),
         "universe": _universe(pairing),
         "colocation": _colocation(store, asked, len(trades)),
         "lanes": _lanes(store, asked),
@@ -68,6 +70,10 @@ def _same(store: Store, view: str, asked: dict[str, Any]) -> list[dict[str, Any]
 
 def _counted(whys: Sequence[str]) -> dict[str, int]:
     return {why: whys.count(why) for why in sorted(set(whys))}
+
+
+def _words(found: Class) -> str:
+    return f"{found.kind} {' and '.join(found.where)}"
 
 
 def _universe(pairing: Pairing) -> dict[str, Any]:
@@ -161,10 +167,11 @@ def _quiet(store: Store, contract: Contract, asked: dict[str, Any]) -> list[dict
 
 
 def _classes(store: Store, asked: dict[str, Any]) -> list[dict[str, Any]]:
-    """The differences by class and lane, the most frequent first, with the money between both sizes."""
+    """The differences by class and lane, the most frequent first, with the money between both sizes and its rank."""
     return store.rows(
         "SELECT class, class_group, class_where, count() AS n, countIf(is_allowed) AS allowed, "
-        "sum(abs(notional_usd - recorded_notional_usd)) AS usd, max(abs(journaled - recorded)) AS max_abs_err "
+        "sum(abs(notional_usd - recorded_notional_usd)) AS usd, row_number() OVER (ORDER BY usd DESC) AS by_money, "
+        "max(abs(journaled - recorded)) AS max_abs_err "
         f"FROM {_PAIRS} WHERE class != '' GROUP BY class, class_group, class_where "
         "ORDER BY n DESC, usd DESC, class, class_where",
         asked,

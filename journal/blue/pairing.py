@@ -7,7 +7,6 @@ among those of a larger one. ClickHouse finds the candidates, so that what comes
 Source: findings 9 (same asset, within 5 minutes). See docs/design/blue.md.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median_low
@@ -282,8 +281,3 @@ def _why(trade: Mapping[str, Any], known: set[str], scan: Mapping[str, Any] | No
 
 
 _BLOCKING: Final = ("DUP_SCAN", "NO_SIGNAL", "CADENCE", "NO_ELIGIBLE_ASSET")
-
-
-def counts(unpaired: Iterable[Mapping[str, Any]]) -> dict[str, int]:
-    """How many trades are without a decision, by why, the most frequent first."""
-    return dict(Counter(trade["why"] for trade in unpaired).most_common())

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from journal.blue.classes import Class, Kind, _ulps, classify, excuse, of_unpaired, rank
+from journal.blue.classes import Class, Kind, _ulps, classify, excuse, of_unpaired
 from journal.blue.contract import Allowed
 from journal.blue.pairing import Pair
 
@@ -113,15 +113,6 @@ def test_a_known_difference_is_excused_until_it_expires_and_nowhere_else():
     assert excuse(Class(Kind.MARKET_DATA, ("dc",)), *there[1:]) is None
     anywhere = Allowed(kind="LOGIC", reason="known", expires="2026-07-01")
     assert excuse(Class(Kind.LOGIC, ("base", "dc")), "ETHUSDT", [anywhere], "2026-06-30") is anywhere
-
-
-def test_classes_are_ranked_by_how_often_and_by_money():
-    dc, ob = Class(Kind.LOGIC, ("dc",)), Class(Kind.MARKET_DATA, ("ob",))
-    rows = rank([(dc, 1.0), (ob, 50.0), (dc, 2.0)])
-    assert [(row["where"], row["n"], row["usd"], row["by_frequency"], row["by_money"]) for row in rows] == [
-        (["dc"], 2, 3.0, 1, 2), (["ob"], 1, 50.0, 2, 1),
-    ]  # fmt: skip
-    assert rank([]) == []
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False), st.integers(0, 20))

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from journal.blue.intake import STANDIN, Intake, bring, forget, trade
-from journal.blue.pairing import _Found, _one_to_one, counts, pair
+from journal.blue.pairing import _Found, _one_to_one, pair
 from tests.strategies import START_MS, encode, scan
 from tests.written import MINUTE_MS, begin
 
@@ -77,7 +77,7 @@ def test_pairs_are_one_to_one_and_the_nearer_trade_goes_first(paired):
     pairing = paired({"at_ms": 20_000, "asset": "ETHUSDT"}, {"at_ms": 12 * MINUTE_MS + 1_000, "asset": "ETHUSDT"},
                      {"at_ms": 12 * MINUTE_MS, "asset": "ETHUSDT"})  # fmt: skip
     assert found(pairing) == {"2": (11, "nearest", -61_000), "3": (12, "nearest", 0)}
-    assert counts(pairing.unpaired) == {"NO_DECISION_NEAR": 1}
+    assert [each["why"] for each in pairing.unpaired] == ["NO_DECISION_NEAR"]
 
 
 def test_each_trade_without_a_decision_has_its_reason(paired):
