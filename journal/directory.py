@@ -4,6 +4,7 @@ A data directory is absent, empty, or bears the marker that its first soak puts 
 of versions without a marker are known by their locks. See docs/design/running.md.
 """
 
+import os
 from pathlib import Path
 from typing import Final
 
@@ -34,7 +35,7 @@ def check(data: Path) -> bool:
     Raises:
         Refusal: it is somebody else's, or can be none.
     """
-    if "?" in str(data.resolve()):
+    if "?" in os.path.realpath(data):
         raise Refusal(f"--data {data}: the engine takes no path with a question mark; fix: {_FIX}")
     if not data.is_dir():
         if data.exists() or data.is_symlink():

@@ -94,7 +94,7 @@ def _make(store: Store, data: Path, target: Path, half: Path, shadow: Path) -> S
 
 
 def _require_empty(target: Path, data: Path) -> None:
-    if target.resolve().is_relative_to((data / "engine").resolve()):
+    if Path(os.path.realpath(target)).is_relative_to((data / "engine").resolve()):
         raise Refusal(f"{target} lies in the engine's own folder; fix: another place")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise Refusal(f"{target} is there already; fix: name a folder that is absent or empty")

@@ -1,5 +1,6 @@
 """violet sequence: foreign scan and plane feeds in, by a mapping file; the one ordered log out."""
 
+import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -92,7 +93,7 @@ def command(
         archive_writer.check_target(target, force=force)
         on_bad = _refusing(sources)
         if set_aside is not None:
-            if set_aside.resolve() == target.resolve():
+            if os.path.realpath(set_aside) == os.path.realpath(target):
                 raise Refusal("--set-aside must be another file than --out, was the same; fix: name another")
             archive_writer.check_target(set_aside, force=force)
             on_bad = _keep(stack.enter_context(archive_writer.writing(set_aside)))

@@ -3,6 +3,7 @@
 See docs/design/faults.md.
 """
 
+import os
 import shutil
 import tempfile
 import time
@@ -116,7 +117,7 @@ def _scratch(keep: Path | None) -> Iterator[Path]:
         finally:
             shutil.rmtree(root, ignore_errors=True)
         return
-    if keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
+    if os.path.lexists(keep) and (not keep.is_dir() or any(keep.iterdir())):
         raise Refusal(f"--keep {keep} is there and not empty; fix: name a new folder")
     keep.mkdir(parents=True, exist_ok=True)
     yield keep.resolve()

@@ -67,6 +67,7 @@ def test_a_folder_of_somebody_else_is_refused_by_everything_and_stays_as_it_is(t
     [
         (lambda path: path.write_text("x"), "a file"),
         (lambda path: path.symlink_to("nowhere"), "a link to nothing"),
+        (lambda path: path.symlink_to(path.name), "a link to nothing"),
         (os.mkfifo, "a device, a pipe or a socket"),
     ],
 )
