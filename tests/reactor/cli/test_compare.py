@@ -88,6 +88,67 @@ def test_one_pair_of_another_size_is_named_with_its_lane_and_no_verdict_is_made_
     assert {row["lane"]: row["n"] - row["identical"] for row in found["figures"]["lanes"]}["esof"] == 1
 
 
+@pytest.fixture(scope="module")
+def logic(journal):
+    """A run of 20 minutes beside two trades, of which BLUE sized one otherwise from planes that it recorded."""
+    first = minutes()
+    written = soaked(journal.store, first)
+    seen = json.dumps({"esof": {"value": {"mult": 1.0}, "ts_ms": at(first)}})
+    odd = {"leverage": 4.0, "notional_usd": 20_000.0, "esof": 0.5, "planes": seen}
+    traded(journal.store, sized(first), sized(first + 5, **odd))
+    return written
+
+
+@pytest.mark.parametrize(
+    ("expires", "code", "found"), [(None, 1, "FAIL"), ("2025-01-01", 1, "FAIL"), ("2026-01-01", 0, "PASS")]
+)
+def test_a_difference_of_logic_fails_unless_the_contract_knows_it_and_bears_it_on_that_day(
+    journal, logic, tmp_path, expires, code, found
+):
+    known = (
+        f'[[allowed]]\nkind = "LOGIC"\nlane = "esof"\nreason = "known"\nexpires = "{expires}"\n'
+        if expires
+        else "allowed = []"
+    )
+    (tmp_path / "allow.toml").write_text(known)
+    about = (logic.run_id, "--against", "blue")
+    wide = (
+        "--margin-leverage",
+        "9",
+        "--margin-notional",
+        "2",
+        "--follows",
+        "none",
+        "--allow",
+        tmp_path / "allow.toml",
+    )
+    made = journal.violet("contract", "new", *about, "-o", tmp_path / "c.json", *wide)
+    assert made.code == 0, made.err
+    said = journal.violet("compare", *about, "--contract", tmp_path / "c.json", "--json")
+    assert (said.code, said.json["verdict"]) == (code, found)
+    (row,) = said.json["figures"]["classes"]
+    assert (row["class"], row["class_group"], row["class_where"], row["n"]) == ("LOGIC", "STATE_MACHINE", ["esof"], 1)
+    counted = {each["name"]: each["figure"] for each in said.json["measures"]}
+    assert counted["state_machine"] == 1 - row["allowed"] == code
+
+
+def test_a_window_that_is_not_over_has_a_verdict_so_far_and_is_no_cycle_of_trust(journal, tmp_path):
+    first = minutes()
+    written = soaked(journal.store, first)
+    written.set(state="RUNNING")
+    traded(journal.store, sized(first), sized(first + 5))
+    about = (written.run_id, "--against", "blue")
+    until = datetime.fromtimestamp(at(first + 60) / 1e3, UTC).isoformat()
+    new = ("-o", tmp_path / "c.json", "--to", until, "--follows", "none")
+    assert journal.violet("contract", "new", *about, *new).code == 0
+    said = journal.violet("compare", *about, "--contract", tmp_path / "c.json")
+    assert said.code == 2
+    assert said.out.splitlines()[-2].endswith("REAL trades, so far: the window is not over")
+    assert journal.value("SELECT count() FROM violet_trust WHERE run_id = {run:String}", run=written.run_id) == 0
+    written.set(state="ENDED")
+    assert "INVALID_COMPARISON: window" in journal.violet("compare", *about, "--contract", tmp_path / "c.json").out
+
+
 def test_an_invalid_comparison_shows_no_figure_keeps_none_and_offers_what_is_valid(compare, journal, tmp_path):
     offered = tmp_path / "part.json"
     said = compare(-30, 60, *WIDE, options=("--json", "--offer", offered, "--artefacts", tmp_path / "files"))
