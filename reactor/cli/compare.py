@@ -113,13 +113,19 @@ def _print(made: Compared, offered: Path | None) -> None:
         out.print(f"{name:>12}  {words}")
     for title, rows in (
         ("lanes", figures["lanes"]), ("by vel_div and dc_status", figures["buckets"]),
-        ("differences", figures["classes"]), ("quiet scans at other thresholds", figures["quiet"]),
+        ("differences", figures["classes"]),
+        ("lanes that differ, of all asked at once", _differing(figures["by_lane"])),
+        ("quiet scans at other thresholds", figures["quiet"]),
     ):  # fmt: skip
         if rows:
             print_rows([{name: _short(value) for name, value in row.items()} for row in rows], title)
     words = verdict.in_words(made.verdict, made.needed, needed_days(made))
     so_far = "" if made.is_over else ", so far: the window is not over"
     out.print(f"{words}, {label} trades{so_far}", style=_STYLE[made.verdict])
+
+
+def _differing(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: value for name, value in row.items() if name != "differs"} for row in rows if row["differs"]]
 
 
 def _print_invalid(made: Compared, offered: Path | None) -> None:

@@ -43,7 +43,7 @@ _PLOTS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
 }  # fmt: skip
 _LONG: Final = 40  # characters of a cell that may be broken anywhere
 _IN_CAPTION: Final = ("run_id", "label", "population", "filter", "caveat")
-_ELSEWHERE: Final = ("lanes", "buckets", "curve", "recovery", "conviction", "classes")
+_ELSEWHERE: Final = ("lanes", "buckets", "curve", "recovery", "conviction", "classes", "by_lane")
 _WHAT: Final = {"conviction": "conviction (leverage)", "notional_fraction": "size, as a share of the capital"}
 
 
@@ -197,6 +197,7 @@ def _measures(compared: Mapping[str, Any]) -> str:
 
 
 def _differences(compared: Mapping[str, Any]) -> str:
+    figures = compared["figures"]
     sums = [row for row in compared["attribution"] if row["nominal"] or row["effective"]]
     drawn = "<p>No lane moved any pair.</p>"
     if sums:
@@ -206,8 +207,9 @@ def _differences(compared: Mapping[str, Any]) -> str:
             "part of it back. Effective: what the lane really moved, by Shapley's value through the fan-in.</p>"
         ) + bars([row["term"] for row in sums], kinds)
     return (
-        f"{table(compared['figures']['classes'], 'Classes of differences, the most frequent first')}{drawn}"
+        f"{table(figures['classes'], 'Classes of differences, the most frequent first')}{drawn}"
         f"{table(compared['attribution'], 'Attribution: view blue_attribution_sums')}"
+        f"{table(figures.get('by_lane', []), 'Lanes by vel_div; differs holds for all rows together')}"
         f"{table(compared['statuses'], 'Pairs by whether they can be attributed')}"
         f"{table(compared['largest'], 'The largest differences of leverage')}"
     )
@@ -334,5 +336,7 @@ def _cell(value: Any, is_numeric: bool) -> str:
         return "<td>&ndash;</td>"
     if value in (PASS, FAIL, HOLD, INVALID):
         return f"<td class={value}>{value}</td>"
+    if isinstance(value, bool):
+        return f"<td>{'yes' if value else 'no'}</td>"
     words = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
     return f"<td{' class=l' * (len(words) > _LONG)}>{text(words)}</td>"
