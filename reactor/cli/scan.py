@@ -31,7 +31,9 @@ THRESHOLD: Final = PROFILES["blue_8b"].base.thr
 @click.option("--unit", help="Unit of their times: s, ms, us, ns, several with commas, or auto.")
 @click.option("--zone", help="Zone of their times where the text has none: UTC, +02:00, Europe/Vienna.")
 @click.option("--step", default="1m", show_default=True, help="From one bar to the next; scans are made at this step.")
-@click.option("--funding", type=PATH, help="Funding rates, for the acb plane.")
+@click.option(
+    "--funding", multiple=True, help="Funding rates, for the acb plane: as of --klines; Binance's dumps as they are."
+)
 @click.option("--out", required=True, type=PATH, help="Archive: .jsonl or .jsonl.zst.")
 @click.option("--stream", default=scanner.ScannerParams().stream, show_default=True, help="Stream of the records.")
 @click.option(
@@ -42,7 +44,7 @@ THRESHOLD: Final = PROFILES["blue_8b"].base.thr
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
 def command(
     *, klines: tuple[str, ...], preset: str | None, map_file: Path | None, symbol: str | None, unit: str | None,
-    zone: str | None, step: str, funding: Path | None, out: Path, stream: str, posture: str, capital: float,
+    zone: str | None, step: str, funding: tuple[str, ...], out: Path, stream: str, posture: str, capital: float,
     force: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Turn recorded 1-minute bars into an archive: one scan a minute from bar 51 on, after its planes.

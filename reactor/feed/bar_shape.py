@@ -115,7 +115,12 @@ def _names(time: str | tuple[str, ...], volume: str | tuple[str, ...] = "volume"
 
 
 OURS: Final = Shape(names=_names(TIME))
-FUNDING: Final = Shape(names={name: (name,) for name in ("symbol", "funding_time_ms", "funding_rate")})
+# Ours; Binance's answers; its dumps, BTCUSDT-fundingRate-2025-05.zip, which say their symbol in their names alone.
+FUNDING: Final = Shape(names={
+    "symbol": ("symbol",), "funding_time_ms": ("funding_time_ms", "fundingtime", "calc_time"),
+    "funding_rate": ("funding_rate", "fundingrate", "last_funding_rate"),
+})  # fmt: skip
+FUNDING_FILE: Final = replace(FUNDING, symbol_file=r"([A-Z0-9_]+)-fundingRate\b.*")
 _OHLCV: Final = ("open", "high", "low", "close", "volume")
 _BINANCE: Final = Shape(
     names=_names(("open_time", "opentime")),

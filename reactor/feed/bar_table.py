@@ -37,10 +37,10 @@ class Block(NamedTuple):
     passed_over: str = ""
 
 
-def files(places: Sequence[str]) -> list[Path]:
+def files(places: Sequence[str], flag: str = "--klines") -> list[Path]:
     """The files of some places, each a file, a pipe, a folder, a pattern with * ? [ ], or `-` for standard input.
 
-    Of a folder those files count whose ending is one of bars; a folder in it does not.
+    Of a folder those files count whose ending is one of bars; a folder in it does not. flag: what named them.
 
     Raises:
         Refusal: a place holds none.
@@ -54,7 +54,7 @@ def files(places: Sequence[str]) -> list[Path]:
             here = [path] if path.exists() else sorted(map(Path, glob(place, recursive=True)))  # noqa: PTH207 - the pattern may be absolute
         if not here:
             what = f"holds no file that ends in {', '.join(_ENDINGS)}" if path.is_dir() else "was not found"
-            raise Refusal(f"--klines {place} {what}; fix: check the path")
+            raise Refusal(f"{flag} {place} {what}; fix: check the path")
         found += [each for each in here if each not in found]
     return found
 
@@ -119,7 +119,7 @@ def _placed(path: Path, shape: Shape, header: Sequence[str], what: str = "column
         fits = [f"--preset {name}" for name in bar_shape.near(header) if bar_shape.PRESETS[name] is not shape]
         fix = " or ".join(fits) or "--map bars.toml says which of yours is which"
         fix = "--symbol BTCUSDT, where it is of one" if missing == ["symbol"] and not fits else fix
-        fix = "name its columns so" if shape is bar_shape.FUNDING else fix
+        fix = "name its columns so" if "funding_rate" in shape.names else fix
         if not fits and not places.keys() & {*bar_shape.VALUES}:
             fix += "; prices without high, low and volume are no bars"
         raise Refusal(

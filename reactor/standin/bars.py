@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from journal.refusal import Refusal
 from reactor.evaluate.record import SYMBOL_PATTERN
 from reactor.feed import bar_table
-from reactor.feed.bar_shape import FUNDING, TIME, VALUES, Shape
+from reactor.feed.bar_shape import FUNDING, FUNDING_FILE, TIME, VALUES, Shape
 from reactor.feed.bar_table import Block
 from reactor.feed.column import BadCell, Clock, numbers, symbols
 
@@ -264,21 +264,27 @@ class _Table:
                 raise self.refusal(at, f"{rule}, was {found} for {names[at]} at {utc(int(ts[at]))}")
 
 
-def funding(path: Path) -> list[Funding]:
-    """The rates of a funding file, oldest first. Raises Refusal where the file cannot be right."""
-    clock = Clock(FUNDING.units, None, mixed=False)
+def funding(places: Sequence[str]) -> list[Funding]:
+    """The rates of the files of some places, oldest first. Raises Refusal where one cannot be right."""
     rates: list[Funding] = []
-    for block in bar_table.blocks(path, FUNDING):
+    for path in bar_table.files(places, "--funding"):
+        shape = FUNDING_FILE if re.match(FUNDING_FILE.symbol_file or "", path.name, re.IGNORECASE) else FUNDING
+        rates += _funding(path, shape)
+    if not rates:
+        raise Refusal(f"{places[0]} must hold at least one row, was empty; fix: give a file with data")
+    return sorted(rates)
+
+
+def _funding(path: Path, shape: Shape) -> Iterator[Funding]:
+    clock = Clock(shape.units, None, mixed=False)
+    for block in bar_table.blocks(path, shape):
         table = _Table(path, block)
-        times, names = table.converted("funding_time_ms", clock), table.symbols(None, None)
+        times, names = table.converted("funding_time_ms", clock), table.symbols(shape.symbol_of(path.name), None)
         values = table.converted("funding_rate", numbers)
         if not np.isfinite(values).all():
             at = int(np.isfinite(values).argmin())
             raise table.refusal(at, f"funding_rate must be finite, was {values[at]} for {names[at]}")
-        rates += map(Funding, times.tolist(), names, values.tolist())
-    if not rates:
-        raise Refusal(f"{path} must hold at least one row, was empty; fix: give a file with data")
-    return sorted(rates)
+        yield from map(Funding, times.tolist(), names, values.tolist())
 
 
 def _parts(rows: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:

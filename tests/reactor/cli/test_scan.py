@@ -55,7 +55,7 @@ def test_a_refusal_leaves_nothing_behind(tmp_path, market):
         (("--stream", "a b"), "stream must match"),
         (("--capital", "-1"), "capital_usd must be above 0"),
         (("--funding", klines), "missing: funding_time_ms, funding_rate"),
-        (("--funding", tmp_path / "none.parquet"), "cannot be read"),
+        (("--funding", tmp_path / "none.parquet"), "was not found"),
     ):
         result = run("--klines", klines, "--out", out, *args)
         assert isinstance(result.exception, Refusal), result.output

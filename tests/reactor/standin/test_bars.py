@@ -1,5 +1,7 @@
 """Bars: whole minutes in order whatever the files and their order, and a refusal for every file that cannot be right."""
 
+import json
+import zipfile
 from itertools import pairwise
 
 import pytest
@@ -172,7 +174,7 @@ def rates(path, *rows):
 
 def test_funding_rates_come_oldest_first(tmp_path):
     path = rates(tmp_path / "f.csv", f"B,{T0},0.1", f"A,{T0 - 1},-2e-4")
-    assert bars.funding(path) == [(T0 - 1, "A", -2e-4), (T0, "B", 0.1)]
+    assert bars.funding([str(path)]) == [(T0 - 1, "A", -2e-4), (T0, "B", 0.1)]
 
 
 @pytest.mark.parametrize(
@@ -187,9 +189,30 @@ def test_funding_rates_come_oldest_first(tmp_path):
 )
 def test_a_funding_rate_that_cannot_be_right_is_refused(tmp_path, line, rule):
     with pytest.raises(Refusal, match=rule):
-        bars.funding(rates(tmp_path / "f.csv", line))
+        bars.funding([str(rates(tmp_path / "f.csv", line))])
+
+
+def test_funding_rates_of_binance_are_read_as_they_come(tmp_path):
+    """Dumps of several pairs and months, of which only the name says the pair, and the answer of its API."""
+    folder = tmp_path / "dumps"
+    folder.mkdir()
+    head = "calc_time,funding_interval_hours,last_funding_rate\n"
+    for name, at, rate in (("ETHUSDT", 3, "-0.00010000"), ("BTCUSDT", 1, "0.00007317")):
+        with zipfile.ZipFile(folder / f"{name}-fundingRate-2025-05.zip", "w") as packed:
+            packed.writestr(f"{name}-fundingRate-2025-05.csv", f"{head}{T0 + at},8,{rate}\n")
+    answer = tmp_path / "answer.json"
+    answer.write_text(
+        json.dumps([{"symbol": "SOLUSDT", "fundingTime": T0 + 2, "fundingRate": "0.00005", "markPrice": "1.5"}])
+    )
+    assert bars.funding([str(folder), str(answer)]) == [
+        (T0 + 1, "BTCUSDT", 0.00007317), (T0 + 2, "SOLUSDT", 0.00005), (T0 + 3, "ETHUSDT", -0.0001),
+    ]  # fmt: skip
+    nameless = tmp_path / "rates.csv"
+    nameless.write_text(f"{head}{T0},8,0.1\n")
+    with pytest.raises(Refusal, match="missing: symbol"):
+        bars.funding([str(nameless)])
 
 
 def test_a_funding_file_without_a_rate_is_refused(tmp_path):
     with pytest.raises(Refusal, match="at least one row"):
-        bars.funding(rates(tmp_path / "f.csv"))
+        bars.funding([str(rates(tmp_path / "f.csv"))])

@@ -297,7 +297,7 @@ def test_lines_are_the_same_in_every_process():
 
 def test_three_hours_of_recorded_bars(data):
     minutes = list(islice(bars.Bars([data / "klines_1m_binance_2025.parquet"], OURS), 180))
-    rates = bars.funding(data / "funding_8h_binance_2025.parquet")
+    rates = bars.funding([str(data / "funding_8h_binance_2025.parquet")])
     assert len(scans_of(minutes, rates)) == 130
     assert minutes[0].symbols == ("BTCUSDT", "ETHUSDT", "SOLUSDT")
     decoder = Decoder()
