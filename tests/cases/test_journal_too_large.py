@@ -9,18 +9,21 @@ import pytest
 
 from journal import store as module
 from journal.engine import address
+from journal.judge import count, proof
+from journal.judge.scope import Scope
 from journal.ledger import claim
 from journal.ledger import run as runs
 from journal.ledger.ledger import Ledger
 from journal.store import JournalTooLarge, connect
 from reactor.cli import end
-from tests.integration import records
+from tests.integration import large, records
 from tests.integration.fixtures import spawn, topic
 from tests.integration.soaking import ended, produce, until
 from tests.written import begin, decisions
 
 __all__ = ["spawn", "topic"]  # fixtures, which pytest finds by their names here
 
+ROWS, MEMORY = 600_000, 100_000_000
 HEAVY = "SELECT uniqExact(number) AS n FROM numbers(20000000) SETTINGS max_memory_usage = 20000000"
 
 
@@ -107,3 +110,20 @@ def test_what_readers_gate_and_status_ask_over_their_memory_is_an_error_by_name_
         )
         == []
     )
+
+
+@pytest.mark.slow
+def test_what_gate_status_and_a_resume_ask_needs_no_more_memory_the_larger_a_run_is(journal, monkeypatch):
+    """Each counted all rows of a run at once, so that a soak that had grown large could neither end nor be resumed."""
+    monkeypatch.setattr(proof, "STRETCH", 50_000)
+    monkeypatch.setattr(proof, "LEAST", 25_000)
+    written = large.made(journal.store, ROWS)
+    monkeypatch.setitem(module._LIMITS, "max_memory_usage", MEMORY)
+    with connect(address.read(journal.data, address.WRITER)) as store:
+        with pytest.raises(JournalTooLarge) as found:
+            count.rows(store, Scope.of(store, written.run_id))
+        assert found.value.code == 241  # so the limit is one that all rows at once pass
+        for _ in ("the first time", "again"):
+            costs, judged = large.looks(store, written, journal.data)
+            assert costs.keys() == {"gate", "status", "audit", "positions"}
+            assert (judged["records"], judged["lost"], judged["doubled"]) == (ROWS + 9, 0, 0)
