@@ -22,7 +22,7 @@ from journal import directory
 from journal.engine.address import attach
 from journal.engine.owner import Address, running
 from journal.judge import damage
-from journal.keep.migrate import require
+from journal.keep.migrate import migrate, require
 from journal.keep.scratch import readable
 from journal.ledger import claim as claims
 from journal.lock import Lock
@@ -94,11 +94,14 @@ def journal(data: Path, *, current: bool = True, reads: bool = False) -> Iterato
     writes has to last, so a copy answers where the directory cannot be written.
     """
     with ExitStack() as stack:
+        place = data
         if (address := server()) is None:
             require_journal(data)
-            data = stack.enter_context(readable(data, warn)) if reads else data
-            address = stack.enter_context(running(data))
+            place = stack.enter_context(readable(data, warn)) if reads else data
+            address = stack.enter_context(running(place))
         store = connect(address)
+        if place != data:  # a copy of what may be of an older version, which cannot be migrated where it is
+            migrate(store, lambda name: None)
         if current:
             require(store)
             if found := damage.parts(store):

@@ -185,6 +185,9 @@ def test_a_command_on_a_disk_it_cannot_write_answers_from_a_copy_or_says_so_in_a
     )
     left = interrupted(small / "data", batch_size=10, scans="scans.jsonl")
     answers = {name: violet(*name.split(), *more, "--data", "small/data") for name, more in ASKED.items()}
+    older = Journal(small / "data")
+    older.store.command("ALTER TABLE violet_migrations DELETE WHERE name = 'runs.sql' SETTINGS mutations_sync = 2")
+    older.close()
     free_of(small / "data")
     spoil(small)
     before, beside = written(small), {path.name for path in tmp_path.iterdir()}
