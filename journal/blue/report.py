@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from journal.blue import study, trust
+from journal.blue.verdict import INVALID
 from journal.judge.gate import judge, summary
 from journal.ledger.run import Run
 from journal.query import find
@@ -44,8 +45,10 @@ def collect(store: Store, run: Run, *, against_blue: bool = False) -> dict[str, 
     if against_blue:
         found["compare"] = compared = _compared(store, run)
         label = compared["label"]
-    found["studies"] = {name: study.rows(store, name, run.run_id, label) for name in STUDIES}
-    return found
+    studies = {name: study.rows(store, name, run.run_id, label) for name in STUDIES}
+    if found["compare"] is not None and found["compare"]["verdict"] == INVALID:  # then nothing stands beside anything
+        studies = {name: [row for row in rows if not row["label"]] for name, rows in studies.items()}
+    return found | {"studies": studies}
 
 
 def _trust(store: Store, run: Run) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import click
 
 from journal.blue import statement
 from journal.blue.report import collect
-from journal.blue.verdict import table
+from journal.blue.verdict import INVALID, table
 from journal.ledger import run as runs
 from journal.refusal import Refusal
 from journal.shown import as_json
@@ -15,7 +15,7 @@ from journal.store import Store
 from reactor.blue import signature
 from reactor.cli.common import PATH, data_option, journal, json_option, out, plain, print_json, run_argument, write
 from reactor.feed.archive_writer import check_target
-from reactor.web.paper import INVALID, paper
+from reactor.web.paper import paper
 
 SIGNER: Final = "signer.pem"
 CONTRACT: Final = "contract.json"

@@ -11,11 +11,11 @@ from typing import Any, Final
 
 from journal.blue.study import STUDIES
 from journal.blue.trust import GRANTED
+from journal.blue.verdict import INVALID
 from journal.judge.gate import FAIL, HOLD, PASS
 from journal.shown import as_json
 from reactor.web.drawing import bars, instant, interval, lines, number, text
 
-INVALID: Final = "INVALID"
 Report = Mapping[str, Any]
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 _SAID: Final = {
@@ -41,6 +41,7 @@ _PLOTS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "fraction": (("fraction",), ("used_median", "used_median_unhaircut")), "tail": (("vel_div",), ("share_above",)),
     "curve": (("boost",), ("max_abs_err",)),
 }  # fmt: skip
+_SHOWN: Final = 120  # characters of a value on the first screen
 _LONG: Final = 40  # characters of a cell that may be broken anywhere
 _IN_CAPTION: Final = ("run_id", "label", "population", "filter", "caveat")
 _ELSEWHERE: Final = ("lanes", "buckets", "curve", "recovery", "conviction", "classes", "by_lane")
@@ -104,9 +105,9 @@ def _first(report: Report) -> str:
         f"the soak's own verdict: {text(run['verdict'])} ({text(run['verdict_basis'])})",
     ]  # fmt: skip
     if compared is not None:
-        rests.insert(
-            1, f"{number(compared['pairs'])} pairs of {number(compared['trades'])} trades ({text(compared['label'])})"
-        )
+        if verdict != INVALID:
+            of = f"{number(compared['trades'])} trades ({text(compared['label'])})"
+            rests.insert(1, f"{number(compared['pairs'])} pairs of {of}")
         rests.append(f"a contract fixed before: <code>{text(compared['contract_hash'][:16])}</code>")
     rests += [f"trust: {text(report['trust']['words'])}"] * granted
     unproved = [text(each) for each in not_proved(report)]
@@ -148,7 +149,8 @@ def _found(report: Report) -> list[str]:
             for row in report["conviction"]
         ]
     if compared["verdict"] == INVALID:
-        return ["nothing: a comparison that is not valid is in no figure"]
+        broken = [each for each in compared["clauses"] if not each["holds"]]
+        return ["no figure; broken clauses:", *map(_breach, broken)]
     bits = sum(row["pairs"] for row in compared["statuses"]) - sum(row["n"] for row in compared["figures"]["classes"])
     found = [f"{number(bits)} of {number(compared['pairs'])} pairs have the same leverage, bit for bit"]
     found += [
@@ -162,6 +164,15 @@ def _found(report: Report) -> list[str]:
         for row in compared["figures"]["classes"][:1]
     ]
     return found
+
+
+def _breach(clause: Mapping[str, Any]) -> str:
+    sides = [
+        f"{name} {_words(clause[name])[:_SHOWN]}"
+        for name in ("agreed", "ours", "theirs")
+        if clause.get(name) is not None
+    ]
+    return text(f"{clause['name']}: {', '.join(sides)}")
 
 
 def _sections(report: Report) -> list[tuple[str, str, str]]:
@@ -253,7 +264,7 @@ def _contract(compared: Mapping[str, Any]) -> str:
     rows = [
         {"verdict": PASS if each["holds"] else FAIL, "clause": each["name"], "agreed": _words(each.get("agreed")),
          "ours": _words(each.get("ours")), "theirs": _words(each.get("theirs"))}
-        for each in compared["clauses"]
+        for each in sorted(compared["clauses"], key=lambda each: each["holds"])
     ]  # fmt: skip
     return (
         f"<p>Document <code>{text(compared['contract_hash'])}</code>, window {instant(compared['from_ms'])} to "

@@ -180,6 +180,23 @@ def test_the_page_s_commands_work_as_they_stand_there(journal, compared, monkeyp
     assert [each.code for each in ran] == [0] * 5, [each.err for each in ran]
 
 
+def test_a_comparison_that_is_not_valid_is_reported_by_its_clause_and_is_no_evidence(journal, compared, tmp_path):
+    home, _, _ = compared
+    run = journal.soak(scans=home / "m.jsonl.zst", name="invalid").run_id
+    contract = tmp_path / "c.json"
+    words = ("contract", "new", run, "--against", "blue", "-o", contract, "--floor-pairs", 100_000)
+    assert journal.violet(*words).code == 0
+    assert journal.violet("compare", run, "--against", "blue", "--contract", contract).code == 3
+    assert journal.violet("report", run, "--against", "blue", "-o", tmp_path / "r.html").code == 0
+    page = (tmp_path / "r.html").read_text("utf-8")
+    for each in ("<b>INVALID</b>", "Because of: pairs.", "pairs: agreed at least 100000"):
+        assert each in page
+    for each in ("<h2>Measures</h2>", "trades of BLUE beside a decision"):
+        assert each not in page
+    refused = journal.violet("bundle", "make", run, "--against", "blue", "-o", tmp_path / "e.zip")
+    assert (refused.code, "is no evidence" in refused.err) == (3, True)
+
+
 def test_what_cannot_be_reported_is_refused(journal, compared, tmp_path):
     alone = journal.soak(scans=compared[0] / "m.jsonl.zst", name="alone").run_id
     refused = journal.violet("report", alone, "--against", "blue", "-o", tmp_path / "r.html")

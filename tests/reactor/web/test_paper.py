@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from reactor.web.paper import INVALID, not_proved, paper, table
+from journal.blue.verdict import INVALID
+from reactor.web.paper import not_proved, paper, table
 
 HOSTILE = "<script>alert(1)</script>\u202e"
 NO_CURVE = {"n": 0, "pearson": None, "max_abs_err": None, "steps": []}
@@ -71,6 +72,9 @@ def test_a_comparison_that_is_not_valid_shows_no_figure():
     made = paper(report(compared(INVALID, figures={}, measures=[], attribution=[], statuses=[])))
     assert "is not valid, so it shows no figure" in first(made)
     assert "Because of: &lt;script&gt;" in made
+    assert "broken clauses:" in first(made)
+    assert "agreed 1, theirs [1]" in first(made)
+    assert " pairs of " not in first(made)
     for gone in ("Measures", "Why they differ", "Curves", "Pairs"):
         assert f"<h2>{gone}</h2>" not in made
     assert "<h2>Contract</h2>" in made
