@@ -98,9 +98,13 @@ def _compared(store: Store, run: Run) -> dict[str, Any]:
         )
     row = rows[0] | {name: json.loads(rows[0][name]) for name in _DOCUMENTS}
     asked = {"compare": row["compare_id"], "names": [lane.name for lane in LANES], "contract": row["contract_hash"]}
-    contract = store.rows("SELECT document FROM contracts WHERE contract_hash = {contract:String} LIMIT 1", asked)
+    contract = store.rows(
+        "SELECT document, toUnixTimestamp64Milli(anchored_at) AS anchored_ms, is_before FROM contracts "
+        "WHERE contract_hash = {contract:String}",
+        asked,
+    )[0]
     return row | {
-        "document": contract[0]["document"],
+        **contract,
         "attribution": store.rows(
             "SELECT * EXCEPT (compare_id, run_id, label) FROM blue_attribution_sums "
             "WHERE compare_id = {compare:String} "

@@ -19,8 +19,8 @@ from reactor.web.drawing import bars, instant, interval, lines, number, text
 Report = Mapping[str, Any]
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 _SAID: Final = {
-    PASS: "VIOLET and BLUE size alike, within the limits that were agreed before.",
-    FAIL: "VIOLET and BLUE do not size alike: a limit that was agreed before is broken.",
+    PASS: "VIOLET and BLUE size alike, within the limits of the contract.",
+    FAIL: "VIOLET and BLUE do not size alike: a limit of the contract is broken.",
     HOLD: "It cannot be told yet whether VIOLET and BLUE size alike.",
     INVALID: "This comparison is not valid, so it shows no figure.",
 }
@@ -74,6 +74,10 @@ def not_proved(report: Report) -> list[str]:
             f"BLUE's own code is not here: {len(run['standin_lanes'])} lanes ({', '.join(run['standin_lanes'])}) use "
             "formulas of our own, so identity with BLUE cannot be shown."
         )
+    if compared is not None and not compared["is_before"]:
+        found.append(
+            "The contract was made after the window opened: its limits may have been chosen after a look at it."
+        )
     if compared is not None and not compared["is_over"]:
         found.append("The window is not over: this is the verdict so far.")
     for each in compared["measures"] if compared is not None else ():
@@ -108,7 +112,8 @@ def _first(report: Report) -> str:
         if verdict != INVALID:
             of = f"{number(compared['trades'])} trades ({text(compared['label'])})"
             rests.insert(1, f"{number(compared['pairs'])} pairs of {of}")
-        rests.append(f"a contract fixed before: <code>{text(compared['contract_hash'][:16])}</code>")
+        kept = f"kept since {instant(compared['anchored_ms'])}"
+        rests.append(f"the contract <code>{text(compared['contract_hash'][:16])}</code>, {kept}")
     rests += [f"trust: {text(report['trust']['words'])}"] * granted
     unproved = [text(each) for each in not_proved(report)]
     columns = "".join(

@@ -40,7 +40,7 @@ def report(compare=None, **run):
 def compared(verdict, *measures, **fields):
     return {
         "compare_id": "c1", "contract_hash": "ab" * 32, "label": "STAND-IN", "verdict": verdict, "is_over": True, "pairs": 2,
-        "trades": 2, "from_ms": 0, "to_ms": 60_000, "measures": list(measures), "figures": FIGURES, "document": HOSTILE,
+        "trades": 2, "from_ms": 0, "to_ms": 60_000, "measures": list(measures), "figures": FIGURES, "document": HOSTILE, "anchored_ms": 1, "is_before": False,
         "clauses": [{"name": HOSTILE, "holds": verdict != INVALID, "agreed": 1, "ours": None, "theirs": [1]}],
         "attribution": [{"term": "dc", "nominal": -0.5, "effective": None}], "statuses": [{"status": "ATTRIBUTED", "pairs": 2}],
         "largest": [], **fields,
@@ -59,7 +59,7 @@ def first(made):
         (compared("FAIL", measure("unpaired", "FAIL")), ("FAIL", "do not size alike", "trades without a decision", "LOGIC in dc")),
         (compared("HOLD", measure("leverage", "HOLD", needed=1583)), ("HOLD", "cannot be told yet", "About 1,583 pairs more")),
         (compared("HOLD", measure("leverage", "HOLD", needed=None)), ("nobody knows how many pairs more",)),
-        (compared("PASS", is_over=False), ("verdict so far",)),
+        (compared("PASS", is_over=False), ("verdict so far", "The contract was made after the window opened")),
     ],
 )  # fmt: skip
 def test_the_first_screen_says_the_verdict_and_what_was_not_proved(compare, words):
@@ -112,3 +112,7 @@ def test_trust_that_is_granted_is_what_it_rests_on():
     granted = report(compared("PASS")) | {"trust": {"status": "GRANTED", "words": "GRANTED (3 cycles)"}}
     assert "trust: GRANTED (3 cycles)" in first(paper(granted))
     assert not [each for each in not_proved(granted) if each.startswith("Trust")]
+
+
+def test_a_contract_from_before_the_window_is_not_doubted():
+    assert not [each for each in not_proved(report(compared("PASS", is_before=True))) if "contract" in each]
