@@ -166,18 +166,22 @@ def lines(entries: Sequence[Entry]) -> bytes:
 def told(store: Store, run: Run) -> dict[str, Any]:
     """What status and page say of a run beside BLUE: the verdict of the last comparison of its name, and trust.
 
-    compare: None where none was made. trust: in words; of a broken ledger what is wrong with it.
+    compare: None where none was made. trust: in words.
     """
-    try:
-        trusted = standing(store, run.name, run.standins).words
-    except Refusal as broken:
-        trusted = f"{HOLD} ({broken})"
     rows = store.rows(
         f"SELECT {_ABOUT}, is_over, clauses, measures, pairs, compared_at FROM compares WHERE name = {{name:String}} "
         "ORDER BY compared_at DESC, compare_id LIMIT 1",
         {"name": run.name},
     )
-    return {"compare": summed(rows[0]) if rows else None, "trust": trusted}
+    return {"compare": summed(rows[0]) if rows else None, "trust": in_words(store, run)}
+
+
+def in_words(store: Store, run: Run) -> str:
+    """Where trust in a run stands, in a line; of a broken ledger what is wrong with it."""
+    try:
+        return standing(store, run.name, run.standins).words
+    except Refusal as broken:
+        return f"{HOLD} ({broken})"
 
 
 def _after(

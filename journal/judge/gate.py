@@ -27,7 +27,6 @@ EXIT: Final = {PASS: 0, FAIL: 1, HOLD: 2}
 ENDED_EARLY: Final = "ended before its end"  # by --for or `violet end`: what it did not read is not lost
 MIN_DECISIONS: Final = 100
 PLANE_CLAUSES: Final = {name: f"plane_{name}" for name in READ}
-TRUST: Final = "HOLD (no kernels of BLUE and no trades of BLUE to compare with)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +177,6 @@ def summary(store: Store, run: Run, since_ms: int | None = None) -> dict[str, An
         "segments": listed,
         "verdict": worst([j.verdict for j in judged]),
         "verdict_basis": basis(run) + (f"; {'; '.join(held)}" if held else ""),
-        "trust": TRUST,
         **whole, **carried(run, whole),
     }  # fmt: skip
 

@@ -129,7 +129,7 @@ def show(contract: str, data: Path, as_json: bool) -> None:
     found = _read(path) if path.is_file() else None
     row = None
     if found is None or has_journal(data):
-        with journal(data) as store:
+        with journal(data, reads=True) as store:
             row = anchor.find(store, found.hash if found is not None else contract)
     if found is None and row is None:
         raise Refusal(f"{contract}: must be a file, or the hash of one contract of this journal; fix: name one")
@@ -147,7 +147,7 @@ def check(file: Path, data: Path, as_json: bool) -> None:
     violet contract check contract.json --data my-soak
     """  # noqa: D301 - click's mark for lines that are not to be filled
     contract = _read(file)
-    with journal(data) as store:
+    with journal(data, reads=True) as store:
         row = anchor.require(store, contract)
         if follows := contract.lineage.follows:
             before = anchor.find(store, follows)

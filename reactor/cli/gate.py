@@ -5,7 +5,8 @@ from pathlib import Path
 
 import click
 
-from journal.judge.gate import EXIT, TRUST, basis, judge, worst
+from journal.blue import trust
+from journal.judge.gate import EXIT, basis, judge, worst
 from journal.ledger import run as runs
 from journal.ledger.pruned import Pruned
 from journal.refusal import Refusal
@@ -33,10 +34,10 @@ def command(run_id: str | None, data: Path, since: str | None, as_json: bool) ->
         raise Refusal(f"--since must be a time such as 2025-05-04T15:33Z, was {since!r}") from None
     with journal(data, reads=True) as store:
         run = runs.pick(store, run_id)
-        judged = judge(store, run, since_ms)
+        judged, trusted = judge(store, run, since_ms), trust.in_words(store, run)
     verdict = worst([j.verdict for j in judged])
     if as_json:
-        print_json({"run_id": run.run_id, "verdict": verdict, "verdict_basis": basis(run), "trust": TRUST,
+        print_json({"run_id": run.run_id, "verdict": verdict, "verdict_basis": basis(run), "trust": trusted,
                     "segments": [asdict(j) for j in judged]})  # fmt: skip
     else:
         for segment in judged:
@@ -50,5 +51,5 @@ def command(run_id: str | None, data: Path, since: str | None, as_json: bool) ->
             print_rows(
                 rows, f"run {run.run_id} segment {segment.segment}: {segment.verdict}", {"formula": 34, "figure": 20}
             )
-        out.print(f"{verdict} ({basis(run)}); trust {TRUST}", style="bold")
+        out.print(f"{verdict} ({basis(run)}); trust {trusted}", style="bold")
     raise SystemExit(EXIT[verdict])

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from journal import directory
+from journal.blue import trust
 from journal.engine.owner import ensure
 from journal.judge.day import Day
 from journal.judge.gate import summary
@@ -200,7 +201,9 @@ def attend(session: Session, watcher: Watcher, stop: Callable[[], bool]) -> dict
         watcher.rest()
         session.source.close()
     try:
-        result = ledger.insist(lambda store: summary(store, session.run))
+        result = ledger.insist(
+            lambda store: summary(store, session.run) | {"trust": trust.in_words(store, session.run)}
+        )
     except JournalTooLarge as refusal:
         raise Refusal(f"the run is {session.run.state} and all is journaled, but not judged: {refusal}") from None
     counts = {lane: {"sent": taps.sent[lane], "dropped": taps.dropped[lane]} for lane in taps.lanes}

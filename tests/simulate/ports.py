@@ -274,6 +274,7 @@ def installed(world, disk):
         (loop, "gc", nothing),
         (attend, "shutil", SimpleNamespace(disk_usage=lambda path: disk())),
         (attend, "summary", lambda store, run: {}),
+        (attend.trust, "in_words", lambda store, run: ""),
         (session, "prove", lambda store, run_id: {}),
         (session, "versions", _versions),
         (resume, "code_hash", _code_hash),

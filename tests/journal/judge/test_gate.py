@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from journal.judge import count, gate
-from journal.judge.gate import FAIL, HOLD, PASS, TRUST, basis, figures, judge, summary, worst
+from journal.judge.gate import FAIL, HOLD, PASS, basis, figures, judge, summary, worst
 from journal.judge.scope import Scope
 from journal.keep.retention import _record
 from journal.ledger.pruned import Pruned
@@ -334,7 +334,7 @@ def test_each_segment_is_judged_by_its_own_params_and_what_was_not_read_is_the_l
     run = written.set(state="ENDED")
     assert [j.segment for j in judge(store, run, scope=Scope(run.run_id, {0: 139}, starts={0: 120}))] == [2]
     whole = summary(store, run)
-    assert (whole["verdict"], whole["decisions"], whole["lost"], whole["trust"]) == (FAIL, 140, 10, TRUST)
+    assert (whole["verdict"], whole["decisions"], whole["lost"]) == (FAIL, 140, 10)
     assert whole["kernels"] == {"acb": "feed"}
     assert whole["standin_lanes"] == ["acb", "ob"]
     assert (
