@@ -21,7 +21,7 @@ from journal.blue.intake import REAL
 from journal.blue.verdict import summed
 from journal.judge.gate import PASS
 from journal.ledger.pruned import utc
-from journal.ledger.run import UPSTREAM, Run, now
+from journal.ledger.run import UPSTREAM, Run, find, now
 from journal.refusal import Refusal
 from journal.store import Store
 
@@ -80,35 +80,55 @@ class Standing:
         return f"{HOLD} (needs {'; '.join(self.missing)})"
 
 
-def enter(store: Store, run: Run, compare_id: str) -> None:
-    """Put a comparison that is kept into the ledger, once; one that is invalid or not over has no place there.
+def enter(store: Store, run: Run) -> None:
+    """Put every comparison that is kept into the ledger, once, as they were made; none that is invalid or not over.
+
+    Beside the last one these are such whose command died before.
+
+    Args:
+        store: the journal.
+        run: the run of the last comparison.
 
     Raises:
         Refusal: the ledger is broken, or another process wrote to it meanwhile.
     """
-    row = _compares(store).get(compare_id)
-    entries = ledger(store, but=compare_id)
-    if row is None or any(each.compare_id == compare_id for each in entries):
-        return
-    at = now()
-    entry = Entry(
-        seq=len(entries) + 1, previous=entries[-1].hash if entries else FIRST, compare_id=compare_id,
-        contract_hash=row["contract_hash"], run_id=row["run_id"], name=row["name"], label=row["label"],
-        standins=tuple(run.standins), from_ms=row["from_ms"], to_ms=row["to_ms"], verdict=row["verdict"],
-        compare_hash=row["compare_hash"], entered_at=_stamp(at),
-    )  # fmt: skip
-    fields = asdict(entry) | {"standins": list(entry.standins), "entry_hash": entry.hash, "entered_at": at}
-    store.put_row("violet_trust", fields, f"trust|{entry.seq}")
-    if not any(each.compare_id == compare_id for each in ledger(store, but=compare_id)):
-        raise Refusal("another comparison entered the ledger meanwhile; fix: `violet compare` once more")
+    entries, lacking = _read(store)
+    for row in lacking:
+        of = run if row["run_id"] == run.run_id else find(store, run_id=row["run_id"])
+        at = now()
+        entry = Entry(
+            seq=len(entries) + 1, previous=entries[-1].hash if entries else FIRST, compare_id=row["compare_id"],
+            contract_hash=row["contract_hash"], run_id=row["run_id"], name=row["name"], label=row["label"],
+            standins=tuple(of.standins) if of else ("unknown",), from_ms=row["from_ms"], to_ms=row["to_ms"],
+            verdict=row["verdict"], compare_hash=row["compare_hash"], entered_at=_stamp(at),
+        )  # fmt: skip
+        fields = asdict(entry) | {"standins": list(entry.standins), "entry_hash": entry.hash, "entered_at": at}
+        store.put_row("violet_trust", fields, f"trust|{entry.seq}")
+        entries.append(entry)
+        if _read(store)[0] != entries:  # a place is taken once for all: by its token, even after its entry was removed
+            raise Refusal(
+                f"the ledger did not take entry {entry.seq}: another comparison entered meanwhile, or an entry was "
+                "removed; fix: `violet compare` once more, or restore a backup"
+            )
 
 
-def ledger(store: Store, but: str = "") -> list[Entry]:
-    """All entries, verified. but: a comparison that may be missing, because it is about to enter.
+def ledger(store: Store) -> list[Entry]:
+    """All entries, verified.
 
     Raises:
         Refusal: an entry was changed, removed or put in, or what it rests on was.
     """
+    entries, lacking = _read(store)
+    if lacking:
+        raise Refusal(
+            f"the ledger lacks comparison {lacking[0]['compare_id']}: its entry was removed, or its command died; fix: "
+            "the next `violet compare` enters it"
+        )
+    return entries
+
+
+def _read(store: Store) -> tuple[list[Entry], list[dict[str, Any]]]:
+    """All entries, verified, and the comparisons that lack one. Raises Refusal where the ledger is broken."""
     entries = []
     previous = FIRST
     compares = _compares(store)
@@ -128,12 +148,7 @@ def ledger(store: Store, but: str = "") -> list[Entry]:
             raise _broken(place, f"is about contract {entry.contract_hash[:12]}, which is gone")
         previous = row["entry_hash"]
         entries.append(entry)
-    if left := sorted(compares.keys() - {but}):
-        raise Refusal(
-            f"the ledger lacks comparison {left[0]}: its entry was removed, or its command died; fix: the same "
-            "`violet compare` again enters it"
-        )
-    return entries
+    return entries, list(compares.values())
 
 
 def standing(store: Store, name: str, standins: Sequence[str] = ()) -> Standing:
@@ -228,7 +243,7 @@ def _compares(store: Store) -> dict[str, dict[str, Any]]:
     """The comparisons that have a place in the ledger, by id; compare_hash: over all that one came to."""
     rows = store.rows(
         f"SELECT {_ABOUT}, lower(hex(SHA256(arrayStringConcat([{_CAME_TO}], '\\n')))) AS compare_hash FROM compares "
-        "WHERE verdict != 'INVALID' AND is_over"
+        "WHERE verdict != 'INVALID' AND is_over ORDER BY compared_at, compare_id"
     )
     return {row["compare_id"]: row for row in rows}
 

@@ -58,7 +58,7 @@ def compared(store: Store, run: Run, contract: Contract) -> Compared:
         made = replace(made, verdict=verdict.verdict(measures), measures=measures, figures=figures)
     verdict.keep(store, run, made)
     if is_over and not made.broken:
-        trust.enter(store, run, made.compare_id)
+        trust.enter(store, run)
     return made
 
 

@@ -31,8 +31,8 @@ class Cycles:
     def __init__(self, store, first, run, contract):
         self.store, self.first, self.run, self.contract, self.last = store, first, run, contract, None
 
-    def __call__(self, place, verdict="PASS", label="REAL", standins=(), follows=True, **terms):
-        """One over the 20 minutes of a place."""
+    def __call__(self, place, verdict="PASS", label="REAL", standins=(), follows=True, died=False, **terms):
+        """One over the 20 minutes of a place. died: before its entry."""
         span = window(self.first + int(20 * place), self.first + int(20 * place) + 20)
         blue = msgspec.structs.replace(self.contract.blue, label=label)
         contract = following(changed(self.contract, window=span, blue=blue, **terms), self.last if follows else None)
@@ -45,8 +45,8 @@ class Cycles:
             "trades": 2, "compared_at": now(),
         }  # fmt: skip
         self.store.put_row("violet_compares", row, row["compare_id"])
-        if verdict != "INVALID":
-            trust.enter(self.store, replace(self.run, standins=tuple(standins)), row["compare_id"])
+        if verdict != "INVALID" and not died:
+            trust.enter(self.store, replace(self.run, standins=tuple(standins)))
         return row["compare_id"]
 
     def stands(self, standins=()):
@@ -77,8 +77,27 @@ def test_three_windows_apart_under_one_lineage_grant_it(cycle):
 def test_the_same_comparison_again_is_no_other_cycle(cycle):
     cycle(0)
     again = cycle(1)
-    trust.enter(cycle.store, cycle.run, again)
+    trust.enter(cycle.store, cycle.run)
     assert [entry.compare_id for entry in trust.ledger(cycle.store)][1:] == [again]
+
+
+def test_a_comparison_whose_command_died_before_its_entry_is_entered_by_the_next_in_its_place(cycle):
+    made = [cycle(0), cycle(1, "FAIL", died=True)]
+    with pytest.raises(Refusal, match=f"the ledger lacks comparison {made[1]}"):
+        cycle.stands()
+    made.append(cycle(2))
+    assert [entry.compare_id for entry in trust.ledger(cycle.store)] == made
+    assert cycle.events == ["cycle 1", "begins anew, it failed", "cycle 1"]
+
+
+def test_the_place_of_an_entry_that_was_removed_is_taken_by_no_other(cycle):
+    cycle(0)
+    cycle(1, "FAIL")
+    cycle.store.command("ALTER TABLE violet_trust DELETE WHERE seq = 2 SETTINGS mutations_sync = 2")
+    for place in (2, 3):
+        with pytest.raises(Refusal, match="the ledger did not take entry 2: .* or an entry was removed"):
+            cycle(place)
+    assert cycle.store.rows("SELECT max(seq) AS last FROM violet_trust")[0]["last"] == 1
 
 
 def test_windows_that_overlap_do_not_count(cycle):
