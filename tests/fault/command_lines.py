@@ -29,7 +29,17 @@ from journal.ledger.run import find, save
 from journal.lock import soak_lock
 from reactor.cli import main
 from tests.integration import records
-from tests.integration.soaking import ROOT, Journal, Zygote, free_of, interrupted, listing, soak
+from tests.integration.soaking import (
+    ROOT,
+    Journal,
+    Zygote,
+    free_of,
+    interrupted,
+    listing,
+    processes,
+    soak,
+    until,
+)
 
 REACH_S = 0.5  # waited for a broker: none is there
 SERVES = {"web", "serve", "lane run", "lane canary"}  # they end by a signal
@@ -324,8 +334,8 @@ class Field:
         if name == "damaged":  # the engine itself sets aside a part that it cannot read
             return False
         if name not in self._digests:
-            self._digests[name] = _rows(self._made / name)
-        return _rows(self._here / name) != self._digests[name]
+            self._digests[name] = _rows(self._made / name, self._locked.pid)
+        return _rows(self._here / name, self._locked.pid) != self._digests[name]
 
 
 HOLD = "import sys; from pathlib import Path; from journal.lock import Lock; held = Lock.acquire(Path(sys.argv[1])); print(1, flush=True); sys.stdin.read()"
@@ -358,8 +368,13 @@ def _state(data):
     return names, parts
 
 
-def _rows(data):
+def _rows(data, spared):
     """Of each table: how many rows, and their sum as hashes. Claims are left out: like lock files, they are taken, then given back."""
+
+    def wait():
+        until(lambda: not processes(data.resolve()).keys() - {spared}, 60.0)
+
+    wait()  # the engine of the line before may be on its way out
     journal = Journal(data)
     try:
         found = journal.rows(
@@ -370,8 +385,7 @@ def _rows(data):
         return {each["name"]: journal.rows(hashed.format(**each)) for each in found}
     finally:
         journal.close()
-        if data.name != "locked":  # whose lock a process of ours holds
-            free_of(data, within_s=60.0)
+        wait()
 
 
 def _waited(process, line):
