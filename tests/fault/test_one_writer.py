@@ -78,7 +78,7 @@ def test_a_soak_that_was_stopped_is_fenced(journal, topic, calm, server, seam, o
 
 def test_a_second_soak_of_a_name_is_refused_while_the_first_works(journal, topic, calm, server, tmp_path):
     """Also from a copy of the first one's directory; and once the first lets go, it goes on at once."""
-    name, follow = "lives", [*topic.flags[:-1], "100000", "--flush-ms", "200"]
+    name, follow = "two-of-a-name", [*topic.flags[:-1], "100000", "--flush-ms", "200"]
     first = server("first", name, *follow, "--batch-size", 37)
     until(lambda: journaled(journal, name), 60)
     shutil.copytree(tmp_path / "first", tmp_path / "copy")
