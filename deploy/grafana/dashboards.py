@@ -282,6 +282,7 @@ def _journal() -> models.Dashboard:
 # Long since it is a list of panels, each with its query.
 def _blue() -> models.Dashboard:
     ours = "run_id = '${run}' AND label = '${label}'"
+    last = f"compare_id = (SELECT compare_id FROM compares WHERE {ours} AND verdict != 'INVALID' ORDER BY compared_at DESC LIMIT 1)"
     inside = f"{ours} AND is_colocated AND recorded IS NOT NULL"
     label = _query("label", "Trades", "SELECT DISTINCT label FROM blue_imports WHERE state = 'COMPLETE' ORDER BY label")
     edge, tail = (
@@ -289,9 +290,40 @@ def _blue() -> models.Dashboard:
     )
     return _board(
         "blue",
-        "first look at BLUE",
-        "BLUE's trades beside a run. It gives no verdict: trust is HOLD.",
+        "beside BLUE",
+        "BLUE's trades beside a run: what comparisons under a contract came to, and a first look, which judges nothing.",
         [
+            rows(
+                "Comparisons",
+                "SELECT compared_at, verdict, is_over, fromUnixTimestamp64Milli(from_ms, 'UTC') AS window_from, "
+                "fromUnixTimestamp64Milli(to_ms, 'UTC') AS window_to, pairs, trades, left(contract_hash, 16) AS contract, "
+                f"compare_id FROM compares WHERE {ours} ORDER BY compared_at DESC",
+                "Newest first. An INVALID one has no figures. Trust is apart: `violet trust`.",
+                span=WIDTH,
+            ),
+            rows(
+                "Measures of the last comparison",
+                "SELECT JSONExtractString(m, 'verdict') AS verdict, JSONExtractString(m, 'name') AS measure, "
+                "JSONExtract(m, 'n', 'Nullable(UInt64)') AS n, JSONExtract(m, 'figure', 'Nullable(Float64)') AS figure, "
+                "JSONExtract(m, 'low', 'Nullable(Float64)') AS low, JSONExtract(m, 'high', 'Nullable(Float64)') AS high, "
+                "JSONExtract(m, 'margin', 'Nullable(Float64)') AS margin, JSONExtract(m, 'needed', 'Nullable(UInt64)') AS pairs_needed "
+                f"FROM (SELECT measures FROM compares WHERE {ours} ORDER BY compared_at DESC LIMIT 1) "
+                "ARRAY JOIN JSONExtractArrayRaw(measures) AS m",
+                "Each with its interval, which holds under daily looks, and its margin.",
+            ),
+            rows(
+                "Why the pairs differ",
+                f"SELECT class, arrayStringConcat(class_where, '+') AS place, count() AS pairs, sum(abs(recorded - journaled)) AS leverage FROM compare_pairs WHERE {last} "
+                "AND class != '' GROUP BY class, place ORDER BY pairs DESC",
+                "Classes of the last comparison's pairs that are not the same bits.",
+            ),
+            rows(
+                "Which lane moves the leverage",
+                "SELECT term, pairs, moved_nominal, nominal_leverage, moved_effective, effective_leverage, closure_ulp_max "
+                f"FROM blue_attribution_sums WHERE {last} ORDER BY abs(effective_leverage) DESC, term",
+                "Nominal: the terms of the product and the clamp. Effective: what a lane changed through the real fan-in.",
+                span=WIDTH,
+            ),
             rows(
                 "Cleaning",
                 "SELECT if(reason = '', 'kept', reason) AS what, count() AS rows FROM blue_cleaning WHERE label = '${label}' "

@@ -137,8 +137,16 @@ def watched(journal, session_tansu, tmp_path_factory):
         said = ended(process)
         assert said.code == 2, said.err
         run = said.json
-        said = journal.violet("blue", "import", "--trades", trades, "--legs", legs)
-        assert said.code == 0, said.err
+        contract, part = folder / "contract.json", folder / "part.json"
+        compare = ("compare", run["run_id"], "--against", "blue", "--contract")
+        for code, *line in (
+            (0, "blue", "import", "--trades", trades, "--legs", legs),
+            (0, "contract", "new", run["run_id"], "--against", "blue", "-o", contract),
+            (3, *compare, contract, "--offer", part),  # a scan is missing
+            (1, *compare, part),
+        ):
+            said = journal.violet(*line)
+            assert said.code == code, said.out + said.err
         yield Watched(journal, prometheus, run["run_id"], from_s, at_s)
     finally:
         process.kill()
