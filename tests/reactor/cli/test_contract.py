@@ -43,18 +43,18 @@ def test_a_contract_s_hash_is_that_of_its_file_and_the_journal_has_it(contract, 
 
 def test_the_next_contract_follows_and_takes_the_terms(contract, known, tmp_path):
     first, _ = known
-    span = ("--from", "2024-06-01", "--to", "2024-06-02")
+    span = ("--from", "2011-06-01", "--to", "2011-06-02")
     one = contract(
         "new", "-o", tmp_path / "1.json", *span, "--margin-leverage", "0.25", "--follows", "none", "--json"
     ).json
-    two = contract("new", "-o", tmp_path / "2.json", "--from", "2024-06-02", "--to", "2024-06-03", "--json").json
+    two = contract("new", "-o", tmp_path / "2.json", "--from", "2011-06-02", "--to", "2011-06-03", "--json").json
     assert one["contract"]["lineage"] == {"follows": None, "changed": []}
     assert two["contract"]["lineage"] == {
         "follows": one["contract_hash"],
         "changed": ["window.from_ms", "window.to_ms"],
     }
     assert two["contract"]["margins"]["leverage"] == 0.25
-    again = contract("new", "-o", tmp_path / "3.json", "--from", "2024-06-02", "--to", "2024-06-03", "--json").json
+    again = contract("new", "-o", tmp_path / "3.json", "--from", "2011-06-02", "--to", "2011-06-03", "--json").json
     assert again["contract_hash"] == two["contract_hash"]
     assert (tmp_path / "3.json").read_bytes() == (tmp_path / "2.json").read_bytes()
     assert at(first) == known[1].value("SELECT min(ts_ms) FROM violet_decisions WHERE run_id = {run:String}")
