@@ -15,7 +15,6 @@ import logging
 import os
 import signal
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -71,6 +70,11 @@ class _Consumer(aiokafka.Consumer):
 
 class _Transport(aiokafka.Transport):
     Consumer = _Consumer
+
+
+class _App(faust.App):
+    def _create_directories(self) -> None:
+        """None: its tables are in memory, and an empty folder would stay behind a worker that is killed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,43 +229,42 @@ async def work(place: Place, names: Sequence[str], profile: Profile) -> bool:
             create_all(place.connection, [tap_topic(place.name, name) for name in names], found.partitions)
             stands = {p: resumed(lane, place, p, log).next for lane in lanes for p in range(found.partitions)}
             log.commit(stands, waits=True)
-    with tempfile.TemporaryDirectory(prefix="violet-lanes-") as folder:
-        app = faust.App(
-            group,
-            broker=[f"kafka://{each.strip()}" for each in place.connection.bootstrap_servers.split(",")],
-            broker_credentials=_credentials(place.connection),
-            datadir=folder, store="memory://", web_enabled=False, stream_wait_empty=False,
-            topic_disable_leader=True, topic_allow_declare=False, topic_partitions=found.partitions,
-            value_serializer="raw", key_serializer="raw", consumer_auto_offset_reset="earliest", producer_acks=-1,
-            broker_commit_interval=1.0, broker_heartbeat_interval=1.0, broker_session_timeout=6.0,
-            broker_request_timeout=20.0,
-        )  # fmt: skip
-        app.transport = _Transport(app.conf.broker_consumer, app, loop=app.loop)
-        scans = app.topic(place.topic, value_serializer="raw", key_serializer="raw", value_type=bytes, key_type=bytes)
-        over: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        stages = [Stage(app, lane, place) for lane in lanes]
+    app = _App(
+        group,
+        broker=[f"kafka://{each.strip()}" for each in place.connection.bootstrap_servers.split(",")],
+        broker_credentials=_credentials(place.connection),
+        store="memory://", web_enabled=False, stream_wait_empty=False,
+        topic_disable_leader=True, topic_allow_declare=False, topic_partitions=found.partitions,
+        value_serializer="raw", key_serializer="raw", consumer_auto_offset_reset="earliest", producer_acks=-1,
+        broker_commit_interval=1.0, broker_heartbeat_interval=1.0, broker_session_timeout=6.0,
+        broker_request_timeout=20.0,
+    )  # fmt: skip
+    app.transport = _Transport(app.conf.broker_consumer, app, loop=app.loop)
+    scans = app.topic(place.topic, value_serializer="raw", key_serializer="raw", value_type=bytes, key_type=bytes)
+    over: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+    stages = [Stage(app, lane, place) for lane in lanes]
+    for stage in stages:
+        app.agent(scans, name=f"lane-{stage.lane.name}")(_agent(stage, over))
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def assigned(_: Any, assigned: set[TP], **told: Any) -> None:  # noqa: ARG001 - how a signal calls
         for stage in stages:
-            app.agent(scans, name=f"lane-{stage.lane.name}")(_agent(stage, over))
-        tasks: set[asyncio.Task[None]] = set()
+            task = asyncio.create_task(_guarded(stage.begin({tp.partition for tp in assigned}), over))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
 
-        async def assigned(_: Any, assigned: set[TP], **told: Any) -> None:  # noqa: ARG001 - how a signal calls
-            for stage in stages:
-                task = asyncio.create_task(_guarded(stage.begin({tp.partition for tp in assigned}), over))
-                tasks.add(task)
-                task.add_done_callback(tasks.discard)
-
-        app.on_partitions_assigned.connect(assigned)  # type: ignore[arg-type]  # its types want no named argument
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, _end, over)
-        await app.start()
-        if place.role != "managed":
-            tasks.add(asyncio.create_task(_guarded(_obey(app, stages, place, over), over)))
-        try:
-            return await over
-        finally:
-            stopping = asyncio.create_task(app.stop())  # leaves the group, so that another may take over at once
-            await asyncio.wait({stopping}, timeout=STOP_S)
+    app.on_partitions_assigned.connect(assigned)  # type: ignore[arg-type]  # its types want no named argument
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, _end, over)
+    await app.start()
+    if place.role != "managed":
+        tasks.add(asyncio.create_task(_guarded(_obey(app, stages, place, over), over)))
+    try:
+        return await over
+    finally:
+        stopping = asyncio.create_task(app.stop())  # leaves the group, so that another may take over at once
+        await asyncio.wait({stopping}, timeout=STOP_S)
 
 
 def _credentials(connection: Connection) -> SASLCredentials | SSLCredentials | None:

@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import time
+from pathlib import Path
 
 import pytest
 from confluent_kafka import TopicPartition
@@ -272,8 +273,10 @@ def test_what_cannot_be_is_refused_at_once(scans, arguments, words):
 
 
 @pytest.mark.parametrize("kills", KILLS)
-def test_all_five_killed_in_turn_give_the_fused_hash(journal, scans, lines, kills):
-    """The soak starts each again; the scans come while they die."""
+def test_all_five_killed_in_turn_give_the_fused_hash(journal, scans, lines, kills, tmp_path, monkeypatch):
+    """The soak starts each again; the scans come while they die. No folder of theirs stays behind."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    here = set(Path.cwd().glob("*-data"))
     calm = journal.soak(**scans.source)
     dice, name = random.Random(kills), f"kills-{time.monotonic_ns()}"
     topic = scans.broker.create_topic()
@@ -295,6 +298,7 @@ def test_all_five_killed_in_turn_give_the_fused_hash(journal, scans, lines, kill
     same(journal, said, calm)
     until(lambda: not processes(f"lanes-{name}.json"))
     assert json.loads(said.out)["orders"] == 0
+    assert (list(tmp_path.iterdir()), set(Path.cwd().glob("*-data"))) == ([], here)
 
 
 def test_of_several_partitions_each_is_as_the_fused_soak_has_it_though_all_five_die(journal, scans, lines):
