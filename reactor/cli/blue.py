@@ -14,6 +14,7 @@ import click
 
 from journal.blue import clock, intake
 from journal.blue.look import look
+from journal.judge import damage
 from journal.keep.migrate import pending
 from journal.ledger import claim as claims
 from journal.ledger import run as runs
@@ -51,7 +52,7 @@ LEG_COLUMNS: Final = ("trade_id", *(f.name for f in fields(standin.Leg)), "label
 def command() -> None:
     """Import BLUE's trades, clean them in SQL, and have a first look at them beside a run.
 
-    It judges nothing: trust is HOLD until there are BLUE's kernels, its trades and a comparison contract.
+    It judges nothing: `violet contract` and `violet compare` do.
     """
 
 
@@ -275,7 +276,7 @@ def _check_assets(given: intake.Intake, decided: Collection[str]) -> None:
     """Refuse trades of which no asset is one of the journal's: most likely it is their names that differ."""
     assets = {row.fields["asset"] for row in given.trades}
     if assets and decided and assets.isdisjoint(decided):
-        theirs, ours = (", ".join(sorted(names)[:5]) for names in (assets, decided))
+        theirs, ours = (damage.some(sorted(names)) for names in (assets, decided))
         raise Refusal(
             f"no asset of these trades ({theirs}) is one that a run here decided on ({ours}); nothing was imported; "
             'fix: unit = "pair" for names such as BTC-USDT, or --any-asset'

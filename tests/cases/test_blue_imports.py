@@ -15,8 +15,10 @@ import pytest
 from pyarrow import feather
 
 from tests.integration import records
+from tests.integration.fixtures import own_journal
 from tests.integration.soaking import producer
 
+journal = own_journal  # imports are held against all that it decided on
 ROOT = Path(__file__).parents[2]
 T0 = 1_746_835_260_000  # 2025-05-10 00:01:00 UTC
 MINUTE = 60_000
@@ -143,6 +145,8 @@ def test_an_import_of_which_no_asset_was_decided_on_is_said_before_it_is_written
         'fix: unit = "pair"',
         "--any-asset",
     )
+    many = json.dumps([{**FIRST, "pair": f"A{n}-USDT", "trade_id": n} for n in range(7)])
+    refused(journal, bring(many, "t.json", fields=plain), "(A0-USDT, A1-USDT, A2-USDT, A3-USDT, A4-USDT and 2 more)")
     before = journal.value("SELECT count() FROM violet_blue_trades")
     assert bring(rows, "t.json").code == 0
     assert trades(journal) == TRADES[:1]
