@@ -36,10 +36,13 @@ def application(poller: Poller) -> Starlette:
     """The page over one journal."""
     there = [(file, KINDS.get(file.name.rpartition(".")[2])) for file in (files("reactor.web") / "static").iterdir()]
     static = {file.name: (file.read_bytes(), kind) for file, kind in there if kind}
-    whole = static["page.html"][0].replace(b"{{lanes}}", " ".join(lane.name for lane in LANES).encode())
+    names = [lane.name for lane in LANES]
+    whole = static["page.html"][0].replace(b"{{lanes}}", " ".join(names).encode())
     viewers = 0
 
-    def document(_: Request) -> Response:
+    def document(request: Request) -> Response:
+        if (lane := request.path_params.get("lane", names[0])) not in names:
+            return Response(f"no lane {lane[:40]!r}; the lanes are {', '.join(names)}\n", 404, media_type="text/plain")
         return Response(whole, media_type=static["page.html"][1])
 
     def file(request: Request) -> Response:

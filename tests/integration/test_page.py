@@ -256,6 +256,21 @@ def test_a_newer_run_leaves_nothing_of_the_one_before(browser, mixed, tmp_path):
 
 
 @pytest.mark.slow
+def test_figures_are_said_to_be_old_once_the_server_is_gone(browser, journal, soaked):
+    context = browser.new_context()
+    context.set_default_timeout(WAIT_MS)
+    with served(journal.data) as made:
+        tab = context.new_page()
+        tab.goto(made.url(f"/run/{soaked.run_id}"))
+        tab.locator("#verdict.good, #verdict.warn").wait_for()
+        expect(tab.locator("#mode small")).to_contain_text(re.compile("^(HEALTHY|NOT SURE|FAILING)"))
+        expect(tab.locator("body[data-old]")).to_have_count(0)
+    expect(tab.locator("#away")).to_contain_text(re.compile(r"All figures are as of \d{4}-\d\d-\d\d [\d:]{8} UTC"))
+    expect(tab.locator("body[data-old]")).to_have_count(1)
+    context.close()
+
+
+@pytest.mark.slow
 def test_a_time_from_later_is_negative(tab):
     said = tab.evaluate("import('/static/text.js').then(({ span }) => [-5, -90, -90000, 5].map(span))")
     assert said == ["-5.0 s", "-1 min 30 s", "-1 d 1 h", "5.0 s"]

@@ -267,6 +267,13 @@ def test_what_is_not_there_is_said_in_words(client, asked):
     assert said["error"]
 
 
+def test_a_lane_that_is_none_is_no_page_of_all_lanes(client, soaked):
+    assert [client.get(f"{base}/lane/acb")[0] for base in ("", f"/run/{soaked.run_id}")] == [200, 200]
+    for base in ("", f"/run/{soaked.run_id}"):
+        code, _, body = client.get(f"{base}/lane/foo")
+        assert (code, body.decode()) == (404, "no lane 'foo'; the lanes are base, dc, acb, ob, esof\n")
+
+
 def test_runs_are_listed_and_the_newest_is_shown_where_none_is_asked_for(client, journal, soaked):
     _, listed = client.json("/api/runs")
     assert [row["run_id"] for row in listed] == [

@@ -14,6 +14,7 @@ let source = null;
 let listening = ""; // what the stream was opened with
 let shown = null; // run_id of what is on the page
 let whole = null;
+let heard = 0; // when the last figures came, by this browser's clock
 let before = null; // what had the focus before an outcome was opened
 const lanes = LANES.map((name) => new Lane(name, follow));
 const fanin = new Fanin($("fanin"));
@@ -99,8 +100,9 @@ document.addEventListener("visibilitychange", () => {
 });
 
 function state(problem, word) {
+  document.body.toggleAttribute("data-old", Boolean(problem && heard)); // what stands there is from before
   $("away").hidden = !problem;
-  put($("away"), problem);
+  put($("away"), problem && heard ? `${problem}. All figures are as of ${time(heard)} UTC` : problem);
   put($("link"), word);
   $("link").className = problem ? "bad" : word;
 }
@@ -112,6 +114,7 @@ function pulse(told) {
     choose();
   }
   state("", told.state !== "RUNNING" ? told.state.toLowerCase() : whole?.mode === "INTERRUPTED" ? "interrupted" : "live");
+  heard = Date.now();
   const [value] = tile("scan");
   put(value, told.silence_s === null ? "none yet" : ago(told.silence_s));
   put($("counts"), ["records", "decisions", "evaluations", "planes", "rejects"].map((name) => `${count(told[name])} ${name}`).join("  ·  "));
@@ -131,7 +134,7 @@ function wholly(told) {
   whole = told;
   const [mode, modeNote, modeTile] = tile("mode");
   put(mode, told.mode);
-  put(modeNote, [`for ${span(told.mode_s)}`, told.reason].filter(Boolean).join("; "));
+  put(modeNote, [told.health, `for ${span(told.mode_s)}`, told.reason].filter(Boolean).join("; "));
   mark(modeTile, told.health === "HEALTHY" ? "good" : told.health === "FAILING" ? "bad" : "warn");
   put(tile("scan")[1], told.last_scan ? `event time ${time(told.last_scan)} UTC` : "");
   const [coverage, coverageNote, coverageTile] = tile("coverage");

@@ -1,7 +1,7 @@
 // Panels: one a lane, and the fan-in. Everything that is drawn comes from the stream; nothing is added up here.
 
 import uPlot from "./uPlot.esm.js";
-import { el, figure, pairs, put, share, short, span, table, time } from "./text.js";
+import { count, el, figure, pairs, put, share, short, span, table, time } from "./text.js";
 
 const QUANTILES = ["5 %", "25 %", "median", "75 %", "95 %"];
 const READ = { esof_fanin: "in the fan-in", sc_mult: "after it" };
@@ -79,6 +79,7 @@ export class Lane {
     this.tag = el("span", { className: "tag" });
     this.chart = el("div", { className: "chart" });
     this.bars = el("div", { className: "bars", ariaHidden: "true" });
+    this.range = el("p", { className: "range note" });
     this.table = el("table", { className: "quantiles" });
     this.inputs = el("dl", { className: "inputs" });
     this.more = el("dl", { className: "more" });
@@ -87,7 +88,7 @@ export class Lane {
     this.link = link;
     this.node = el("section", { className: "panel lane", id: `lane-${name}`, ariaLabel: `lane ${name}` },
       el("h2", {}, link, this.tag), el("div", { className: "now" }, this.value, this.at), this.chart,
-      el("div", { className: "spread" }, this.bars, this.table), this.inputs, this.more);
+      el("div", { className: "spread" }, this.bars, this.range, this.table), this.inputs, this.more);
     const height = () => (document.body.dataset.lane === name ? 300 : 118);
     this.lines = new Chart(this.chart, [{}, { over: 0 }, { ink: "accent" }], height, (at) => this.point(at));
   }
@@ -115,7 +116,7 @@ export class Lane {
     const most = Math.max(...counts);
     // Square roots: a lane rests at one value, and the few scans beside it are what one looks for.
     counts.forEach((each, at) => { this.bars.children[at].style.height = `${Math.ceil(100 * Math.sqrt(each / most))}%`; });
-    this.bars.title = `${n} scans from ${short(min)} to ${short(max)}, heights as square roots`;
+    put(this.range, `${count(n)} scans from ${short(min)} to ${short(max)}; a bar's height is the square root of its count`);
     table(this.table, ["min", ...QUANTILES, "max"], [[min, ...quantiles, max]], 4);
   }
 
