@@ -141,7 +141,9 @@ def show(contract: str, data: Path, as_json: bool) -> None:
 @data_option
 @json_option
 def check(file: Path, data: Path, as_json: bool) -> None:
-    """Check a contract: its form, that the journal has it, and what it says of the contract before it.
+    """Check a contract.
+
+    Its form, that the journal has it, and what it says of the contract before it.
 
     \b
     violet contract check contract.json --data my-soak

@@ -114,7 +114,6 @@ def _text(rows: list[dict[str, Any]]) -> Text:
         text.append(f"{row['health']:<9}", _STYLE.get(row["health"], "bold yellow")).append(f"  {words}\n")
         for why in row["why"]:
             text.append(f"           ! {why}\n", "yellow")
-        last = f"{row['last_scan']:%Y-%m-%d %H:%M:%S} UTC" if row["last_scan"] else "none yet"
         size = row["journal_bytes"] / 2**20
         integrity = " ".join(f"{name} {_n(row[name])}" for name in ("lost", "doubled", "corrupt"))
         noted = f"{row['error_incidents']} errors, {row['warnings']} warnings"
@@ -126,8 +125,8 @@ def _text(rows: list[dict[str, Any]]) -> Text:
         outcomes = ", ".join(f"{row[name]} {name}" for name in ("decisions", "evaluations", "planes", "rejects"))
         by = row["writer"] and f", written by {row['writer']}"
         for label, value in (
-            ("last scan", f"{last}, journaled {_span(row['silence_s'])} ago"),
-            ("lag", f"{behind}; batch p99 {_n(row['latency_ms_p99'])} ms, event time {_span(row['drift_s'])} behind"),
+            ("last scan", _last_scan(row)),
+            ("lag", f"{behind}; batch p99 {_n(row['latency_ms_p99'])} ms"),
             ("outcomes", f"{outcomes}; {shares}{worst_day}"),
             ("integrity", f"{integrity} orders {row['orders']}; {noted}"),
             ("disk", f"{_share(row['disk_used'])} full, journal {size:.1f} MiB in {row['parts']} parts"),
@@ -137,6 +136,14 @@ def _text(rows: list[dict[str, Any]]) -> Text:
         ):
             text.append(f"{label:>11}  {value}\n")
     return text if rows else Text("no run yet\n")
+
+
+def _last_scan(row: Mapping[str, Any]) -> str:
+    """Its event time, and when it was journaled: of an archive long after, which is no lag."""
+    if row["last_scan"] is None:
+        return "none yet"
+    ago, after = _span(row["silence_s"]), _span(row["drift_s"])
+    return f"{row['last_scan']:%Y-%m-%d %H:%M:%S} UTC, journaled {ago} ago, {after} after it happened"
 
 
 def _beside(blue: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 import os
 import signal
 from contextlib import closing
+from datetime import UTC, datetime
 from itertools import islice
 
 import click
@@ -36,6 +37,20 @@ def run(health, state="RUNNING", replay_of=""):
 )
 def test_the_worst_soak_that_goes_on_decides_the_exit_code(rows, code):
     assert exit_code(rows) == code
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"last_scan": None}, "none yet"),
+        (
+            {"last_scan": datetime(2025, 1, 21, tzinfo=UTC), "silence_s": 5.0, "drift_s": 90_000.0},
+            "2025-01-21 00:00:00 UTC, journaled 5.0 s ago, 1 d 1 h after it happened",
+        ),
+    ],
+)
+def test_an_old_archive_is_not_said_to_be_behind(row, said):
+    assert status._last_scan(row) == said
 
 
 @pytest.mark.slow
