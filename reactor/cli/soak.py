@@ -116,9 +116,14 @@ def _run(settings: Settings, as_json: bool, seam: Callable[[str], None], events:
         if named is not None:
             stack.callback(named.close)
         stop = Stop(warn, is_open=False)
-        watcher = _Soaking(settings, stack.enter_context(Observers(settings.soak, events, warn)), stop)
+        observers = stack.enter_context(Observers(settings.soak, events, warn))
+        watcher = _Soaking(settings, observers, stop, stack.enter_context(ExitStack()))
         result = soak(
-            settings, watcher, source=lambda: watcher.topology(named or _market(settings)), stop=stop, seam=seam
+            settings,
+            watcher,
+            source=lambda: watcher.topology(named or _market(settings, watcher.undo)),
+            stop=stop,
+            seam=seam,
         )
     events.summary(result)
     print_json(result) if as_json else print_summary(result)
@@ -128,11 +133,11 @@ def _run(settings: Settings, as_json: bool, seam: Callable[[str], None], events:
 
 
 class _Soaking(Terminal):
-    """The terminal of a soak, with its page and its topology where it has them."""
+    """The terminal of a soak, with its page and its topology where it has them. undo: of a soak that did not begin."""
 
-    def __init__(self, settings: Settings, observers: Observers, stop: Stop) -> None:
+    def __init__(self, settings: Settings, observers: Observers, stop: Stop, undo: ExitStack) -> None:
         super().__init__(settings.soak.name, observers)
-        self._settings, self._stop = settings, stop
+        self._settings, self._stop, self.undo = settings, stop, undo
         self._compare: Callable[[Session], Beside] | None = None
 
     def topology(self, source: ArchiveSource | BrokerSource) -> Source:
@@ -149,6 +154,7 @@ class _Soaking(Terminal):
 
     def begin(self, session: Session, connect: Callable[[], Store], stack: ExitStack) -> None:
         self._stop.opened()
+        self.undo.pop_all()
         super().begin(session, connect, stack)
         if self._compare is not None:
             self.observers.beside("canary", self._compare(session), COMPARE_S, connect)
@@ -161,11 +167,12 @@ def _page(words: str) -> None:
     err.print(words, soft_wrap=True)
 
 
-def _market(settings: Settings) -> ArchiveSource:
+def _market(settings: Settings, undo: ExitStack) -> ArchiveSource:
     """The seeded market of the data directory, made where it is missing."""
     soak = settings.soak
     path = soak.data / MARKET
     if not path.exists():
         err.print(f"making a seeded market of {MARKET_SCANS} scans in {path}")
+        undo.callback(path.unlink, missing_ok=True)
         write_market(path, MARKET_SEED, MARKET_SCANS)
     return ArchiveSource(path, soak.name, soak.speed, soak.data, seeded=True)

@@ -10,7 +10,7 @@ import pytest
 from journal.lock import soak_lock
 from reactor.log.admin import PATIENCE_S
 from tests.integration import records
-from tests.integration.soaking import ended, listing, until, violet
+from tests.integration.soaking import ended, free_of, interrupted, listing, until, violet
 
 
 @pytest.fixture
@@ -144,6 +144,19 @@ def test_a_broken_archive_starts_no_run(folder):
     scans = folder / "broken.jsonl.zst"
     scans.write_bytes(b"\x28\xb5\x2f\xfd" + os.urandom(200))
     refused(folder, ["--scans", scans, "--data", folder / "data"], ["broken.jsonl.zst", "cannot be read", "fix:"])
+
+
+@pytest.mark.slow
+def test_a_market_that_was_made_for_a_soak_that_is_then_refused_goes_again(folder):
+    data = folder / "data"
+    interrupted(data, scans=folder / "good.jsonl", name="violet", batch_size=5)
+    free_of(data)
+    before = {path for path in listing(data) if not path.startswith("engine")}
+    said = violet("soak", "--data", data)
+    assert (said.code, said.out) == (3, "")
+    assert "making a seeded market" in said.err
+    assert "fix: " in said.err
+    assert {path for path in listing(data) if not path.startswith("engine")} == before
 
 
 READERS = {
