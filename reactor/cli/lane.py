@@ -15,15 +15,16 @@ import click
 from journal.refusal import Refusal
 from lanes.profile import Profile
 from lanes.registry import LANES
-from reactor.cli.common import PATH, out
+from reactor.cli.common import PATH, err, out
 from reactor.log.admin import create_all
 from reactor.log.connection import Connection
 from reactor.log.kafka import KafkaLog
 from reactor.log.outlet import KafkaWriter
 from reactor.run.settings import Settings, assigned, load
+from reactor.tap.reading import tap_topic
 from reactor.topology import canary as canaries
 from reactor.topology import checkpoint as checkpoints
-from reactor.topology.canary import Order, orders_topic
+from reactor.topology.canary import Order, canary_topic, orders_topic
 
 HAND_OVER_S: Final = 30.0
 
@@ -148,6 +149,8 @@ def _speak(
     from reactor.topology.worker import FORMAT, Place
     from reactor.topology.worker import run as work
 
+    topics = [(tap_topic if role == "lane" else canary_topic)(settings.soak.name, lane) for lane in lanes]
+    err.print(f"reads {topic} and writes {', '.join(topics)}, until Ctrl-C", style="dim", soft_wrap=True)
     logging.basicConfig(level=logging.WARNING, format=FORMAT)
     work(Place(connection, topic, settings.soak.name, role), lanes, profile)
 

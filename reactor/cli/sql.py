@@ -34,7 +34,12 @@ _SCOPE: Final = re.compile(
     r"(?:[:.,]? In|:? While (?:executing|processing)|,? in) (?:scope )?[^a-z]*(?:SELECT|WITH|DESCRIBE|EXPLAIN)\b.*?"
     r"(?=\. (?:Maybe|In)\b|\. \([A-Z_]+\)$| \([A-Z_]+\)$|$)"
 )
-_FLAGS: Final = {"396": "raise --max-rows, or add a LIMIT", "159": "raise --timeout, or ask for less"}
+_FIXES: Final = {
+    "396": "raise --max-rows, or add a LIMIT",
+    "159": "raise --timeout, or ask for less",
+    "60": '`violet sql "SHOW TABLES"` lists what there is',
+    "47": '`violet sql "DESCRIBE TABLE decisions"` lists the columns of a view',
+}
 GRACE_S: Final = 10  # beyond the query's own limit, for the answer to arrive
 
 
@@ -211,14 +216,14 @@ def _of_server(address: Address, query: str, params: dict[str, str], timeout_s: 
 
 
 def _plain(text: str) -> str:
-    r"""ClickHouse's error on one line, without the query that it ran for the user's; its limits by their flags.
+    r"""ClickHouse's error on one line, without the query that it ran for the user's; and the fix, of the common ones.
 
     >>> _plain("Code: 47. DB::Exception: Unknown identifier `x` in scope SELECT x. (UNKNOWN_IDENTIFIER)\n")
-    'Code: 47. DB::Exception: Unknown identifier `x`. (UNKNOWN_IDENTIFIER)'
+    'Code: 47. DB::Exception: Unknown identifier `x`. (UNKNOWN_IDENTIFIER); fix: `violet sql "DESCRIBE TABLE decisions"` lists the columns of a view'
     """
     words = _SCOPE.sub("", " ".join(text.split()))
     code = words.removeprefix("Code: ").partition(".")[0]
-    return f"{words}; fix: {_FLAGS[code]}" if code in _FLAGS else words
+    return f"{words}; fix: {_FIXES[code]}" if code in _FIXES else words
 
 
 def _list(form: str) -> None:

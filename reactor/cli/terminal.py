@@ -3,9 +3,9 @@
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, Final
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from journal.judge.day import Day
 from journal.ledger.incident import Note
@@ -20,12 +20,14 @@ from reactor.run.attend import LOOK_S, Watcher
 from reactor.run.session import Session
 from reactor.watch.observe import Observers
 
+_NO_DATA: Final = "no data"  # of a ratio over nothing
+
 
 class Terminal(Watcher):
     """Shows a soak to people, and tells its observers."""
 
     def __init__(self, name: str, observers: Observers) -> None:
-        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[said]}")
+        columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[said]}")
         self.observers = observers
         self._bar = Progress(*columns, TimeRemainingColumn(), console=err, disable=not err.is_terminal)
         self._name, self._printed_at = name, time.monotonic()
@@ -49,11 +51,14 @@ class Terminal(Watcher):
         for kind, rows in batch.rows.items():
             self._counts[kind] += len(rows)
         done = sum(self._counts.values())
-        counted = f"{self._counts[Outcome.DECISION]} decisions, {self._counts[Outcome.REJECT]} rejects"
+        of = f" of {self._total}" if self._total else ""  # a topic that is followed has no end
+        counted = (
+            f"{done}{of} records, {self._counts[Outcome.DECISION]} decisions, {self._counts[Outcome.REJECT]} rejects"
+        )
         self._bar.update(self._task, completed=done, said=counted)
         if not err.is_terminal and time.monotonic() - self._printed_at > LOOK_S:
             self._printed_at = time.monotonic()
-            err.print(f"{self._name}: {done} of {self._total or '?'} records, {counted}")
+            err.print(f"{self._name}: {counted}")
         self.observers.batch(batch)
 
     def lane_done(self, lane: str) -> None:
@@ -99,13 +104,14 @@ def print_summary(result: Mapping[str, Any]) -> None:
     for name in ("run_id", "state", "profile", "records", "decisions", "evaluations", "planes", "rejects", "lost",
                  "doubled", "corrupt", "skipped", "coverage", "time_coverage", "scan_gaps", "longest_silence_ms",
                  "orders", "content_hash", "math_fingerprint", "trust"):  # fmt: skip
-        out.print(f"{name:>20}  {result[name]}")
+        out.print(f"{name:>20}  {_NO_DATA if result[name] is None else result[name]}")
     for lane, counts in result.get("taps", {}).items():
         out.print(f"{'tap ' + lane:>20}  {counts['sent']} readings sent, {counts['dropped']} dropped")
     for each in result["pruned"]:
         out.print(f"{'dropped by age':>20}  {Pruned(**each)}")
     for segment in result["segments"]:
         for clause in segment["clauses"]:
+            found = f"has {_NO_DATA}" if clause["figure"] is None else f"is {clause['figure']}"
             out.print(f"{'segment ' + str(segment['segment']):>20}  {clause['verdict']}: {clause['name']} "
-                      f"({clause['formula']}) is {clause['figure']}, must be {clause['bound']}")  # fmt: skip
+                      f"({clause['formula']}) {found}, must be {clause['bound']}")  # fmt: skip
     out.print(f"{result['verdict']} ({result['verdict_basis']})", style=style)

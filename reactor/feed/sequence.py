@@ -246,7 +246,8 @@ def notes(sources: Sequence[MappedSource], tallies: dict[str, Tally]) -> list[st
     """Doubts for people: sources whose times do not meet those of the scans, and fields without a value."""
     scans = [tallies[s.name] for s in sources if s.feeds == "scan" and tallies[s.name].records]
     if not scans:
-        return ["no source feeds scans; a soak of this log decides nothing"]
+        lacks = "no row became a scan" if any(s.feeds == "scan" for s in sources) else "no source feeds scans"
+        return [f"{lacks}; a soak of this log decides nothing"]
     first, last = min(t.first_ms for t in scans), max(t.last_ms for t in scans)
     out = []
     for source in sources:

@@ -110,6 +110,7 @@ def test_a_lane_that_dies_is_named_and_its_other_version_opens_a_segment_at_the_
     soak = modular(Topic(scans.broker, scans.name, end), name, 0, journal.data)
     try:
         until(lambda: journaled(journal, name) == COUNT, WAIT_S)
+        assert first.stderr.readline() == f"reads {scans.name} and writes violet.{name}.lanes.acb, until Ctrl-C\n"
         first.kill()  # SIGKILL, and the scans go on
         later = records.mixed(end, records.STREAMS, long=False)[COUNT:]
         for _ in range(away_s):

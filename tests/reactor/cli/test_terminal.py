@@ -38,12 +38,12 @@ def said(capsys):
     return " ".join(capsys.readouterr().err.split())
 
 
-@pytest.mark.parametrize(("total", "of"), [(30, "30"), (None, "?")])
+@pytest.mark.parametrize(("total", "of"), [(30, " of 30"), (None, "")])
 def test_progress_on_a_pipe_is_a_line_with_the_sum_of_all_batches(terminal, capsys, total, of):
     terminal.expect(total, 0)
     terminal.batch(Batch(3, 4, 2, 1))
     terminal.batch(Batch(1, 0, 0, 4))
-    assert f"dark: 15 of {of} records, 4 decisions, 5 rejects" in said(capsys)
+    assert f"dark: 15{of} records, 4 decisions, 5 rejects" in said(capsys)
     assert [name for name, *_ in terminal.observers.calls] == ["batch", "batch"]
 
 
@@ -85,14 +85,17 @@ def test_the_summary_ends_in_the_verdict_and_what_it_rests_on(capsys):
             "verdict": "HOLD",
             "verdict_basis": "broker",
             "pruned": [],
-            "segments": [{"segment": 2, "clauses": [clause]}],
+            "coverage": None,
+            "segments": [{"segment": 2, "clauses": [clause | {"figure": None}, clause]}],
         }
         | {"taps": {"acb": {"sent": 5, "dropped": 1}}}
     )
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
     assert [line.split()[0] for line in lines[: len(names)]] == list(names)
-    assert lines[-3:] == [
+    assert "coverage  no data" in lines
+    assert lines[-4:] == [
         "tap acb  5 readings sent, 1 dropped",
+        "segment 2  HOLD: decisions (count) has no data, must be >= 100",
         "segment 2  HOLD: decisions (count) is 7, must be >= 100",
         "HOLD (broker)",
     ]

@@ -210,7 +210,10 @@ def test_feeds_that_never_meet_are_noted(tmp_path):
     assert sequence.notes(sources, sequencer.tallies) == [
         "all of 'esof' lies after the scans; look at its unit and its zone"
     ]
-    assert "decides nothing" in sequence.notes(sources[:1], sequencer.tallies)[0]
+    (no_source,) = sequence.notes([s for s in sources if s.feeds != "scan"], sequencer.tallies)
+    assert no_source == "no source feeds scans; a soak of this log decides nothing"
+    (no_row,) = sequence.notes(sources, {s.name: sequence.Tally(rows=3, set_aside=3) for s in sources})
+    assert no_row == "no row became a scan; a soak of this log decides nothing"
 
 
 @pytest.mark.parametrize(("make", "records"), [(shapes.nested, 280), (shapes.signals, 180)])
