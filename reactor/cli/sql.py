@@ -37,8 +37,8 @@ _SCOPE: Final = re.compile(
 _FIXES: Final = {
     "396": "raise --max-rows, or add a LIMIT",
     "159": "raise --timeout, or ask for less",
-    "60": "`SHOW TABLES` lists what there is",
-    "47": "`DESCRIBE TABLE` lists its columns",
+    "60": "docs/dictionary.md lists the views",
+    "47": "docs/dictionary.md lists the columns",
 }
 GRACE_S: Final = 10  # beyond the query's own limit, for the answer to arrive
 
@@ -219,7 +219,7 @@ def _plain(text: str) -> str:
     r"""ClickHouse's error on one line, without the query that it ran for the user's; and the fix, of the common ones.
 
     >>> _plain("Code: 47. DB::Exception: Unknown identifier `x` in scope SELECT x. (UNKNOWN_IDENTIFIER)\n")
-    'Code: 47. DB::Exception: Unknown identifier `x`. (UNKNOWN_IDENTIFIER); fix: `DESCRIBE TABLE` lists its columns'
+    'Code: 47. DB::Exception: Unknown identifier `x`. (UNKNOWN_IDENTIFIER); fix: docs/dictionary.md lists the columns'
     """
     words = _SCOPE.sub("", " ".join(text.split()))
     code = words.removeprefix("Code: ").partition(".")[0]
