@@ -37,8 +37,8 @@ _SCOPE: Final = re.compile(
 _FIXES: Final = {
     "396": "raise --max-rows, or add a LIMIT",
     "159": "raise --timeout, or ask for less",
-    "60": "docs/dictionary.md lists the views",
-    "47": "docs/dictionary.md lists the columns",
+    "60": "`SHOW TABLES` lists what there is",
+    "47": "`DESCRIBE decisions` lists that view's columns",
 }
 GRACE_S: Final = 10  # beyond the query's own limit, for the answer to arrive
 
@@ -218,8 +218,8 @@ def _of_server(address: Address, query: str, params: dict[str, str], timeout_s: 
 def _plain(text: str) -> str:
     r"""ClickHouse's error on one line, without the query that it ran for the user's; and the fix, of the common ones.
 
-    >>> _plain("Code: 47. DB::Exception: Unknown identifier `x` in scope SELECT x. (UNKNOWN_IDENTIFIER)\n")
-    'Code: 47. DB::Exception: Unknown identifier `x`. (UNKNOWN_IDENTIFIER); fix: docs/dictionary.md lists the columns'
+    >>> _plain("Code: 60. DB::Exception: Unknown table `x` in scope SELECT x. (UNKNOWN_TABLE)\n")
+    'Code: 60. DB::Exception: Unknown table `x`. (UNKNOWN_TABLE); fix: `SHOW TABLES` lists what there is'
     """
     words = _SCOPE.sub("", " ".join(text.split()))
     code = words.removeprefix("Code: ").partition(".")[0]
