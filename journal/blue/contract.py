@@ -159,7 +159,7 @@ class Contract(_Part, frozen=True, kw_only=True):
     runtime: Runtime
     pairing: Pairing
     margins: Margins
-    alpha: Annotated[float, Meta(gt=0.0, lt=1.0)]
+    alpha: Annotated[float, Meta(ge=1e-12, lt=1.0)]  # measures and groups share it; it must stay a number
     floors: Floors
     allowed: tuple[Allowed, ...]
     lineage: Lineage

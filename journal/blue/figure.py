@@ -120,7 +120,7 @@ def _conviction(store: Store, asked: dict[str, Any]) -> dict[str, Any]:
     for name, column, source in (
         ("recorded", "assumeNotNull(recorded)", f"{_PAIRS} WHERE recorded IS NOT NULL"),
         ("journaled", "journaled", _PAIRS),
-        ("decisions", "leverage", f"violet_decisions WHERE {_INSIDE}"),
+        ("decisions", "leverage", f"violet_decisions FINAL WHERE {_INSIDE}"),
     ):
         row = store.rows(
             f"SELECT count() AS n, avg({column}) AS mean, quantilesExactInclusive({levels})({column}) AS q "
@@ -146,6 +146,7 @@ def _slot(traded: Slots) -> dict[str, Any]:
     return {
         "ours": traded.ours, "trades": traded.trades, "missed": len(traded.missed), "stacked": traded.stacked,
         "hold_ms_median": traded.hold_ms, "bars_held": traded.bars_held, "scans": traded.scans, "share": traded.share,
+        "untold": traded.untold,
         "missed_vel_div": {"min": min(vel_divs, default=None), "max": max(vel_divs, default=None)},
         "missed_first": [dict(row) for row in traded.missed[:_NAMED]],
     }  # fmt: skip
@@ -154,14 +155,15 @@ def _slot(traded: Slots) -> dict[str, Any]:
 def _quiet(store: Store, contract: Contract, asked: dict[str, Any]) -> list[dict[str, Any]]:
     """How many quiet scans would have been a signal at other thresholds, and how large, as they were journaled.
 
-    Nobody chose an asset for them, so some of them might have had none.
+    That is with a strength of 0, by the run's own threshold; at another one the strength would be larger too. Nobody
+    chose an asset for them, so some of them might have had none.
     """
     thr = float(contract.params.values["base"]["thr"])
     levels = [round(thr + QUIET_STEP * step, 9) for step in range(1, QUIET_STEPS + 1)]
     return store.rows(
         "SELECT threshold, countIf(vel_div < threshold) AS decisions_more, if(decisions_more = 0, NULL, "
         "quantileExactInclusiveIf(0.5)(leverage, vel_div < threshold)) AS leverage_median FROM ("
-        "SELECT vel_div, leverage, arrayJoin({levels:Array(Float64)}) AS threshold FROM violet_evaluations "
+        "SELECT vel_div, leverage, arrayJoin({levels:Array(Float64)}) AS threshold FROM violet_evaluations FINAL "
         f"WHERE {_INSIDE} AND vel_div < {{most:Float64}} AND bitTest(reasons, {{quiet:UInt8}})"
         ") GROUP BY threshold ORDER BY threshold",
         {**asked, "most": max(levels), "levels": levels, "quiet": Reason.NO_SIGNAL.value},

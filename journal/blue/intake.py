@@ -26,6 +26,8 @@ REAL: Final = "REAL"
 STANDIN: Final = "STAND-IN"
 LABELS: Final = (REAL, STANDIN)
 BLOCK_ROWS: Final = 50_000
+MOST: Final = 1e18  # of any number: no price or size is larger, and no sum or product of such leaves a float
+LEAST_USD: Final = 1e-6  # of a capital: a share of less says nothing
 _AS_JSON: Final = (
     "output_format_json_quote_64bit_integers = 0, output_format_json_quote_decimals = 0, "
     "date_time_output_format = 'iso'"
@@ -104,6 +106,11 @@ def trade(number: int, row: Mapping[str, Any], raw: bytes, clock_offset_ms: int 
         )
     if fields["leverage"] is not None and fields["leverage"] <= 0.0:
         raise ValueError(f"leverage must be above 0, was {fields['leverage']!r}")
+    if fields["capital_before"] is not None and fields["capital_before"] < LEAST_USD:
+        raise ValueError(
+            f"capital_before must be at least {LEAST_USD} USD, was {fields['capital_before']!r}; "
+            "fix: leave it empty where BLUE did not record it"
+        )
     return BlueRow(number, _id(row), fields, raw)
 
 
@@ -198,6 +205,8 @@ def _fields(row: Mapping[str, Any], types: Mapping[str, str], clock_offset_ms: i
             value = float(value)
             if not math.isfinite(value):
                 raise ValueError(f"{name} must be finite, was {value!r}")
+            if abs(value) > MOST:
+                raise ValueError(f"{name} must be at most 10^18 in size, was {value!r}")
         fields[name] = value
     return fields
 

@@ -9,8 +9,9 @@ slot     the decisions as one slot would trade them. From BLUE's entry to its ex
          median holding time, or until BLUE's next entry, so that one miss moves nothing that follows.
 
 A scan that comes late ends a trade late: a decision that stands before it in the log found the slot taken, whatever
-their event times say. The time that counts lies between BLUE's first entry and its last exit: what it held before and
-after nobody recorded.
+their event times say. The time that counts lies between BLUE's first entry and its last exit. Beyond it a trade may be
+open that nobody recorded, for as long as BLUE's longest; decisions further out are `untold`, as are those from a trade
+without an exit to the next entry. Of a run with several streams those count on which BLUE's pairs are.
 Source: findings 9 (sticky signals, one slot), 10 item 3. See docs/design/blue.md.
 """
 
@@ -25,7 +26,10 @@ from lanes.code import Reason
 BARS_ARE_SCANS: Final = (0.5, 1.5)  # bars a scan, beyond which BLUE's bars are something else
 _REPEAT: Final = 1 << Reason.DUP_SCAN
 _CADENCE: Final = 1 << Reason.CADENCE
-_HERE: Final = "run_id = {run:String} AND ts_ms >= {from_ms:Int64} AND ts_ms < {to_ms:Int64}"
+_HERE: Final = (
+    "run_id = {run:String} AND ts_ms >= {from_ms:Int64} AND ts_ms < {to_ms:Int64} "
+    "AND (empty({streams:Array(String)}) OR stream IN {streams:Array(String)})"
+)
 _SEEN: Final = f"""
     SELECT stream, partition, log_offset, ts_ms, toString(asset) AS asset, 0 AS reasons
     FROM violet_decisions FINAL WHERE {_HERE}
@@ -43,12 +47,15 @@ FROM (
 WHERE asset != ''
 GROUP BY stream, partition, asset, island
 ORDER BY first_ms, partition, first_offset"""
-# Rows that cleaning drops took BLUE's slot too; of the rows of a trade it is the one that is kept.
+# Rows that cleaning drops took BLUE's slot too; of the rows of a trade it is the one that is kept. One without an exit
+# takes it until the next entry.
 _SLOTS: Final = """
-    SELECT trade_id, entry_ts_ms, assumeNotNull(exit_ts_ms) AS exit_ts_ms,
-        if(reason = '', bars_held, NULL) AS bars_held, 1 AS one
+    SELECT trade_id, entry_ts_ms, ifNull(exit_at, next_ms) AS exit_ts_ms, exit_at IS NULL AS is_open,
+        if(reason = '' AND NOT is_open, bars_held, NULL) AS bars_held, 1 AS one
     FROM (
-        SELECT * FROM blue_cleaning WHERE label = {label:String} AND nth = 1 AND exit_ts_ms IS NOT NULL
+        SELECT trade_id, entry_ts_ms, exit_ts_ms AS exit_at, reason, bars_held, leadInFrame(entry_ts_ms, 1, {to_ms:Int64})
+            OVER (ORDER BY entry_ts_ms, trade_id ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS next_ms
+        FROM blue_cleaning WHERE label = {label:String} AND nth = 1
             AND entry_ts_ms >= {from_ms:Int64} AND entry_ts_ms < {to_ms:Int64}
     )"""
 _FREE: Final = f"""
@@ -73,6 +80,13 @@ WHERE s.ts_ms <= t.exit_ts_ms
 GROUP BY t.trade_id
 ORDER BY entry_ms"""
 
+_UNTOLD: Final = f"""
+WITH (SELECT min(ts_ms) FROM violet_decisions WHERE {_HERE} AND ts_ms > {{last:Int64}}) AS next
+SELECT uniqExact(partition, log_offset) FROM violet_decisions WHERE {_HERE} AND (
+    (ts_ms > {{from_ms:Int64}} + {{longest:Int64}} AND ts_ms < {{first:Int64}})
+    OR (ts_ms > {{last:Int64}} AND ts_ms > next + {{longest:Int64}})
+    OR arrayExists(open -> ts_ms > open.1 AND ts_ms < open.2, {{opens:Array(Tuple(Int64, Int64))}}))"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Episode:
@@ -92,11 +106,12 @@ class Episode:
 class Slots:
     """How often each side trades, at the grain of one slot.
 
-    trades: of BLUE, closed ones, dropped rows among them. ours: what one slot makes of the decisions: BLUE's, as far
+    trades: of BLUE, dropped rows among them. ours: what one slot makes of the decisions: BLUE's, as far
     as they are decisions, and `missed`: rows of asset, ts_ms, vel_div, leverage, partition, log_offset. stacked: BLUE's
     trades that were entered while another was open. hold_ms: BLUE's median holding time. bars_held, scans: of the
     trades that say how many bars they were held, their sum, and how many scans the run saw meanwhile. blind: the times
-    of those trades that were held for fewer bars than there were scans.
+    of those trades that were held for fewer bars than there were scans. untold: decisions of which nobody recorded
+    whether BLUE's slot was free.
     """
 
     trades: int
@@ -107,6 +122,7 @@ class Slots:
     bars_held: int
     scans: int
     blind: Sequence[tuple[int, int]]
+    untold: int
 
     @property
     def share(self) -> float | None:
@@ -117,11 +133,13 @@ class Slots:
 
 def episodes(store: Store, run_id: str, window: tuple[int, int]) -> list[Episode]:
     """Episodes of a run, of event times from the first of a window up to and without the second, in their order."""
-    params = {"run": run_id, "from_ms": window[0], "to_ms": window[1]}
+    params = {"run": run_id, "from_ms": window[0], "to_ms": window[1], "streams": []}
     return [Episode(**row) for row in store.rows(_EPISODES, params)]
 
 
-def slots(store: Store, run_id: str, label: str, window: tuple[int, int], paired: int) -> Slots:
+def slots(
+    store: Store, run_id: str, label: str, window: tuple[int, int], paired: int, streams: Sequence[str] = ()
+) -> Slots:
     """The single slot of a window.
 
     Args:
@@ -130,20 +148,27 @@ def slots(store: Store, run_id: str, label: str, window: tuple[int, int], paired
         label: of the trades.
         window: event times from the first, up to and without the second, UTC milliseconds.
         paired: trades that a decision stands beside.
+        streams: of these decisions; all where there are none.
     """
-    params = {"run": run_id, "label": label, "from_ms": window[0], "to_ms": window[1]}
-    held = [
-        (row["entry_ts_ms"], row["exit_ts_ms"])
-        for row in store.rows(f"SELECT entry_ts_ms, exit_ts_ms FROM ({_SLOTS}) ORDER BY entry_ts_ms, trade_id", params)
-    ]
-    hold_ms = median_low([exit_ms - entry_ms for entry_ms, exit_ms in held]) if held else None
+    params = {"run": run_id, "label": label, "from_ms": window[0], "to_ms": window[1], "streams": list(streams)}
+    rows = store.rows(f"SELECT entry_ts_ms, exit_ts_ms, is_open FROM ({_SLOTS}) ORDER BY entry_ts_ms, trade_id", params)
+    held = [(row["entry_ts_ms"], row["exit_ts_ms"]) for row in rows]
+    holds = [row["exit_ts_ms"] - row["entry_ts_ms"] for row in rows if not row["is_open"]]
+    hold_ms = median_low(holds) if holds else None
     missed = list(_missed(store.rows(_FREE, params), held, hold_ms or 0))
     bars = [row for row in store.rows(_BARS, params) if row["bars_held"] is not None]
     return Slots(
         trades=len(held), ours=paired + len(missed), missed=missed, stacked=_stacked(held), hold_ms=hold_ms,
         bars_held=sum(row["bars_held"] for row in bars), scans=sum(row["scans"] for row in bars),
         blind=[(row["entry_ms"], row["exit_ms"] + 1) for row in bars if row["bars_held"] < row["scans"]],
+        untold=_untold(store, params, rows, max(holds, default=0)) if held else 0,
     )  # fmt: skip
+
+
+def _untold(store: Store, params: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], longest: int) -> int:
+    opens = [(row["entry_ts_ms"], row["exit_ts_ms"]) for row in rows if row["is_open"]]
+    ends = {"first": rows[0]["entry_ts_ms"], "last": max(row["exit_ts_ms"] for row in rows)}
+    return store.count(_UNTOLD, {**params, **ends, "longest": longest, "opens": opens})
 
 
 def _missed(

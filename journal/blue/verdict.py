@@ -114,7 +114,7 @@ def measures(
     top, least = contract.params.values["fanin"]["abs_max"], contract.params.values["base"]["min_lev"]
     found = [
         _count("unpaired", len(pairing.pairs) + len(pairing.unpaired), len(pairing.unpaired)),
-        _count("trade_delta", traded.ours, len(traded.missed)),
+        _trade_delta(traded),
         _mean("leverage", [leverage_gap(pair) for pair in pairs], contract.margins.leverage, top - least, alpha),
     ]
     if contract.margins.notional is not None:
@@ -281,6 +281,14 @@ def _days(needed: int | None, pairs: int, window: Window) -> float | None:
 
 def _count(name: str, n: int, count: int) -> Measure:
     return Measure(name=name, verdict=FAIL if count else PASS, n=n, figure=count, margin=0)
+
+
+def _trade_delta(traded: Slots) -> Measure:
+    """What one slot would have traded and BLUE did not; not to be told where nobody recorded when its slot was free."""
+    if traded.missed or not traded.untold:
+        return _count("trade_delta", traded.ours, len(traded.missed))
+    why = f"BLUE recorded no trade or no exit that says whether its slot was free at {traded.untold} decisions"
+    return Measure(name="trade_delta", verdict=HOLD, n=traded.ours, figure=0, margin=0, needed=None, why=why)
 
 
 def _mean(name: str, gaps: Sequence[float | None], margin: float, most: float, alpha: float) -> Measure:

@@ -6,7 +6,6 @@ capital. What it did not record stays ours. So equal bits say that the differenc
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import chain
 from typing import Any, Final
 
 import numpy as np
@@ -46,7 +45,7 @@ def again(
     for own, places in by_rules.values():
         for first in range(0, len(places), _BLOCK):
             block = places[first : first + _BLOCK]
-            lines = list(chain.from_iterable(_lines(at, pairs[at], planes[at]) for at in block))
+            lines = [(at, line) for at in block for line in _lines(at, pairs[at], planes[at])]
             for at, row in _evaluated(lines, own):
                 found[at] = row
     return found
@@ -93,7 +92,8 @@ def _lines(at: int, pair: Pair, planes: Planes) -> Iterator[bytes]:
     head = {"v": 1, "stream": f"p{at}"}
     for name, plane in planes.items():
         if name in PLANES and name != "cadence":
-            yield _line({**head, "kind": "plane", "name": name, "seq": 0, **plane})
+            said = {"value": plane["value"], "ts_ms": plane["ts_ms"]}  # BLUE may have written more beside it
+            yield _line({**head, "kind": "plane", "name": name, "seq": 0, **said})
     scan = {
         **head, "kind": "scan", "scan_id": decision["scan_id"], "ts_ms": decision["ts_ms"],
         "vel_div": decision["vel_div"] if trade["vel_div"] is None else trade["vel_div"],
@@ -107,10 +107,11 @@ def _line(record: Mapping[str, Any]) -> bytes:
     return json.dumps(record).encode()
 
 
-def _evaluated(lines: Sequence[bytes], rules: Rules) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Each pair's place and row."""
-    chunk = Chunk(0, list(range(len(lines))), list(lines))
+def _evaluated(lines: Sequence[tuple[int, bytes]], rules: Rules) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Each pair's place and row, of lines with the place that they are of; a pair has none if a line is rejected."""
+    chunk = Chunk(0, list(range(len(lines))), [line for _, line in lines])
     batch = step(State(), chunk, rules, Decoder(), topic="again", segment=0, expected=0)
+    rejected = {lines[offset][0] for offset in batch.rows[Outcome.REJECT].offsets}
     for kind in (Outcome.DECISION, Outcome.EVALUATION):  # with BLUE's vel_div it may be no signal
         columns: Mapping[str, Any] = batch.rows[kind].columns
         numbers = {name: np.asarray(columns[name]) for lane in LANES for name in lane.stored if name in columns}
@@ -118,4 +119,5 @@ def _evaluated(lines: Sequence[bytes], rules: Rules) -> Iterator[tuple[int, dict
         numbers |= {name: np.asarray(columns[name]) for name in _KEPT}
         postures = columns["posture"].strings()
         for n, stream in enumerate(columns["stream"].strings()):
-            yield int(stream[1:]), {name: each[n].item() for name, each in numbers.items()} | {"posture": postures[n]}
+            if (at := int(stream[1:])) not in rejected:
+                yield at, {name: each[n].item() for name, each in numbers.items()} | {"posture": postures[n]}

@@ -41,7 +41,8 @@ def compared(store: Store, run: Run, contract: Contract) -> Compared:
     clauses, is_over = clause.of_sides(store, contract, run, trades, judge)
     span = window.from_ms, window.to_ms
     found = pair(store, contract.run_id, contract.blue.label, span, contract.pairing.tolerance_ms)
-    traded = slots(store, contract.run_id, contract.blue.label, span, len(found.pairs))
+    streams = sorted({each.decision["stream"] for each in found.pairs})
+    traded = slots(store, contract.run_id, contract.blue.label, span, len(found.pairs), streams)
     clauses += clause.of_pairs(contract, found, traded, clause.buckets(store))
     made = Compared(
         compare_id=verdict.identity(store, contract, clauses), contract=contract, verdict=INVALID, is_over=is_over,

@@ -115,7 +115,7 @@ def _print(made: Compared, offered: Path | None) -> None:
         ("lanes", figures["lanes"]), ("by vel_div and dc_status", figures["buckets"]),
         ("differences", figures["classes"]),
         ("lanes that differ, of all asked at once", _differing(figures["by_lane"])),
-        ("quiet scans at other thresholds", figures["quiet"]),
+        ("quiet scans at other thresholds, sized as journaled: by the run's own, with strength 0", figures["quiet"]),
     ):  # fmt: skip
         if rows:
             print_rows([{name: _short(value) for name, value in row.items()} for row in rows], title)

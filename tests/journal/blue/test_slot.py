@@ -50,7 +50,7 @@ def traded(store, run):
     def make(*rows, paired):
         made = [
             trade(n, {"trade_id": f"{STANDIN}-slot-{n}", "asset": "BTCUSDT", "entry_ts_ms": AT_MS + entry * MINUTE_MS,
-                      "exit_ts_ms": AT_MS + end * MINUTE_MS, "bars_held": bars}, b"")
+                      "exit_ts_ms": None if end is None else AT_MS + end * MINUTE_MS, "bars_held": bars}, b"")
             for n, (entry, end, bars) in enumerate(rows)
         ]  # fmt: skip
         while brought:
@@ -78,6 +78,27 @@ def test_a_free_decision_that_blue_did_not_take_is_missed_once_and_moves_nothing
     assert [(row["ts_ms"] - AT_MS) // MINUTE_MS for row in found.missed] == [2, 4, 9]
     assert (found.trades, found.ours, found.hold_ms) == (3, 6, MINUTE_MS)
     assert found.missed[1]["asset"] == "ETHUSDT"
+
+
+@pytest.mark.parametrize(
+    ("trades", "untold"),
+    [
+        (((0, 3, 3), (4, 8, 4), (9, 25, 16)), 0),
+        (((0, 3, 3), (4, None, None), (9, 25, 16)), 3),  # minutes 5, 7 and 8: nobody recorded when it ended
+        (((0, 3, 3), (4, 8, 4), (9, 20, 11)), 0),  # 21 may be a trade that is open yet, for 11 minutes at most
+        (((0, 1, 1), (2, 3, 1)), 6),  # 4 may be one for a minute; from 7 on it is beyond the records
+        (((9, 10, 1), (21, 25, 4)), 3),  # from 0 a trade may have been open for 4 minutes: 5, 7 and 8 not
+        (((0, None, None),), 11),  # all that stands after it
+    ],
+)
+def test_decisions_beyond_what_blue_recorded_are_told_by_nobody_and_not_missed(traded, trades, untold):
+    found = traded(*trades, paired=len(trades))
+    assert (len(found.missed), found.untold) == (0, untold)
+
+
+def test_a_stream_that_blue_does_not_trade_is_no_part_of_its_slot(store, run, traded):
+    traded((0, 1, 1), (7, 8, 1), (21, 25, 4), paired=3)
+    assert not slots(store, run.run_id, STANDIN, WINDOW, 3, ["another"]).missed
 
 
 def test_without_trades_there_is_nothing_to_compare_with(store, run):

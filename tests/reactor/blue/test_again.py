@@ -152,3 +152,16 @@ def test_another_capital_is_a_state_and_a_mark_is_the_exchange_s(market, decisio
     other = dataclasses.replace(pair, trade=partial.trade | {"leverage": pair.trade["leverage"] * 2.0})
     assert classes([other]) == {Class(Kind.EXCHANGE_EFFECT, ("PARTIAL_FILL",)): 1}
     assert "leverage" in differs(other)
+
+
+@pytest.mark.parametrize(
+    ("beside", "value", "is_there"), [({}, 1.1, True), ({"stream": "x", "kind": "scan"}, 1.1, True), ({}, -1.0, False)]
+)
+def test_a_plane_that_cannot_be_is_no_plane_that_was_never_seen(market, decisions, beside, value, is_there):
+    found = pairs(market, decisions)[:2]
+    planes = [{**own_planes(each.decision), "ob": {"value": {"mult": value}, "ts_ms": 1, **beside}} for each in found]
+    planes[0] = own_planes(found[0].decision)
+    planes[1]["ob"]["ts_ms"] = found[1].decision["ts_ms"]
+    first, second = again(found, planes, lambda row: RULES)
+    assert first["leverage"] == found[0].decision["leverage"]
+    assert (second["ob"] if second else None) == (value if is_there else None)

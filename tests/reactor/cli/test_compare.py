@@ -19,7 +19,9 @@ def known(journal):
     first = minutes()
     written = soaked(journal.store, first, 70)
     odd = {"leverage": 4.0, "notional_usd": 20_000.0, "esof": 0.5}
-    traded(journal.store, *map(sized, range(first, first + 60, 4)), sized(first + 65, **odd))
+    closed = (sized(minute, exit_ts_ms=at(minute + 3)) for minute in range(first, first + 56, 4))
+    last = sized(first + 56, exit_ts_ms=at(first + 64))
+    traded(journal.store, *closed, last, sized(first + 65, exit_ts_ms=at(first + 69), **odd))
     return first, written
 
 
@@ -95,7 +97,7 @@ def logic(journal):
     written = soaked(journal.store, first)
     seen = json.dumps({"esof": {"value": {"mult": 1.0}, "ts_ms": at(first)}})
     odd = {"leverage": 4.0, "notional_usd": 20_000.0, "esof": 0.5, "planes": seen}
-    traded(journal.store, sized(first), sized(first + 5, **odd))
+    traded(journal.store, sized(first, exit_ts_ms=at(first + 4)), sized(first + 5, exit_ts_ms=at(first + 19), **odd))
     return written
 
 

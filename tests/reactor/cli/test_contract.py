@@ -75,7 +75,7 @@ def test_a_changed_byte_is_found_with_the_field_that_differs(contract, tmp_path)
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--alpha", "1"), "$.alpha"), (("--margin-leverage", "nan"), "finite"), (("--tolerance", "5"), "--tolerance 5: must be"),
+        (("--alpha", "1"), "$.alpha"), (("--alpha", "5e-324"), "$.alpha"), (("--margin-leverage", "nan"), "finite"), (("--tolerance", "5"), "--tolerance 5: must be"),
         (("--from", "now"), "--from must be a time"), (("--from", "2024-06-02", "--to", "2024-06-01"), "--from must be before --to"),
         (("--follows", "12ab"), "--follows 12ab: must be the hash"), (("--margin-notional", "some"), "--margin-notional must be"),
         (("--anchor-topic", "scans"), "must begin with `violet.`"), (("--anchor-topic", "violet.x.lanes.ob"), "must begin with"),
