@@ -53,8 +53,10 @@ _SLOTS: Final = """
     SELECT trade_id, entry_ts_ms, ifNull(exit_at, next_ms) AS exit_ts_ms, exit_at IS NULL AS is_open,
         if(reason = '' AND NOT is_open, bars_held, NULL) AS bars_held, 1 AS one
     FROM (
-        SELECT trade_id, entry_ts_ms, exit_ts_ms AS exit_at, reason, bars_held, leadInFrame(entry_ts_ms, 1, {to_ms:Int64})
-            OVER (ORDER BY entry_ts_ms, trade_id ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS next_ms
+        SELECT trade_id, entry_ts_ms, exit_ts_ms AS exit_at, reason, bars_held,
+            leadInFrame(entry_ts_ms, 1, {to_ms:Int64}) OVER (
+                ORDER BY entry_ts_ms, trade_id ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+            ) AS next_ms
         FROM blue_cleaning WHERE label = {label:String} AND nth = 1
             AND entry_ts_ms >= {from_ms:Int64} AND entry_ts_ms < {to_ms:Int64}
     )"""
