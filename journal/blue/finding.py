@@ -11,6 +11,7 @@ from journal.blue.statistics import bounded_mean, e_bh, log_e_mean, unbounded_me
 from journal.store import Store
 from lanes.registry import LANES
 
+_ROUNDING: Final = 2.0**-40  # of two logarithms and of the terms that add up to them, generously
 _UNITS: Final = """
 SELECT lane, arrayFirst(each -> vel_div > each.1, (SELECT buckets FROM vel_div_buckets)).2 AS bucket,
     arrayMap(each -> each.3, arraySort(groupArray((entry_ts_ms, trade_id, effective[lane])))) AS units
@@ -29,10 +30,13 @@ def by_lane(store: Store, contract: Contract, compare_id: str) -> list[dict[str,
     """Each lane in each bucket of vel_div: the mean of its effective terms, and whether it differs from 0.
 
     differs holds for all rows together: of those that say so at most a share alpha of the contract is wrong, in the
-    mean (e-BH). low, high: of the row alone.
+    mean (e-BH). low, high: of the row alone. A haircut behind the fan-in leaves the terms without bounds, so no row.
     """
     params, alpha = contract.params.values, contract.alpha
+    if params["esof"]["application"] == "sc_post":
+        return []
     reach = math.log(params["fanin"]["abs_max"] / params["base"]["min_lev"])  # between two leverages of one fan-in
+    reach *= 1.0 + _ROUNDING
     rows = store.rows(_UNITS, {"compare": compare_id, "names": [lane.name for lane in LANES]})
     log_e = {at: log_e_mean(row["units"], -reach, reach, (0.0, 0.0), alpha) for at, row in enumerate(rows)}
     differing = e_bh(log_e, alpha)

@@ -111,14 +111,16 @@ def measures(
     """The judged measures. differences: of every pair whose sides are not the same, by trade_id."""
     alpha = contract.alpha / (1 + (contract.margins.notional is not None))
     pairs = sorted(pairing.pairs, key=lambda pair: (pair.trade["entry_ts_ms"], pair.trade["trade_id"]))
-    top, least = contract.params.values["fanin"]["abs_max"], contract.params.values["base"]["min_lev"]
+    params = contract.params.values
+    top, is_after = params["fanin"]["abs_max"], params["esof"]["application"] == "sc_post"
+    least = 0.0 if is_after else params["base"]["min_lev"]  # a haircut behind the fan-in goes below its floor
     found = [
         _count("unpaired", len(pairing.pairs) + len(pairing.unpaired), len(pairing.unpaired)),
         _trade_delta(traded),
         _mean("leverage", [leverage_gap(pair) for pair in pairs], contract.margins.leverage, top - least, alpha),
     ]
     if contract.margins.notional is not None:
-        most = contract.params.values["fanin"]["fraction"] * top
+        most = params["fanin"]["fraction"] * top
         found.append(_mean("notional", [notional_gap(pair) for pair in pairs], contract.margins.notional, most, alpha))
     counted = [
         each.found for pair in pairs if (each := differences.get(pair.trade["trade_id"])) is not None

@@ -54,6 +54,21 @@ def test_few_pairs_name_no_lane(store):
     assert not [row for row in rows if row["differs"]]
 
 
+def test_a_term_as_large_as_the_fan_in_allows_is_within_the_bounds_and_its_rounding_too(store):
+    most = pairs(40, float(np.nextafter(math.log(18), 3.0)), np.random.default_rng(2))
+    rows = by_lane(store, Terms, write(store, most))
+    assert [row["lane"] for row in rows if row["differs"]] == ["dc"]
+
+
+def test_behind_the_fan_in_terms_have_no_bounds_so_no_interval_is_shown(store):
+    class After(Terms):
+        class params:  # noqa: N801
+            values = PROFILES["blue_8b"].model_dump()
+
+    After.params.values["esof"]["application"] = "sc_post"
+    assert by_lane(store, After, write(store, pairs(40, 7.0, np.random.default_rng(2)))) == []
+
+
 def test_a_day_s_difference_has_bounds_once_there_are_days_enough(store):
     rng = np.random.default_rng(3)
     few = by_day(store, Terms, write(store, pairs(200, 0.0, rng, days=10)))
