@@ -41,6 +41,7 @@ from tests.integration.soaking import (
     until,
 )
 
+INTERRUPTED = "violet: interrupted"  # by us, after lines of what it was doing
 REACH_S = 0.5  # waited for a broker: none is there
 SERVES = {"web", "serve", "lane run", "lane canary"}  # they end by a signal
 FOREVER = {"--follow", "--watch", "--web"}
@@ -409,7 +410,7 @@ def _said(code, out, err, line):
         "a traceback": "Traceback" in err or "Traceback" in out,
         "an ignored exception": "Exception ignored" in err,
         "a refusal without words": code == 3 and not rest and not ("sequence" in line and out),
-        "a refusal of many lines": code == 3 and len(rest) > 4 and not is_json,
+        "a refusal of many lines": code == 3 and len(rest) > 4 and not is_json and rest[-1] != INTERRUPTED,
         "no line of ours": code == 3 and bool(rest) and not is_json and not rest[-1].startswith("violet: "),
     }
 

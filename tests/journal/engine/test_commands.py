@@ -86,7 +86,7 @@ def test_a_refused_query_exits_3_with_the_exact_reason(violet, arguments, words)
 
 def test_an_error_is_one_line_without_the_query_that_ran_and_a_limit_names_its_flag(violet):
     for query, words in {
-        "SELECT nosuch FROM d": "Unknown expression identifier `nosuch`. (UNKNOWN_IDENTIFIER)",
+        "SELECT nosuch FROM d": "Unknown expression identifier `nosuch`. (UNKNOWN_IDENTIFIER); fix: `DESCRIBE decisions` lists that view's columns",
         "SELECT lenght('a')": "Maybe you meant: ['length']. (UNKNOWN_FUNCTION)",
         "SELECT * FROM numbers(200000)": "fix: raise --max-rows, or add a LIMIT",
     }.items():
