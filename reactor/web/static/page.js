@@ -152,8 +152,8 @@ function wholly(told) {
   const [verdict, verdictNote, verdictTile] = tile("verdict");
   put(verdict, told.verdict);
   put(verdictTile.querySelector("h2"), told.state === "ENDED" ? "Verdict" : "Verdict so far");
-  const beside = told.compare ? `${told.compare.words}, ${told.compare.label} trades` : "no comparison yet";
-  put(verdictNote, `${told.basis}. Beside BLUE: ${beside}. Trust: ${told.trust}`);
+  const compared = told.compare ? `${told.compare.words}, ${told.compare.label} trades` : "no comparison yet";
+  put(verdictNote, `${told.basis}. Beside BLUE: ${compared}. Trust: ${told.trust}`);
   mark(verdictTile, { PASS: "good", FAIL: "bad" }[told.verdict] ?? "warn");
   $("why").hidden = !told.why.length;
   if ($("why").dataset.of !== told.why.join()) {
