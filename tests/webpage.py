@@ -8,10 +8,13 @@ from functools import partial
 from http.client import HTTPConnection
 from urllib.parse import urlencode
 
+import pytest
+
 from reactor.web.host import Page
 from reactor.web.poller import Poller, reader
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine; .ci/run installs it")
 
 
 @contextmanager

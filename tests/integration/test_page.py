@@ -18,7 +18,7 @@ from lanes.registry import LANES
 from reactor.web.poller import reader
 from tests.integration import records
 from tests.integration.soaking import Journal, until
-from tests.webpage import CHROMIUM
+from tests.webpage import CHROMIUM, needs_chromium
 from tests.webpage import page as served
 
 EACH = [lane.name for lane in LANES]
@@ -33,7 +33,7 @@ def allowed(seconds):
     return 150_000 + 1_000 * seconds
 
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")

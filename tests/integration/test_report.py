@@ -11,7 +11,7 @@ import pytest
 from reactor.standin.seeded import write_market
 from tests.integration.fixtures import own_journal
 from tests.integration.soaking import ROOT, violet
-from tests.webpage import CHROMIUM
+from tests.webpage import CHROMIUM, needs_chromium
 
 pytestmark = pytest.mark.slow
 journal = own_journal
@@ -68,7 +68,10 @@ def test_the_numbers_are_those_of_the_comparison_and_of_the_views(journal, compa
     _, asked = written
     assert asked["compare"]["measures"] == said["measures"]
     assert asked["compare"]["figures"] == said["figures"]
-    ask = lambda sql: journal.violet("sql", sql, "--json").json  # noqa: E731
+
+    def ask(sql):
+        return journal.violet("sql", sql, "--json").json
+
     sums = ask(
         f"SELECT term, nominal, effective, pairs FROM blue_attribution_sums WHERE compare_id = '{said['compare_id']}'"
     )
@@ -94,7 +97,7 @@ def test_the_verdict_is_read_first(written):
         assert each in words
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+@needs_chromium
 @pytest.mark.parametrize(("wide", "media"), [(1200, "screen"), (390, "screen"), (720, "print")])
 def test_a_browser_asks_for_nothing_else_and_nothing_is_cut(compared, written, wide, media):
     from playwright.sync_api import sync_playwright

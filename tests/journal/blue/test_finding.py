@@ -1,6 +1,7 @@
 """Findings: of many lanes and buckets those are named that differ, and no other; a day's money needs its days."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,13 +13,11 @@ from tests.journal.blue.test_attribution_sql import LANES, side, write
 DAY_MS, AT = 86_400_000, 1_746_372_780_000
 
 
-class Terms:
+def terms(application="fan_in"):
     """Of a contract what is asked here."""
-
-    alpha = 0.05
-
-    class params:  # noqa: N801 - a contract's field
-        values = PROFILES["blue_8b"].model_dump()
+    values = PROFILES["blue_8b"].model_dump()
+    values["esof"]["application"] = application
+    return SimpleNamespace(alpha=0.05, params=SimpleNamespace(values=values))
 
 
 def pairs(n, moved, rng, days=1):
@@ -39,7 +38,7 @@ def pairs(n, moved, rng, days=1):
 
 def test_the_lane_and_bucket_that_differ_are_named_and_no_other(store):
     compare_id = write(store, pairs(600, 0.14, np.random.default_rng(2)))
-    rows = by_lane(store, Terms, compare_id)
+    rows = by_lane(store, terms(), compare_id)
     assert len(rows) == 2 * len(LANES)
     assert [(row["lane"], row["vel_div"]) for row in rows if row["differs"]] == [("dc", "-0.04 to -0.05")]
     (dc,) = (row for row in rows if row["differs"])
@@ -50,33 +49,28 @@ def test_the_lane_and_bucket_that_differ_are_named_and_no_other(store):
 
 
 def test_few_pairs_name_no_lane(store):
-    rows = by_lane(store, Terms, write(store, pairs(10, 0.14, np.random.default_rng(2))))
+    rows = by_lane(store, terms(), write(store, pairs(10, 0.14, np.random.default_rng(2))))
     assert not [row for row in rows if row["differs"]]
 
 
 def test_a_term_as_large_as_the_fan_in_allows_is_within_the_bounds_and_its_rounding_too(store):
     most = pairs(40, float(np.nextafter(math.log(18), 3.0)), np.random.default_rng(2))
-    rows = by_lane(store, Terms, write(store, most))
+    rows = by_lane(store, terms(), write(store, most))
     assert [row["lane"] for row in rows if row["differs"]] == ["dc"]
 
 
 def test_behind_the_fan_in_terms_have_no_bounds_so_no_interval_is_shown(store):
-    class After(Terms):
-        class params:  # noqa: N801
-            values = PROFILES["blue_8b"].model_dump()
-
-    After.params.values["esof"]["application"] = "sc_post"
-    assert by_lane(store, After, write(store, pairs(40, 7.0, np.random.default_rng(2)))) == []
+    assert by_lane(store, terms("sc_post"), write(store, pairs(40, 7.0, np.random.default_rng(2)))) == []
 
 
 def test_a_day_s_difference_has_bounds_once_there_are_days_enough(store):
     rng = np.random.default_rng(3)
-    few = by_day(store, Terms, write(store, pairs(200, 0.0, rng, days=10)))
+    few = by_day(store, terms(), write(store, pairs(200, 0.0, rng, days=10)))
     assert (few["days"], few["low"], few["high"]) == (10, None, None)
     assert few["mean_usd"] == pytest.approx(20 * 100, rel=0.1)
-    many = by_day(store, Terms, write(store, pairs(200, 0.0, rng, days=40)))
+    many = by_day(store, terms(), write(store, pairs(200, 0.0, rng, days=40)))
     assert many["low"] < many["mean_usd"] < many["high"]
-    assert by_day(store, Terms, "none") == {
+    assert by_day(store, terms(), "none") == {
         "days": 0,
         "mean_usd": None,
         "low": None,

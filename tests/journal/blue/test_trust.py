@@ -12,12 +12,14 @@ from journal.blue.contract import Margins, following
 from journal.blue.trust import GRANTED, HOLD, standing
 from journal.ledger.run import now
 from journal.refusal import Refusal
-from tests.integration.fixtures import own_journal as journal  # noqa: F401 - a ledger of its own
+from tests.integration.fixtures import own_journal
 from tests.journal.blue.agreed import agreed, changed, minutes, sized, soaked, traded, window
+
+journal = own_journal  # a ledger of its own
 
 
 @pytest.fixture(scope="module")
-def known(journal):  # noqa: F811
+def known(journal):
     """A run, and a contract over it that each cycle has with another window."""
     first = minutes()
     written = soaked(journal.store, first)
@@ -58,7 +60,7 @@ class Cycles:
 
 
 @pytest.fixture
-def cycle(journal, known):  # noqa: F811
+def cycle(journal, known):
     yield Cycles(journal.store, *known)
     for table in ("violet_trust", "violet_compares"):
         journal.store.command(f"TRUNCATE TABLE {table}")

@@ -9,7 +9,9 @@ from journal.refusal import Refusal
 from reactor.blue.signature import fits, key_id, public, sign
 
 OPENSSL = shutil.which("openssl")
-pytestmark = pytest.mark.skipif(OPENSSL is None, reason="no program `openssl` here")
+pytestmark = pytest.mark.skipif(
+    OPENSSL is None, reason="signing asks the machine's `openssl`, and there is none; .ci/run installs it"
+)
 
 
 def made(path, *words):
