@@ -18,7 +18,6 @@ from journal.store import Store
 from lanes.registry import LANES
 
 BARS: Final = 120  # of the decisions over time, at most
-STUDIES: Final = ("margin", "edge", "fraction", "tail", "curve", "findings")
 _DOCUMENTS: Final = ("clauses", "measures", "figures")
 
 
@@ -45,7 +44,7 @@ def collect(store: Store, run: Run, *, against_blue: bool = False) -> dict[str, 
     if against_blue:
         found["compare"] = compared = _compared(store, run)
         label = compared["label"]
-    studies = {name: study.rows(store, name, run.run_id, label) for name in STUDIES}
+    studies = {name: study.rows(store, name, run.run_id, label) for name in study.STUDIES}
     if found["compare"] is not None and found["compare"]["verdict"] == INVALID:  # then nothing stands beside anything
         studies = {name: [row for row in rows if not row["label"]] for name, rows in studies.items()}
     return found | {"studies": studies}

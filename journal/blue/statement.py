@@ -24,6 +24,7 @@ STATEMENT: Final = "https://in-toto.io/Statement/v1"
 PREDICATE: Final = "https://in-toto.io/attestation/test-result/v0.1"
 RESULT: Final = {"PASS": "PASSED", "HOLD": "WARNED", "FAIL": "FAILED"}
 LARGEST: Final = 256 << 20  # bytes of a bundle
+_FIX: Final = "fix: take the file as `violet bundle make` wrote it"
 Sign = Callable[[bytes], tuple[str, bytes]]
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)  # a zip's own first time: no clock is in a bundle
 
@@ -85,7 +86,7 @@ def check(raw: bytes) -> Checked:
         Refusal: it is no bundle, or something in it was changed; it names what.
     """
     if len(raw) > LARGEST:
-        raise Refusal(f"a bundle has at most {LARGEST} bytes, this has {len(raw)}")
+        raise Refusal(f"a bundle has at most {LARGEST} bytes, this has {len(raw)}; {_FIX}")
     try:
         with zipfile.ZipFile(io.BytesIO(raw)) as zipped:
             listed = zipped.infolist()
@@ -98,12 +99,12 @@ def check(raw: bytes) -> Checked:
         said = msgspec.json.decode(payload)
         subjects = {each["name"]: each["digest"]["sha256"] for each in said["subject"]}
     except Exception as error:  # noqa: BLE001 - what was tampered with raises whatever a reader of zips may raise
-        raise Refusal(f"changed, or no bundle: it cannot be read ({error})") from None
+        raise Refusal(f"changed, or no bundle: it cannot be read ({error}); {_FIX}") from None
     for name in sorted({*files, *subjects}):
         if name not in files or name not in subjects or hashlib.sha256(files[name]).hexdigest() != subjects[name]:
-            raise Refusal(f"changed: {name} is not what the statement says")
+            raise Refusal(f"changed: {name} is not what the statement says; {_FIX}")
     if bundle(files, payload, signatures) != raw:
-        raise Refusal("changed: the files are as the statement says, and bytes beside them are not")
+        raise Refusal(f"changed: the files are as the statement says, and bytes beside them are not; {_FIX}")
     return Checked(files, said, payload, signatures)
 
 

@@ -61,7 +61,10 @@ def _openssl(*words: str | Path, about: str) -> bytes:
     done = _run(*words)
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().splitlines()
-        raise Refusal(f"{about} in PEM, without a password ({said[0] if said else 'OpenSSL refused it'})")
+        raise Refusal(
+            f"{about} in PEM, without a password ({said[0] if said else 'OpenSSL refused it'}); "
+            "fix: `openssl genpkey -algorithm ed25519 -out KEY` makes a signing key"
+        )
     return done.stdout
 
 

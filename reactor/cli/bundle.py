@@ -45,7 +45,7 @@ def make(run_id: str | None, against: str | None, target: Path, key: Path | None
     violet bundle make latest -o evidence.zip --sign key.pem --data my-soak
     """  # noqa: D301 - click's mark for lines that are not to be filled
     check_target(target, force=force, suffixes=(".zip",))
-    with journal(data) as store:
+    with journal(data, reads=True) as store:
         report = collect(store, runs.pick(store, run_id), against_blue=against is not None)
         files = _files(store, report)
     if key is not None:
@@ -110,10 +110,14 @@ def _signer(file: Path, found: statement.Checked, key: Path | None) -> str | Non
     """The key id of the signature, which must fit; of the key that is trusted, if one is given."""
     if not found.signatures:
         if key is not None:
-            raise Refusal(f"{file} is not signed, and --key {key} was to have signed it")
+            raise Refusal(
+                f"{file} is not signed, and --key {key} was to have signed it; fix: ask its maker for a signed one"
+            )
         return None
     pem = key.read_bytes() if key is not None else found.files.get(SIGNER, b"")
     wanted, message = signature.key_id(pem), statement.authenticated(found.payload)
     if not any(keyid == wanted and signature.fits(pem, sig, message) for keyid, sig in found.signatures):
-        raise Refusal(f"{file}: changed, or signed by another key than {wanted}")
+        raise Refusal(
+            f"{file}: changed, or signed by another key than {wanted}; fix: give its maker's key, or ask for it again"
+        )
     return wanted

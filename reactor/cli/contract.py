@@ -1,5 +1,6 @@
 """`violet contract`: what a comparison with BLUE holds fixed, before anybody looks at a figure."""
 
+import os
 import re
 import tomllib
 from dataclasses import dataclass
@@ -99,7 +100,7 @@ def new(run_id: str | None, to: Path, data: Path, as_json: bool, **given: Any) -
     violet contract new latest --against blue -o contract.json --data my-soak
     violet contract new --against blue --from 2026-06-01 --to 2026-06-08 -o week.json --data my-soak
     """  # noqa: D301 - click's mark for lines that are not to be filled
-    if to.exists():
+    if os.path.lexists(to):
         raise Refusal(f"{to} must not exist yet; fix: name another file for the contract")
     asked = Asked(given)
     with journal(data) as store:

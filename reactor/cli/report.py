@@ -28,7 +28,7 @@ def command(run_id: str | None, against: str | None, target: Path, force: bool, 
     violet report latest --against blue -o report.html --data my-soak
     """  # noqa: D301 - click's mark for lines that are not to be filled
     check_target(target, force=force, suffixes=(".html", ".json"))
-    with journal(data) as store:
+    with journal(data, reads=True) as store:
         report = collect(store, runs.pick(store, run_id), against_blue=against is not None)
     made = paper(report) if target.suffix == ".html" else as_json(plain(report)) + "\n"
     write(target, made.encode())

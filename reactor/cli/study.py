@@ -31,7 +31,7 @@ def answer(name: str, run_id: str | None, label: str | None, data: Path, as_json
     \b
     violet blue study margin --data my-soak
     """  # noqa: D301 - click's mark for lines that are not to be filled
-    with journal(data) as store:
+    with journal(data, reads=True) as store:
         found = study.rows(store, name, runs.pick(store, run_id).run_id, label)
     if as_json:
         print_json(found)

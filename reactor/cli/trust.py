@@ -10,14 +10,16 @@ from journal.ledger import run as runs
 from journal.refusal import Refusal
 from journal.store import Store
 from reactor.cli.common import PATH, data_option, journal, json_list_option, out, print_json, write
+from reactor.feed.archive_writer import check_target
 
 
 @click.command("trust")
 @data_option
 @click.option("--name", help="Only the soak of this name.")
-@click.option("--export", type=PATH, help="Write the ledger to this file too, as JSON lines.")
+@click.option("--export", type=PATH, help="Write the ledger to this file too, .jsonl.")
+@click.option("--force", is_flag=True, help="Replace a file that exists.")
 @json_list_option
-def command(data: Path, name: str | None, export: Path | None, as_json: bool) -> None:
+def command(data: Path, name: str | None, export: Path | None, force: bool, as_json: bool) -> None:
     """Show where trust stands: three consecutive passing comparisons with BLUE over windows apart grant it.
 
     STAND-IN trades, stand-in lanes and invalid comparisons never count. How healthy a soak is has no part in it.
@@ -28,6 +30,8 @@ def command(data: Path, name: str | None, export: Path | None, as_json: bool) ->
     violet trust --data my-soak
     violet trust --export trust.jsonl
     """  # noqa: D301 - click's mark for lines that are not to be filled
+    if export is not None:
+        check_target(export, force=force, suffixes=(".jsonl",))
     with journal(data, reads=True) as store:
         entries = ledger(store)
         found = _standings(store, name)

@@ -36,7 +36,7 @@ def check_target(path: Path, *, force: bool = False, suffixes: tuple[str, ...] =
         raise Refusal(f"the output must end in {' or '.join(suffixes)}, was {path}; fix: rename the output")
     if not path.parent.is_dir():
         raise Refusal(f"{path.parent} must be a directory, was not found; fix: create it first")
-    if path.is_dir() or (path.exists() and not force):
+    if path.is_dir() or (os.path.lexists(path) and not force):
         raise Refusal(f"{path} must not exist yet; fix: name another output, or --force to replace a file")
 
 

@@ -9,6 +9,7 @@ from threading import Event, Thread
 from typing import Final
 
 from journal.judge.proof import STRETCH, advance, rows
+from journal.refusal import Refusal
 from journal.store import Store
 
 LOOK_S: Final = 5.0  # between two looks: at 100,000 scans/s a stretch comes in that time
@@ -36,7 +37,9 @@ class Proving:
             try:
                 store = store or self._connect()
                 self._look(store)
-            except Exception:  # noqa: BLE001 - whoever asks for a figure counts what is not proved, or says why not
+            except Refusal:  # away, or no memory for it: whoever asks for a figure counts what is not proved
+                if store is not None:
+                    store.close()
                 store = None
         if store is not None:
             store.close()

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from journal.blue.intake import STANDIN, Intake, bring, forget, trade
+from journal.blue.intake import STANDIN, forget
 from journal.blue.pairing import _Found, _one_to_one, pair
+from tests.journal.blue import agreed
 from tests.strategies import START_MS, encode, scan
 from tests.written import MINUTE_MS, begin
 
@@ -37,13 +38,12 @@ def paired(store, run):
 
     def make(*rows, tolerance_ms=300_000, window=WINDOW):
         made = [
-            trade(n, {"trade_id": f"{STANDIN}-paired-{n}", "asset": "BTCUSDT", "leverage": 1.0} | row, b"")
+            {"trade_id": f"{STANDIN}-paired-{n}", "asset": "BTCUSDT", "leverage": 1.0} | row
             for n, row in enumerate(
                 ({**row, "entry_ts_ms": AT_MS + row["at_ms"]} for row in rows), 1
             )
         ]  # fmt: skip
-        intake = Intake(label=STANDIN, source="s", mapping="m", clock_offset_ms=0, trades=made, legs=[])
-        brought.append(bring(store, intake).import_id)
+        brought.append(agreed.traded(store, *made, label=STANDIN))
         return pair(store, run.run_id, STANDIN, window, tolerance_ms)
 
     yield make

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from journal.blue.intake import STANDIN, Intake, bring, forget, trade
+from journal.blue.intake import STANDIN, forget
 from journal.blue.slot import _missed, _stacked, episodes, slots
+from tests.journal.blue import agreed
 from tests.strategies import START_MS, encode, plane, scan
 from tests.written import MINUTE_MS, begin
 
@@ -49,14 +50,13 @@ def traded(store, run):
 
     def make(*rows, paired):
         made = [
-            trade(n, {"trade_id": f"{STANDIN}-slot-{n}", "asset": "BTCUSDT", "entry_ts_ms": AT_MS + entry * MINUTE_MS,
-                      "exit_ts_ms": None if end is None else AT_MS + end * MINUTE_MS, "bars_held": bars}, b"")
+            {"trade_id": f"{STANDIN}-slot-{n}", "asset": "BTCUSDT", "entry_ts_ms": AT_MS + entry * MINUTE_MS,
+             "exit_ts_ms": None if end is None else AT_MS + end * MINUTE_MS, "bars_held": bars}
             for n, (entry, end, bars) in enumerate(rows)
         ]  # fmt: skip
         while brought:
             forget(store, brought.pop(), "others take their place")
-        intake = Intake(label=STANDIN, source="s", mapping="m", clock_offset_ms=0, trades=made, legs=[])
-        brought.append(bring(store, intake).import_id)
+        brought.append(agreed.traded(store, *made, label=STANDIN))
         return slots(store, run.run_id, STANDIN, WINDOW, paired)
 
     yield make

@@ -200,6 +200,8 @@ def test_trust_and_status_say_where_it_stands_and_the_ledger_goes_out_as_lines(c
     said = journal.violet("trust", "--name", name, "--export", tmp_path / "trust.jsonl", "--json")
     (stands,) = said.json
     assert (said.code, stands["status"], stands["words"]) == (2, "HOLD", made[-1]["trust"])
+    again = journal.violet("trust", "--name", name, "--export", tmp_path / "trust.jsonl")
+    assert (again.code, "must not exist yet; fix: name another output, or --force" in again.err) == (3, True)
     lines = [json.loads(line) for line in (tmp_path / "trust.jsonl").read_text().splitlines()]
     entered = {line["compare_id"] for line in lines}
     assert {made[0]["compare_id"], made[1]["compare_id"]} <= entered
