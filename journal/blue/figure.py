@@ -66,6 +66,8 @@ def figures(
 def _same(store: Store, view: str, asked: dict[str, Any]) -> list[dict[str, Any]]:
     """What a view of the first look asks, over the pairs of the comparison."""
     _, _, body = fill(texts("views")[view]).partition(f"VIEW {view} AS")
+    if body.count("FROM blue_pairs") != 1:
+        raise AssertionError(f"view {view} must read blue_pairs once, to be asked of the pairs of a comparison")
     sql = body.replace("FROM blue_pairs", f"FROM {_PAIRS}").rstrip().rstrip(";")
     return store.rows(f"SELECT * EXCEPT (run_id, label) FROM ({sql}) ORDER BY {_ORDER[view]}", asked)
 
