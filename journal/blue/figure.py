@@ -8,7 +8,7 @@ Source: findings 3 (median curve), 8 (buckets, recovery, tail), 9 (universe, co-
 from collections.abc import Sequence
 from typing import Any, Final
 
-from journal.blue import anchor, finding
+from journal.blue import anchor, breakdown
 from journal.blue.classes import Class, of_unpaired
 from journal.blue.contract import Contract
 from journal.blue.look import fit
@@ -58,8 +58,8 @@ def figures(
         "slot": _slot(traded),
         "quiet": _quiet(store, contract, asked),
         "classes": _classes(store, asked),
-        "by_lane": finding.by_lane(store, contract, compare_id),
-        "by_day": finding.by_day(store, contract, compare_id),
+        "by_lane": breakdown.by_lane(store, contract, compare_id),
+        "by_day": breakdown.by_day(store, contract, compare_id),
     }  # fmt: skip
 
 

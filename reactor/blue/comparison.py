@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from journal.blue import anchor, attribution, clause, figure, floor, trust, verdict
+from journal.blue import anchor, attribution, clause, figure, noise_floor, trust, verdict
 from journal.blue.classes import classify, differs
 from journal.blue.clause import Judge
 from journal.blue.contract import Contract, canonical
@@ -83,12 +83,12 @@ def noise(
     """The noise floor: BLUE against BLUE, which differences one scan's delay explains, and what lies above it."""
     window = contract.window
     some = [each for each in pairs if each.trade["trade_id"] in differences and each.trade["leverage"] is not None]
-    planes = floor.seen(store, contract.run_id, some)
+    planes = noise_floor.seen(store, contract.run_id, some)
     late = delay.explained(some, planes, deciders(store, contract.run_id)) if some else {}
     gaps = {each.trade["trade_id"]: gap for each in pairs if (gap := verdict.leverage_gap(each)) is not None}
     above = math.fsum(gap for trade_id, gap in gaps.items() if trade_id not in late)
     return {
-        "blue": floor.of_blue(store, contract.blue.label, (window.from_ms, window.to_ms)),
+        "blue": noise_floor.of_blue(store, contract.blue.label, (window.from_ms, window.to_ms)),
         "delay": delay.share(len(some), late),
         "leverage": {
             "n": len(gaps), "mean_abs_err": math.fsum(gaps.values()) / len(gaps) if gaps else None,

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from journal.blue.floor import Seen
+from journal.blue.noise_floor import Seen
 from journal.blue.pairing import Pair
 from reactor.blue.again import again, own_planes
 from reactor.evaluate.walk import Rules

@@ -15,7 +15,7 @@ from journal.store import Store
 from reactor.blue import signature
 from reactor.cli.common import PATH, data_option, journal, json_option, out, plain, print_json, run_argument, write
 from reactor.feed.archive_writer import check_target
-from reactor.web.paper import paper
+from reactor.web.report_page import report_page
 
 SIGNER: Final = "signer.pem"
 CONTRACT: Final = "contract.json"
@@ -96,7 +96,7 @@ def verify(file: Path, key: Path | None, as_json: bool) -> None:
 
 def _files(store: Store, report: dict[str, Any]) -> dict[str, bytes]:
     compared = report["compare"]
-    files = {"report.html": paper(report).encode(), "report.json": (as_json(plain(report)) + "\n").encode()}
+    files = {"report.html": report_page(report).encode(), "report.json": (as_json(plain(report)) + "\n").encode()}
     if compared is None:
         return files
     if compared["verdict"] == INVALID:

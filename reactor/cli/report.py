@@ -9,7 +9,7 @@ from journal.ledger import run as runs
 from journal.shown import as_json
 from reactor.cli.common import PATH, data_option, journal, out, plain, run_argument, write
 from reactor.feed.archive_writer import check_target
-from reactor.web.paper import paper
+from reactor.web.report_page import report_page
 
 
 @click.command("report")
@@ -30,6 +30,6 @@ def command(run_id: str | None, against: str | None, target: Path, force: bool, 
     check_target(target, force=force, suffixes=(".html", ".json"))
     with journal(data, reads=True) as store:
         report = collect(store, runs.pick(store, run_id), against_blue=against is not None)
-    made = paper(report) if target.suffix == ".html" else as_json(plain(report)) + "\n"
+    made = report_page(report) if target.suffix == ".html" else as_json(plain(report)) + "\n"
     write(target, made.encode())
     out.print(f"{target}: report of run {report['run']['run_id']}")

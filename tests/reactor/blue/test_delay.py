@@ -2,7 +2,7 @@
 
 import pytest
 
-from journal.blue.floor import seen
+from journal.blue.noise_floor import seen
 from journal.blue.pairing import Pair
 from reactor.blue.again import deciders
 from reactor.blue.delay import ALL, explained, share

@@ -1,4 +1,4 @@
-"""Findings: of many lanes and buckets those are named that differ, and no other; a day's money needs its days."""
+"""Breakdown: of many lanes and buckets those are named that differ, and no other; a day's money needs its days."""
 
 import math
 from types import SimpleNamespace
@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from journal.blue.finding import by_day, by_lane
+from journal.blue.breakdown import by_day, by_lane
 from lanes.profile import PROFILES
 from tests.journal.blue.test_attribution_sql import LANES, side, write
 

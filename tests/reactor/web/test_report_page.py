@@ -5,7 +5,7 @@ import re
 import pytest
 
 from journal.blue.verdict import INVALID
-from reactor.web.paper import not_proved, paper, table
+from reactor.web.report_page import not_proved, report_page, table
 
 HOSTILE = "<script>alert(1)</script>\u202e"
 NO_CURVE = {"n": 0, "pearson": None, "max_abs_err": None, "steps": []}
@@ -63,13 +63,13 @@ def first(made):
     ],
 )  # fmt: skip
 def test_the_first_screen_says_the_verdict_and_what_was_not_proved(compare, words):
-    said = first(paper(report(compare)))
+    said = first(report_page(report(compare)))
     for each in (*words, "BLUE&#x27;s own code is not here: 1 lanes (dc)", "no order was sent"):
         assert each in said
 
 
 def test_a_comparison_that_is_not_valid_shows_no_figure():
-    made = paper(report(compared(INVALID, figures={}, measures=[], attribution=[], statuses=[])))
+    made = report_page(report(compared(INVALID, figures={}, measures=[], attribution=[], statuses=[])))
     assert "is not valid, so it shows no figure" in first(made)
     assert "Because of: &lt;script&gt;" in made
     assert "broken clauses:" in first(made)
@@ -81,14 +81,14 @@ def test_a_comparison_that_is_not_valid_shows_no_figure():
 
 
 def test_a_soak_alone_says_so():
-    said = first(paper(report(verdict="HOLD")))
+    said = first(report_page(report(verdict="HOLD")))
     assert "It cannot be told whether the soak is sound" in said
     assert "Because of: coverage." in said
     assert "Nothing is compared with BLUE here." in not_proved(report())
 
 
 def test_the_file_asks_nobody_and_runs_nothing():
-    made = paper(report(compared("FAIL", measure("unpaired", "FAIL"))))
+    made = report_page(report(compared("FAIL", measure("unpaired", "FAIL"))))
     assert "default-src 'none'; style-src 'unsafe-inline'" in made
     assert "<script" not in made
     assert "\u202e" not in made
@@ -110,7 +110,7 @@ def test_a_table_has_a_dash_for_what_is_not_known_and_all_digits_of_what_is():
 
 def test_trust_that_is_granted_is_what_it_rests_on():
     granted = report(compared("PASS")) | {"trust": {"status": "GRANTED", "words": "GRANTED (3 cycles)"}}
-    assert "trust: GRANTED (3 cycles)" in first(paper(granted))
+    assert "trust: GRANTED (3 cycles)" in first(report_page(granted))
     assert not [each for each in not_proved(granted) if each.startswith("Trust")]
 
 

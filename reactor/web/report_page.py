@@ -48,7 +48,7 @@ _ELSEWHERE: Final = ("lanes", "buckets", "curve", "recovery", "conviction", "cla
 _WHAT: Final = {"conviction": "conviction (leverage)", "notional_fraction": "size, as a share of the capital"}
 
 
-def paper(report: Report) -> str:
+def report_page(report: Report) -> str:
     """The whole file."""
     parts = [_first(report), *(f'<section id="{name}">{body}</section>' for name, _, body in _sections(report))]
     title = f"VIOLET report: run {text(report['run']['run_id'])}"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from journal.blue.floor import of_blue
 from journal.blue.intake import STANDIN, Intake, bring, forget, trade
+from journal.blue.noise_floor import of_blue
 from tests.strategies import START_MS
 
 AT_MS = START_MS + 600 * 86_400_000  # other tests have trades of their own
