@@ -1,4 +1,4 @@
-"""Breakdown by lane and by day: which lanes move the leverage in which buckets, all asked at once, and how far sizes lie apart a day.
+"""Breakdown: which lanes move the leverage in which buckets, all asked at once, and how far sizes lie apart a day.
 
 Both are figures beside the verdict, not part of it. Units are pairs and days, in the order of time.
 """
