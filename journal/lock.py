@@ -1,5 +1,7 @@
 """Locks: one holder for each soak name and for the engine of a data directory, by flock; the file says who.
 
+Those who ask an engine share a lock, and it ends by taking that one alone: so it ends under nobody.
+
 The kernel drops a lock with its process, so the file of a dead process is no obstacle. Files are never
 unlinked, which would let two processes lock two files of one name. See docs/design/records.md.
 """
@@ -59,25 +61,14 @@ class Lock:
         Raises:
             Refusal: another process holds it; it is named.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        deadline = time.monotonic() + max(wait_s, PATIENCE_S)
-        while True:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    holder = _read(fd)
-                    os.close(fd)
-                    raise Refusal(
-                        f"{path} is locked by pid {holder.pid} ({holder.command}); "
-                        f"fix: wait until it ends, or stop it with `kill {holder.pid}`"
-                    ) from None
-                time.sleep(POLL_S)
-            except BaseException:
-                os.close(fd)
-                raise
+        fd = _opened(path)
+        if not _taken(fd, fcntl.LOCK_EX, max(wait_s, PATIENCE_S)):
+            holder = _read(fd)
+            os.close(fd)
+            raise Refusal(
+                f"{path} is locked by pid {holder.pid} ({holder.command}); "
+                f"fix: wait until it ends, or stop it with `kill {holder.pid}`"
+            )
         try:
             os.ftruncate(fd, 0)
             os.pwrite(fd, json.dumps(asdict(Holder(os.getpid(), _command()))).encode(), 0)
@@ -86,6 +77,24 @@ class Lock:
             error.filename = str(path)
             raise
         return cls(path, fd)
+
+    @classmethod
+    def shared(cls, path: Path, wait_s: float) -> Self | None:
+        """Take the lock beside others who share it; None where one who has it alone does not let go in time."""
+        fd = _opened(path)
+        if _taken(fd, fcntl.LOCK_SH, wait_s):
+            return cls(path, fd)
+        os.close(fd)
+        return None
+
+    @classmethod
+    def alone(cls, path: Path) -> Self | None:
+        """Take what others may share, without a name in it; None where somebody has it."""
+        fd = _opened(path)
+        if _taken(fd, fcntl.LOCK_EX, 0.0):
+            return cls(path, fd)
+        os.close(fd)
+        return None
 
     @property
     def place(self) -> str:
@@ -136,6 +145,11 @@ def engine_lock(data: Path) -> Path:
     return data / "locks" / "engine.lock"
 
 
+def users_lock(data: Path) -> Path:
+    """The lock that those share who ask a data directory's engine."""
+    return data / "locks" / "users.lock"
+
+
 def soak_lock(data: Path, name: str) -> Path:
     """The lock of one soak of a data directory."""
     return data / "locks" / f"soak-{name}.lock"
@@ -144,6 +158,27 @@ def soak_lock(data: Path, name: str) -> Path:
 def soaks(data: Path) -> list[Holder]:
     """The soaks that run in a data directory."""
     return [holder for path in sorted((data / "locks").glob("soak-*.lock")) if (holder := held(path))]
+
+
+def _opened(path: Path) -> int:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _taken(fd: int, kind: int, wait_s: float) -> bool:
+    """Whether the lock came within a time. The descriptor is closed where an error ends the wait."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            fcntl.flock(fd, kind | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(POLL_S)
+        except BaseException:
+            os.close(fd)
+            raise
 
 
 def _read(fd: int) -> Holder:

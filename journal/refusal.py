@@ -39,7 +39,8 @@ def of_machine(error: BaseException) -> Refusal | None:
     >>> str(of_machine(OSError(errno.ENOSPC, "No space left on device", "out.csv")))
     'out.csv: No space left on device; fix: make room there'
     """
-    if isinstance(error, MemoryError):
+    # An extension module that drops the error says SystemError, which the interpreter chains to it.
+    if isinstance(error, MemoryError) or (isinstance(error, SystemError) and isinstance(error.__cause__, MemoryError)):
         return Refusal("memory is short; fix: give this process more; a soak goes on with the same command")
     if not isinstance(error, OSError) or error.errno not in _FIXES:
         return None

@@ -1,8 +1,8 @@
 """The engine's process: chdb at DIR/engine, served over HTTP. The only module that imports chdb.
 
-python -m journal.engine.process --data DIR [--until-orphaned PID]
-It takes DIR/locks/engine.lock first. With --until-orphaned it ends once PID is no longer its parent and no
-soak of the directory runs. See docs/design/records.md.
+python -m journal.engine.process --data DIR [--until-unused]
+It takes DIR/locks/engine.lock first. With --until-unused it ends once nobody shares DIR/locks/users.lock and no soak
+of the directory runs. See docs/design/records.md.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from journal.engine import address
 from journal.engine.inventory import Inventory, require_links
 from journal.engine.reader import QueryError, quoted
 from journal.engine.server import Answer, Server
-from journal.lock import Lock, engine_lock, soaks
+from journal.lock import Lock, engine_lock, soaks, users_lock
 from journal.refusal import Refusal, of_machine
 
 # Before chdb loads. Times are UTC wherever the machine stands; and chdb takes users and settings from a config.xml in
@@ -131,17 +131,27 @@ def _listen(data: Path, engine: Embedded) -> Server:
     return server
 
 
-def _watch(parent: int, data: Path, stop: threading.Event) -> None:
-    """End once the parent is gone and no soak of the directory runs, or nobody can tell."""
+def _watch(data: Path, stop: threading.Event) -> None:
+    """End once nobody uses it and no soak of the directory runs, or nobody can tell."""
     try:
-        while os.getppid() == parent or soaks(data):
+        while soaks(data) or not _unused(data):
             time.sleep(WATCH_S)
     finally:
         stop.set()
 
 
-def serve(data: Path, parent: int | None) -> None:
-    """Serve the directory's engine until a signal, or until orphaned."""
+def _unused(data: Path) -> bool:
+    """Whether nobody uses the engine; from then on until this process is gone nobody begins to."""
+    if (alone := Lock.alone(users_lock(data))) is None:
+        return False
+    if not soaks(data):
+        return True
+    alone.release()
+    return False
+
+
+def serve(data: Path, *, until_unused: bool) -> None:
+    """Serve the directory's engine until a signal, or until nobody uses it."""
     os.umask(0o077)
     with Lock.acquire(engine_lock(data), LOCK_WAIT_S):
         stop = threading.Event()
@@ -151,8 +161,8 @@ def serve(data: Path, parent: int | None) -> None:
         server = _listen(data, engine)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        if parent is not None:
-            threading.Thread(target=_watch, args=(parent, data, stop), daemon=True).start()
+        if until_unused:
+            threading.Thread(target=_watch, args=(data, stop), daemon=True).start()
         threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True).start()
         threading.Thread(target=inventory.watch, args=(stop,), daemon=True).start()
         print(f"serving {data} at {server.url}, pid {os.getpid()}", file=sys.stderr, flush=True)
@@ -168,10 +178,10 @@ def main() -> int:
     """Entry point; returns the exit code."""
     parser = argparse.ArgumentParser(prog="journal.engine.process")
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--until-orphaned", type=int, metavar="PID")
+    parser.add_argument("--until-unused", action="store_true")
     arguments = parser.parse_args()
     try:
-        serve((HERE / arguments.data).resolve(), arguments.until_orphaned)
+        serve((HERE / arguments.data).resolve(), until_unused=arguments.until_unused)
     except (Refusal, OSError) as error:
         refusal = of_machine(error) if isinstance(error, OSError) else error
         if refusal is None:

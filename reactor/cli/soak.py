@@ -96,7 +96,7 @@ def run(settings: Settings, as_json: bool, seam: Callable[[str], None] = lambda 
     err.quiet = for_collector or quiet  # lines for a collector, or words for people: not both
     try:
         return _run(settings, as_json, seam, events)
-    except (Refusal, OSError, MemoryError) as error:
+    except Exception as error:
         refusal = error if isinstance(error, Refusal) else of_machine(error)
         if refusal is None or not for_collector:
             raise

@@ -19,7 +19,7 @@ from reactor.drill.scenario import Scenario
 from reactor.drill.stage import COUNT, Stage, result, until
 
 SHORT_S: Final = 8.0
-LEFT_BYTES: Final = 2 << 20  # of address space, beyond what the soak has
+LEFT_BYTES: Final = 16 << 20  # of private memory, beyond what the soak has
 DISK_BYTES: Final = 96 << 20
 IDLE: Final = 1_100
 DAY_S: Final = 86_400.0
@@ -36,17 +36,19 @@ def memory_short(stage: Stage) -> None:
     process = stage.start(*flags)
     until(lambda: stage.journaled(data, "memory") == small)
     status = Path(f"/proc/{process.pid}/status").read_text("utf-8").splitlines()
-    used = 1024 * int(next(line for line in status if line.startswith("VmSize")).split()[1])
-    resource.prlimit(process.pid, resource.RLIMIT_AS, (used + LEFT_BYTES, resource.RLIM_INFINITY))
+    # Not the address space: what an allocator has reserved there it may still take.
+    used = 1024 * int(next(line for line in status if line.startswith("VmData")).split()[1])
+    resource.prlimit(process.pid, resource.RLIMIT_DATA, (used + LEFT_BYTES, resource.RLIM_INFINITY))
     world.broker.produce(topic, [lines.scan(1_000 + n, prices=prices, irp=irp) for n in range(60)])
     ends = time.monotonic() + SHORT_S
     while process.poll() is None and time.monotonic() < ends:
         time.sleep(0.1)
     with suppress(ProcessLookupError):
-        resource.prlimit(process.pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        resource.prlimit(process.pid, resource.RLIMIT_DATA, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     world.broker.produce(topic, [lines.scan(2_000 + n) for n in range(60)])
     said = process.ended()
-    stage.inject("memory was short", said.code == 3)
+    # What ends it is the first to ask: Python, or the Kafka client in C, which aborts.
+    stage.inject("memory was short", said.code in {3, -signal.SIGABRT})
     stage.check("no verdict is given", said.out, "")
     again = stage.violet(*flags).json
     stage.check("every record is read, none is a reject", (again["records"], again["rejects"]), (count, 0))
@@ -238,8 +240,8 @@ CALM: Final = "nothing is lost or doubled; the hash is the calm run's"
 CLOCK: Final = f"an incident CLOCK_JUMPED; no input is dropped, no day is closed on its word; {CALM}"
 SCENARIOS: Final = (
     Scenario("memory-short", f"the soak's process gets no more memory for {SHORT_S:.0f} s, while valid scans come",
-             "it ends with 3 and without a verdict; a resume reads them all; no valid scan is a reject", memory_short,
-             quick=True),
+             "it ends with 3, or librdkafka aborts it; no verdict; a resume reads them all; no valid scan is a reject",
+             memory_short, quick=True),
     Scenario("disk-fills", "the disk fills up to 93 %, and gets room again",
              "DEGRADED, then HALTED before an outcome is lost; then the calm run's hash", disk_fills, quick=True),
     Scenario("disk-read-only", "the disk is read-only when commands start", "a soak says so in a line, exit "

@@ -154,6 +154,53 @@ def test_an_orphan_ends_at_once_but_stays_while_a_soak_runs(tmp_path, python, go
     assert gone(pid, 1.5)
 
 
+READ = """
+import sys
+from pathlib import Path
+from journal.engine import owner
+with owner.reading(Path(sys.argv[1])):
+    print(1, flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("how", ["closed", "killed"])
+def test_who_started_an_engine_goes_first_and_it_stays_for_a_reader_and_ends_with_that_one(tmp_path, python, gone, how):
+    starter = python(START, tmp_path, "plain") if how == "killed" else None
+    engine = owner.start(tmp_path) if starter is None else None
+    pid = engine.pid if engine else int(starter.stdout.readline())
+    readers = [python(READ, tmp_path, stdin=subprocess.PIPE) for _ in range(2)]
+    for reader in readers:
+        reader.stdout.readline()
+    if engine:
+        engine.close()
+    else:
+        starter.kill()
+        starter.communicate()
+    readers[0].communicate()
+    time.sleep(0.8)
+    assert held(engine_lock(tmp_path)).pid == pid
+    assert owner.attach(tmp_path, "reader")
+    readers[1].communicate()
+    assert gone(pid, 3.0)
+    if engine:
+        engine.close()  # our child: somebody has to collect it
+
+
+def test_commands_that_follow_one_another_closely_never_find_an_engine_that_is_ending(tmp_path, python):
+    """Each ends as the next one begins, which takes its engine over or waits until it is gone."""
+    owner.start(tmp_path).close()
+    turn = (
+        "import sys, time; from pathlib import Path; from journal.engine import owner; from journal.store import connect\n"
+        "for _ in range(6):\n"
+        "    with owner.running(Path(sys.argv[1])) as address, connect(address) as store:\n"
+        "        for _ in range(5): store.rows('SELECT 1')\n"
+    )
+    for process in [python(turn, tmp_path) for _ in range(4)]:
+        out, err = process.communicate(timeout=120)
+        assert (process.returncode, out, err) == (0, "", "")
+
+
 def test_a_killed_soak_leaves_no_process_behind(tmp_path, python, gone):
     soak = python(START, tmp_path, "soak")
     pid = int(soak.stdout.readline())
