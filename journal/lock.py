@@ -61,7 +61,7 @@ class Lock:
         Raises:
             Refusal: another process holds it; it is named.
         """
-        fd = _opened(path)
+        fd = _opened(path, os.O_RDWR)
         if not _taken(fd, fcntl.LOCK_EX, max(wait_s, PATIENCE_S)):
             holder = _read(fd)
             os.close(fd)
@@ -81,7 +81,7 @@ class Lock:
     @classmethod
     def shared(cls, path: Path, wait_s: float) -> Self | None:
         """Take the lock beside others who share it; None where one who has it alone does not let go in time."""
-        fd = _opened(path)
+        fd = _opened(path, os.O_RDONLY)
         if _taken(fd, fcntl.LOCK_SH, wait_s):
             return cls(path, fd)
         os.close(fd)
@@ -90,7 +90,7 @@ class Lock:
     @classmethod
     def alone(cls, path: Path) -> Self | None:
         """Take what others may share, without a name in it; None where somebody has it."""
-        fd = _opened(path)
+        fd = _opened(path, os.O_RDONLY)
         if _taken(fd, fcntl.LOCK_EX, 0.0):
             return cls(path, fd)
         os.close(fd)
@@ -160,9 +160,10 @@ def soaks(data: Path) -> list[Holder]:
     return [holder for path in sorted((data / "locks").glob("soak-*.lock")) if (holder := held(path))]
 
 
-def _opened(path: Path) -> int:
+def _opened(path: Path, mode: int) -> int:
+    """A descriptor of the file; to read one that is there, the disk need take no writes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    return os.open(path, mode | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 def _taken(fd: int, kind: int, wait_s: float) -> bool:
