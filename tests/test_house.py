@@ -80,6 +80,7 @@ TESTED_ELSEWHERE = {
     "journal/keep/snapshot.py": "tests/integration/test_snapshot.py: of a soak that writes",
     "journal/judge/missing.py": "tests/fault/test_damage.py: on a journal whose files are gone",
     "journal/keep/mend.py": "tests/fault/test_damage.py: what is gone is put back, and closed",
+    "journal/keep/question.py": "tests/integration/test_query.py: `violet sql` asks by it",
     "journal/keep/sketches.py": "tests/integration/test_watched.py: it wants a soak with sketches",
     "journal/refusal.py": "tests/reactor/cli/test_main.py: it is what a command says",
     "journal/template.py": "tests/journal/keep/test_migrate.py: the views that it fills are run there",
