@@ -140,6 +140,11 @@ def judge(store: Store, run: Run, since_ms: int | None = None, scope: Scope | No
     ]
 
 
+def verdict(store: Store, run: Run) -> str:
+    """The verdict of a run: the worst of its segments'. Raises Refusal where the journal lost what it is judged by."""
+    return worst([judged.verdict for judged in judge(store, run)])
+
+
 def basis(run: Run) -> str:
     """What a verdict rests on, for the line that states it."""
     source = "synthetic market" if run.source.get("seeded") else run.source.get("kind", "log")

@@ -194,8 +194,8 @@ def pick(store: Store, wanted: str | None) -> Run:
 def listed(store: Store, name: str | None = None) -> list[dict[str, Any]]:
     """Every run, or those of a name, the newest first, with what it journaled."""
     return store.rows(
-        "SELECT run_id, name, state, profile, started_at, JSONExtractString(source, 'kind') AS source, "
-        "b.n AS records, b.decided AS decisions, replay_of, reason FROM runs LEFT JOIN "
+        "SELECT run_id, name, state, started_at, b.n AS records, b.decided AS decisions, changed_at, profile, "
+        "JSONExtractString(source, 'kind') AS source, replay_of, reason FROM runs LEFT JOIN "
         "(SELECT run_id, sum(decisions + evaluations + planes + rejects) AS n, sum(decisions) AS decided "
         "FROM batches GROUP BY run_id) AS b USING (run_id) WHERE {name:String} IN ('', name) "
         f"ORDER BY {NEWEST_FIRST}",

@@ -336,7 +336,7 @@ def _print(seen: dict[str, Any]) -> None:
         (f"multipliers recovered (N {seen['recovery']['n']})", seen["recovery"]["bands"]),
     ):
         if rows:
-            print_rows([{name: _short(value) for name, value in row.items()} for row in rows], title)
+            print_rows(rows, title)
     out.print(f"no verdict; trust {seen['trust']}", style="bold")
 
 

@@ -11,12 +11,10 @@ from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 from click.core import ParameterSource
-from rich.table import Table
 
 from journal import directory
 from journal.engine.address import attach
@@ -29,6 +27,7 @@ from journal.lock import Lock
 from journal.shown import as_json as json_text
 from journal.shown import shown
 from journal.store import Store, connect
+from reactor.cli import table
 from reactor.cli.screen import Screen
 
 if TYPE_CHECKING:
@@ -38,9 +37,10 @@ if TYPE_CHECKING:
 PIPE_COLUMNS: Final = 200  # a table on a pipe is read by something that does not wrap
 
 
+_IS_PIPE: Final = not shutil.get_terminal_size((0, 0)).columns  # nor does COLUMNS say how wide it is
 # Text stands as it is: brackets and colons in a path or a name are no markup and no emoji.
 out: Final = Screen(
-    soft_wrap=True, width=None if sys.stdout.isatty() else PIPE_COLUMNS, highlight=False, markup=False, emoji=False
+    soft_wrap=True, width=PIPE_COLUMNS if _IS_PIPE else None, highlight=False, markup=False, emoji=False
 )
 err: Final = Screen(stderr=True, highlight=False, markup=False, emoji=False)
 PATH: Final = click.Path(path_type=Path)
@@ -211,13 +211,34 @@ def show(rows: Sequence[Mapping[str, Any]], as_json: bool, title: str = "") -> N
     print_json(rows) if as_json else print_rows(rows, title)
 
 
-def print_rows(
-    rows: Sequence[Mapping[str, Any]], title: str = "", most: Mapping[str, int] = MappingProxyType({})
-) -> None:
-    """Rows as a table for people. most: characters of a column's lines, at most, by its name."""
-    table = Table(title=title or None, title_justify="left", header_style="bold")
-    for name in rows[0] if rows else ():
-        table.add_column(name, overflow="fold", max_width=most.get(name))
-    for row in rows:
-        table.add_row(*("" if v is None else shown(str(plain(v))) for v in row.values()))
-    out.print(table if rows else "(no rows)")
+def print_rows(rows: Sequence[Mapping[str, Any]], title: str = "", *, piped: int = PIPE_COLUMNS) -> None:
+    """Rows as a table for people: numbers are rounded, and the last columns are left out where there is no room.
+
+    piped: columns of what goes to no terminal.
+    """
+    if not rows:
+        out.print("(no rows)")
+        return
+    columns = [
+        table.Column(name, [_cell(row[name]) for row in rows], all(_is_number(row[name]) for row in rows))
+        for name in rows[0]
+    ]
+    width = piped if _IS_PIPE else out.width
+    if left_out := table.print_table(out, columns, width, title):
+        said, fix = "without ", "; --json has all"
+        out.print(said + table.listed(left_out, width - len(said + fix)) + fix, style="dim")
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
+def _cell(value: Any) -> str:
+    """A value as people read it; one that cannot be formed is no number."""
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return "-"
+    if isinstance(value, float):
+        return table.rounded(value)
+    return shown(str(plain(value)))

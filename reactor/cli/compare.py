@@ -1,6 +1,5 @@
 """`violet compare`: a run beside BLUE under a contract."""
 
-import math
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -118,7 +117,7 @@ def _print(made: Compared, offered: Path | None) -> None:
         ("quiet scans at other thresholds, sized as journaled: by the run's own, with strength 0", figures["quiet"]),
     ):  # fmt: skip
         if rows:
-            print_rows([{name: _short(value) for name, value in row.items()} for row in rows], title)
+            print_rows(rows, title)
     words = verdict.in_words(made.verdict, made.needed, needed_days(made))
     so_far = "" if made.is_over else ", so far: the window is not over"
     out.print(f"{words}, {label} trades{so_far}", style=_STYLE[made.verdict])
@@ -159,16 +158,10 @@ def _value(value: Any) -> str:
 def _measure(each: Measure) -> dict[str, Any]:
     told = "" if each.low is None else f"{each.low:.6g} to {each.high:.6g}"
     return {
-        "verdict": each.verdict, "measure": each.name, "n": each.n, "figure": _short(each.figure), "interval": told,
-        "margin": _short(each.margin), "method": each.method,
+        "verdict": each.verdict, "measure": each.name, "n": each.n, "figure": each.figure, "interval": told,
+        "margin": each.margin, "method": each.method,
         "still needed": "unknown" if each.needed is None else each.needed or "", "why": each.why,
     }  # fmt: skip
-
-
-def _short(value: Any) -> Any:
-    if isinstance(value, float):
-        return f"{value:.6g}" if math.isfinite(value) else "-"
-    return "-" if value is None else value
 
 
 def _time(ms: int) -> str:

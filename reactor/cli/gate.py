@@ -2,16 +2,20 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any, Final
 
 import click
 
 from journal.blue import trust
-from journal.judge.gate import EXIT, basis, judge, worst
+from journal.judge.gate import EXIT, Clause, basis, judge, worst
 from journal.ledger import run as runs
 from journal.ledger.pruned import Pruned
 from journal.refusal import Refusal
 from reactor.cli.common import data_option, journal, json_option, out, print_json, print_rows, run_argument
+from reactor.cli.table import rounded
 from reactor.run.settings import instant
+
+COLUMNS: Final = 80  # of a table on a pipe: formulas are folded
 
 
 @click.command("gate")
@@ -42,14 +46,19 @@ def command(run_id: str | None, data: Path, since: str | None, as_json: bool) ->
     else:
         for segment in judged:
             rows = [
-                {"verdict": c.verdict, "clause": c.name, "figure": c.figure, "bound": c.bound,
+                {"verdict": c.verdict, "clause": c.name, "figure": _figure(c), "bound": c.bound,
                  "formula": f"{c.formula} (by construction)" if c.by_construction else c.formula}
                 for c in segment.clauses
             ]  # fmt: skip
             for each in segment.figures["pruned"]:
                 out.print(f"dropped by age: {Pruned(**each)}", style="dim")
-            print_rows(
-                rows, f"run {run.run_id} segment {segment.segment}: {segment.verdict}", {"formula": 34, "figure": 20}
-            )
+            print_rows(rows, f"run {run.run_id} segment {segment.segment}: {segment.verdict}", piped=COLUMNS)
         out.print(f"{verdict} ({basis(run)}); trust {trusted}", style="bold")
     raise SystemExit(EXIT[verdict])
+
+
+def _figure(clause: Clause) -> Any:
+    """The figure; with every digit where it would else look like its bound."""
+    text = rounded(clause.figure) if isinstance(clause.figure, float) else ""
+    is_close = text and text in clause.bound.split() and float(text) != clause.figure
+    return repr(clause.figure) if is_close else clause.figure

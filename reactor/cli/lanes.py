@@ -23,6 +23,7 @@ from reactor.cli.common import (
     run_argument,
 )
 
+COLUMNS: Final = 80  # of a table on a pipe: formulas are folded
 RECENT_MS: Final = 300_000  # of event time, that the rate is over
 _SHOWN: Final = ("n", "last", "rate_per_s", "low", "q05", "q50", "q95", "q99", "high")
 
@@ -48,7 +49,7 @@ def command(run_id: str | None, data: Path, drift: bool, as_json: bool) -> None:
         if as_json:
             print_json(found)
         else:
-            print_rows(found, title, {"key": 25, "value": 24, "sources_say": 26, "chosen_by": 12})
+            print_rows(found, title, piped=COLUMNS)
         return
     params, said = PROFILES["blue_8b"].model_dump(), {}
     title = "lanes of profile blue_8b"
@@ -93,11 +94,7 @@ def _print(rows: list[dict[str, Any]], title: str, *, has_figures: bool) -> None
          "kernel": " ".join(filter(None, ("" if row["on"] else "off,", row["provenance"], row["kernel_hash"])))}
         for row in rows
     ]  # fmt: skip
-    print_rows(lanes, title, {"formula": 29, "params": 36, "kernel": 16})
+    print_rows(lanes, title, piped=COLUMNS)
     if has_figures:
-        print_rows([{"lane": row["lane"]} | {name: _short(row[name]) for name in _SHOWN} for row in rows])
+        print_rows([{"lane": row["lane"]} | {name: row[name] for name in _SHOWN} for row in rows])
     out.print("`violet lanes --drift` lists the defaults that the sources leave open.", style="dim")
-
-
-def _short(value: float | None) -> float | str | None:
-    return f"{value:.5g}" if isinstance(value, float) else value

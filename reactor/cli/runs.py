@@ -1,30 +1,52 @@
 """`violet runs`: the runs of a journal, by which the other commands name them."""
 
+from contextlib import suppress
 from pathlib import Path
+from typing import Any, Final
 
 import click
 
-from journal.ledger.run import listed
+from journal.judge.gate import verdict
+from journal.ledger.run import listed, pick
 from journal.refusal import Refusal
-from reactor.cli.common import data_option, journal, json_list_option, show
+from journal.store import Store
+from reactor.cli.common import data_option, journal, json_list_option, out, print_json, print_rows
+
+LAST: Final = 20
 
 
 @click.command("runs")
 @click.option("--name", help="Only the runs of the soak of this name.")
+@click.option("--limit", type=click.IntRange(1), default=LAST, show_default=True, help="List at most so many.")
 @data_option
 @json_list_option
-def command(name: str | None, data: Path, as_json: bool) -> None:
-    """List the runs of a journal, the newest first.
+def command(name: str | None, limit: int, data: Path, as_json: bool) -> None:
+    """List the runs of a journal, the newest first: state, verdict, times, records.
 
     Other commands take a run by its id, by how its id begins, by its name (the latest run of that name), or by the word
-    latest.
+    latest. The verdict of a run that goes on is so far; one that cannot be judged has none.
 
     \b
     violet runs --data my-soak
     violet gate latest --data my-soak
     """  # noqa: D301 - click's mark for lines that are not to be filled
     with journal(data, reads=True) as store:
-        rows = listed(store, name)
+        found = listed(store, name)
+        rows = [_judged(store, row) for row in found[:limit]]
     if name is not None and not rows:
         raise Refusal(f"--name {name}: no run of that name in {data}; fix: `violet runs` lists them")
-    show(rows, as_json, "runs, the newest first")
+    if as_json:
+        print_json(rows)
+        return
+    print_rows(rows, "runs, the newest first")
+    if len(found) > limit:
+        out.print(f"{len(found) - limit} older runs; --limit {len(found)} lists all", style="dim")
+
+
+def _judged(store: Store, row: dict[str, Any]) -> dict[str, Any]:
+    """A run with its verdict, what people look for first."""
+    found = None
+    with suppress(Refusal):  # parts of it are gone: `violet gate` says which
+        found = verdict(store, pick(store, row["run_id"]))
+    first = {name: row[name] for name in ("run_id", "name", "state")} | {"verdict": found}
+    return first | {name: value for name, value in row.items() if name not in first}

@@ -19,7 +19,6 @@ from journal.shown import shown
 from reactor.run import settings
 
 FORMATS: Final = {"table": "JSONCompactStrings", "json": question.JSON, "csv": "JSONCompactStrings"}
-NULL: Final = "\u1d3a\u1d41\u1d38\u1d38"  # how ClickHouse prints it
 
 
 @click.command("sql", short_help="Query the journal, while a soak runs and after; read only.")
@@ -35,6 +34,8 @@ NULL: Final = "\u1d3a\u1d41\u1d38\u1d38"  # how ClickHouse prints it
 )
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), default="table", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Same as --format json: a list of row objects.")
+@click.option("--wide", is_flag=True, help="All columns of the table, however wide it gets.")
+@click.option("--vertical", is_flag=True, help="A row after the other, a line for each value, with every digit.")
 @click.option("--param", multiple=True, metavar="NAME=VALUE", help="Bind {NAME:Type} in the query; may be repeated.")
 @click.option("--run", help="Bind {run:String}: a run by id, prefix or name.  [default: the latest run]")
 @click.option(
@@ -53,7 +54,7 @@ NULL: Final = "\u1d3a\u1d41\u1d38\u1d38"  # how ClickHouse prints it
 )
 def command(
     *, query: str | None, saved: str | None, data: Path | None, config: Path | None, form: str, as_json: bool,
-    param: tuple[str, ...], run: str | None, max_rows: int, timeout: int,
+    wide: bool, vertical: bool, param: tuple[str, ...], run: str | None, max_rows: int, timeout: int,
 ) -> None:  # fmt: skip
     """Ask the journal in ClickHouse's SQL. Read only; what is too large is an error, never cut short.
 
@@ -65,6 +66,8 @@ def command(
     if (query is None) == (saved is None):
         raise click.UsageError("give a query, or --saved [NAME], and not both")
     form = "json" if as_json else form
+    if form != "table" and (wide or vertical):
+        raise click.UsageError(f"--wide and --vertical are forms of a table, not of {form}")
     if saved == "":
         _list(form)
         return
@@ -90,7 +93,7 @@ def command(
     elif form == "csv":
         _csv(json.loads(answer))
     else:
-        _print(json.loads(answer))
+        _print(json.loads(answer), is_wide=wide, is_vertical=vertical)
 
 
 def _warn(words: str) -> None:
@@ -138,14 +141,12 @@ def _pair(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _is_number(kind: str) -> bool:
-    return kind.removeprefix("Nullable(").startswith(("Int", "UInt", "Float", "Decimal", "BFloat"))
-
-
 def _csv(answer: dict[str, Any]) -> None:
     """A head and the rows, as ClickHouse's CSVWithNames has them; no text of a record is a formula of a sheet."""
+    from reactor.cli.answer import NULL, is_number
+
     names = [column["name"] for column in answer["meta"]]
-    numbers = [_is_number(column["type"]) for column in answer["meta"]]
+    numbers = [is_number(column["type"]) for column in answer["meta"]]
     click.echo(",".join(map(_quoted, names)))
     for row in answer["data"]:
         cells = zip(row, numbers, strict=True)
@@ -158,36 +159,7 @@ def _quoted(text: str) -> str:
     return '"' + shown(text, keep="\n").replace('"', '""') + '"'
 
 
-def _print(answer: dict[str, Any]) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
+def _print(answer: dict[str, Any], *, is_wide: bool, is_vertical: bool) -> None:
+    from reactor.cli import answer as answers  # late: it loads rich, which an answer in JSON needs not
 
-    from reactor.cli.screen import Screen
-
-    table = Table(box=SIMPLE_HEAD, show_edge=False)
-    for column in answer["meta"]:
-        number = _is_number(column["type"])
-        table.add_column(Text(shown(column["name"])), justify="right" if number else "left", overflow="fold")
-    for row in answer["data"]:
-        table.add_row(*(Text("NULL" if cell == NULL else shown(str(cell))) for cell in row))
-    console = Screen()
-    width = console.measure(table, options=console.options.update(width=100_000)).maximum
-    if not console.is_terminal:  # a file or a pipe has no width to fit
-        console = Screen(width=max(80, width))
-    if width > console.width:
-        _print_records(answer, console.width)
-    else:
-        console.print(table)
-    count = len(answer["data"])
-    console.print(f"{count} row{'' if count == 1 else 's'}", style="dim", highlight=False)
-
-
-def _print_records(answer: dict[str, Any], width: int) -> None:
-    """A row after the other, a line for each value, where a table does not fit: as ClickHouse's Vertical format."""
-    names = [column["name"] for column in answer["meta"]]
-    margin = max(map(len, names)) + 2
-    for number, row in enumerate(answer["data"], 1):
-        click.echo(f"── row {number} " + "─" * (min(width, 60) - len(f"── row {number} ")))
-        for name, cell in zip(names, row, strict=True):
-            click.echo(f"{shown(name):{margin}}{'NULL' if cell == NULL else shown(cell)}")
+    answers.print_vertical(answer) if is_vertical else answers.print_table(answer, is_wide=is_wide)

@@ -3,7 +3,6 @@
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -39,12 +38,8 @@ def answer(name: str, run_id: str | None, label: str | None, data: Path, as_json
     out.print(STUDIES[name].question, style="bold")
     for of, group in groupby(found, key=itemgetter("label", "population", "filter")):
         label, population, counted = of
-        shown = [{key: _short(value) for key, value in row.items() if key not in _IN_TITLE} for row in group]
+        shown = [{key: value for key, value in row.items() if key not in _IN_TITLE} for row in group]
         print_rows(shown, f"\n{population}{f' ({label})' if label else ''}: {counted}")
     if not found:
         out.print("(no rows: neither decisions nor trades)")
     out.print(STUDIES[name].caveat)
-
-
-def _short(value: Any) -> Any:
-    return f"{value:.6g}" if isinstance(value, float) else value

@@ -153,12 +153,15 @@ def test_a_run_that_is_not_there_is_refused_by_every_command(journal, mixed):
         assert "nosuch" in said.err, command
 
 
-def test_tables_of_lanes_and_of_clauses_are_read_at_100_columns(journal, mixed):
+def test_tables_of_lanes_and_of_clauses_are_read_at_80_columns(journal, mixed):
     journal.soak(scans=mixed, name="wide")
     for command in (("gate",), ("lanes",), ("lanes", "--drift")):
-        tables = [line for line in journal.violet(*command).out.splitlines() if line and line[0] in "┏┃┡│└"]
-        assert len(tables) > 10, command
-        assert max(map(len, tables)) <= 100, command
+        lines = journal.violet(*command).out.splitlines()
+        begin = next(n for n, line in enumerate(lines) if line.startswith("───")) - 1
+        table = [line for line in lines[begin:] if "  " in line]
+        assert len(table) > 10, command
+        assert max(map(len, table)) <= 80, command
+        assert not any(line.startswith("without ") for line in lines), command
 
 
 def test_a_run_is_named_by_prefix_name_or_latest_in_every_command(journal, mixed, two_streams):
@@ -177,6 +180,9 @@ def test_a_run_is_named_by_prefix_name_or_latest_in_every_command(journal, mixed
     assert {(row["name"], row["state"], row["records"]) for row in listed[:2]} == {
         ("by-name-too", "ENDED", 600), ("by-name", "ENDED", 600),
     }  # fmt: skip
+    assert [row["verdict"] for row in listed[:2]] == [last.summary["verdict"], first.summary["verdict"]]
+    (only,) = journal.violet("runs", "--limit", "1", "--json").json
+    assert only == listed[0]
 
 
 def test_a_query_over_several_runs_that_names_none_says_so_on_standard_error(journal, mixed):

@@ -96,19 +96,6 @@ def test_an_error_is_one_line_without_the_query_that_ran_and_a_limit_names_its_f
         assert "SETTINGS" not in line
 
 
-def test_a_row_too_wide_for_the_terminal_is_shown_a_line_a_value(capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "120")
-    monkeypatch.setenv("FORCE_COLOR", "1")  # a terminal, as rich sees it
-    meta = [{"name": f"column_{n}", "type": "String"} for n in range(20)]
-    sql._print({"meta": meta, "data": [[f"value {n}" for n in range(20)], [sql.NULL] * 20]})
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("\u2500\u2500 row 1 ")
-    assert lines[1:21] == [f"{f'column_{n}':11}value {n}" for n in range(20)]
-    assert lines[22] == "column_0   NULL"
-    sql._print({"meta": meta[:2], "data": [["a", "b"]]})
-    assert "column_0   column_1" in capsys.readouterr().out.replace("\x1b[1m", "").replace("\x1b[0m", "")
-
-
 def test_a_missing_journal_is_refused_and_not_created(violet, tmp_path):
     for arguments in (("sql", "SELECT 1"), ("serve",)):
         assert "holds no journal" in violet(*arguments, data=tmp_path / "no", code=3)[1]
