@@ -95,7 +95,7 @@ lock: $(DEV)
 
 clean:
 	rm -rf .venv .kafka dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
-	find lanes reactor journal sql tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find lanes reactor journal violet tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(RUN): requirements.lock pyproject.toml
 	@$(call install,requirements.lock)

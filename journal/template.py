@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from string import Template
 from typing import Final
 
@@ -31,9 +32,15 @@ _Z: Final = 1.959963984540054  # of the normal distribution 2.5 % lie beyond it
 _EXACT: Final = ("asset", "bound", "posture")  # compared as they are; floats by their bits
 
 
+def sql() -> Path:
+    """The folder sql/: of a checkout; of an installed package it lies in `journal`, since another one is named sql."""
+    package = Path(str(resources.files("journal")))
+    return inside if (inside := package / "sql").is_dir() else package.parent / "sql"
+
+
 def texts(folder: str) -> dict[str, str]:
     """The SQL files of a folder of sql/ as they are, by name without .sql, in the order of their names."""
-    files = sorted((resources.files("sql") / folder).iterdir(), key=lambda file: file.name)
+    files = sorted((sql() / folder).iterdir(), key=lambda file: file.name)
     return {file.name[:-4]: file.read_text("utf-8") for file in files if file.name.endswith(".sql")}
 
 

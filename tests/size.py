@@ -10,7 +10,7 @@ import tokenize
 from collections import Counter
 from pathlib import Path
 
-TOPS = ("lanes", "journal", "reactor", "sql", "deploy", "violet")
+TOPS = ("lanes", "journal", "reactor", "deploy", "violet")
 _SILENT = {
     tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENCODING, tokenize.ENDMARKER
 }  # fmt: skip

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 LINTER = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]
 CONTRACTS = {contract["name"]: contract for contract in LINTER["contracts"]}
 PLANTS = {  # contract -> who imports what
-    "imports point one way: reactor -> journal -> lanes": ("lanes.params", "journal.refusal"),
+    "imports point one way: violet -> reactor -> journal -> lanes": ("lanes.params", "journal.refusal"),
     "the rooms of the journal stand one above the other": ("journal.ledger.incident", "journal.judge.scope"),
     "the rooms of the reactor stand one above the other": ("reactor.log.archive", "reactor.run.settings"),
     "a lane never imports a lane": ("lanes.ob", "lanes.acb"),
@@ -30,12 +30,12 @@ PLANTS = {  # contract -> who imports what
     "faust and its driver only in reactor.topology": ("reactor.topology.evaluator", "faust"),
     "chdb only in journal.engine.process": ("journal.engine.native", "chdb"),
     "h11 only in journal.engine.wire": ("journal.engine.reader", "h11"),
-    "pyarrow only in reactor.feed.parquet, and of it snappy for lanes' workers": ("reactor.feed.table", "pyarrow"),
+    "pyarrow only in reactor.feed.parquet and violet.rows, and of it snappy for lanes' workers": ("reactor.feed.table", "pyarrow"),
     "clickhouse_connect only in journal.store": ("journal.query", "clickhouse_connect"),
     "prometheus_client only in reactor.watch.metrics": ("reactor.watch.measure", "prometheus_client"),
     "tdigest only in reactor.watch.sketch": ("reactor.watch.events", "tdigest"),
     "starlette, uvicorn and sse-starlette only in reactor.web": ("reactor.cli.web", "uvicorn"),
-    "nobody imports the commands": ("reactor.run.upkeep", "reactor.cli.common"),
+    "nobody imports the commands but `python -m violet`": ("reactor.run.upkeep", "reactor.cli.common"),
     "a stand-in is asked for by the commands that name it, and by nobody else": (
         "reactor.feed.alone", "reactor.standin.window"),
     "foreign bytes come in by feed: for commands, BLUE's trades and the stand-ins": (

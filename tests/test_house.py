@@ -16,7 +16,7 @@ import pytest
 from reactor.cli.main import COMMANDS
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("lanes", "reactor", "journal", "sql")
+PACKAGES = ("lanes", "reactor", "journal", "violet")
 MODULES = sorted(m for package in PACKAGES for m in (ROOT / package).rglob("*.py"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 DOCS = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -76,6 +76,8 @@ TESTED_ELSEWHERE = {
     "journal/judge/raw.py": "tests/reactor/drill/test_drill.py: a row that a drill misses is one that it counted",
     "journal/keep/harm.py": "tests/reactor/drill/test_drill.py: harm that a drill must see",
     "journal/engine/freeze.py": "tests/integration/test_snapshot.py: a soak is frozen while it writes",
+    "journal/keep/export.py": "tests/violet/test_access.py: its questions are asked there",
+    "journal/keep/opened.py": "tests/violet/test_access.py: every command asks through it",
     "journal/keep/origin.py": "tests/integration/test_snapshot.py: a copy and its original are soaked",
     "journal/keep/snapshot.py": "tests/integration/test_snapshot.py: of a soak that writes",
     "journal/judge/missing.py": "tests/fault/test_damage.py: on a journal whose files are gone",
@@ -149,6 +151,7 @@ TESTED_ELSEWHERE = {
     "reactor/topology/lane_topic.py": "tests/integration/test_topology.py: on a broker",
     "reactor/topology/worker.py": "tests/integration/test_topology.py: a process on a broker",
     "reactor/watch/measure.py": "tests/integration/test_watched.py: its figures are read from the endpoint",
+    "violet/__main__.py": "tests/violet/test_access.py: it is the command",
     "reactor/web/app.py": "tests/integration/test_web.py: asked over HTTP",
     "reactor/web/host.py": "tests/integration/test_web.py: a process, asked over HTTP",
     "reactor/web/poller.py": "tests/integration/test_web.py: asked over HTTP",
@@ -272,7 +275,7 @@ def test_one_module_reads_the_environment():
     assert handlers - passed_on - set_for_itself - for_a_copy <= {"reactor/run/settings.py"}
 
 
-@pytest.mark.parametrize("module", [m for m in MODULES if name(m).startswith(("reactor", "lanes"))], ids=name)
+@pytest.mark.parametrize("module", [m for m in MODULES if name(m).startswith(("reactor", "lanes", "violet"))], ids=name)
 def test_sql_stands_in_the_journal_alone(module):
     found = [text for text in texts(module) if SQL.search(SHOWN.sub("", text))]
     assert name(module) in SQL_OF_FILES or found == []

@@ -1,4 +1,7 @@
-"""The built wheel, installed outside the checkout, is the whole product."""
+"""The built wheel, installed outside the checkout, is the whole product, and takes no name that JupySQL has.
+
+The blocks of docs/python.md are run there, as the cells of one notebook.
+"""
 
 import json
 import os
@@ -11,10 +14,23 @@ from pathlib import Path
 
 import pytest
 
+from tests.test_pages import blocks
+
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("lanes", "reactor", "journal", "sql")
+PACKAGES = ("lanes", "reactor", "journal", "violet")
 MARKET_SCANS = 20_000
 MARKET_HASH = "f575a5dc80e7faf1"  # of the seeded market under the default profile, from commit aec54f3 on
+
+# Runs the cells of cells.json; prints what each showed, by its kind.
+NOTEBOOK = """
+import json, sys
+import nbformat
+from nbclient import NotebookClient
+
+book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in json.load(open("cells.json"))])
+NotebookClient(book, timeout=250, kernel_name="python3").execute()
+json.dump([[dict(each["data"]) for each in cell["outputs"] if "data" in each] for cell in book["cells"]], sys.stdout)
+"""
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -63,8 +79,14 @@ def test_the_wheel_holds_every_file_of_the_packages_and_no_other(wheel):
     kept = {
         f for package in PACKAGES for s in ("*.py", "*.sql", "*.toml", "static/*") for f in (ROOT / package).rglob(s)
     }
-    assert names == {f.relative_to(ROOT).as_posix() for f in kept}
-    assert any(n.startswith("sql/views/") for n in names)
+    kept |= {ROOT / "violet/py.typed"}
+    sql = {
+        f"journal/sql/{f.relative_to(ROOT / 'sql').as_posix()}"
+        for s in ("*.sql", "*.toml")
+        for f in (ROOT / "sql").rglob(s)
+    }
+    assert names == {f.relative_to(ROOT).as_posix() for f in kept} | sql
+    assert any(n.startswith("journal/sql/views/") for n in names)
 
 
 def test_the_wheel_carries_its_licence_and_names_its_dependencies(wheel):
@@ -107,3 +129,57 @@ def test_the_installed_command_soaks_and_answers_in_sql(installed):
         assert asked.returncode == 0, asked.stderr
         (row,) = json.loads(asked.stdout)
         assert int(row["n"]) == summary[view]
+
+
+@pytest.fixture(scope="module")
+def soaked(installed):
+    """The data directory of a soak by the installed command."""
+    done = run(installed / "v/bin/violet", "soak", "--data", installed / "my-soak", cwd=installed, timeout=240)
+    assert done.returncode in (0, 2), done.stderr
+    return installed / "my-soak"
+
+
+@pytest.fixture(scope="module")
+def notebook(installed):
+    """notebook(cells) runs them in a kernel of the environment, which has JupySQL and polars beside the wheel."""
+    pip = [installed / "v/bin/python", "-m", "pip", "install", "--quiet", "--prefer-binary"]
+    done = run(*pip, "jupysql", "polars", "ipykernel", "nbclient", cwd=installed, timeout=280)
+    assert done.returncode == 0, done.stderr
+    (installed / "run.py").write_text(NOTEBOOK, "utf-8")
+
+    def execute(cells):
+        (installed / "cells.json").write_text(json.dumps(cells), "utf-8")
+        shown = run(installed / "v/bin/python", "run.py", cwd=installed, timeout=280)
+        assert shown.returncode == 0, shown.stderr[-3_000:]
+        return json.loads(shown.stdout)
+
+    return execute
+
+
+def test_the_page_is_a_notebook(soaked, notebook):
+    cells = [body for _, language, body in blocks(ROOT / "docs/python.md") if language == "python"]
+    shown = dict(zip(cells, notebook(cells), strict=True))
+
+    def of(words):
+        (found,) = [outputs for cell, outputs in shown.items() if words in cell]
+        return found[-1]
+
+    assert "<table>" in of("soak.runs()")["text/html"]
+    assert of("frame = soak.decisions()")["text/plain"].startswith("bound")
+    assert "shape: " in of("by_asset.polars()")["text/plain"]
+    assert "<polyline" in of(".chart(")["text/html"]
+    assert "'part': 'base'" in of("soak.explain(")["text/plain"]
+    assert "PASS" in of("soak.summary()")["text/html"]
+    assert float(of("violet.lanes.base(")["text/plain"]) == 8.5
+
+
+def test_the_installed_package_works_beside_jupysql(soaked, notebook):
+    outputs = notebook([
+        "%load_ext sql\n%config SqlMagic.displaycon = False\n%sql sqlite://",
+        "import sql\nfound = %sql SELECT 6 * 7 AS n\n[dict(row) for row in found.dicts()] if hasattr(found, 'dicts') else found",
+        "import violet\nviolet.open('my-soak').sql('SELECT count() AS n FROM decisions').rows()",
+        "sql.__file__",
+    ])  # fmt: skip
+    assert "42" in outputs[1][-1]["text/plain"]
+    assert int(outputs[2][-1]["text/plain"].split(":")[1].strip(" }]")) > 1_000
+    assert "site-packages/sql/" in outputs[3][-1]["text/plain"]

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-TOPS = ("deploy", "journal", "lanes", "reactor", "sql", "violet")
-ROOMS, FLOORS, ARROWS = 16, 8, 65
+TOPS = ("deploy", "journal", "lanes", "reactor", "violet")
+ROOMS, FLOORS, ARROWS = 17, 8, 70
 FUNCTION = 60  # lines, decorators not counted
 
 

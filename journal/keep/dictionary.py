@@ -6,12 +6,11 @@ journal up to them, so that DESCRIBE shows them, and docs/dictionary.md is made 
 
 import tomllib
 from functools import cache
-from importlib import resources
 from typing import Any, Final
 
 from journal.engine.reader import quoted
 from journal.store import Store
-from journal.template import head, texts
+from journal.template import head, sql, texts
 from lanes.registry import MORE
 
 _REPLAYED: Final = "_replayed"
@@ -70,4 +69,4 @@ def comment(store: Store) -> None:
 
 @cache
 def _texts() -> dict[str, Any]:
-    return tomllib.loads((resources.files("sql") / "comments.toml").read_text("utf-8"))
+    return tomllib.loads((sql() / "comments.toml").read_text("utf-8"))

@@ -20,6 +20,14 @@ from journal.store import Store
 UPSTREAM: Final = ("scanner", "enrichment")  # stand-ins before the log, beside those of the lanes
 CARRIED: Final = "CARRIED"  # how warm a run began that goes on from a state out of another journal
 _REVISIONS: Final = 2**32  # of a run in one epoch, at most
+# Every run, or those of a name, the newest first, with what it journaled.
+LISTED: Final = (
+    "SELECT run_id, name, state, started_at, b.n AS records, b.decided AS decisions, changed_at, profile, "
+    "JSONExtractString(source, 'kind') AS source, replay_of, reason FROM runs LEFT JOIN "
+    "(SELECT run_id, sum(decisions + evaluations + planes + rejects) AS n, sum(decisions) AS decided "
+    "FROM batches GROUP BY run_id) AS b USING (run_id) WHERE {name:String} IN ('', name) "
+    f"ORDER BY {NEWEST_FIRST}"
+)
 _JSON: Final = ("source", "until", "asked", "start", "versions")  # columns of a run that hold JSON
 
 
@@ -193,14 +201,7 @@ def pick(store: Store, wanted: str | None) -> Run:
 
 def listed(store: Store, name: str | None = None) -> list[dict[str, Any]]:
     """Every run, or those of a name, the newest first, with what it journaled."""
-    return store.rows(
-        "SELECT run_id, name, state, started_at, b.n AS records, b.decided AS decisions, changed_at, profile, "
-        "JSONExtractString(source, 'kind') AS source, replay_of, reason FROM runs LEFT JOIN "
-        "(SELECT run_id, sum(decisions + evaluations + planes + rejects) AS n, sum(decisions) AS decided "
-        "FROM batches GROUP BY run_id) AS b USING (run_id) WHERE {name:String} IN ('', name) "
-        f"ORDER BY {NEWEST_FIRST}",
-        {"name": name or ""},
-    )
+    return store.rows(LISTED, {"name": name or ""})
 
 
 def open_segments(store: Store, opened: Sequence[Segment]) -> None:

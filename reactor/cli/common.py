@@ -1,10 +1,8 @@
 """What the commands share: options, output, and the journal of a directory."""
 
 import math
-import os
 import shlex
 import shutil
-import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -17,16 +15,14 @@ import click
 from click.core import ParameterSource
 
 from journal import directory
-from journal.engine.address import attach
-from journal.engine.owner import Address, running
-from journal.judge import damage
-from journal.keep.migrate import migrate, require
-from journal.keep.scratch import readable
+from journal.engine.owner import Address
+from journal.keep.opened import hold as holding
+from journal.keep.opened import opened
 from journal.ledger import claim as claims
 from journal.lock import Lock
 from journal.shown import as_json as json_text
 from journal.shown import shown
-from journal.store import Store, connect
+from journal.store import Store
 from reactor.cli import table
 from reactor.cli.screen import Screen
 
@@ -93,19 +89,7 @@ def journal(data: Path, *, current: bool = True, reads: bool = False) -> Iterato
     Never made here. current: refuses where its tables are not those of this version. reads: nothing of what the command
     writes has to last, so a copy answers where the directory cannot be written.
     """
-    with ExitStack() as stack:
-        place = data
-        if (address := server()) is None:
-            require_journal(data)
-            place = stack.enter_context(readable(data, warn)) if reads else data
-            address = stack.enter_context(running(place))
-        store = connect(address)
-        if place != data:  # a copy of what may be of an older version, which cannot be migrated where it is
-            migrate(store, lambda name: None)
-        if current:
-            require(store)
-            if found := damage.parts(store):
-                err.print(f"violet: the journal is damaged: {damage.some(found)}", style="bold red", soft_wrap=True)
+    with opened(data, server(), warn, current=current, reads=reads) as store:
         yield store
 
 
@@ -147,17 +131,8 @@ def lock(path: Path, data: Path) -> Lock:
 
 
 def hold(store: Store, data: Path, name: str, path: Path, stack: ExitStack) -> claims.Claim:
-    """Claim a name of the journal until the stack is closed, with its lock where the data directory is there.
-
-    The lock keeps out who else works in the directory; the claim also who works with a server's journal elsewhere.
-    """
-    place = f"{socket.gethostname()}:{os.getpid()}"
-    if data.is_dir():  # else the journal is a server's, and nothing of it lies here
-        place = stack.enter_context(lock(path, data)).place
-    claim = claims.take(store, name, place, err.print)
-    if (address := server() or attach(data)) is not None:
-        stack.callback(claims.Beat(claim, lambda: connect(address)).release)
-    return claim
+    """Claim a name of the journal until the stack is closed."""
+    return holding(store, data, server(), name, path, stack, err.print)
 
 
 def has_journal(data: Path) -> bool:

@@ -9,6 +9,8 @@ from importlib import metadata, resources
 from pathlib import Path
 from typing import Final
 
+from journal import template
+
 _DECIDING: Final = {  # the source files whose change can change an outcome
     "lanes": (
         "acb", "base", "code", "columns", "dc", "esof", "fanin", "kernel", "lane", "ob", "params", "profile",
@@ -17,7 +19,7 @@ _DECIDING: Final = {  # the source files whose change can change an outcome
     "reactor.evaluate": ("answer", "asset", "chunk", "inputs", "record", "state", "step", "walk"),
     "journal": ("row",),
 }  # fmt: skip
-_INSTALLED: Final = ("journal", "lanes", "reactor", "sql")
+_INSTALLED: Final = ("journal", "lanes", "reactor", "violet")
 _KINDS: Final = (".py", ".sql")
 
 
@@ -32,11 +34,13 @@ def code_hash() -> str:
 
 def wheel() -> str:
     """Hash over every file of the installed product that is code or SQL: what decided, and what judges."""
-    found = hashlib.sha256()
-    for package in _INSTALLED:
-        root = Path(str(resources.files(package)))
+    found, sql = hashlib.sha256(), template.sql()
+    roots = {package: Path(str(resources.files(package))) for package in _INSTALLED} | {"sql": sql}
+    for package, root in sorted(roots.items()):
+        others = [each for each in roots.values() if each != root and each.is_relative_to(root)]  # sql in an install
         for file in sorted(each for each in root.rglob("*") if each.suffix in _KINDS):
-            found.update(f"{package}/{file.relative_to(root).as_posix()}\n".encode() + file.read_bytes())
+            if not any(map(file.is_relative_to, others)):
+                found.update(f"{package}/{file.relative_to(root).as_posix()}\n".encode() + file.read_bytes())
     return found.hexdigest()[:16]
 
 

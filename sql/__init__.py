@@ -1,1 +1,0 @@
-"""Migrations, views and the questions that people ask, as SQL files."""
