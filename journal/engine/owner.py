@@ -121,6 +121,13 @@ def ensure(data: Path) -> tuple[Address, Engine | None]:
         return _start(data, shared=True)
 
 
+def wait_unused(data: Path) -> None:
+    """Return when the directory's engine, which is in use here no more, is gone; or others use it for END_S."""
+    deadline = time.monotonic() + END_S
+    while held(engine_lock(data)) and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+
+
 @contextmanager
 def running(data: Path) -> Generator[Address]:
     """The writer's address for the duration."""

@@ -37,6 +37,7 @@ FEED: Final = "Make and publish scans"
 KEEP: Final = "Look after the journal"
 COMMANDS: Final = {
     "soak": Entry(RUN, "Evaluate scans as BLUE would, trade nothing, journal every outcome."),
+    "demo": Entry(RUN, "Soak a synthetic market at a pace to watch, with its page."),
     "status": Entry(RUN, "Show where each run stands, and whether it is healthy."),
     "lane": Entry(RUN, "Run a lane as a worker of its own, for a soak with --topology faust."),
     "web": Entry(RUN, "Show a soak in a browser, while it runs and after."),

@@ -2,16 +2,20 @@
 
 import shlex
 import sys
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Final, Literal, get_args, get_origin
+from typing import Any, Final, Literal, NamedTuple, get_args, get_origin
 
 import click
 
+from journal.engine import owner
 from journal.judge.gate import EXIT, HOLD
 from journal.refusal import Refusal, of_machine
+from journal.row import Batch
 from journal.store import Store
+from lanes.code import Outcome
 from reactor.cli.common import PATH, err, json_option, out, print_json, program
 from reactor.cli.stream import foreign_code
 from reactor.cli.terminal import Terminal, print_summary
@@ -25,11 +29,20 @@ from reactor.watch.events import Events
 from reactor.watch.observe import Beside, Observers
 from reactor.web import beside
 
-MARKET: Final = "market.jsonl.zst"
-MARKET_SEED: Final = 20260614
-MARKET_SCANS: Final = 21_600  # 15 days of minutes
 REFUSED: Final = 3
 COMPARE_S: Final = 1.0  # between looks at what lanes' candidates gave
+STAY_S: Final = 0.1  # between looks whether the page is to end
+
+
+class Market(NamedTuple):
+    """A seeded market: its file in the data directory, its seed, and how many scans of a minute each it has."""
+
+    file: str = "market.jsonl.zst"
+    seed: int = 20260614
+    scans: int = 21_600  # 15 days
+
+
+MARKET: Final = Market()
 
 
 GROUPS: Final = {  # of the flags in --help
@@ -89,13 +102,22 @@ def command(config: Path | None, as_json: bool, **flags: Any) -> None:
     raise SystemExit(run(load(given, config), as_json))
 
 
-def run(settings: Settings, as_json: bool, seam: Callable[[str], None] = lambda name: None) -> int:
-    """Soak, print the summary, return the exit code. `seam` is called with every step of the ledger."""
+def run(
+    settings: Settings, as_json: bool, seam: Callable[[str], None] = lambda name: None, market: Market = MARKET
+) -> int:
+    """Soak, print the summary, return the exit code.
+
+    Args:
+        settings: of the soak.
+        as_json: print the summary as JSON.
+        seam: called with every step of the ledger.
+        market: what is soaked where the settings name neither an archive nor a topic.
+    """
     for_collector = settings.soak.log_format == "json"
     events, quiet = Events(sys.stderr if for_collector else None, settings.soak.name), err.quiet
     err.quiet = for_collector or quiet  # lines for a collector, or words for people: not both
     try:
-        return _run(settings, as_json, seam, events)
+        return _run(settings, as_json, seam, events, market)
     except Exception as error:
         refusal = error if isinstance(error, Refusal) else of_machine(error)
         if refusal is None or not for_collector:
@@ -107,38 +129,56 @@ def run(settings: Settings, as_json: bool, seam: Callable[[str], None] = lambda 
         err.quiet = quiet
 
 
-def _run(settings: Settings, as_json: bool, seam: Callable[[str], None], events: Events) -> int:
+def _run(settings: Settings, as_json: bool, seam: Callable[[str], None], events: Events, market: Market) -> int:
     def warn(words: str) -> None:
         err.print(words, style="yellow")
 
-    with foreign_code(), ExitStack() as stack:
-        named = log_of(settings)
-        if named is not None:
-            stack.callback(named.close)
-        stop = Stop(warn, is_open=False)
-        observers = stack.enter_context(Observers(settings.soak, events, warn))
-        watcher = _Soaking(settings, observers, stop, stack.enter_context(ExitStack()))
-        result = soak(
-            settings,
-            watcher,
-            source=lambda: watcher.topology(named or _market(settings, watcher.undo)),
-            stop=stop,
-            seam=seam,
-        )
-    events.summary(result)
-    print_json(result) if as_json else print_summary(result)
-    if settings.soak.web and not as_json:
-        out.print(f"{'look at it':>20}  {program()} web --data {shlex.quote(str(settings.soak.data))}")
+    with ExitStack() as page:
+        with foreign_code(), ExitStack() as stack:
+            named = log_of(settings)
+            if named is not None:
+                stack.callback(named.close)
+            stop = Stop(warn, is_open=False)
+            observers = stack.enter_context(Observers(settings.soak, events, warn))
+            undo = stack.enter_context(ExitStack())
+            watcher = _Soaking(settings, observers, stop, undo, page if out.is_terminal and not as_json else None)
+            result = soak(
+                settings,
+                watcher,
+                source=lambda: watcher.topology(named or _market(settings, market, watcher.undo)),
+                stop=stop,
+                seam=seam,
+            )
+        events.summary(result)
+        print_json(result) if as_json else print_summary(result)
+        if settings.soak.web and not as_json:
+            watcher.print_next()
+            if out.is_terminal and not stop():
+                err.print("the page stays until Ctrl-C")
+                stop.over()
+                while not stop():
+                    time.sleep(STAY_S)
     return EXIT[HOLD] if result["state"] == "STOPPED" else EXIT[result["verdict"]]
 
 
 class _Soaking(Terminal):
-    """The terminal of a soak, with its page and its topology where it has them. undo: of a soak that did not begin."""
+    """The terminal of a soak, with its page and its topology where it has them.
 
-    def __init__(self, settings: Settings, observers: Observers, stop: Stop, undo: ExitStack) -> None:
+    Args:
+        settings: of the soak.
+        observers: who else watches it.
+        stop: asked whether to end.
+        undo: of a soak that did not begin.
+        page: ends its page, where that outlives the soak; else the page ends with it.
+    """
+
+    def __init__(
+        self, settings: Settings, observers: Observers, stop: Stop, undo: ExitStack, page: ExitStack | None
+    ) -> None:
         super().__init__(settings.soak.name, observers)
-        self._settings, self._stop, self.undo = settings, stop, undo
+        self._settings, self._stop, self.undo, self._page = settings, stop, undo, page
         self._compare: Callable[[Session], Beside] | None = None
+        self._decision = ""
 
     def topology(self, source: ArchiveSource | BrokerSource) -> Source:
         """The source as it is, or with its lanes as workers: the one place that imports the topology for a soak."""
@@ -160,19 +200,34 @@ class _Soaking(Terminal):
             self.observers.beside("canary", self._compare(session), COMPARE_S, connect)
         if self._settings.soak.web:
             soak = self._settings.soak
-            stack.callback(beside.start(soak.data, session.run, self._settings.journal.address, _page))
+            if self._page is not None:
+                self._page.callback(owner.wait_unused, soak.data)
+            ends = self._page or stack
+            ends.callback(beside.start(soak.data, session.run, self._settings.journal.address, _tell))
+
+    def batch(self, batch: Batch) -> None:
+        super().batch(batch)
+        if len(offsets := batch.rows[Outcome.DECISION].offsets):
+            self._decision = f"@{offsets[-1]}"
+
+    def print_next(self) -> None:
+        """Print what to type next, as it must be typed here."""
+        data = shlex.quote(str(self._settings.soak.data))
+        commands = ("web", f"explain {self._decision}" if self._decision else "status", "sql --saved clamps")
+        for label, words in zip(("next", "", ""), commands, strict=True):
+            out.print(f"{label:>20}  {program()} {words} --data {data}")
 
 
-def _page(words: str) -> None:
+def _tell(words: str) -> None:
     err.print(words, soft_wrap=True)
 
 
-def _market(settings: Settings, undo: ExitStack) -> ArchiveSource:
+def _market(settings: Settings, market: Market, undo: ExitStack) -> ArchiveSource:
     """The seeded market of the data directory, made where it is missing."""
     soak = settings.soak
-    path = soak.data / MARKET
+    path = soak.data / market.file
     if not path.exists():
-        err.print(f"making a seeded market of {MARKET_SCANS} scans in {path}")
+        err.print(f"making a seeded market of {market.scans} scans in {path}")
         undo.callback(path.unlink, missing_ok=True)
-        write_market(path, MARKET_SEED, MARKET_SCANS)
+        write_market(path, market.seed, market.scans)
     return ArchiveSource(path, soak.name, soak.speed, soak.data, seeded=True)

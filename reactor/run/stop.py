@@ -43,6 +43,10 @@ class Stop:
         if self._timer is not None:
             self._timer.cancel()
 
+    def over(self) -> None:
+        """The run is over: from here on a signal ends what stays beside it, without a word."""
+        self._say = lambda words: None
+
     def _on(self, number: int, frame: FrameType | None) -> None:
         if self._asked:
             if number != signal.SIGHUP:
