@@ -93,6 +93,7 @@ TESTED_ELSEWHERE = {
     "reactor/cli/blue.py": "tests/integration/test_blue.py: the command is run as people run it",
     "reactor/cli/bundle.py": "tests/integration/test_report.py: the command is run as people run it",
     "reactor/cli/common.py": "tests/integration/test_refusals.py: the command is run as people run it",
+    "reactor/cli/compare_runs.py": "tests/integration/test_replay.py: a run and its replay",
     "reactor/cli/doctor.py": "tests/integration/test_refusals.py: the command is run as people run it",
     "reactor/cli/drill.py": "tests/reactor/drill/test_drill.py: with what it runs",
     "reactor/cli/drilled.py": "tests/fault/test_kills.py: every process of the fault tests is a fork of it",
@@ -362,7 +363,7 @@ def test_every_ignored_lint_rule_has_its_reason():
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_of_the_table_is_there(command):
-    loaded = importlib.import_module(f"reactor.cli.{command}").command
+    loaded = importlib.import_module(f"reactor.cli.{command.replace('-', '_')}").command
     assert isinstance(loaded, click.Command)
     assert loaded.name == command
     assert loaded.help

@@ -50,7 +50,7 @@ def command(words):
     """The command that words after `violet` name, or None; what follows of them."""
     if not words or words[0] not in COMMANDS:
         return None, words
-    found = importlib.import_module(f"reactor.cli.{words[0]}").command
+    found = importlib.import_module(f"reactor.cli.{words[0].replace('-', '_')}").command
     rest = words[1:]
     while isinstance(found, click.Group) and rest and rest[0] in found.commands:
         found, rest = found.commands[rest[0]], rest[1:]

@@ -25,7 +25,7 @@ ERROR: Final = 3
 
 
 class Entry(NamedTuple):
-    """What is known of a command before its module reactor/cli/NAME.py is loaded, which exports `command`."""
+    """What is known of a command before its module reactor/cli/NAME.py, `-` as `_`, is loaded; it exports `command`."""
 
     use: str
     help: str
@@ -56,6 +56,7 @@ COMMANDS: Final = {
     "trust": Entry(ASK, "Where trust stands: what counts, what is missing, what began it anew."),
     "contract": Entry(ASK, "What a comparison with BLUE holds fixed: make it, show it, check it."),
     "runs": Entry(ASK, "List the runs, the newest first: other commands take them by id, prefix or name."),
+    "compare-runs": Entry(ASK, "What differs between two runs: params, counts, verdicts, decisions."),
     "rejects": Entry(ASK, "Records that could not be used, by code, with their bytes."),
     "scan": Entry(FEED, "Turn 1-minute bars into a scan archive."),
     "sequence": Entry(FEED, "Merge scans and planes of other forms into one archive or topic."),
@@ -80,7 +81,7 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"reactor.cli.{cmd_name}").command
+        command: click.Command = import_module(f"reactor.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def resolve_command(

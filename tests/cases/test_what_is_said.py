@@ -145,7 +145,7 @@ def test_a_run_that_is_not_there_is_refused_by_every_command(journal, mixed):
         ("sql", query, "--run", "nosuch"), ("sql", query, "--param", "run=nosuch"), ("gate", "nosuch"), ("verify", "nosuch"),
         ("status", "nosuch"), ("rejects", "nosuch"), ("lanes", "nosuch"), ("explain", "17", "--run", "nosuch"),
         ("tap", "acb", "--at", "17", "--run", "nosuch"), ("replay", "nosuch"), ("runs", "--name", "nosuch"),
-        ("web", "--run", "nosuch"),
+        ("web", "--run", "nosuch"), ("compare-runs", "known", "nosuch"),
     ):  # fmt: skip
         said = journal.violet(*command)
         assert (said.code, said.out) == (3, ""), command
