@@ -14,8 +14,8 @@ from journal.refusal import Refusal
 from journal.store import Store
 
 FIGURES: Final = (
-    "name", "state", "profile", "verdict", "records", "decisions", "evaluations", "planes", "rejects", "lost", "doubled",
-    "corrupt", "skipped", "coverage", "time_coverage", "orders", "math_fingerprint", "content_hash",
+    "name", "state", "profile", "verdict", "records", "decisions", "evaluations", "planes", "rejects", "lost",
+    "doubled", "corrupt", "skipped", "coverage", "time_coverage", "orders", "math_fingerprint", "content_hash",
 )  # fmt: skip
 _ROWS: Final = " UNION ALL ".join(
     f"SELECT {side} AS b, {decided} AS decided, stream, scan_id, ts_ms, {columns} FROM {table} FINAL "
@@ -47,7 +47,8 @@ _COUNTS: Final = (
 )
 _FIRST: Final = (
     "SELECT stream, scan_id, ts_ms, fromUnixTimestamp64Milli(ts_ms, 'UTC') AS ts, if(by_a, asset_a, NULL) AS asset_a, "
-    "if(by_b, asset_b, NULL) AS asset_b, if(by_a, leverage_a, NULL) AS leverage_a, if(by_b, leverage_b, NULL) AS leverage_b "
+    "if(by_b, asset_b, NULL) AS asset_b, if(by_a, leverage_a, NULL) AS leverage_a, "
+    "if(by_b, leverage_b, NULL) AS leverage_b "
     f"FROM ({_SCANS}) AS scans WHERE {_DIFFERS} ORDER BY ts_ms, stream, scan_id LIMIT 1"
 )
 
