@@ -371,7 +371,7 @@ def test_every_command_of_the_table_is_there(command):
 
 def test_the_table_of_commands_is_whole():
     modules = {
-        m.stem
+        m.stem.replace("_", "-")
         for m in (ROOT / "reactor/cli").glob("*.py")
         if re.search(r"^def command\(", m.read_text("utf-8"), re.MULTILINE)
     }

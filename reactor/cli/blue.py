@@ -34,6 +34,7 @@ from reactor.cli.common import (
     print_rows,
     run_argument,
 )
+from reactor.cli.grouped import Grouped
 from reactor.feed import archive_writer, table
 from reactor.feed.mapped import MappedSource
 from reactor.feed.table import Row
@@ -53,13 +54,20 @@ def command() -> None:
     """Import BLUE's trades, clean them in SQL, and have a first look at them beside a run.
 
     It judges nothing: `violet contract` and `violet compare` do.
-    """
+
+    \b
+    violet blue import --trades trades.csv --data my-soak
+    violet blue look latest --data my-soak
+    """  # noqa: D301 - click's mark for lines that are not to be filled
 
 
 command.add_command(study.answer)
 
 
-@command.command("import")
+@command.command("import", cls=Grouped, groups={
+    "What is imported": ("trades", "legs", "mapping", "clock_offset_ms", "any_clock", "any_asset"),
+    "Where it lies": ("clickhouse", "user", "password", "ca", "allow_plaintext", "bootstrap_servers"),
+})  # fmt: skip
 @click.option("--trades", metavar="PLACE", help="Trade rows: a file, table:DB.NAME or topic:NAME.")
 @click.option("--legs", metavar="PLACE", help="Exit legs: a file, table:DB.NAME or topic:NAME.")
 @click.option("--map", "mapping", type=PATH, help="TOML mapping; without it the columns must have our names.")

@@ -27,7 +27,11 @@ def command() -> None:
 
     It is a zip of the report, its numbers, and beside BLUE the contract and the pairs, under an in-toto statement in a
     DSSE envelope. Unsigned it shows that nothing was changed by accident; signed, who made it.
-    """
+
+    \b
+    violet bundle make latest -o run.zip --data my-soak
+    violet bundle verify run.zip
+    """  # noqa: D301 - click's mark for lines that are not to be filled
 
 
 @command.command("make")

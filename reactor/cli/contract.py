@@ -40,6 +40,7 @@ from reactor.cli.common import (
     run_argument,
     write,
 )
+from reactor.cli.grouped import Grouped
 from reactor.log.outlet import keep
 from reactor.run.provenance import wheel
 from reactor.run.settings import instant, span_s
@@ -61,10 +62,19 @@ def command() -> None:
     """What a comparison with BLUE holds fixed, as one document that its hash names.
 
     It is kept in the journal when it is made, best before its window opens. Only a contract that is there counts.
-    """
+
+    \b
+    violet contract new latest --against blue -o contract.json --data my-soak
+    violet contract show contract.json --data my-soak
+    """  # noqa: D301 - click's mark for lines that are not to be filled
 
 
-@command.command("new")
+@command.command("new", cls=Grouped, groups={
+    "What is compared": ("against", "from_", "until", "label", "universe", "allow"),
+    "Pairs": ("tolerance", "clock", "floor_pairs", "floor_rate", "floor_scans"),
+    "Verdict": ("margin_leverage", "margin_notional", "alpha"),
+    "The document": ("to", "follows", "anchor_topic", "bootstrap_servers"),
+})  # fmt: skip
 @run_argument
 @against_option
 @click.option("-o", "--out", "to", type=PATH, required=True, help="File of the contract; it must not exist yet.")

@@ -51,7 +51,11 @@ def _options(*options: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.group("lane")
 def command() -> None:
-    """Run a lane as a worker of its own, for `violet soak --topology faust --lane-workers 0`, or a candidate."""
+    """Run a lane as a worker of its own, for `violet soak --topology faust --lane-workers 0`, or a candidate.
+
+    \b
+    violet lane run ob --config soak.toml
+    """  # noqa: D301 - click's mark for lines that are not to be filled
 
 
 @command.command("run")

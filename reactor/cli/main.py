@@ -36,35 +36,35 @@ ASK: Final = "Ask the journal"
 FEED: Final = "Make and publish scans"
 KEEP: Final = "Look after the journal"
 COMMANDS: Final = {
-    "soak": Entry(RUN, "Evaluate scans as BLUE would, trade nothing, journal every outcome."),
+    "soak": Entry(RUN, "Evaluate scans as BLUE would, trade nothing, journal all."),
     "demo": Entry(RUN, "Soak a synthetic market at a pace to watch, with its page."),
     "status": Entry(RUN, "Show where each run stands, and whether it is healthy."),
-    "lane": Entry(RUN, "Run a lane as a worker of its own, for a soak with --topology faust."),
+    "lane": Entry(RUN, "Run a lane as a worker of its own, for --topology faust."),
     "web": Entry(RUN, "Show a soak in a browser, while it runs and after."),
-    "replay": Entry(RUN, "Evaluate a run's records once more, under other params or the same."),
+    "replay": Entry(RUN, "Evaluate a run's records once more, under other params."),
     "end": Entry(RUN, "End a stopped run for good."),
     "sql": Entry(ASK, "Query the journal, while a soak runs and after; read only."),
     "gate": Entry(ASK, "Judge a run: each condition, its figure and its bound."),
     "verify": Entry(ASK, "Compute every outcome again and compare it with the journal."),
-    "report": Entry(ASK, "Write a run, alone or beside BLUE, as one HTML file for people."),
-    "bundle": Entry(ASK, "A run's evidence as one file that anybody can check: make it, verify it."),
-    "explain": Entry(ASK, "Show how the leverage of one scan was computed, factor by factor."),
+    "report": Entry(ASK, "Write a run, alone or beside BLUE, as one HTML file."),
+    "bundle": Entry(ASK, "A run's evidence as one file that anybody can check."),
+    "explain": Entry(ASK, "Show how one scan's leverage was computed, by factor."),
     "lanes": Entry(ASK, "The lanes: formula, params, kernel, figures of a run."),
     "tap": Entry(ASK, "Show what one lane gave, live or at any scan."),
-    "blue": Entry(ASK, "BLUE's trades: import, a first look beside a run, a stand-in."),
-    "compare": Entry(ASK, "Compare a run with BLUE under a contract: validity first, then a verdict."),
-    "trust": Entry(ASK, "Where trust stands: what counts, what is missing, what began it anew."),
-    "contract": Entry(ASK, "What a comparison with BLUE holds fixed: make it, show it, check it."),
-    "runs": Entry(ASK, "List the runs, the newest first: other commands take them by id, prefix or name."),
-    "compare-runs": Entry(ASK, "What differs between two runs: params, counts, verdicts, decisions."),
+    "blue": Entry(ASK, "BLUE's trades: import, a first look beside a run."),
+    "compare": Entry(ASK, "Compare a run with BLUE under a contract: a verdict."),
+    "trust": Entry(ASK, "Where trust stands: what counts, and what is missing."),
+    "contract": Entry(ASK, "What a comparison with BLUE holds fixed: make it, show it."),
+    "runs": Entry(ASK, "List the runs: other commands take them by id, name, prefix."),
+    "compare-runs": Entry(ASK, "What differs between two runs: params, counts, decisions."),
     "rejects": Entry(ASK, "Records that could not be used, by code, with their bytes."),
     "scan": Entry(FEED, "Turn 1-minute bars into a scan archive."),
-    "sequence": Entry(FEED, "Merge scans and planes of other forms into one archive or topic."),
+    "sequence": Entry(FEED, "Merge scans and planes of other forms into one log."),
     "publish": Entry(FEED, "Fill a topic with a scan archive."),
     "broker": Entry(FEED, "Run a broker to try topics with, in memory, until Ctrl-C."),
-    "heal": Entry(KEEP, "Put back what a damaged journal lost, from the archive or the log."),
-    "snapshot": Entry(KEEP, "Copy the journal as of now into a data directory of its own, while a soak runs."),
-    "state": Entry(KEEP, "Carry a run to another journal: its state as one document, out of one and into another."),
+    "heal": Entry(KEEP, "Put back what a damaged journal lost, from its source."),
+    "snapshot": Entry(KEEP, "Copy the journal as of now into another directory."),
+    "state": Entry(KEEP, "Carry a run to another journal: its state as one document."),
     "serve": Entry(KEEP, "Serve the journal to ClickHouse clients of this machine."),
     "migrate": Entry(KEEP, "Bring the journal's tables up to this version."),
     "drill": Entry(KEEP, "Inject faults in a scratch directory, and see what holds."),
@@ -121,8 +121,12 @@ def violet() -> None:
     """VIOLET: the dark shadow of BLUE, a live trading engine.
 
     It reads BLUE's scans, computes the size of each trade as BLUE would, never trades, and writes each outcome
-    exactly once into a journal. Start with `violet soak`, then `violet sql --saved`.
-    """
+    exactly once into a journal.
+
+    \b
+    violet soak
+    violet sql --saved upward_tail
+    """  # noqa: D301 - click's mark for lines that are not to be filled
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -13,6 +13,7 @@ from journal.keep.migrate import require
 from journal.ledger import run as runs
 from journal.lock import soak_lock
 from reactor.cli.common import broker, data_option, err, json_option, lock, out, print_json, require_journal
+from reactor.cli.grouped import Grouped
 from reactor.cli.stream import foreign_code
 from reactor.cli.terminal import Terminal, print_summary
 from reactor.run import replay as replays
@@ -23,7 +24,10 @@ from reactor.watch.events import Events
 from reactor.watch.observe import Observers
 
 
-@click.command("replay")
+@click.command("replay", cls=Grouped, groups={
+    "Under which params": ("profile", "assignments"), "From which records": ("bootstrap_servers",),
+    "The replay": ("name", "new", "batch_size", "assert_identical"),
+})  # fmt: skip
 @click.argument("run_id", metavar="RUN")
 @data_option
 @click.option("--profile", metavar="P", help="Profile to evaluate under; the run's own params where none is given.")

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from journal.refusal import Refusal
 from lanes.profile import PROFILES
 from reactor.cli.common import PATH, err
+from reactor.cli.grouped import Grouped
 from reactor.evaluate.record import SYMBOL_PATTERN
 from reactor.feed import archive_writer, bar_shape, bar_table
 from reactor.standin import bars, scanner
@@ -21,7 +22,13 @@ from reactor.standin import bars, scanner
 THRESHOLD: Final = PROFILES["blue_8b"].base.thr
 
 
-@click.command("scan", short_help="Turn recorded 1-minute bars into an archive of scans and planes.")
+@click.command(
+    "scan", short_help="Turn recorded 1-minute bars into an archive of scans and planes.", cls=Grouped,
+    groups={
+        "Bars": ("klines", "preset", "map_file", "symbol", "unit", "zone", "step", "funding"),
+        "The archive": ("out", "stream", "posture", "capital", "force"),
+    },
+)  # fmt: skip
 @click.option(
     "--klines", required=True, multiple=True, help="Bars: a file, a folder, a pattern, or - ; may be repeated."
 )

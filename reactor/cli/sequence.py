@@ -16,6 +16,7 @@ import msgspec
 
 from journal.refusal import Refusal
 from reactor.cli.common import PATH, err, json_option, out, print_json
+from reactor.cli.grouped import Grouped
 from reactor.evaluate.record import MAX_BYTES
 from reactor.feed import archive_writer, live, mapped, mapping, sequence, table
 from reactor.feed.alone import alone
@@ -34,7 +35,10 @@ LOOK_S: Final = 5.0  # between looks at the topics that are followed
 SHOWN: Final = 3  # records and bad rows of a source that it prints
 
 
-@click.command("sequence")
+@click.command("sequence", cls=Grouped, groups={
+    "What is read": ("config", "bootstrap_servers", "lateness_ms", "enrich"),
+    "What is written": ("target", "topic", "set_aside", "dry_run", "force"),
+})  # fmt: skip
 @click.option("--config", required=True, type=PATH, help="Mapping file, TOML.")
 @click.option("--out", "target", type=PATH, help="Archive: .jsonl or .jsonl.zst.")
 @click.option(

@@ -17,6 +17,7 @@ from journal.row import Batch
 from journal.store import Store
 from lanes.code import Outcome
 from reactor.cli.common import PATH, err, json_option, out, print_json, program
+from reactor.cli.grouped import Grouped
 from reactor.cli.stream import foreign_code
 from reactor.cli.terminal import Terminal, print_summary
 from reactor.run.attend import log_of, soak
@@ -51,18 +52,7 @@ GROUPS: Final = {  # of the flags in --help
     "What is kept": ("data", "name", "batch_size", "flush_ms", "keep_inputs"),
     "An earlier run": ("new", "new_segment", "accept_gap", "resume_halted"),
     "What is shown": ("web", "taps", "metrics_port", "sketches", "log_format", "as_json"),
-    "All flags": ("config", "help"),
 }
-
-
-class _Grouped(click.Command):
-    """A command with so many flags that its help shows them in groups."""
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        shown = {param.name: param.get_help_record(ctx) for param in self.get_params(ctx)}
-        for title, names in GROUPS.items():
-            with formatter.section(title):
-                formatter.write_dl([record for name in names if (record := shown[name])])
 
 
 def _options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -81,9 +71,9 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@click.command("soak", cls=_Grouped)
+@click.command("soak", cls=Grouped, groups=GROUPS)
 @_options
-@click.option("--config", type=PATH, help="TOML file with any of these flags, and more; flags win over it.")
+@click.option("--config", type=PATH, help="TOML file with any of these flags; flags win over it.")
 @json_option
 def command(config: Path | None, as_json: bool, **flags: Any) -> None:
     """Run a dark shadow soak.

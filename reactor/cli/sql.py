@@ -16,12 +16,19 @@ from journal.ledger.naming import KNOWN, SEVERAL, identify, over_several, scoped
 from journal.refusal import Refusal
 from journal.shown import as_json as json_text
 from journal.shown import shown
+from reactor.cli.grouped import Grouped
 from reactor.run import settings
 
 FORMATS: Final = {"table": "JSONCompactStrings", "json": question.JSON, "csv": "JSONCompactStrings"}
 
 
-@click.command("sql", short_help="Query the journal, while a soak runs and after; read only.")
+@click.command(
+    "sql", short_help="Query the journal, while a soak runs and after; read only.", cls=Grouped,
+    groups={
+        "What is asked": ("saved", "param", "run", "max_rows", "timeout"),
+        "Form of the answer": ("form", "as_json", "wide", "vertical"),
+    },
+)  # fmt: skip
 @click.argument("query", required=False)
 @click.option(
     "--saved", metavar="[NAME]", is_flag=False, flag_value="", help="Run a saved query; without NAME: list them."

@@ -32,7 +32,12 @@ from reactor.run.carry import bring, export, load
 
 @click.group("state")
 def command() -> None:
-    """Carry a run to another journal: planes, identities, cadence and positions, as one document."""
+    """Carry a run to another journal: planes, identities, cadence and positions, as one document.
+
+    \b
+    violet state export --data my-soak --out state.json
+    violet state import state.json --data another
+    """  # noqa: D301 - click's mark for lines that are not to be filled
 
 
 @command.command("export")

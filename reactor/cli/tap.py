@@ -19,6 +19,7 @@ from journal.refusal import Refusal
 from journal.store import JournalAway
 from lanes.registry import LANES
 from reactor.cli.common import broker, data_option, err, journal
+from reactor.cli.grouped import Grouped
 from reactor.evaluate.chunk import Chunk
 from reactor.log.kafka import KafkaLog
 from reactor.run.settings import instant, span_s
@@ -66,7 +67,10 @@ class Point:
         return reading.ts_ms >= (latest_ms - self.back_ms if self.back_ms is not None else self.ts_ms or 0)
 
 
-@click.command("tap")
+@click.command("tap", cls=Grouped, groups={
+    "Which readings": ("from_", "at", "where", "stream", "follow", "limit", "run_id"),
+    "From a topic, not the journal": ("topic", "bootstrap_servers"),
+})  # fmt: skip
 @click.argument("lane", type=click.Choice([lane.name for lane in LANES]), metavar="LANE")
 @data_option
 @click.option(

@@ -44,37 +44,27 @@ class SoakSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    data: Path = Field(default=Path("violet-data"), description="Data directory: journal, engine, locks.")
-    name: str = Field(
-        default="violet", description="Name of the soak; it stands on its runs, client id, group id and locks."
-    )
+    data: Path = Field(default=Path("violet-data"), description="Data directory.")
+    name: str = Field(default="violet", description="Name of the soak and of its runs.")
     profile: str = Field(default="blue_8b", description="Profile: blue_8b or v3_base9.")
-    scans: Path | None = Field(
-        default=None, description="Soak this archive (JSON lines, plain or packed), through the embedded broker."
-    )
-    bootstrap_servers: str | None = Field(
-        default=None, description="Follow a topic of this broker, HOST:PORT; with --topic."
-    )
+    scans: Path | None = Field(default=None, description="Archive to soak (JSON lines, plain or packed).")
+    bootstrap_servers: str | None = Field(default=None, description="Broker of --topic, HOST:PORT.")
     topic: str | None = Field(default=None, description="Topic to follow.")
     from_: str = Field(
         default="earliest", alias="from",
-        description="Where a new run starts: earliest, latest, an offset, or an event time.",
+        description="Where a new run starts: earliest, latest, @OFFSET, or an event time.",
     )  # fmt: skip
     until: str | None = Field(
-        default=None, description="Where the run ends: end (the log's end at the start), an offset, or an event time."
+        default=None, description="Where it ends: end (the log's end at the start), @OFFSET, or an event time."
     )
     for_: str | None = Field(default=None, alias="for", description="End the run this long after its start, e.g. 14d.")
     speed: str = Field(default="max", description="Pace of the archive in event time: max, or a factor such as 60x.")
-    batch_size: int = Field(
-        default=131_072, ge=1, le=1_000_000, description="Journal at most so many records together."
-    )
-    flush_ms: int = Field(default=1_000, ge=1, le=60_000, description="Journal after this many ms at the latest.")
+    batch_size: int = Field(default=131_072, ge=1, le=1_000_000, description="Records of a batch at most.")
+    flush_ms: int = Field(default=1_000, ge=1, le=60_000, description="Age of a batch at most, in ms.")
     keep_inputs: str | None = Field(
         default=None, description="Drop stored planes and bytes of rejects that were journaled longer ago, e.g. 30d."
     )
-    taps: str | None = Field(
-        default=None, description="Write readings to a topic a lane: all, or names such as acb,ob."
-    )
+    taps: str | None = Field(default=None, description="Lanes whose readings go to topics: all, or acb,ob.")
     topology: Literal["fused", "faust"] = Field(
         default="fused", description="fused: all lanes in this process; faust: each lane a worker of its own."
     )
@@ -82,18 +72,22 @@ class SoakSettings(BaseModel):
         default=1, ge=0, le=len(LANES),
         description="Worker processes under faust; 0: you start them with `violet lane run`.",
     )  # fmt: skip
-    metrics_port: int = Field(
-        default=0, ge=0, le=65_535, description="Serve metrics to Prometheus at 127.0.0.1:PORT/metrics; 0: do not."
-    )
-    sketches: bool = Field(default=False, description="Keep live quantiles of every lane (needs the extra tdigest).")
+    metrics_port: int = Field(default=0, ge=0, le=65_535, description="Port of /metrics for Prometheus; 0: none.")
+    sketches: bool = Field(default=False, description="Live quantiles of lanes (wants the extra tdigest).")
     log_format: Literal["text", "json"] = Field(
-        default="text", description="Form of messages on standard error: text for people, or one JSON object a line."
+        default="text", description="Messages as text, or one JSON object a line."
     )
-    web: bool = Field(default=False, description="Show the soak in a browser; the address of its page is printed.")
+    web: bool = Field(default=False, description="Show it in a browser; prints the address.")
     new: bool = Field(default=False, description="Start another run instead of resuming.")
-    new_segment: bool = Field(default=False, description="Go on with other code, params or kernels as a new segment.")
-    accept_gap: bool = Field(default=False, description="Go on although the log lost offsets; the gap is recorded.")
-    resume_halted: str | None = Field(default=None, description="Resume a HALTED run; give the reason as the text.")
+    new_segment: bool = Field(default=False, description="Go on with other code, params or kernels.")
+    accept_gap: bool = Field(default=False, description="Go on although the log lost offsets.")
+    resume_halted: str | None = Field(default=None, description="Resume a HALTED run; the text is the reason.")
+
+    @field_validator("from_", "until")
+    @classmethod
+    def _offset(cls, value: str | None) -> str | None:
+        """@5678, as other commands have an offset, as the bare number that a manifest holds."""
+        return value[1:] if value is not None and value[:1] == "@" and value[1:].isdecimal() else value
 
     @field_validator("name", "speed", "from_", "until", "for_", "keep_inputs", "taps")
     @classmethod
@@ -327,7 +321,7 @@ def point(text: str, flag: str) -> int | datetime:
         return instant(text)
     except ValueError:
         words = "earliest, latest, " if flag == "from" else "end, "
-        raise Refusal(f"--{flag} must be {words}an offset or a time such as 2025-05-04T15:33Z, was {text!r}") from None
+        raise Refusal(f"--{flag} must be {words}@OFFSET or a time such as 2025-05-04T15:33Z, was {text!r}") from None
 
 
 def instant(text: str) -> datetime:

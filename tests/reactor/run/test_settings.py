@@ -246,10 +246,16 @@ def test_a_point_is_an_offset_or_a_time_in_utc():
     assert point("2025-05-04", "from") == datetime(2025, 5, 4, tzinfo=UTC)
 
 
+@pytest.mark.parametrize("text", ["@123", "123"])
+def test_an_offset_is_stored_in_one_form_whichever_it_is_written_in(text):
+    found = load({"from": text, "until": text}, None, {})
+    assert (found.soak.from_, found.soak.until) == ("123", "123")
+
+
 @pytest.mark.parametrize(("flag", "words"), [("from", "earliest, latest"), ("until", "end")])
 @pytest.mark.parametrize("text", ["", "soon", "-1", "1.5", "2025-13-01", "\u00b2", "earliest "])
 def test_what_is_no_point_is_refused_with_what_it_may_be(text, flag, words):
-    with pytest.raises(Refusal, match=f"--{flag} must be {words}, an offset or a time"):
+    with pytest.raises(Refusal, match=f"--{flag} must be {words}, @OFFSET or a time"):
         point(text, flag)
 
 
