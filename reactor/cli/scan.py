@@ -32,7 +32,10 @@ THRESHOLD: Final = PROFILES["blue_8b"].base.thr
 @click.option(
     "--klines", required=True, multiple=True, help="Bars: a file, a folder, a pattern, or - ; may be repeated."
 )
-@click.option("--preset", type=click.Choice(sorted(bar_shape.PRESETS)), help="Whose files they are.")
+@click.option(
+    "--preset", type=click.Choice(sorted(bar_shape.PRESETS)), metavar="NAME",
+    help=f"Whose files they are: {', '.join(sorted(bar_shape.PRESETS))}.",
+)  # fmt: skip
 @click.option("--map", "map_file", type=PATH, help="TOML file that says which of their columns is which.")
 @click.option("--symbol", help="Symbol of files that do not say it.")
 @click.option("--unit", help="Unit of their times: s, ms, us, ns, several with commas, or auto.")

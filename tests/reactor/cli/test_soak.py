@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import click
 import pytest
 from click.testing import CliRunner
 
@@ -38,16 +37,6 @@ def test_a_fused_soak_loads_neither_faust_nor_the_topology(tmp_path):
     assert (summary["state"], summary["records"]) == ("ENDED", 55)
     assert ends == [2, []]  # HOLD: so few decisions say nothing
     free_of(data)
-
-
-def test_the_help_shows_every_flag_once_in_its_group():
-    shown = [param.name for param in soak.command.get_params(click.Context(soak.command))]
-    assert sorted(shown) == sorted(name for names in soak.GROUPS.values() for name in names)
-    text = CliRunner().invoke(soak.command, ["--help"]).output
-    for title in soak.GROUPS:
-        assert f"\n{title}:\n" in text
-    for param in soak.command.params:
-        assert text.count(f"  {param.opts[0]} ") == 1
 
 
 @pytest.mark.parametrize("name", [n for n, f in SoakSettings.model_fields.items() if f.annotation is bool])
