@@ -116,6 +116,7 @@ TESTED_ELSEWHERE = {
     "reactor/cli/runs.py": "tests/cases/test_what_is_said.py: the command is run as people run it",
     "reactor/cli/study.py": "tests/integration/test_query.py: the command is run as people run it",
     "reactor/cli/trust.py": "tests/reactor/cli/test_compare.py: the command is run as people run it",
+    "reactor/cli/value.py": "tests/reactor/cli/test_completion.py: as shells ask for it",
     "reactor/cli/verify.py": "tests/integration/test_proof.py: the command is run as people run it",
     "reactor/cli/web.py": "tests/integration/test_web.py: the command is run as people run it",
     "reactor/drill/absence.py": "tests/reactor/drill/test_catalogue.py: scenarios are run by the drill",

@@ -23,7 +23,7 @@ from journal.lock import Lock
 from journal.shown import as_json as json_text
 from journal.shown import shown
 from journal.store import Store
-from reactor.cli import table
+from reactor.cli import table, value
 from reactor.cli.screen import Screen
 
 if TYPE_CHECKING:
@@ -79,7 +79,8 @@ def json_flag(what: str) -> Callable[[Command], Command]:
 
 json_option = json_flag("one JSON object")
 json_list_option = json_flag("a JSON list of objects")
-run_argument = click.argument("run_id", metavar="[RUN]", required=False)  # by id, prefix, name, or `latest`
+# A run by its id, a prefix, its name, or `latest`.
+run_argument = click.argument("run_id", metavar="[RUN]", required=False, shell_complete=value.runs)
 
 
 @contextmanager

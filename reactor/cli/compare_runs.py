@@ -8,6 +8,7 @@ import click
 
 from journal.judge.versus import versus
 from journal.ledger import run as runs
+from reactor.cli import value
 from reactor.cli.common import data_option, journal, json_option, out, plain, print_json, print_rows
 from reactor.cli.table import rounded
 
@@ -15,8 +16,8 @@ COLUMNS: Final = 80  # of a table on a pipe: sources are folded
 
 
 @click.command("compare-runs")
-@click.argument("a", metavar="A")
-@click.argument("b", metavar="B")
+@click.argument("a", metavar="A", shell_complete=value.runs)
+@click.argument("b", metavar="B", shell_complete=value.runs)
 @data_option
 @json_option
 def command(a: str, b: str, data: Path, as_json: bool) -> None:

@@ -9,6 +9,7 @@ from journal.blue.waterfall import beside
 from journal.judge.explain import explain
 from journal.ledger import run as runs
 from lanes.registry import LANES
+from reactor.cli import value
 from reactor.cli.common import data_option, journal, json_flag, out, print_json, print_rows
 
 
@@ -16,7 +17,9 @@ from reactor.cli.common import data_option, journal, json_flag, out, print_json,
 @click.argument("what", metavar="SCAN_ID|@OFFSET")
 @data_option
 @click.option("--stream", help="Stream; needed where several streams have the scan id.")
-@click.option("--run", "run_id", help="Run, by id, prefix or name.  [default: the latest run]")
+@click.option(
+    "--run", "run_id", shell_complete=value.runs, help="Run, by id, prefix or name.  [default: the latest run]"
+)
 @click.option("--partition", type=int, help="Partition of an @OFFSET.  [default: every partition]")
 @click.option("--against", type=click.Choice(["blue"]), help="Lay BLUE's trade beside it, as it was compared last.")
 @json_flag("one JSON object, a list of them where several outcomes fit,")

@@ -15,6 +15,7 @@ import click
 from journal.refusal import Refusal
 from lanes.profile import Profile
 from lanes.registry import LANES
+from reactor.cli import value
 from reactor.cli.common import PATH, err, out
 from reactor.log.admin import create_all
 from reactor.log.connection import Connection
@@ -35,7 +36,7 @@ _WHERE: Final = (
     click.option("--config", type=PATH, help="TOML file of the soak; flags win over it."),
 )
 _HOW: Final = (
-    click.option("--profile", help="Profile: blue_8b or v3_base9. [default: blue_8b]"),
+    click.option("--profile", shell_complete=value.profiles, help="Profile: blue_8b or v3_base9. [default: blue_8b]"),
     click.option(
         "--set", "assignments", metavar="LANE.KEY=VALUE", multiple=True,
         help="Set a param of the lane, e.g. acb.signals_gain=0.75; may be repeated.",
@@ -59,7 +60,7 @@ def command() -> None:
 
 
 @command.command("run")
-@click.argument("lanes", metavar="LANE...", nargs=-1, required=True)
+@click.argument("lanes", metavar="LANE...", nargs=-1, required=True, shell_complete=value.lanes)
 @_options(*_WHERE, *_HOW)
 def run(lanes: tuple[str, ...], config: Path | None, assignments: tuple[str, ...], **flags: str | None) -> None:
     """Run the worker of one lane, several, or `all`. It ends by Ctrl-C or SIGTERM.

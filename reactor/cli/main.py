@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import Any, Final, NamedTuple
 
 import click
+from click.shell_completion import CompletionItem
 
 from journal.refusal import Refusal, of_machine
 from journal.shown import shown
@@ -68,6 +69,7 @@ COMMANDS: Final = {
     "serve": Entry(KEEP, "Serve the journal to ClickHouse clients of this machine."),
     "migrate": Entry(KEEP, "Bring the journal's tables up to this version."),
     "drill": Entry(KEEP, "Inject faults in a scratch directory, and see what holds."),
+    "completion": Entry(KEEP, "Complete commands, options, runs and lanes in your shell."),
     "doctor": Entry(KEEP, "Check this machine, the broker and the journal."),
 }
 
@@ -107,6 +109,11 @@ class Commands(click.Group):
         except BrokenPipeError:  # whoever read our output went away; click would exit 1, which means FAIL here
             return ERROR
         return result
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Commands that begin so, without loading them, and options."""
+        found = [CompletionItem(n, help=entry.help) for n, entry in COMMANDS.items() if n.startswith(incomplete)]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         width = max(map(len, COMMANDS))

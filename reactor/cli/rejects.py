@@ -12,6 +12,7 @@ from journal.ledger import run as runs
 from journal.lock import soak_lock
 from journal.refusal import Refusal
 from lanes.code import Reject
+from reactor.cli import value
 from reactor.cli.common import (
     broker,
     data_option,
@@ -69,7 +70,7 @@ def command(run_id: str | None, data: Path, code: str | None, limit: int, as_jso
 
 @command.command("retry")
 @click.option("--code", required=True, help="Evaluate the rejects of this code.")
-@click.option("--run", "run_id", metavar="RUN", help="Of this run.  [default: the latest]")
+@click.option("--run", "run_id", shell_complete=value.runs, metavar="RUN", help="Of this run.  [default: the latest]")
 @data_option
 @click.option("--bootstrap-servers", help="Broker that holds the topic of a run that followed one.")
 @json_option

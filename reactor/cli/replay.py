@@ -12,6 +12,7 @@ from journal.judge.sibling import columns, compare
 from journal.keep.migrate import require
 from journal.ledger import run as runs
 from journal.lock import soak_lock
+from reactor.cli import value
 from reactor.cli.common import broker, data_option, err, json_option, lock, out, print_json, require_journal
 from reactor.cli.grouped import Grouped
 from reactor.cli.stream import foreign_code
@@ -28,9 +29,14 @@ from reactor.watch.observe import Observers
     "Under which params": ("profile", "assignments"), "From which records": ("bootstrap_servers",),
     "The replay": ("name", "new", "batch_size", "assert_identical"),
 })  # fmt: skip
-@click.argument("run_id", metavar="RUN")
+@click.argument("run_id", metavar="RUN", shell_complete=value.runs)
 @data_option
-@click.option("--profile", metavar="P", help="Profile to evaluate under; the run's own params where none is given.")
+@click.option(
+    "--profile",
+    metavar="P",
+    shell_complete=value.profiles,
+    help="Profile to evaluate under; the run's own params where none is given.",
+)
 @click.option(
     "--set", "assignments", multiple=True, metavar="KEY=VALUE",
     help="Change a param, e.g. acb.enabled=false; may be repeated.",

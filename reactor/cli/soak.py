@@ -16,6 +16,7 @@ from journal.refusal import Refusal, of_machine
 from journal.row import Batch
 from journal.store import Store
 from lanes.code import Outcome
+from reactor.cli import value
 from reactor.cli.common import PATH, err, json_option, out, print_json, program
 from reactor.cli.grouped import Grouped
 from reactor.cli.stream import foreign_code
@@ -66,6 +67,7 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
         default = "" if field.default in (None, False) else f" [default: {field.default}]"
         command = click.option(
             names, field.alias or name, type=kind, default=None, is_flag=kind is bool,
+            shell_complete=value.profiles if name == "profile" else None,
             help=f"{field.description}{default}",
         )(command)  # fmt: skip
     return command

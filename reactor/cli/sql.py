@@ -16,6 +16,7 @@ from journal.ledger.naming import KNOWN, SEVERAL, identify, over_several, scoped
 from journal.refusal import Refusal
 from journal.shown import as_json as json_text
 from journal.shown import shown
+from reactor.cli import value
 from reactor.cli.grouped import Grouped
 from reactor.run import settings
 
@@ -31,7 +32,12 @@ FORMATS: Final = {"table": "JSONCompactStrings", "json": question.JSON, "csv": "
 )  # fmt: skip
 @click.argument("query", required=False)
 @click.option(
-    "--saved", metavar="[NAME]", is_flag=False, flag_value="", help="Run a saved query; without NAME: list them."
+    "--saved",
+    metavar="[NAME]",
+    is_flag=False,
+    flag_value="",
+    shell_complete=value.queries,
+    help="Run a saved query; without NAME: list them.",
 )
 @click.option("--data", type=click.Path(path_type=Path), help="Data directory.  [default: violet-data]")
 @click.option(
@@ -44,7 +50,11 @@ FORMATS: Final = {"table": "JSONCompactStrings", "json": question.JSON, "csv": "
 @click.option("--wide", is_flag=True, help="All columns of the table, however wide it gets.")
 @click.option("--vertical", is_flag=True, help="A row after the other, a line for each value, with every digit.")
 @click.option("--param", multiple=True, metavar="NAME=VALUE", help="Bind {NAME:Type} in the query; may be repeated.")
-@click.option("--run", help="Bind {run:String}: a run by id, prefix or name.  [default: the latest run]")
+@click.option(
+    "--run",
+    shell_complete=value.runs,
+    help="Bind {run:String}: a run by id, prefix or name.  [default: the latest run]",
+)
 @click.option(
     "--max-rows",
     type=click.IntRange(1, 10_000_000),

@@ -18,6 +18,7 @@ from journal.ledger import run as runs
 from journal.refusal import Refusal
 from journal.store import JournalAway
 from lanes.registry import LANES
+from reactor.cli import value
 from reactor.cli.common import broker, data_option, err, journal
 from reactor.cli.grouped import Grouped
 from reactor.evaluate.chunk import Chunk
@@ -85,7 +86,9 @@ class Point:
     "--limit", type=click.IntRange(1),
     help="Show at most so many readings: the first after --from, else the last of each partition.",
 )  # fmt: skip
-@click.option("--run", "run_id", help="Run, by id, prefix or name.  [default: the latest run]")
+@click.option(
+    "--run", "run_id", shell_complete=value.runs, help="Run, by id, prefix or name.  [default: the latest run]"
+)
 @click.option("--topic", help="Read this tap topic instead of the journal.")
 @click.option("--bootstrap-servers", help="Broker of --topic, HOST:PORT.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line: the record of the tap topic.")

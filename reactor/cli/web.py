@@ -8,6 +8,7 @@ import click
 
 from journal.ledger import run as runs
 from journal.store import JournalAway
+from reactor.cli import value
 from reactor.cli.common import data_option, json_option, out, print_json, require_journal, server
 from reactor.web.host import Page, end_on_signal
 from reactor.web.poller import Poller, reader
@@ -16,7 +17,7 @@ from reactor.web.poller import Poller, reader
 @click.command("web")
 @data_option
 @click.option("--port", type=click.IntRange(0, 65_535), default=0, show_default=True, help="Port; 0 for any free one.")
-@click.option("--run", "run_id", help="Run to open.  [default: the latest run]")
+@click.option("--run", "run_id", shell_complete=value.runs, help="Run to open.  [default: the latest run]")
 @json_option
 def command(data: Path, port: int, run_id: str | None, as_json: bool) -> None:
     """Show a soak in a browser, while it runs and after.
