@@ -2,6 +2,7 @@
 
 import math
 import re
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -28,11 +29,11 @@ def is_number(kind: str) -> bool:
 def print_table(answer: Mapping[str, Any], *, is_wide: bool) -> None:
     """A table whose numbers are rounded. What does not fit is left out and named, or lines stand for the rows.
 
-    is_wide: all columns, however wide it gets; so is what goes to a file or a pipe.
+    is_wide: all columns, however wide it gets; so is what goes to a file or a pipe, unless COLUMNS says how wide.
     """
     screen = Screen()
     columns = [_column(meta, [row[n] for row in answer["data"]]) for n, meta in enumerate(answer["meta"])]
-    if is_wide or not screen.is_terminal:
+    if is_wide or not shutil.get_terminal_size((0, 0)).columns:
         needed = sum(column.width + table.GAP for column in columns)
         screen = Screen(width=max(screen.width, needed))
     fitting = table.chosen(columns, screen.width, _rank)

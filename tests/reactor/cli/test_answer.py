@@ -28,7 +28,6 @@ def asked(rows):
 def said(monkeypatch, capsys):
     def ask(found, width, **how):
         monkeypatch.setenv("COLUMNS", str(width))
-        monkeypatch.setenv("FORCE_COLOR", "1")  # a terminal, as rich sees it
         answer.print_table(found, is_wide=False, **how)
         return COLOUR.sub("", capsys.readouterr().out).splitlines()
 
@@ -73,8 +72,9 @@ def test_wide_shows_all_columns_in_lines_of_any_length(capsys, monkeypatch):
     assert lines[4] == "2 rows"
 
 
-def test_a_pipe_gets_all_columns(capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "80")
+def test_a_pipe_of_no_known_width_gets_all_columns(capsys, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.setattr("sys.__stdout__", None)
     answer.print_table(asked(2), is_wide=False)
     assert capsys.readouterr().out.splitlines()[0].split() == list(DECISION)
 
