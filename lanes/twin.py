@@ -19,8 +19,8 @@ import numpy as np
 from lanes import fanin
 from lanes.columns import Inputs, Readings
 from lanes.kernel import Kernel
-from lanes.profile import Profile
 from lanes.lane import Lane
+from lanes.profile import Profile
 
 _KEPT: Final = ("raw", "cap", "bound", "leverage_fanin", "floor_lifted", "notional_usd", "non_finite")
 _DTYPES: Final = {"bound": np.int8, "floor_lifted": np.bool_, "non_finite": np.int8}
@@ -35,7 +35,7 @@ def whole(readings: Readings) -> dict[str, Any]:
 def scalar(inputs: Inputs, profile: Profile) -> dict[str, Any]:
     """Columns by name, scan by scan over the compiled scalar kernels."""
     lanes, n = profile.lanes, len(inputs["stalker"])
-    out = {name: np.empty(n, _DTYPES.get(name, np.float64)) for name in _names(lanes)}
+    out: dict[str, Any] = {name: np.empty(n, _DTYPES.get(name, np.float64)) for name in _names(lanes)}
     _compiled(lanes)(*(inputs[name] for name in _inputs(lanes)), *_constants(profile), *out.values())
     return _after(out, profile, fanin.sc_column)
 
@@ -107,8 +107,10 @@ def _written(lanes: tuple[Lane, ...]) -> str:
         ]
     factors = ", ".join("1.0 if is_after else v_esof" if lane.name == "esof" else f"v_{lane.name}" for lane in lanes)
     lines += [
-        f"        v_raw, v_cap, product, v_bound, v_leverage_fanin, v_floor_lifted = compose("
-        f"({factors}), inside, in_stalker[i], base_max, abs_max, stalker_cap, min_lev)",
+        f"        factors = ({factors})",
+        "        v_raw, v_cap, product, v_bound, v_leverage_fanin, v_floor_lifted = compose(",
+        "            factors, inside, in_stalker[i], base_max, abs_max, stalker_cap, min_lev",
+        "        )",
         "        v_notional_usd = notional(in_capital_usd[i], fraction, v_leverage_fanin)",
         f"        v_non_finite = {_judged(lanes)}",
         *(f"        out_{name}[i] = v_{name}" for name in _names(lanes)),

@@ -23,7 +23,8 @@ Coordinate = Callable[[int], Floats]
 
 BLOCK: Final = 1 << 14  # consecutive seeds of one profile, and what is evaluated at once: it stays in the cache
 WILD: Final = (
-    np.nan, np.inf, -np.inf, 0.0, -0.0, 5e-324, -5e-324, 1e-310, -1e-310, 2.2250738585072014e-308, 1e308, -1e308, 1.0, -1.0,
+    np.nan, np.inf, -np.inf, 0.0, -0.0, 5e-324, -5e-324, 1e-310, -1e-310, 2.2250738585072014e-308,
+    1e308, -1e308, 1.0, -1.0,
 )  # fmt: skip
 _WILDNESS: Final = ((0.7, 0.0), (0.9, 0.1), (1.0, 0.5))  # share of points up to here: how many of their inputs are wild
 _EDGES: Final = 0.4  # share of the tame values that are an edge or its neighbour
@@ -88,7 +89,7 @@ def dimensions(profile: Profile) -> int:
 
 
 def edges(profile: Profile, first: int) -> Inputs:
-    """Every pair of named values of any two inputs, the wild ones too; the other inputs are tame draws from `first` on."""
+    """Every pair of named values of any two inputs, the wild ones too; the others are tame draws from `first` on."""
     of = axes(profile)
     pairs = [(a, b, len(of[a].values) * len(of[b].values)) for a, b in combinations(of, 2)]
     coordinate = drawn(np.arange(first, first + sum(n for _, _, n in pairs), dtype=np.uint64))

@@ -7,7 +7,7 @@ place of the file, and runs the tests of its package up to the first that fails.
 docs/design/mutants.md lists those that may, and why. --within: try mutants in a drawn order, each target in turn, until
 the time is over.
 
-Compiled kernels run as the plain Python that they are (tests/lanes/test_twins.py proves that both give the same bits),
+Compiled kernels run as the plain Python that they are (tests/lanes/test_twin.py proves that both give the same bits),
 so no cache of machine code can hide a change.
 """
 

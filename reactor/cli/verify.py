@@ -35,7 +35,9 @@ _OF_UNIVERSE = ("points", "seed", "workers", "against", "to")
 @click.option("--bootstrap-servers", help="Broker that holds the run's topic; else archive or stored inputs are used.")
 @click.option("--universe", is_flag=True, help="Compare the forms of the arithmetic instead, on points of all inputs.")
 @click.option("--points", type=click.IntRange(1, 1 << 40), help="Points drawn, with --universe.  [default: 1000000]")
-@click.option("--seed", type=click.IntRange(0, 1 << 40), help="Seed of the first point; each has the next.  [default: 1]")
+@click.option(
+    "--seed", type=click.IntRange(0, 1 << 40), help="Seed of the first point; each has the next.  [default: 1]"
+)
 @click.option("--workers", type=click.IntRange(1, 2), help="Processes that look at the draws.  [default: 1]")
 @click.option("--against", metavar="MODULE:FACTORY", help="A foreign kernel of the whole chain, compared too.")
 @click.option("-o", "--out", "to", type=PATH, help="File of the certificate; it must not exist yet.")

@@ -45,11 +45,9 @@ def search(profile: Profile, surfaces: Mapping[str, Surface], first: int, name: 
         for turn in range(ROUNDS):
             column = _table(coordinate, profile)
             inputs = points(column.__getitem__, profile)
-            tally, ours = looked(
-                inputs, profile, surfaces, lambda row, t=turn, a=aim: f"search {name}, {a}: round {t}, point {row}"
-            )
+            tally, ours = looked(inputs, profile, surfaces, f"search {name}, {aim}: round {turn}, point {{}}")
             total.add(tally)
-            far = np.where(ours["non_finite"] == 0, distance(inputs, ours, profile), np.inf)
+            far = np.where(_inside(ours), distance(inputs, ours, profile), np.inf)
             closest[aim] = min(closest.get(aim, np.inf), float(far.min()))
             kept = np.argsort(far, kind="stable")[:KEPT]
             kept = kept[np.isfinite(far[kept])]
@@ -81,6 +79,12 @@ def _bell(uniform: Coordinate, k: int) -> Floats:
     """Nearly normal: the sum of three uniform draws, about 0, of variance 1."""
     total: Floats = uniform(k) + uniform(k + 1_000) + uniform(k + 2_000)
     return (total - 1.5) * 2.0
+
+
+def _inside(ours: Columns) -> NDArray[np.bool_]:
+    """Where the strength is not clipped: else raw stands still while vel_div moves, often on the bound itself."""
+    inside: NDArray[np.bool_] = (ours["non_finite"] == 0) & (ours["strength"] > 0.0) & (ours["strength"] < 1.0)
+    return inside
 
 
 def _ulps(a: Floats, b: Floats | float) -> Floats:

@@ -77,7 +77,7 @@ def certify(asked: Universe, on_points: Callable[[int, int], None] = lambda done
             in_sql: dict[str, Surface] = {"sql": surface.sql(store)}
             for name, profile in known.items():
                 inputs, every = edges(profile, asked.seed), {**asked.surfaces, **in_sql}
-                count("edges", look(inputs, profile, every, lambda row, n=name: f"edges of {n}: pair {row}"))
+                count("edges", look(inputs, profile, every, f"edges of {name}: pair {{}}"))
             for found in _draw(asked, range(asked.seed, asked.seed + asked.points), in_sql, SQL_EVERY):
                 count("sql", found)
         for found in _draws(asked, place):
@@ -124,7 +124,8 @@ def _blue(asked: Universe, total: Tally) -> dict[str, str]:
     if not asked.against:
         return {"verdict": HOLD, "why": "no kernel of BLUE's was given: --against package.module:factory"}
     same = not total.differing[asked.against]
-    why = f"the bits of {asked.against} on {total.compared[asked.against]} points; whether that is BLUE's, it does not say"
+    on = f"{asked.against} on {total.compared[asked.against]} points"
+    why = f"the bits of {on}; whether that is BLUE's kernel, it does not say"
     return {"verdict": PASS if same else FAIL, "why": why}
 
 
@@ -140,10 +141,7 @@ def _draw(asked: Universe, seeds: range, surfaces: Mapping[str, Surface], every:
         # Which blocks are looked at is a matter of the seed, and the profiles take turns in them too.
         if (some.start - asked.seed) // BLOCK % every < len(known):
             name, profile = known[number]
-            yield look(
-                points(drawn(some), profile), profile, surfaces,
-                lambda row, s=some, n=name: f"draw of {n}: seed {s.start + row}",
-            )  # fmt: skip
+            yield look(points(drawn(some), profile), profile, surfaces, f"{name}, seed {some.start} + {{}}")
 
 
 def _draws(asked: Universe, place: Path) -> Iterator[Tally]:

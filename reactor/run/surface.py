@@ -71,12 +71,12 @@ class Answer:
 Surface = Callable[[Inputs, Profile, Columns], Answer]
 
 
-def scalar(inputs: Inputs, profile: Profile, ours: Columns) -> Answer:
+def scalar(inputs: Inputs, profile: Profile, _: Columns) -> Answer:
     """The compiled scalar kernels, scan by scan."""
     return Answer(twin.scalar(inputs, profile))
 
 
-def python(inputs: Inputs, profile: Profile, ours: Columns) -> Answer:
+def python(inputs: Inputs, profile: Profile, _: Columns) -> Answer:
     """Plain Python, scan by scan."""
     return Answer(twin.python(inputs, profile))
 
@@ -135,13 +135,13 @@ def sql(store: Store) -> Surface:
     return surface
 
 
-def look(inputs: Inputs, profile: Profile, surfaces: Mapping[str, Surface], place: Callable[[int], str]) -> Tally:
-    """Compare the surfaces on some points. place: where a point is found again, for people."""
+def look(inputs: Inputs, profile: Profile, surfaces: Mapping[str, Surface], place: str) -> Tally:
+    """Compare the surfaces on some points. place: where a point is found again, for people, with {} for its row."""
     return looked(inputs, profile, surfaces, place)[0]
 
 
 def looked(
-    inputs: Inputs, profile: Profile, surfaces: Mapping[str, Surface], place: Callable[[int], str]
+    inputs: Inputs, profile: Profile, surfaces: Mapping[str, Surface], place: str
 ) -> tuple[Tally, dict[str, Any]]:
     """The same, and what the columns gave."""
     ours = twin.whole(evaluate(inputs, profile, {}))
@@ -158,9 +158,7 @@ def looked(
     return tally, ours
 
 
-def _compare(
-    name: str, given: Answer, ours: Columns, inputs: Inputs, place: Callable[[int], str], tally: Tally
-) -> None:
+def _compare(name: str, given: Answer, ours: Columns, inputs: Inputs, place: str, tally: Tally) -> None:
     n = len(inputs["stalker"])
     at = np.arange(n) if given.at is None else given.at
     bad = np.zeros(len(at), np.bool_)
@@ -175,20 +173,21 @@ def _compare(
     tally.differing[name] = int(bad.sum())
     for row, column, mine, theirs in found[: max(0, NAMED - len(tally.first))]:
         point = {each: _shown(inputs[each][at[row]]) for each in inputs}
-        tally.first.append(Difference(name, column, place(int(at[row])), mine, theirs, point))
+        tally.first.append(Difference(name, column, place.format(int(at[row])), mine, theirs, point))
 
 
 def _differs(mine: NDArray[Any], theirs: NDArray[Any]) -> NDArray[np.bool_]:
     """Where bits differ and not both are NaN."""
     if mine.dtype != np.float64:
         return np.asarray(mine != theirs)
-    differs = mine.view(np.uint64) != theirs.view(np.uint64)
+    differs: NDArray[np.bool_] = mine.view(np.uint64) != theirs.view(np.uint64)
     return differs & ~(np.isnan(mine) & np.isnan(theirs)) if differs.any() else differs
 
 
 def _journaled(inputs: Inputs, profile: Profile, ours: Columns) -> NDArray[np.bool_]:
     """Where the table's constraints hold, and the scan is one that may be: its vel_div is a number."""
-    fits = (ours["non_finite"] == 0) & np.isfinite(inputs["vel_div"]) & np.isfinite(inputs["capital_usd"])
+    fits: NDArray[np.bool_] = ours["non_finite"] == 0
+    fits &= np.isfinite(inputs["vel_div"]) & np.isfinite(inputs["capital_usd"])
     fits &= (inputs["capital_usd"] > 0.0) & np.isfinite(ours["cap"])
     for lane in profile.lanes[1:]:
         for name in lane.made_of:
@@ -206,8 +205,9 @@ def _stored(inputs: Inputs, profile: Profile, ours: Columns, at: NDArray[np.int6
         "scan_id": at, "ts_ms": np.full(n, FIRST_MS), "reasons": np.zeros(n, np.uint64),
         "fraction": np.full(n, profile.fanin.fraction),
     }  # fmt: skip
+    every = {**inputs, **ours}
     names = [column.name for column in SCORED if not column.optional or column.name in ours]
-    return {name: known[name] if name in known else (inputs | ours)[name][at] for name in names}
+    return {name: known[name] if name in known else every[name][at] for name in names}
 
 
 def _beside(inputs: Inputs, profile: Profile, ours: Columns, given: Answer) -> Columns:

@@ -19,7 +19,7 @@ def points(seed, n=5_000):
 
 
 def test_views_and_row_hash_give_the_reactors_bits(store):
-    tally = look(points(1_000_000), BLUE, {"sql": surface.sql(store)}, str)
+    tally = look(points(1_000_000), BLUE, {"sql": surface.sql(store)}, "{}")
     assert tally.differing == {"sql": 0}
     assert tally.compared["sql"] > 2_500
 
@@ -33,7 +33,7 @@ def test_one_ulp_in_one_stored_value_is_found(store, monkeypatch, column):
         return computed(given, run_id, Rows(block.offsets, columns, block.hashes))
 
     monkeypatch.setattr(surface, "computed", spoilt)
-    tally = look(points(2_000_000), BLUE, {"sql": surface.sql(store)}, str)
+    tally = look(points(2_000_000), BLUE, {"sql": surface.sql(store)}, "{}")
     assert tally.differing == {"sql": 1}
     assert "row_hash" in {found.column for found in tally.first}
 
@@ -51,6 +51,6 @@ def test_a_product_in_another_order_is_found(store, monkeypatch):
         return found | {"raw": np.array([row["raw"] for row in rows])}
 
     monkeypatch.setattr(surface, "computed", regrouped)
-    tally = look(points(3_000_000), BLUE, {"sql": surface.sql(store)}, str)
+    tally = look(points(3_000_000), BLUE, {"sql": surface.sql(store)}, "{}")
     assert tally.differing["sql"] > 100
     assert {found.column for found in tally.first} == {"raw"}

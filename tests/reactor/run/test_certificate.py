@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from reactor.run.certificate import Universe, canonical, certify
 from reactor.run.surface import Answer
 
 pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[3]
 
 
 def test_one_worker_and_two_find_the_same(tmp_path):
@@ -26,16 +29,18 @@ def test_one_worker_and_two_find_the_same(tmp_path):
     assert totals[0].points == 3 * BLOCK + 77
 
 
-def test_the_command_prints_and_keeps_one_certificate(violet, tmp_path):
-    asked = ["verify", "--universe", "--points", 1_000, "--workers", 2, "-o", tmp_path / "c.json", "--json"]
-    made = violet(*asked, timeout=240)
+def test_the_command_of_the_page_prints_and_keeps_one_certificate(violet, tmp_path):
+    page = (ROOT / "docs/design/universe.md").read_text("utf-8")
+    (line,) = re.findall(r"^violet (.+ -o certificate.json)$", page, re.MULTILINE)
+    asked = [*line.replace(" 1000000 ", " 1000 ").split(), "--workers", "2", "--json"]
+    made = violet(*asked, timeout=240, cwd=tmp_path)
     assert made.returncode == 0, made.stderr
-    found = json.loads((tmp_path / "c.json").read_text("utf-8"))
+    found = json.loads((tmp_path / "certificate.json").read_text("utf-8"))
     assert found == json.loads(made.stdout)
     assert (found["verdict"], found["blue"]["verdict"], found["points"]["draws"]) == ("PASS", "HOLD", 1_000)
     assert found["surfaces"] == ["columns", "scalar", "python", "sql"]
     assert set(found["differing"].values()) == {0}
-    again = violet(*asked)
+    again = violet(*asked, cwd=tmp_path)
     assert (again.returncode, "must not exist yet" in again.stderr) == (3, True)
 
 
@@ -86,6 +91,8 @@ def test_a_worker_that_dies_is_said(monkeypatch, tmp_path):
 
 def test_a_certificate_is_named_by_its_hash(monkeypatch):
     monkeypatch.setattr(certificate, "wheel", lambda: "w")
-    made = certificate._made(Universe(points=1, seed=1), dict.fromkeys(("edges", "draws", "search"), surface.Tally()), {})
+    made = certificate._made(
+        Universe(points=1, seed=1), dict.fromkeys(("edges", "draws", "search"), surface.Tally()), {}
+    )
     body = {name: value for name, value in made.items() if name != "hash"}
     assert made["hash"] == certificate.hashlib.sha256(canonical(body)).hexdigest()

@@ -18,8 +18,7 @@ FLOATS = ("base", "dc", "acb", "ob", "esof", "raw", "cap", "leverage", "notional
 FORMS = {"scalar": surface.scalar, "python": surface.python}
 
 
-def place(row):
-    return f"seed {row}"
+PLACE = "point {}"
 
 
 def planted(form, column, change, row=1_234):
@@ -63,7 +62,7 @@ def of_ours(**changed):
 
 
 def test_the_forms_give_the_same_bits():
-    tally = look(POINTS, BLUE, FORMS, place)
+    tally = look(POINTS, BLUE, FORMS, PLACE)
     assert (tally.points, tally.compared) == (4_000, {"scalar": 4_000, "python": 4_000})
     assert (tally.differing, tally.first) == ({"scalar": 0, "python": 0}, [])
 
@@ -74,24 +73,24 @@ def test_one_ulp_in_one_column_of_one_surface_is_found(form, column):
     def change(value):
         return np.nextafter(value, np.inf) if np.isfinite(value) else 1.0
 
-    tally = look(POINTS, BLUE, FORMS | {form: planted(FORMS[form], column, change)}, place)
+    tally = look(POINTS, BLUE, FORMS | {form: planted(FORMS[form], column, change)}, PLACE)
     other = next(name for name in FORMS if name != form)
     assert tally.differing == {form: 1, other: 0}
     (found,) = tally.first
-    assert (found.surface, found.column, found.place) == (form, column, "seed 1234")
+    assert (found.surface, found.column, found.place) == (form, column, "point 1234")
     assert float.fromhex(found.inputs["vel_div"]).hex() == found.inputs["vel_div"]
 
 
 def test_both_zeros_are_two_values():
     row = int(np.flatnonzero(twin.whole(universe_readings())["esof"] == 0.0)[0])
-    tally = look(POINTS, BLUE, {"python": planted(surface.python, "esof", np.negative, row)}, place)
+    tally = look(POINTS, BLUE, {"python": planted(surface.python, "esof", np.negative, row)}, PLACE)
     assert tally.differing == {"python": 1}
 
 
 def test_two_nan_are_one_value_whatever_their_payload():
     row = int(np.flatnonzero(np.isnan(twin.whole(universe_readings())["base"]))[0])
     other = np.array([0x7FF8_0000_0000_BEEF], np.uint64).view(np.float64)[0]
-    tally = look(POINTS, BLUE, {"python": planted(surface.python, "base", lambda _: other, row)}, place)
+    tally = look(POINTS, BLUE, {"python": planted(surface.python, "base", lambda _: other, row)}, PLACE)
     assert tally.differing == {"python": 0}
 
 
@@ -106,13 +105,13 @@ def some(n=200):
 
 
 def test_a_foreign_kernel_is_asked_where_all_is_finite(foreign):
-    tally = look(some(), BLUE, {"theirs": foreign(of_ours())}, place)
+    tally = look(some(), BLUE, {"theirs": foreign(of_ours())}, PLACE)
     assert tally.compared["theirs"] == np.count_nonzero(universe_readings().non_finite[:200] == 0) < 200
     assert tally.differing == {"theirs": 0}
 
 
 def test_a_foreign_kernel_that_is_one_ulp_off_is_found(foreign):
-    tally = look(some(), BLUE, {"theirs": foreign(of_ours(leverage=lambda v: np.nextafter(v, 9.9)))}, place)
+    tally = look(some(), BLUE, {"theirs": foreign(of_ours(leverage=lambda v: np.nextafter(v, 9.9)))}, PLACE)
     assert tally.differing["theirs"] == tally.compared["theirs"]
     assert {found.column for found in tally.first} == {"leverage"}
     assert len(tally.first) == surface.NAMED
@@ -125,7 +124,7 @@ def test_a_foreign_kernel_that_raises_differs_with_its_words(foreign):
 
         return kernel
 
-    tally = look(some(), BLUE, {"theirs": foreign(factory)}, place)
+    tally = look(some(), BLUE, {"theirs": foreign(factory)}, PLACE)
     assert tally.differing == tally.compared
     assert tally.first[0].surface_gave == "ArithmeticError: too small"
 
@@ -135,13 +134,13 @@ def test_a_foreign_kernel_that_gives_a_column_for_some_points_alone_differs_in_t
         kernel = of_ours()(profile)
         return lambda point: kernel(point) if point["stalker"] else {}
 
-    tally = look(some(), BLUE, {"theirs": foreign(factory)}, place)
+    tally = look(some(), BLUE, {"theirs": foreign(factory)}, PLACE)
     assert 0 < tally.differing["theirs"] < tally.compared["theirs"]
 
 
 def test_a_column_that_is_none_of_ours_is_refused(foreign):
     with pytest.raises(Refusal, match="gave 'levrage'; fix: give some of"):
-        look(some(), BLUE, {"theirs": foreign(lambda profile: lambda point: {"levrage": 1.0})}, place)
+        look(some(), BLUE, {"theirs": foreign(lambda profile: lambda point: {"levrage": 1.0})}, PLACE)
 
 
 @pytest.mark.parametrize("path", ["no_colon", "no.such:module", "lanes.twin:no_such"])
@@ -151,9 +150,9 @@ def test_a_foreign_kernel_that_cannot_be_loaded_is_refused(path):
 
 
 def test_sums_do_not_depend_on_order():
-    parts = [look({n: c[at : at + 500] for n, c in POINTS.items()}, BLUE, FORMS, place) for at in range(0, 4_000, 500)]
+    parts = [look({n: c[at : at + 500] for n, c in POINTS.items()}, BLUE, FORMS, PLACE) for at in range(0, 4_000, 500)]
     totals = [Tally(), Tally()]
     for total, order in zip(totals, (parts, parts[::-1]), strict=True):
         for part in order:
             total.add(part)
-    assert totals[0] == totals[1] == look(POINTS, BLUE, FORMS, place)
+    assert totals[0] == totals[1] == look(POINTS, BLUE, FORMS, PLACE)
