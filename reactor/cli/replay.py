@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
+from rich.progress import Progress
 
 from journal.judge.gate import EXIT, FAIL, HOLD
 from journal.judge.sibling import columns, compare
@@ -14,6 +16,7 @@ from journal.ledger import run as runs
 from journal.lock import soak_lock
 from reactor.cli import value
 from reactor.cli.common import broker, data_option, err, json_option, lock, out, print_json, require_journal
+from reactor.cli.common import journal as stored
 from reactor.cli.grouped import Grouped
 from reactor.cli.stream import foreign_code
 from reactor.cli.terminal import Terminal, print_summary
@@ -21,6 +24,7 @@ from reactor.run import replay as replays
 from reactor.run.attend import Journal, attend
 from reactor.run.settings import JournalSettings, SoakSettings, of_flags
 from reactor.run.stop import Stop
+from reactor.run.verify import verify
 from reactor.watch.events import Events
 from reactor.watch.observe import Observers
 
@@ -50,22 +54,58 @@ from reactor.watch.observe import Observers
     "--batch-size", type=int, default=SoakSettings.model_fields["batch_size"].default, show_default=True,
     help="Records journaled together at most.",
 )  # fmt: skip
+@click.option("--prefix", is_flag=True, help="Write no replay: show instead that no lane looked ahead.")
 @click.option("--new", is_flag=True, help="Start another replay instead of resuming one that did not end.")
 @json_option
-def command(run_id: str, data: Path, as_json: bool, **asked: Any) -> None:
+def command(run_id: str, data: Path, as_json: bool, prefix: bool, **asked: Any) -> None:
     """Evaluate a run's records once more, as another run: this soak without ACB, or with a largest leverage of 8.5.
 
     The records are those that the run journaled, from its archive, its topic (--bootstrap-servers) or the journal's
     stored inputs. Nothing is published. The view `replays` lays the rows side by side. Exit code: 0 done, or identical;
     1 not identical, or halted; 2 stopped, and the same command goes on.
 
+    With --prefix each record is evaluated where the log ends with it, and compared with what the run journaled. What
+    differs looked at a later record. Exit code: 0 nothing differs and the run is whole, 1 not, 2 nothing was compared.
+
     \b
     violet replay RUN --set acb.enabled=false
     violet replay RUN --set fanin.abs_max=8.5 --name cap-8.5
     violet replay RUN --assert-identical
+    violet replay RUN --prefix
     """  # noqa: D301 - click's mark for lines that are not to be filled
+    if prefix:
+        _refuse_beside_prefix()
+        raise SystemExit(_prefix(run_id, data, asked["bootstrap_servers"], as_json))
     remote = getattr(click.get_current_context().obj, "journal", None) or JournalSettings()
     raise SystemExit(run(run_id, data, remote, asked, as_json))
+
+
+def _refuse_beside_prefix() -> None:
+    context = click.get_current_context()
+    for name in ("profile", "assignments", "name", "assert_identical", "batch_size", "new"):
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            flag = "--set" if name == "assignments" else f"--{name.replace('_', '-')}"
+            raise click.UsageError(f"{flag} makes a replay, and --prefix makes none")
+
+
+def _prefix(run_id: str, data: Path, bootstrap: str | None, as_json: bool) -> int:
+    """Evaluate each record where the log ends with it, print what differs, return the exit code."""
+    with foreign_code(), stored(data, reads=True) as store, Progress(console=err, disable=not err.is_terminal) as bar:
+        task = bar.add_task("prefixes", total=None)
+        found = verify(
+            store, runs.pick(store, run_id), broker(bootstrap), lambda n: bar.update(task, completed=n), prefix=True
+        )
+    del found["content_hash_sql"]
+    if as_json:
+        print_json(found)
+        return EXIT[found["verdict"]]
+    out.print(f"{found['verdict']}: {found['recomputed']} prefixes from {found['recomputed_from']}")
+    out.print(f"{found['differing']} records come out otherwise where the log ends with them")
+    for line in found["first_differing"]:
+        out.print(f"  {line}")
+    if found["lanes_ahead"]:
+        out.print(f"lanes that looked ahead: {', '.join(found['lanes_ahead'])}", style="red")
+    return EXIT[found["verdict"]]
 
 
 def run(run_id: str, data: Path, remote: JournalSettings, asked: Mapping[str, Any], as_json: bool) -> int:

@@ -153,13 +153,15 @@ def _draws(asked: Universe, place: Path) -> Iterator[Tally]:
     step = -(-asked.points // (asked.workers * BLOCK)) * BLOCK
     cuts = [(at, min(at + step, end)) for at in range(asked.seed, end, step)]
     told: SimpleQueue[bytes | child.Child] = SimpleQueue()
-    workers = []
+    workers: list[child.Child] = []
+    readers: list[threading.Thread] = []
     try:
         for number, (first, stop) in enumerate(cuts):
             question = json.dumps([asked.seed, first, stop, asked.against])
             workers.append(child.module(__name__, question, words=place / f"worker-{number}.log", piped=True))
-        for worker in workers:
-            threading.Thread(target=_hear, args=(worker, told), daemon=True).start()
+        readers = [threading.Thread(target=_hear, args=(worker, told), daemon=True) for worker in workers]
+        for reader in readers:
+            reader.start()
         left = len(workers)
         while left:
             said = told.get()
@@ -172,6 +174,10 @@ def _draws(asked: Universe, place: Path) -> Iterator[Tally]:
     finally:
         for worker in workers:
             worker.kill()
+        for reader, worker in zip(readers, workers, strict=False):
+            reader.join()
+            for pipe in worker.pipes:
+                pipe.close()
 
 
 def _hear(worker: child.Child, told: "SimpleQueue[bytes | child.Child]") -> None:

@@ -36,6 +36,7 @@ from reactor.log import archive
 from reactor.log.connection import Connection
 from reactor.run.foreign import load
 from reactor.run.position import Ranges, warm
+from reactor.run.prefix import alone, lanes_ahead
 from reactor.run.provenance import code_hash
 from reactor.run.source import BrokerSource
 
@@ -53,6 +54,7 @@ class Report:
     content_hash: int = 0
     differing: list[str] = field(default_factory=list)
     n_differing: int = 0
+    ahead: set[str] = field(default_factory=set)  # lanes that look ahead
     starts: dict[int, int] = field(default_factory=dict)  # where it begins, in partitions whose first inputs are gone
 
     def differ(self, partition: int, offset: int, words: str) -> None:
@@ -63,20 +65,28 @@ class Report:
 
 
 def verify(
-    store: Store, run: Run, broker: Connection | None, on_batch: Callable[[int], None] = lambda n: None
+    store: Store,
+    run: Run,
+    broker: Connection | None,
+    on_batch: Callable[[int], None] = lambda n: None,
+    *,
+    prefix: bool = False,
 ) -> dict[str, Any]:
-    """Figures of a run as the summary names them, and the recomputation's. Raises Refusal where nothing can be read."""
+    """Figures of a run as the summary names them, and the recomputation's. Raises Refusal where nothing can be read.
+
+    prefix: each record is evaluated where the log ends with it, which shows a lane that looks ahead.
+    """
     while True:
         scope = Scope.of(store, run.run_id)
-        result = _verify(store, run, scope, broker, on_batch)
+        result = _verify(store, run, scope, broker, on_batch, prefix)
         if result["verdict"] == PASS or pruned(store, run.run_id) == scope.dropped:
             return result  # else retention went on meanwhile, and took what it compared
 
 
 def _verify(
-    store: Store, run: Run, scope: Scope, broker: Connection | None, on_batch: Callable[[int], None]
+    store: Store, run: Run, scope: Scope, broker: Connection | None, on_batch: Callable[[int], None], prefix: bool
 ) -> dict[str, Any]:
-    report = _recompute(store, run, scope, broker, on_batch)
+    report = _recompute(store, run, scope, broker, on_batch, prefix)
     opened = segments(store, run.run_id)
     found = counted(store, run, scope)
     journaled = store.rows(content_hash_sql(replace(scope, starts=report.starts)), scope.params)[0]["content_hash"] or 0
@@ -103,6 +113,7 @@ def _verify(
         "identical": same,
         "differing": report.n_differing,
         "first_differing": report.differing,
+        **({"lanes_ahead": sorted(report.ahead)} if prefix else {}),
         "corrupt_batches": corrupt,
         "damaged": damaged,
         "content_hash_sql": content_hash_sql(scope).replace("{run:String}", f"'{run.run_id}'"),
@@ -112,7 +123,12 @@ def _verify(
 
 
 def _recompute(
-    store: Store, run: Run, scope: Scope, broker: Connection | None, on_batch: Callable[[int], None]
+    store: Store,
+    run: Run,
+    scope: Scope,
+    broker: Connection | None,
+    on_batch: Callable[[int], None],
+    prefix: bool = False,
 ) -> Report:
     opened, only = segments(store, run.run_id), None
     is_foreign = any(segment.kernels for segment in opened)
@@ -140,11 +156,16 @@ def _recompute(
                     if not is_mine:
                         advance(state, chunk, rules, decoder)
                         continue
-                    batch = step(
-                        state, chunk, rules, decoder, topic=segment.topic, segment=segment.segment,
-                        expected=chunk.offsets[0],
-                    )  # fmt: skip
-                    _compare(store, run, batch, report, scope.dropped_ends.get(partition, -1))
+                    dropped, of = scope.dropped_ends.get(partition, -1), (segment.topic, segment.segment)
+                    if prefix:
+                        each = alone(state, chunk, rules, decoder, topic=of[0], segment=of[1])
+                        differing = _compare(store, run, each.whole, report, dropped)
+                        report.ahead |= lanes_ahead(store, run.run_id, rules.profile, each, differing)
+                    else:
+                        batch = step(
+                            state, chunk, rules, decoder, topic=of[0], segment=of[1], expected=chunk.offsets[0]
+                        )
+                        _compare(store, run, batch, report, dropped)
                     on_batch(report.recomputed)
     return report
 
@@ -287,8 +308,12 @@ def rules_of(segment: Segment) -> Rules:
     return Rules(profile, kernels.kernels)
 
 
-def _compare(store: Store, run: Run, batch: Batch, report: Report, dropped: int) -> None:
-    """Rows of a recomputed batch against the stored rows of its offsets; planes are dropped up to `dropped`."""
+def _compare(store: Store, run: Run, batch: Batch, report: Report, dropped: int) -> list[int]:
+    """Rows of a recomputed batch against the stored rows of its offsets; planes are dropped up to `dropped`.
+
+    Returns the offsets at which both have a row and these differ.
+    """
+    differing = []
     kept = stored.hashes(store, stored.Stretch(run.run_id, batch.topic, batch.partition, batch.first, batch.last))
     for kind, rows in batch.rows.items():
         if kind in (Outcome.DECISION, Outcome.EVALUATION):
@@ -299,9 +324,11 @@ def _compare(store: Store, run: Run, batch: Batch, report: Report, dropped: int)
             if was is None and not (kind is Outcome.PLANE and offset <= dropped):
                 report.differ(batch.partition, offset, f"no outcome, recomputed a {kind.name.lower()}")
             elif was is not None and was != (kind, row_hash):
+                differing.append(offset)
                 report.differ(batch.partition, offset, f"journaled as {was[0].name.lower()}, recomputed otherwise")
     for offset in kept:
         report.differ(batch.partition, offset, "journaled, but not in the log")
+    return differing
 
 
 def stored_inputs(store: Store, run: Run) -> Ranges:

@@ -1,7 +1,6 @@
 """The certificate: the same for any number of workers, and it fails for one ulp within a minute."""
 
 import json
-import os
 import re
 import time
 from pathlib import Path
@@ -11,7 +10,8 @@ import pytest
 
 from journal.refusal import Refusal
 from lanes.universe import BLOCK
-from reactor.run import certificate, surface
+from reactor.cli.main import run
+from reactor.run import adversary, certificate, surface
 from reactor.run.certificate import Universe, canonical, certify
 from reactor.run.surface import Answer
 
@@ -67,20 +67,24 @@ def test_one_ulp_in_one_lane_of_one_surface_is_found_within_a_minute(monkeypatch
     assert time.monotonic() - began < 60
 
 
-def test_a_foreign_kernel_that_differs_fails_blues_line(violet, tmp_path):
-    package = tmp_path / "theirs.py"
-    package.write_text(
+def test_a_foreign_kernel_that_differs_fails_blues_line(tmp_path, monkeypatch, capfd):
+    (tmp_path / "theirs.py").write_text(
         "import math\n\n\ndef make(profile):\n    return lambda point: {'dc': math.nextafter(1.0, 2.0)}\n", "utf-8"
     )
-    made = violet(
-        "verify", "--universe", "--points", 10, "--against", "theirs:make", "--json",
-        timeout=240, env={**os.environ, "PYTHONPATH": str(tmp_path)},
-    )  # fmt: skip
-    found = json.loads(made.stdout)
-    assert (made.returncode, found["verdict"], found["blue"]["verdict"]) == (1, "FAIL", "FAIL")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(adversary, "AIMS", {})
+    assert run(["verify", "--universe", "--points", "10", "--against", "theirs:make", "--json"]) == 1
+    found = json.loads(capfd.readouterr().out)
+    assert (found["verdict"], found["blue"]["verdict"]) == ("FAIL", "FAIL")
     assert found["differing"]["theirs:make"] > 0 == found["differing"]["scalar"]
     assert found["against"]["theirs:make"]
     assert found["first_differing"][0]["column"] == "dc"
+
+
+@pytest.mark.parametrize("flags", [["--points", "5"], ["-o", "c.json"], ["--universe", "latest"]])
+def test_flags_that_do_not_go_together_are_refused(flags, capfd):
+    assert run(["verify", *flags]) == 3
+    assert "--universe" in capfd.readouterr().err
 
 
 def test_a_worker_that_dies_is_said(monkeypatch, tmp_path):
