@@ -32,6 +32,7 @@ from reactor.watch.observe import Observers
 @click.command("replay", cls=Grouped, groups={
     "Under which params": ("profile", "assignments"), "From which records": ("bootstrap_servers",),
     "The replay": ("name", "new", "batch_size", "assert_identical"),
+    "No replay": ("prefix",),
 })  # fmt: skip
 @click.argument("run_id", metavar="RUN", shell_complete=value.runs)
 @data_option

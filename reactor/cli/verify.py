@@ -23,13 +23,16 @@ from reactor.cli.common import (
     run_argument,
     write,
 )
+from reactor.cli.grouped import Grouped
 from reactor.cli.stream import foreign_code
 from reactor.run.verify import verify
 
 _OF_UNIVERSE = ("points", "seed", "workers", "against", "to")
 
 
-@click.command("verify")
+@click.command("verify", cls=Grouped, groups={
+    "Of a run": ("bootstrap_servers",), "Of the arithmetic": ("universe", "points", "seed", "workers", "against", "to"),
+})  # fmt: skip
 @run_argument
 @data_option
 @click.option("--bootstrap-servers", help="Broker that holds the run's topic; else archive or stored inputs are used.")
