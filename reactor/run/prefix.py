@@ -8,7 +8,7 @@ looks ahead gave something else in the run, whose batches held later records. Se
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -79,5 +79,9 @@ def lanes_ahead(store: Store, run_id: str, profile: Profile, found: Alone, offse
         for row in stored.scans(store, place, names, wanted)
         for lane in profile.lanes
         for name in lane.stored
-        if np.float64(row[name]).tobytes() != np.float64(found.each[row["log_offset"]].columns[name][0]).tobytes()
+        if _bits([row[name]]) != _bits(found.each[row["log_offset"]].columns[name])
     }
+
+
+def _bits(column: Any) -> bytes:
+    return np.asarray(column, np.float64).tobytes()
