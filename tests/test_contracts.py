@@ -33,6 +33,7 @@ PLANTS = {  # contract -> who imports what
     "pyarrow only in reactor.feed.parquet and violet.rows, and of it snappy for lanes' workers": ("reactor.feed.table", "pyarrow"),
     "clickhouse_connect only in journal.store": ("journal.query", "clickhouse_connect"),
     "prometheus_client only in reactor.watch.metrics": ("reactor.watch.measure", "prometheus_client"),
+    "mcp only in reactor.assist.protocol": ("reactor.assist.answers", "mcp"),
     "tdigest only in reactor.watch.sketch": ("reactor.watch.events", "tdigest"),
     "starlette, uvicorn and sse-starlette only in reactor.web": ("reactor.cli.web", "uvicorn"),
     "nobody imports the commands but `python -m violet`": ("reactor.run.upkeep", "reactor.cli.common"),

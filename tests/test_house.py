@@ -67,6 +67,7 @@ VENDORED = {
 TESTED_ELSEWHERE = {
     "journal/blue/verdict.py": "tests/reactor/cli/test_compare.py: every verdict wants a run, trades and a contract",
     "journal/blue/figure.py": "tests/reactor/cli/test_compare.py: every figure is of a comparison",
+    "reactor/assist/answers.py": "tests/reactor/assist/test_protocol.py: asked over the protocol",
     "reactor/blue/comparison.py": "tests/reactor/cli/test_compare.py: the command is run as people run it",
     "journal/blue/look.py": "tests/integration/test_first_look.py: every figure wants a soak and trades",
     "journal/blue/report.py": "tests/integration/test_report.py: of a run that was compared",
@@ -103,6 +104,7 @@ TESTED_ELSEWHERE = {
     "reactor/cli/heal.py": "tests/fault/test_damage.py: the command is run as people run it",
     "reactor/cli/lane.py": "tests/integration/test_topology.py: the command is run as people run it",
     "reactor/cli/lanes.py": "tests/integration/test_topology.py: the command is run as people run it",
+    "reactor/cli/mcp.py": "tests/reactor/assist/test_protocol.py: the command is run as assistants run it",
     "reactor/cli/migrate.py": "tests/integration/test_migrations.py: the command is run as people run it",
     "reactor/cli/publish.py": "tests/integration/test_publish.py: the command is run as people run it",
     "reactor/cli/rejects.py": "tests/integration/test_proof.py: the command is run as people run it",
@@ -301,7 +303,13 @@ def test_no_file_name_means_two_things():
 
 
 def test_third_party_imports_are_declared():
-    declared = {canonical(d) for d in (*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["tdigest"])}
+    declared = {
+        canonical(d)
+        for d in (
+            *PROJECT["dependencies"],
+            *(d for extra in ("mcp", "tdigest") for d in PROJECT["optional-dependencies"][extra]),
+        )
+    }
     foreign = {root for m in MODULES for root in imports(m) if root not in STANDARD and root not in PACKAGES}
     assert {IMPORTED_AS.get(root, root) for root in foreign} <= declared
 

@@ -235,6 +235,18 @@ def summed(row: Mapping[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def kept(store: Store, run_id: str) -> list[dict[str, Any]]:
+    """The comparisons of a run that are kept, the newest first: each in short, with its clauses and measures."""
+    rows = store.rows(
+        "SELECT * FROM compares WHERE run_id = {run:String} ORDER BY compared_at DESC, compare_id", {"run": run_id}
+    )
+    return [
+        {**summed(row), "contract_hash": row["contract_hash"],
+         **{name: json.loads(row[name]) for name in ("clauses", "measures")}}
+        for row in rows
+    ]  # fmt: skip
+
+
 def in_words(verdict: str, pairs: int | None, days: float | None, broken: Sequence[str] = ()) -> str:
     """A verdict as people read it.
 

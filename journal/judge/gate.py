@@ -7,13 +7,14 @@ Source: findings 9; see docs/design/running.md.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from journal.judge import count, damage, planes, proof
 from journal.judge.scope import Scope
 from journal.ledger.pruned import pruned
-from journal.ledger.run import CARRIED, UPSTREAM, Run, segments
+from journal.ledger.run import CARRIED, UPSTREAM, Run, pick, segments
 from journal.refusal import Refusal
 from journal.store import Store
 from lanes.profile import Profile
@@ -143,6 +144,15 @@ def judge(store: Store, run: Run, since_ms: int | None = None, scope: Scope | No
 def verdict(store: Store, run: Run) -> str:
     """The verdict of a run: the worst of its segments'. Raises Refusal where the journal lost what it is judged by."""
     return worst([judged.verdict for judged in judge(store, run)])
+
+
+def with_verdict(store: Store, listed: Mapping[str, Any]) -> dict[str, Any]:
+    """A run as `listed` gives it, with its verdict so far, what people look for first; None where it has none."""
+    found = None
+    with suppress(Refusal):  # parts of it are gone: `violet gate` says which
+        found = verdict(store, pick(store, listed["run_id"]))
+    first = {name: listed[name] for name in ("run_id", "name", "state")} | {"verdict": found}
+    return first | {name: value for name, value in listed.items() if name not in first}
 
 
 def basis(run: Run) -> str:

@@ -10,10 +10,10 @@ from journal.blue.report import collect
 from journal.blue.verdict import INVALID, table
 from journal.ledger import run as runs
 from journal.refusal import Refusal
-from journal.shown import as_json
+from journal.shown import as_json, plain
 from journal.store import Store
 from reactor.blue import signature
-from reactor.cli.common import PATH, data_option, journal, json_option, out, plain, print_json, run_argument, write
+from reactor.cli.common import PATH, data_option, journal, json_option, out, print_json, run_argument, write
 from reactor.feed.archive_writer import check_target
 from reactor.web.report_page import report_page
 

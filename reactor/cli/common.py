@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,7 +20,7 @@ from journal.keep.opened import opened
 from journal.ledger import claim as claims
 from journal.lock import Lock
 from journal.shown import as_json as json_text
-from journal.shown import shown
+from journal.shown import plain, shown
 from journal.store import Store
 from reactor.cli import table, value
 from reactor.cli.screen import Screen
@@ -147,23 +146,6 @@ def program() -> str:
     found = shutil.which("violet")
     is_found = found is not None and Path(found).resolve() == Path(called).resolve()
     return "violet" if is_found or Path(called).name != "violet" else shlex.quote(called)
-
-
-def plain(value: Any) -> Any:
-    """The value as JSON has it: no NaN, no infinity, times in ISO 8601."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    if isinstance(value, Enum):
-        return value.name
-    if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
-    return value.item() if hasattr(value, "item") else value
 
 
 def write(path: Path, raw: bytes) -> None:

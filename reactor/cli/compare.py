@@ -15,6 +15,7 @@ from journal.judge.gate import HOLD
 from journal.ledger import run as runs
 from journal.refusal import Refusal
 from journal.shown import as_json as json_text
+from journal.shown import plain
 from reactor.blue import comparison
 from reactor.cli.common import (
     PATH,
@@ -23,7 +24,6 @@ from reactor.cli.common import (
     journal,
     json_option,
     out,
-    plain,
     print_json,
     print_rows,
     run_argument,

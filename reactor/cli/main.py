@@ -58,6 +58,7 @@ COMMANDS: Final = {
     "contract": Entry(ASK, "What a comparison with BLUE holds fixed: make it, show it."),
     "runs": Entry(ASK, "List the runs: other commands take them by id, name, prefix."),
     "compare-runs": Entry(ASK, "What differs between two runs: params, counts, decisions."),
+    "mcp": Entry(ASK, "Let an assistant ask the journal, read only, over MCP."),
     "rejects": Entry(ASK, "Records that could not be used, by code, with their bytes."),
     "scan": Entry(FEED, "Turn 1-minute bars into a scan archive."),
     "sequence": Entry(FEED, "Merge scans and planes of other forms into one log."),

@@ -6,8 +6,8 @@ import click
 
 from journal.blue.report import collect
 from journal.ledger import run as runs
-from journal.shown import as_json
-from reactor.cli.common import PATH, data_option, journal, out, plain, run_argument, write
+from journal.shown import as_json, plain
+from reactor.cli.common import PATH, data_option, journal, out, run_argument, write
 from reactor.feed.archive_writer import check_target
 from reactor.web.report_page import report_page
 

@@ -1,15 +1,13 @@
 """`violet runs`: the runs of a journal, by which the other commands name them."""
 
-from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 
-from journal.judge.gate import verdict
-from journal.ledger.run import listed, pick
+from journal.judge.gate import with_verdict
+from journal.ledger.run import listed
 from journal.refusal import Refusal
-from journal.store import Store
 from reactor.cli.common import data_option, journal, json_list_option, out, print_json, print_rows
 
 LAST: Final = 20
@@ -32,7 +30,7 @@ def command(name: str | None, limit: int, data: Path, as_json: bool) -> None:
     """  # noqa: D301 - click's mark for lines that are not to be filled
     with journal(data, reads=True) as store:
         found = listed(store, name)
-        rows = [_judged(store, row) for row in found[:limit]]
+        rows = [with_verdict(store, row) for row in found[:limit]]
     if name is not None and not rows:
         raise Refusal(f"--name {name}: no run of that name in {data}; fix: `violet runs` lists them")
     if as_json:
@@ -41,12 +39,3 @@ def command(name: str | None, limit: int, data: Path, as_json: bool) -> None:
     print_rows(rows, "runs, the newest first")
     if len(found) > limit:
         out.print(f"{len(found) - limit} older runs; --limit {len(found)} lists all", style="dim")
-
-
-def _judged(store: Store, row: dict[str, Any]) -> dict[str, Any]:
-    """A run with its verdict, what people look for first."""
-    found = None
-    with suppress(Refusal):  # parts of it are gone: `violet gate` says which
-        found = verdict(store, pick(store, row["run_id"]))
-    first = {name: row[name] for name in ("run_id", "name", "state")} | {"verdict": found}
-    return first | {name: value for name, value in row.items() if name not in first}
