@@ -7,7 +7,7 @@ import json
 import re
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from http.client import HTTPException
 from pathlib import Path
@@ -17,7 +17,9 @@ from urllib.parse import urlencode
 from journal.engine import owner
 from journal.engine.address import Address, tls_fault
 from journal.engine.reader import QueryError, escaped, gated
+from journal.judge import damage
 from journal.keep.scratch import readable
+from journal.ledger.naming import SEVERAL, over_several, scoped
 from journal.refusal import Refusal
 
 JSON: Final = "JSONCompact"
@@ -82,6 +84,18 @@ def objects(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise Refusal(f"two columns are named {twice!r}; fix: name them apart with AS, or use --format csv")
     return [dict(zip(names, row, strict=True)) for row in answer["data"]]
+
+
+def warnings(answer: Answering, query: str) -> Iterator[str]:
+    """What to know of the answer of a query: parts of the journal are gone, or rows of several runs come together."""
+    with suppress(Refusal):  # of a journal that was not migrated yet, or a login that may not see it
+        if found := damage.in_words(rows(answer, damage.PARTS)):
+            yield f"the journal is damaged, so answers may lack rows: {damage.some(found)}"
+    if not scoped(query):
+        with suppress(Refusal):
+            (several,) = rows(answer, SEVERAL)
+            if words := over_several(query, int(several["runs"]), several["tables"]):
+                yield words
 
 
 def _reader(data: Path, held: ExitStack, say: Callable[[str], None]) -> Address:

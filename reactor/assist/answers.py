@@ -25,7 +25,7 @@ from journal.keep.migrate import require
 from journal.keep.scratch import readable
 from journal.ledger import run as runs
 from journal.ledger.claim import writers
-from journal.ledger.naming import KNOWN, SEVERAL, identify, over_several, scoped
+from journal.ledger.naming import KNOWN, identify
 from journal.query import find, saved
 from journal.refusal import Refusal
 from journal.shown import plain
@@ -76,9 +76,7 @@ class Answers:
             bound = dict(parameters or {})
             if run is not None:
                 bound["run"] = identify(question.rows(answer, KNOWN), run)
-            if not scoped(sql):
-                (several,) = question.rows(answer, SEVERAL)
-                warnings += filter(None, [over_several(sql, int(several["runs"]), several["tables"])])
+            warnings += question.warnings(answer, sql)
             found, form = answer(sql, question.asked(bound, max_rows=max_rows), question.TIMEOUT_S + question.GRACE_S)
         if form != question.JSON:
             raise Refusal("a FORMAT in the query is not for this tool; fix: leave it out, the rows come as JSON")

@@ -2,17 +2,14 @@
 
 import json
 import sys
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
-from journal.judge import damage
 from journal.keep import question
-from journal.keep.question import Answering
-from journal.ledger.naming import KNOWN, SEVERAL, identify, over_several, scoped
+from journal.ledger.naming import KNOWN, identify
 from journal.refusal import Refusal
 from journal.shown import as_json as json_text
 from journal.shown import shown
@@ -94,9 +91,8 @@ def command(
     with question.answering(known.soak.data, known.journal.address, _warn) as answering:
         if "run" in bound:
             bound["run"] = identify(question.rows(answering, KNOWN), bound["run"])
-        _warn_of_damage(answering)
-        if not scoped(text):
-            _warn_of_several_runs(answering, text)
+        for words in question.warnings(answering, text):
+            _warn(words)
         answer, given = answering(
             text, question.asked(bound, FORMATS[form], max_rows, timeout), timeout + question.GRACE_S
         )
@@ -115,21 +111,6 @@ def command(
 
 def _warn(words: str) -> None:
     click.echo(f"violet: {words}", err=True)
-
-
-def _warn_of_damage(answering: Answering) -> None:
-    """Say on standard error that parts of the journal are gone, which no answer shows."""
-    with suppress(Refusal):  # of a journal that was not migrated yet, or a login that may not see it
-        if found := damage.in_words(question.rows(answering, damage.PARTS)):
-            _warn(f"the journal is damaged, so answers may lack rows: {damage.some(found)}")
-
-
-def _warn_of_several_runs(answering: Answering, text: str) -> None:
-    """Say on standard error that a query counts several runs together, where the journal has been migrated at all."""
-    with suppress(Refusal):
-        (found,) = question.rows(answering, SEVERAL)
-        if words := over_several(text, int(found["runs"]), found["tables"]):
-            _warn(words)
 
 
 def _saved(name: str) -> str:
