@@ -132,12 +132,13 @@ def test_a_question_whose_engine_goes_meanwhile_is_asked_of_another(python, tmp_
     child = python(CALL, "serve", "--json", "--data", tmp_path)
     pid = json.loads(child.stdout.readline())["pid"]
 
-    def end_it(answering):
+    def end_it(answering, text):
         child.kill()
         child.communicate(timeout=15)
         os.kill(pid, how)
         assert gone(pid, 15.0)
+        return []
 
-    monkeypatch.setattr(sql, "_warn_of_damage", end_it)
+    monkeypatch.setattr(sql.question, "warnings", end_it)
     sql.command.main(["SELECT 1 AS a", "--json", "--data", str(tmp_path)], standalone_mode=False)
     assert capfd.readouterr().out == '[{"a":1}]\n'
