@@ -8,8 +8,9 @@ import click
 
 from journal.judge.versus import versus
 from journal.ledger import run as runs
+from journal.shown import plain
 from reactor.cli import value
-from reactor.cli.common import data_option, journal, json_option, out, plain, print_json, print_rows
+from reactor.cli.common import data_option, journal, json_option, out, print_json, print_rows
 from reactor.cli.table import rounded
 
 COLUMNS: Final = 80  # of a table on a pipe: sources are folded
