@@ -15,10 +15,13 @@ from numba.core.caching import FunctionCache, IndexDataCacheFile
 DIGEST_BYTES: Final = 32
 
 
-def keep(compiled: Any) -> None:
-    """Let a compiled function of numba's look for its machine code on disk, and leave it there."""
+def keep(compiled: Any, called: tuple[str, ...] = ()) -> None:
+    """Let a compiled function of numba's look for its machine code on disk, and leave it there.
+
+    called: the content of the functions that it calls; of another content the machine code is not taken.
+    """
     with suppress(RuntimeError):  # there is no folder for it
-        compiled._cache = _Cache(compiled.py_func)  # noqa: SLF001 - numba offers no other way
+        compiled._cache = _Cache(compiled.py_func, called)  # noqa: SLF001 - numba offers no other way
 
 
 class _File(IndexDataCacheFile):
@@ -41,9 +44,9 @@ class _File(IndexDataCacheFile):
 
 
 class _Cache(FunctionCache):
-    def __init__(self, function: Any) -> None:
+    def __init__(self, function: Any, called: tuple[str, ...]) -> None:
         super().__init__(function)
-        stamp = self._impl.locator.get_source_stamp()
+        stamp = (self._impl.locator.get_source_stamp(), called)
         self._cache_file = _File(self._cache_path, self._impl.filename_base, stamp)
 
     def save_overload(self, *compiled: Any) -> None:

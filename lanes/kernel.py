@@ -1,9 +1,9 @@
 """The one way in which arithmetic is compiled.
 
 A scalar kernel is plain Python that calls no other kernel, so its `py_func` is its pure Python twin. The loop over
-columns is made of it by `column`, and passes for a function of the kernel's own file: numba's cache looks only at
-the file and the bytecode of the function that it loads, and would go on using the machine code of an older kernel.
-Nor does it know the flags below: whoever changes them empties the caches.
+columns is made of it by `column`, and passes for a function of the kernel's own file. Numba's cache looks only at the
+file and the bytecode of the function that it loads; of the kernels that it calls, `content` is looked at too.
+It does not know the flags below: whoever changes them empties the caches.
 min and max are written as comparisons, `b if b < a else a`, which is what Python's builtins do: a NaN or -0.0
 in the first place stays unless the other is strictly smaller. Numba and LLVM have minima of their own, a
 comparison has one meaning everywhere.
@@ -33,8 +33,8 @@ class Kernel(Generic[P, R_co]):
     The compiler is loaded then, and not with the lane: who asks for params alone does not wait for it.
     """
 
-    def __init__(self, function: Callable[P, R_co]) -> None:
-        self.py_func = function
+    def __init__(self, function: Callable[P, R_co], *, threads: bool = False) -> None:
+        self.py_func, self._threads = function, threads
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         return self.compiled(*args, **kwargs)
@@ -49,16 +49,30 @@ class Kernel(Generic[P, R_co]):
         if getattr(numba.config, "USING_SVML", False):  # its pow is not libm's in the last bit, fastmath or not
             raise ImportError("lanes must be compiled without Intel SVML; fix: set NUMBA_DISABLE_INTEL_SVML=1")
         plain = self.py_func
-        called = {name: plain.__globals__.get(name) for name in plain.__code__.co_names}
-        kernels = {name: each.compiled for name, each in called.items() if isinstance(each, Kernel)}
+        kernels = {name: each.compiled for name, each in self._called.items()}
         compiled = numba.njit(
             fastmath=False,  # no regrouping, no FMA contraction, NaN and -0.0 count: the bits are the contract
             error_model="numpy",  # x / 0 as IEEE has it; the Python model's branch stops the vectoriser
+            nogil=self._threads,
         )
         function = FunctionType(plain.__code__, {**plain.__globals__, **kernels}, plain.__name__)
         kept = compiled(function)
-        keep(kept)
+        keep(kept, tuple(each.content for each in self._called.values()))
         return cast("Callable[P, R_co]", kept)
+
+    @property
+    def content(self) -> str:
+        """What its machine code is made of, with the numbers and kernels that it reads from its module."""
+        code, names = self.py_func.__code__, self.py_func.__globals__
+        read = {name: names[name] for name in code.co_names if isinstance(names.get(name), int | float)}
+        called = [each.content for each in self._called.values()]
+        return repr((code.co_code, code.co_consts, code.co_names, read, called))
+
+    @property
+    def _called(self) -> dict[str, "Kernel[..., Any]"]:
+        names = self.py_func.__globals__
+        called = {name: names.get(name) for name in self.py_func.__code__.co_names}
+        return {name: each for name, each in called.items() if isinstance(each, Kernel)}
 
 
 def kernel(function: Callable[P, R_co]) -> Kernel[P, R_co]:

@@ -1,6 +1,8 @@
 """Machine code on disk: spoilt in any way it is compiled anew, and without a folder it is compiled in each process."""
 
+import importlib
 import importlib.util
+import sys
 from types import FunctionType
 
 import pytest
@@ -57,6 +59,29 @@ def test_a_file_that_is_gone_is_compiled_anew(tmp_path, doubled):
         path.unlink()
         assert doubled() == (42.0, False)
         assert doubled() == (42.0, True)
+
+
+@pytest.mark.parametrize("change", [("value * 2.0", "value * 3.0"), ("FACTOR = 2.0", "FACTOR = 3.0")])
+def test_a_kernel_of_another_file_that_changes_is_compiled_into_its_callers(tmp_path, monkeypatch, change):
+    other = (
+        "from lanes.kernel import kernel\nFACTOR = 2.0\n@kernel\ndef times(value):\n    return value * 2.0 * FACTOR\n"
+    )
+    caller = (
+        "from lanes.kernel import kernel\nfrom other_file import times\n@kernel\ndef mine(x):\n    return times(x)\n"
+    )
+    (tmp_path / "caller_file.py").write_text(caller)
+    monkeypatch.syspath_prepend(tmp_path)
+    for text, expected in ((other, 4.0), (other, 4.0), (other.replace(*change), 6.0)):
+        (tmp_path / "other_file.py").write_text(text)
+        for name in ("other_file", "caller_file"):
+            sys.modules.pop(name, None)
+        importlib.invalidate_caches()
+        for stale in tmp_path.rglob("*.pyc"):
+            stale.unlink()
+        mine = importlib.import_module("caller_file").mine
+        assert mine(1.0) == expected
+    for name in ("other_file", "caller_file"):
+        del sys.modules[name]
 
 
 def test_where_no_folder_can_be_written_it_is_compiled_all_the_same():
