@@ -46,6 +46,7 @@ PLANTS = {  # contract -> who imports what
     "who watches a soak is chosen by commands: the run imports neither": (
         "reactor.run.position", "reactor.watch.metrics"),
     "a drill is asked for by its commands alone": ("reactor.cli.doctor", "reactor.drill.stage"),
+    "a sweep is asked for by its command alone": ("reactor.run.replay", "reactor.sweep.bindings"),
     "what is asked about BLUE beyond the journal is asked by its commands alone": ("reactor.cli.gate", "reactor.blue.places"),
 }  # fmt: skip
 

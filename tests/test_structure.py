@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 TOPS = ("deploy", "journal", "lanes", "reactor", "violet")
-ROOMS, FLOORS, ARROWS = 18, 8, 75
+ROOMS, FLOORS, ARROWS = 19, 8, 82
 FUNCTION = 60  # lines, decorators not counted
 
 

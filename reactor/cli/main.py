@@ -43,6 +43,7 @@ COMMANDS: Final = {
     "lane": Entry(RUN, "Run a lane as a worker of its own, for --topology faust."),
     "web": Entry(RUN, "Show a soak in a browser, while it runs and after."),
     "replay": Entry(RUN, "Evaluate a run's records once more, under other params."),
+    "sweep": Entry(RUN, "Size a run's decisions under many sets of params."),
     "end": Entry(RUN, "End a stopped run for good."),
     "sql": Entry(ASK, "Query the journal, while a soak runs and after; read only."),
     "gate": Entry(ASK, "Judge a run: each condition, its figure and its bound."),

@@ -57,10 +57,11 @@ class ReplaySource(Source):
         if not scope.ends:
             raise Refusal(f"run {run.run_id} has journaled nothing yet; fix: name another run")
         kernels = load(profile)
-        self._records = records(store, run, broker, whole=bool(kernels.kernels))
+        self.kernels = kernels.kernels
+        self._records = records(store, run, broker, whole=bool(self.kernels))
         if self._records.stored:
             _refuse_unstored(opened, profile)
-        self._rules = Rules(profile, kernels.kernels)
+        self._rules = Rules(profile, self.kernels)
         self._first = {s.partition: s for s in reversed(opened)}
         self.topic = opened[0].topic
         starts = self._records.starts

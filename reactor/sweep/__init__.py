@@ -1,0 +1,1 @@
+"""Sweeps: a million bindings of params over the scans of one run."""
