@@ -54,7 +54,7 @@ class _ByFma(Kernel[[float, float, float], float]):
 
         three = (types.float64, types.float64, types.float64)
 
-        @intrinsic  # type: ignore[untyped-decorator]
+        @intrinsic
         def product_error(_typing: Any, _a: Any, _b: Any, _product: Any) -> Any:
             def generate(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
                 a, b, product = args
@@ -135,7 +135,7 @@ def powers(x: Floats, n: int, out: Floats, low: Floats, sure: Flags) -> None:
 @cache
 def is_libm_close() -> bool:
     """Whether this machine's pow is where its authors say: every probe that is certain has its bits."""
-    x = np.arange(1, _PROBES + 1) * _GOLDEN % 1.0
+    x: Floats = np.arange(1, _PROBES + 1, dtype=np.float64) * _GOLDEN % 1.0
     found, low, sure = np.empty(_PROBES), np.empty(_PROBES), np.empty(_PROBES, np.bool_)
     powers(x, 3, found, low, sure)
     exact = np.array([value**3.0 for value in x.tolist()])

@@ -65,7 +65,7 @@ def command(what: tuple[str, ...], data: Path, as_json: bool, **asked: Any) -> N
         del made["counters"]
         print_json(made | {"asked": json.loads(made["asked"]), "top": rows})
         return
-    print_rows([row | {"params": _params(row)} for row in rows])
+    print_rows([row | {"params": _changed(row, rows[0])} for row in rows])
     out.print(
         f"sweep {made['sweep_id']} of run {run.run_id}: {made['bindings']} bindings, the run's own among them, over "
         f"{made['decisions']} scans that may decide; hash {made['sweep_hash']}\n"
@@ -99,6 +99,7 @@ def _value(text: str) -> Any:
         return text
 
 
-def _params(row: Mapping[str, Any]) -> str:
-    own = row["binding"] == 0
-    return "the run's own" if own else ", ".join(f"{name} {value:g}" for name, value in row["params"].items())
+def _changed(row: Mapping[str, Any], own: Mapping[str, Any]) -> str:
+    """The params in which a binding differs from the run's own."""
+    changed = {name: value for name, value in row["params"].items() if value != own["params"][name]}
+    return ", ".join(f"{name} {value:g}" for name, value in changed.items()) or "the run's own"

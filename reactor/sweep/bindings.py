@@ -85,9 +85,7 @@ class Bindings:
         """
         for name in self.names:
             if name not in graph.params:
-                raise Refusal(
-                    f"{name} cannot be swept; fix: one of {', '.join(graph.params)}, or violet replay RUN --set {name}=..."
-                )
+                raise Refusal(f"{name} cannot be swept; fix: one of {', '.join(graph.params)}, or violet replay")
         for name in self.ranges:
             if isinstance(self.profile.param(name), bool | int | None):
                 raise Refusal(f"{name} is no real number and cannot be random; fix: give it values in a grid")
@@ -130,7 +128,12 @@ def read(profile: Profile, path: Path | None, axes: Mapping[str, Sequence[Any]],
         raise Refusal(f"{path}: [random] count and seed must be whole numbers from 0, were {count!r} and {seed!r}")
     ranges = _flat(random)
     for name, ends in ranges.items():
-        if not (isinstance(ends, list) and len(ends) == 2 and all(isinstance(x, float | int) for x in ends) and ends[0] <= ends[1]):
+        if not (
+            isinstance(ends, list)
+            and len(ends) == 2
+            and all(isinstance(x, float | int) for x in ends)
+            and ends[0] <= ends[1]
+        ):
             raise Refusal(f"{path}: [random] {name} must be [least, greatest], was {ends!r}")
     if bool(count) != bool(ranges):
         raise Refusal(f"{path}: [random] must have both count and params with [least, greatest]")
@@ -157,7 +160,9 @@ def _flat(tables: Any) -> dict[str, Any]:
     if not isinstance(tables, Mapping) or not all(isinstance(each, Mapping) for each in tables.values()):
         raise Refusal(f"params must be TABLE.KEY = value, were {tables!r}")
     flat = {f"{table}.{key}": value for table, keys in tables.items() for key, value in keys.items()}
-    return {name: [_none(v) for v in value] if isinstance(value, list) else _none(value) for name, value in flat.items()}
+    return {
+        name: [_none(v) for v in value] if isinstance(value, list) else _none(value) for name, value in flat.items()
+    }
 
 
 def _none(value: Any) -> Any:
@@ -178,7 +183,9 @@ def _product(axes: list[Any]) -> list[Any]:
 def _uniform(seed: int, at: NDArray[np.int64], axis: int) -> Floats:
     """Numbers in [0, 1), one a binding: SplitMix64 of where each stands."""
     with np.errstate(over="ignore"):
-        z = np.uint64(seed % 2**64) * np.uint64(0xD1342543DE82EF95) + at.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        z = np.uint64(seed % 2**64) * np.uint64(0xD1342543DE82EF95) + at.astype(np.uint64) * np.uint64(
+            0x9E3779B97F4A7C15
+        )
         z += np.uint64(axis + 1) * np.uint64(0xBF58476D1CE4E5B9)
         for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
             z = (z ^ (z >> np.uint64(shift))) * np.uint64(factor)

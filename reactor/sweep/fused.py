@@ -37,8 +37,8 @@ _PACKED_BITS: Final = 12  # of each bound; so many scans are counted before the 
 _FLUSH: Final = (1 << _PACKED_BITS) - 1
 _CELL_BITS: Final = 44  # 256 cells an octave: each holds at most one threshold of a counter
 
-# {...} is filled in from the lanes. W holds all columns of a block of bindings, each at a place that the compiler knows:
-# so it sees that they do not overlap, and vectorises. `+ j` counts bindings.
+# {...} is filled in from the lanes. W holds all columns of a block of bindings, each at a place that the compiler
+# knows: so it sees that they do not overlap, and vectorises. `+ j` counts bindings.
 _LOOP: Final = """
 def fused(X, F, C, swept, toggled, whole, thresholds, cells, bounds, sums, histogram, lev_rows, usd_rows,
           finite_rows{fixed}):
@@ -78,10 +78,11 @@ def fused(X, F, C, swept, toggled, whole, thresholds, cells, bounds, sums, histo
                     code = FLOOR if bounded < least else code
                     packed[j] += code if alive else 0
                     W[{leverage_sum} + j] += leverage if alive else 0.0
-                    W[{leverage_min} + j] = leverage if alive & (leverage < W[{leverage_min} + j]) else W[{leverage_min} + j]
-                    W[{leverage_max} + j] = leverage if alive & (leverage > W[{leverage_max} + j]) else W[{leverage_max} + j]
                     W[{notional_sum_usd} + j] += notional if alive else 0.0
-                    W[{notional_max_usd} + j] = notional if alive & (notional > W[{notional_max_usd} + j]) else W[{notional_max_usd} + j]
+                    low, high, most = W[{leverage_min} + j], W[{leverage_max} + j], W[{notional_max_usd} + j]
+                    W[{leverage_min} + j] = leverage if alive & (leverage < low) else low
+                    W[{leverage_max} + j] = leverage if alive & (leverage > high) else high
+                    W[{notional_max_usd} + j] = notional if alive & (notional > most) else most
                 if bad:
                     for j in range(n):
                         W[{non_finite} + j] += 1.0 if (vel_div < W[{thr} + j]) & (W[{finite} + j] == 0.0) else 0.0
@@ -95,7 +96,8 @@ def fused(X, F, C, swept, toggled, whole, thresholds, cells, bounds, sums, histo
                             histogram[first + j, at] += 1
                 if len(lev_rows):
                     for j in range(n):
-                        lev_rows[s, first + j], usd_rows[s, first + j], finite_rows[s, first + j] = W[{lev} + j], W[{usd} + j], W[{finite} + j] != 0.0
+                        lev_rows[s, first + j], usd_rows[s, first + j] = W[{lev} + j], W[{usd} + j]
+                        finite_rows[s, first + j] = W[{finite} + j] != 0.0
             for k in range(len(bounds)):
                 for j in range(n):
                     bounds[k, first + j] += packed[j] >> PACKED_BITS * k & FLUSH
@@ -160,7 +162,13 @@ class Graph:
         """The loop, compiled at its first call."""
         lanes, at = self.profile.lanes, self.places
         values: dict[str, Any] = {"np": np, "powers": power.powers, "MOST": float(np.finfo(np.float64).max)}
-        values |= {"BLOCK": BLOCK, "STRIDE": STRIDE, "FLUSH": _FLUSH, "PACKED_BITS": _PACKED_BITS, "CELL_BITS": _CELL_BITS}
+        values |= {
+            "BLOCK": BLOCK,
+            "STRIDE": STRIDE,
+            "FLUSH": _FLUSH,
+            "PACKED_BITS": _PACKED_BITS,
+            "CELL_BITS": _CELL_BITS,
+        }
         values |= {**{b.name: 1 << _PACKED_BITS * b.value for b in Bound}}
         values |= {f"kernel_{k}": lane.kernel for k, lane in enumerate(lanes)}
         of = [f"W[{at[lane.name]} + j]" for lane in lanes]
@@ -190,10 +198,15 @@ class Graph:
         texts = {name: f"fixed_{i}" for i, name in enumerate(self.texts)}
         given = [f"X[s, {self.inputs.index(name)}]" for name in lane.inputs]
         given += [texts.get(name) or f"W[{at[name]} + j]" for name in self._constants(lane)]
-        loop = ["    for j in range(n):", f"        {', '.join([*('_' for _ in lane.components), row])} = kernel_{k}({', '.join(given)})"]
+        loop = [
+            "    for j in range(n):",
+            f"        {', '.join([*('_' for _ in lane.components), row])} = kernel_{k}({', '.join(given)})",
+        ]
         first = [f"if swept[{k}]:", *loop]
         if lane.name == "base":
-            thr, extreme, least, most = (f"W[{at[f'base.{each}']} + j]" for each in ("thr", "extreme", "min_lev", "base_max"))
+            thr, extreme, least, most = (
+                f"W[{at[f'base.{each}']} + j]" for each in ("thr", "extreme", "min_lev", "base_max")
+            )
             strength, power_of, low = (f"W[{at[each]} : {at[each]} + n]" for each in ("strength", "base", "low"))
             first = [
                 f"if swept[{k}] and whole > 0:",

@@ -15,7 +15,7 @@ from tests.integration.soaking import ROOT, VIOLET, Journal, until, violet
 from tests.test_pages import blocks
 
 pytestmark = pytest.mark.slow
-PAGES = ("start", "replay", "watching", "sql", "feeds", "soak")
+PAGES = ("start", "replay", "sweep", "watching", "sql", "feeds", "soak")
 ALSO = {0, 2}  # of a soak and of status: HOLD is an answer
 
 

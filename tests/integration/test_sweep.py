@@ -1,12 +1,12 @@
 """A sweep: each binding is what a replay under its params gives, a killed one goes on, and one hash holds."""
 
-import json
-import signal
+import os
+import subprocess
 
 import pytest
 
 from tests.integration import records
-from tests.integration.soaking import interrupted
+from tests.integration.soaking import ROOT, VIOLET, until
 
 pytestmark = pytest.mark.slow
 
@@ -31,20 +31,21 @@ def sweep(journal, *words, code=0):
 
 
 def bindings(journal, made):
-    return journal.rows(f"SELECT * FROM sweep_bindings WHERE sweep_id = '{made['sweep_id']}' ORDER BY binding", run="")
+    return journal.rows(f"SELECT * FROM sweep_bindings WHERE sweep_id = '{made['sweep_id']}' ORDER BY binding")
 
 
 def test_counterfactuals_are_what_replays_give(journal, original):
     made = sweep(journal, original.run_id, "--set", "fanin.abs_max=8.5", "--each-off")
-    found = {json.dumps({k: v for k, v in row["params"].items()}): row for row in bindings(journal, made)}
-    assert len(found) == made["bindings"] == 7
-    assert made["decisions"] == original.summary["decisions"]
-    own, cap, *off = found.values()
-    assert {name: pytest.approx(own[name]) for name in journal.rows(SIZES, run=original.run_id)[0]} == journal.rows(
-        SIZES, run=original.run_id
-    )[0]
+    own, cap, *off = bindings(journal, made)
+    assert made["bindings"] == 2 + len(off) == 7
+    (was,) = journal.rows(SIZES, run=original.run_id)
+    assert {name: own[name] for name in was} == pytest.approx(was)
+    assert own["decisions"] == original.summary["decisions"]
     for at, (row, change) in enumerate(
-        [(cap, "fanin.abs_max=8.5"), *zip(off, (f"{lane}.enabled=false" for lane in ("base", "dc", "acb", "ob", "esof")), strict=True)]
+        [
+            (cap, "fanin.abs_max=8.5"),
+            *zip(off, (f"{lane}.enabled=false" for lane in ("base", "dc", "acb", "ob", "esof")), strict=True),
+        ]
     ):
         replayed = journal.violet("replay", original.run_id, "--set", change, "--name", f"r{at}", "--json").json
         (sizes,) = journal.rows(SIZES, run=replayed["run_id"])
@@ -56,25 +57,34 @@ def test_killed_and_resumed_with_other_workers_it_has_the_hash_of_one_that_was_n
     grid = tmp_path / "grid.toml"
     grid.write_text(GRID)
     there = "SELECT count() FROM violet_sweep_bindings"
-    before = journal.value(there, run="")
+    before = journal.value(there)
     words = ("sweep", str(grid), original.run_id, "--workers", "1", "--data", str(journal.data))
-    interrupted(words, lambda: journal.value(there, run="") > before, signal.SIGKILL)
-    (state,) = journal.rows("SELECT state, sweep_id FROM sweeps WHERE bindings = 60001", run="")
+    process = subprocess.Popen(
+        [*VIOLET, *words], env={**os.environ, "PYTHONPATH": str(ROOT)}, stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        until(lambda: journal.value(there) > before, within_s=120, every_s=0.01)
+    finally:
+        process.kill()
+        process.wait(30)
+    (state,) = journal.rows("SELECT state, sweep_id FROM sweeps WHERE bindings = 60001")
     assert state["state"] == "RUNNING"
     made = sweep(journal, grid, original.run_id, "--workers", 2)
     assert (made["sweep_id"], made["bindings"]) == (state["sweep_id"], 60_001)
     again = sweep(journal, grid, original.run_id, "--workers", 1)
     assert again["sweep_hash"] == made["sweep_hash"]
-    assert journal.value(f"SELECT count() FROM sweep_bindings WHERE sweep_id = '{made['sweep_id']}'", run="") == 60_001
+    assert journal.value(f"SELECT count() FROM sweep_bindings WHERE sweep_id = '{made['sweep_id']}'") == 60_001
 
 
 def test_a_run_whose_rows_were_touched_is_not_swept(journal, tmp_path):
     archive = records.write(tmp_path / "b.jsonl", records.mixed(300))
     run = journal.soak(scans=archive, name="touched")
-    journal.write(
+    journal.store.command(
         "ALTER TABLE violet_decisions UPDATE leverage = leverage + 0.000001 WHERE run_id = {run:String} AND log_offset = ("
-        "SELECT max(log_offset) FROM violet_decisions WHERE run_id = {run:String}) SETTINGS mutations_sync = 2", run=run.run_id,
-    )  # fmt: skip
+        "SELECT max(log_offset) FROM violet_decisions WHERE run_id = {run:String}) SETTINGS mutations_sync = 2",
+        {"run": run.run_id},
+    )
     said = journal.violet("sweep", run.run_id, "--each-off")
     assert said.code == 3
     assert "do not give what run" in said.err

@@ -45,7 +45,15 @@ def grid(tmp_path):
 def test_the_runs_own_comes_first_then_grid_list_and_random(grid):
     found = grid()
     assert len(found) == 1 + 6 + 2 + 1000
-    assert found.names == ("fanin.abs_max", "fanin.stalker_cap", "acb.enabled", "base.base_max", "ob.enabled", "base.extreme", "dc.boost")
+    assert found.names == (
+        "fanin.abs_max",
+        "fanin.stalker_cap",
+        "acb.enabled",
+        "base.base_max",
+        "ob.enabled",
+        "base.extreme",
+        "dc.boost",
+    )
     values = dict(zip(found.names, found.values(0, 9).tolist(), strict=True))
     inf = float("inf")
     assert values["fanin.abs_max"] == [9.0, 8.0, 8.0, 8.0, 8.5, 8.5, 8.5, 9.0, 9.0]
@@ -61,7 +69,8 @@ def test_any_stretch_is_the_same_part_of_the_whole(grid):
     parts = [found.values(at, min(at + 97, len(found))) for at in range(0, len(found), 97)]
     assert np.concatenate(parts, axis=1).tobytes() == whole.tobytes()
     drawn = whole[found.names.index("base.extreme"), 9:]
-    assert (-0.08 <= drawn.min() < -0.079) and (-0.041 < drawn.max() <= -0.04)
+    assert -0.08 <= drawn.min() < -0.079
+    assert -0.041 < drawn.max() <= -0.04
     assert abs(drawn.mean() + 0.06) < 0.002
     assert abs(np.corrcoef(drawn, whole[found.names.index("dc.boost"), 9:])[0, 1]) < 0.1
     assert grid(TEXT.replace("seed = 5", "seed = 6")).values(9, 99).tobytes() != found.values(9, 99).tobytes()

@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from lanes.columns import evaluate
 from lanes.code import Bound
+from lanes.columns import evaluate
 from lanes.profile import PROFILES
 from reactor.sweep import fused
 from reactor.sweep.bindings import bound
@@ -78,10 +78,15 @@ def test_neither_block_nor_threads_nor_flushes_change_a_bit(monkeypatch):
     whole = fused.aggregate(GRAPH, *columns(), params(many), swept(many))
     with ThreadPoolExecutor(3) as pool:
         parts = list(
-            pool.map(lambda at: fused.aggregate(GRAPH, *columns(), params(many[at : at + 7]), swept(many)), range(0, len(many), 7))
+            pool.map(
+                lambda at: fused.aggregate(GRAPH, *columns(), params(many[at : at + 7]), swept(many)),
+                range(0, len(many), 7),
+            )
         )
     for name in ("bounds", "sums"):
-        assert np.concatenate([getattr(part, name) for part in parts], axis=1).tobytes() == getattr(whole, name).tobytes()
+        assert (
+            np.concatenate([getattr(part, name) for part in parts], axis=1).tobytes() == getattr(whole, name).tobytes()
+        )
     scans, lanes = columns()
     twenty = fused.aggregate(GRAPH, np.tile(scans, (20, 1)), np.tile(lanes, (20, 1)), params(CHANGES), swept(CHANGES))
     once = fused.aggregate(GRAPH, scans, lanes, params(CHANGES), swept(CHANGES))
@@ -109,7 +114,9 @@ def test_counters_are_145_from_half_to_nine_and_hold_what_differs_by_one_percent
 
 
 def test_every_leverage_is_counted_where_it_lies():
-    leverage = np.concatenate([fused.Counters.over(0.5, 9.0).thresholds, np.random.default_rng(2).uniform(0.4, 10.0, 500)])
+    leverage = np.concatenate(
+        [fused.Counters.over(0.5, 9.0).thresholds, np.random.default_rng(2).uniform(0.4, 10.0, 500)]
+    )
     counters = fused.Counters.over(0.5, 9.0)
     scans, lanes = np.zeros((1, len(GRAPH.inputs))), np.ones((1, len(BLUE.lanes)))
     scans[0, GRAPH.inputs.index("vel_div")], scans[0, GRAPH.inputs.index("capital_usd")] = -0.03, 1.0
