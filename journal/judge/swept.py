@@ -11,8 +11,9 @@ from typing import Any, Final
 from journal.store import Store
 
 FIGURES: Final = (
-    "decisions", "non_finite", "product", "cap", "abs", "stalker", "floor", "leverage_sum",
-    "leverage_min", "leverage_max", "leverage_p05", "leverage_p50", "leverage_p95", "leverage_p99", "notional_sum_usd", "notional_max_usd",
+    "decisions", "non_finite", "product", "cap", "abs", "stalker", "floor",
+    "leverage_sum", "leverage_min", "leverage_max", "leverage_p05", "leverage_p50", "leverage_p95", "leverage_p99",
+    "notional_sum_usd", "notional_max_usd",
 )  # fmt: skip
 _WORDS: Final = ", ".join([
     "binding", "arrayMap(x -> reinterpretAsUInt64(x), param_values)",

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lanes import power
-from lanes.code import Bound
+from lanes.code import Bound, PlaneForm
 from lanes.kernel import Floats, Kernel
 from lanes.profile import Profile
 
@@ -32,6 +32,8 @@ _FANIN: Final = (
 _SCAN: Final = ("vel_div", "stalker", "capital_usd", "capital.seen")
 BOUNDS: Final = tuple(bound.name.lower() for bound in Bound)  # in the order of their bits in a packed count
 SUMS: Final = ("leverage_sum", "leverage_min", "leverage_max", "notional_sum_usd", "notional_max_usd", "non_finite")
+# Lanes of which a multiplier of their plane, or none, is taken as it is: their params matter for the inputs form alone.
+_OF_INPUTS: Final = {"acb": "acb.form", "ob": "ob.form"}
 _WORK: Final = ("strength", "low", "lev", "usd", "finite")
 _PACKED_BITS: Final = 12  # of each bound; so many scans are counted before the counts are taken out
 _FLUSH: Final = (1 << _PACKED_BITS) - 1
@@ -202,7 +204,11 @@ class Graph:
             "    for j in range(n):",
             f"        {', '.join([*('_' for _ in lane.components), row])} = kernel_{k}({', '.join(given)})",
         ]
-        first = [f"if swept[{k}]:", *loop]
+        where = ""
+        if lane.name in _OF_INPUTS:
+            form = self.inputs.index(_OF_INPUTS[lane.name])
+            where = f" and (toggled[{k}] or X[s, {form}] == {float(PlaneForm.INPUTS)})"
+        first = [f"if swept[{k}]{where}:", *loop]
         if lane.name == "base":
             thr, extreme, least, most = (
                 f"W[{at[f'base.{each}']} + j]" for each in ("thr", "extreme", "min_lev", "base_max")
@@ -312,8 +318,10 @@ def _run(
     n, width, at = params.shape[1], len(counters.thresholds), {name: i for i, name in enumerate(graph.params)}
     bounds, sums = np.zeros((len(BOUNDS), n), np.int64), np.empty((len(SUMS), n))
     histogram = np.zeros((n if width else 0, max(1, width)), np.uint32)
-    toggled = np.array([
-        lane.name not in graph.fixed and not params[at[f"{lane.name}.enabled"]].all() for lane in graph.profile.lanes
+    toggled = np.array([  # is it off under some binding, the profile's own among them
+        lane.name not in graph.fixed
+        and not (params[at[f"{lane.name}.enabled"]].all() and graph.profile.of(lane.name).enabled)
+        for lane in graph.profile.lanes
     ])  # fmt: skip
     graph.loop(
         scans, lanes, params, swept, toggled, _whole(graph, params), counters.thresholds, counters.cells, bounds, sums,

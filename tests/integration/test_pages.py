@@ -83,6 +83,9 @@ def test_the_commands_of_a_page_work_as_they_stand(folder, session_tansu, page, 
         run = journal.run("violet")
         return run.state == "RUNNING" and journal.value(journaled, run=run.run_id) == count
 
+    for above, _, body in blocks(ROOT / "docs" / f"{page}.md"):
+        if above.startswith("<!-- file: "):
+            (home / above.split()[2]).write_text(body)
     ran = 0
     for words in statements(ROOT / "docs" / f"{page}.md"):
         stands_for = {"RUN": row["run_id"], "SCAN_ID": str(row["scan_id"]), "HOST:9092": session_tansu.bootstrap}
