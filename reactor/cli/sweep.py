@@ -12,6 +12,7 @@ from journal.judge import swept
 from journal.ledger import run as runs
 from journal.refusal import Refusal
 from reactor.cli.common import broker, data_option, err, journal, json_option, out, print_json, print_rows
+from reactor.cli.grouped import Grouped
 from reactor.cli.stream import foreign_code
 from reactor.run.replay import params
 from reactor.sweep.bindings import read
@@ -21,7 +22,10 @@ FIGURES: Final = ("leverage_mean", "leverage_p50", "leverage_p95", "leverage_max
 MOST_WORKERS: Final = 64
 
 
-@click.command("sweep")
+@click.command("sweep", cls=Grouped, groups={
+    "Which bindings": ("assignments", "each_off"), "From which records": ("bootstrap_servers",),
+    "The sweep": ("no_histogram", "workers"), "What is shown": ("order", "top"),
+})  # fmt: skip
 @click.argument("what", nargs=-1, metavar="[GRID.toml] [RUN]")
 @data_option
 @click.option(

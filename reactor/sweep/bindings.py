@@ -83,6 +83,8 @@ class Bindings:
         The rules of a profile are orders of two params and domains of one, so what holds at the corners of a grid and
         of the random ranges holds inside.
         """
+        if self.profile.esof.application != "fan_in":
+            raise Refusal("a sweep rounds no size, as esof.application sc_post does; fix: violet replay RUN --set ...")
         for name in self.names:
             if name not in graph.params:
                 raise Refusal(f"{name} cannot be swept; fix: one of {', '.join(graph.params)}, or violet replay")

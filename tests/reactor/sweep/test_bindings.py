@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from journal.refusal import Refusal
-from lanes.profile import PROFILES
+from lanes.profile import PROFILES, override
 from reactor.sweep import bindings
 from reactor.sweep.fused import Graph
 
@@ -104,3 +104,9 @@ def test_flags_add_axes_and_each_lane_off_in_turn(grid):
 def test_what_is_refused(grid, text, words):
     with pytest.raises(Refusal, match=words.replace("[", r"\[")):
         grid(text)
+
+
+def test_a_run_that_rounds_after_the_fan_in_is_refused():
+    after = override(BLUE, {"esof": {"application": "sc_post"}})
+    with pytest.raises(Refusal, match="sc_post"):
+        bindings.read(after, None, {"fanin.abs_max": [8.0]}).check(Graph(after))
