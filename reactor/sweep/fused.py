@@ -42,15 +42,18 @@ _CELL_BITS: Final = 44  # 256 cells an octave: each holds at most one threshold 
 # {...} is filled in from the lanes. W holds all columns of a block of bindings, each at a place that the compiler
 # knows: so it sees that they do not overlap, and vectorises. `+ j` counts bindings.
 _LOOP: Final = """
-def fused(X, F, C, swept, toggled, whole, thresholds, cells, bounds, sums, histogram, lev_rows, usd_rows,
+def fused(X, F, C, varies, swept, toggled, whole, thresholds, cells, bounds, sums, histogram, lev_rows, usd_rows,
           finite_rows{fixed}):
     W, sure, packed = np.empty({size}), np.empty(BLOCK, np.bool_), np.empty(BLOCK, np.int64)
     bits = W[{lev} : {lev} + BLOCK].view(np.int64)
     for first in range(0, C.shape[1], BLOCK):
         n = min(BLOCK, C.shape[1] - first)
-        W[:] = 0.0
         for k in range(len(C)):
-            W[k * STRIDE : k * STRIDE + n] = C[k, first : first + n]
+            if varies[k]:
+                W[k * STRIDE : k * STRIDE + n] = C[k, first : first + n]
+            elif first == 0:
+                W[k * STRIDE : (k + 1) * STRIDE] = C[k, 0]
+        W[{leverage_sum} :] = 0.0
         W[{leverage_min} : {leverage_min} + n] = np.inf
         for start in range(0, len(X), FLUSH):
             packed[:] = 0
@@ -323,8 +326,9 @@ def _run(
         and not (params[at[f"{lane.name}.enabled"]].all() and graph.profile.of(lane.name).enabled)
         for lane in graph.profile.lanes
     ])  # fmt: skip
+    varies = (params != params[:, :1]).any(axis=1)
     graph.loop(
-        scans, lanes, params, swept, toggled, _whole(graph, params), counters.thresholds, counters.cells, bounds, sums,
+        scans, lanes, params, varies, swept, toggled, _whole(graph, params), counters.thresholds, counters.cells, bounds, sums,
         histogram, *out, *(graph.profile.param(name) for name in graph.texts),
     )  # fmt: skip
     return Block(bounds, sums, histogram)

@@ -72,15 +72,19 @@ def by_numpy(graph, scans, lanes, params):
     return leverage, x["capital_usd"] * p["fanin.fraction"] * leverage
 
 
-def by_python(graph, scans, lanes, params, j):
-    """The same of one binding by the lanes' plain Python and Python's own pow."""
-    p, x = (dict(zip(n, c.tolist(), strict=True)) for n, c in ((graph.params, params[:, j]), (graph.inputs, scans[0])))
+def by_python(graph, scans, lanes, params):
+    """The same by the base lane's plain Python, with Python's own pow, binding by binding."""
+    names = ("thr", "extreme", "min_lev", "base_max", "convexity")
+    curves = zip(*(params[graph.params.index(f"base.{name}")].tolist() for name in names), strict=True)
+    boosts, tops = (params[graph.params.index(name)].tolist() for name in ("dc.boost", "fanin.abs_max"))
+    x = dict(zip(graph.inputs, scans[0].tolist(), strict=True))
     acb, ob, esof = lanes[0, 2:].tolist()
-    curve = (p[f"base.{name}"] for name in ("thr", "extreme", "min_lev", "base_max", "convexity"))
-    _, base = BLUE.lanes[0].kernel.py_func(x["vel_div"], *curve)
-    dc = p["dc.boost"] if x["dc_status"] == 1.0 else 1.0
-    cap = min(p["base.base_max"] * acb * ob * esof, p["fanin.abs_max"])
-    return max(p["base.min_lev"], min(base * dc * acb * ob * esof, cap))
+    base, confirmed, found = BLUE.lanes[0].kernel.py_func, x["dc_status"] == 1.0, []
+    for curve, boost, top in zip(curves, boosts, tops, strict=True):
+        raw = base(x["vel_div"], *curve)[1] * (boost if confirmed else 1.0) * acb * ob * esof
+        cap = min(curve[3] * acb * ob * esof, top)
+        found.append(max(curve[2], min(raw, cap)))
+    return np.array(found)
 
 
 def test_sweep(capsys):
@@ -118,7 +122,7 @@ def test_sweep(capsys):
     rates |= {f"memory: 7 columns in, 2 out, {w} threads": N / timed(lambda w=w: copied(w)) / 1e6 for w in (1, 2)}
     rates["NumPy, one scan"] = N / timed(lambda: by_numpy(graph, scans, lanes, params)) / 1e6
     mine = np.concatenate([part.sums[0] for part in run(1, 2)])
-    exact = np.array([by_python(graph, scans, lanes, params, j) for j in range(N)])
+    exact = by_python(graph, scans, lanes, params)
     numpy, _ = by_numpy(graph, scans, lanes, params)
     with capsys.disabled():
         print(f"\n{'a million bindings':45} M evaluations/s")
