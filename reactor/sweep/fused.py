@@ -328,8 +328,8 @@ def _run(
     ])  # fmt: skip
     varies = (params != params[:, :1]).any(axis=1)
     graph.loop(
-        scans, lanes, params, varies, swept, toggled, _whole(graph, params), counters.thresholds, counters.cells, bounds, sums,
-        histogram, *out, *(graph.profile.param(name) for name in graph.texts),
+        scans, lanes, params, varies, swept, toggled, _whole(graph, params), counters.thresholds, counters.cells,
+        bounds, sums, histogram, *out, *(graph.profile.param(name) for name in graph.texts),
     )  # fmt: skip
     return Block(bounds, sums, histogram)
 
