@@ -147,6 +147,7 @@ TESTED_ELSEWHERE = {
     "reactor/log/port.py": "tests/reactor/log/test_memory.py: a protocol without code",
     "reactor/run/config_file.py": "tests/reactor/run/test_settings.py: settings are read from such files",
     "reactor/run/carry.py": "tests/integration/test_state.py: runs are carried to other journals",
+    "reactor/run/rerun.py": "tests/integration/test_replay.py: the command is run as people run it",
     "reactor/run/retry.py": "tests/integration/test_retry.py: of soaks whose kernel was mended",
     "reactor/run/heal.py": "tests/fault/test_damage.py: on a journal whose files are gone",
     "reactor/run/remote.py": "tests/integration/test_topology.py: a protocol that the topology fills",

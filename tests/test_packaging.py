@@ -133,9 +133,16 @@ def test_the_installed_command_soaks_and_answers_in_sql(installed):
 
 @pytest.fixture(scope="module")
 def soaked(installed):
-    """The data directory of a soak by the installed command."""
-    done = run(installed / "v/bin/violet", "soak", "--data", installed / "my-soak", cwd=installed, timeout=240)
-    assert done.returncode in (0, 2), done.stderr
+    """The data directory of a soak by the installed command, with BLUE's trades by a stand-in and a contract."""
+    violet, about = installed / "v/bin/violet", ("--against", "blue", "-o", "contract.json", "--data", "my-soak")
+    for line in (
+        ("soak", "--data", "my-soak"),
+        ("blue", "simulate", "--scans", "my-soak/market.jsonl.zst", "--out", "trades.csv", "--legs-out", "legs.csv"),
+        ("blue", "import", "--trades", "trades.csv", "--legs", "legs.csv", "--data", "my-soak"),
+        ("contract", "new", "latest", *about),
+    ):
+        done = run(violet, *line, cwd=installed, timeout=240)
+        assert done.returncode in (0, 2), done.stderr
     return installed / "my-soak"
 
 
@@ -158,7 +165,8 @@ def notebook(installed):
 
 def test_the_page_is_a_notebook(soaked, notebook):
     cells = [body for _, language, body in blocks(ROOT / "docs/python.md") if language == "python"]
-    shown = dict(zip(cells, notebook(cells), strict=True))
+    outputs = notebook(cells)
+    shown = dict(zip(cells, outputs, strict=True))
 
     def of(words):
         (found,) = [outputs for cell, outputs in shown.items() if words in cell]
@@ -170,6 +178,9 @@ def test_the_page_is_a_notebook(soaked, notebook):
     assert "<polyline" in of(".chart(")["text/html"]
     assert "'part': 'base'" in of("soak.explain(")["text/plain"]
     assert "PASS" in of("soak.summary()")["text/html"]
+    assert len(json.loads(of("soak.tap(")["text/plain"].replace("(", "[").replace(")", "]").replace("'", '"'))) == 3
+    assert "'leverage'" in of("soak.replay(")["text/plain"]
+    assert "PASS" in of("soak.compare(")["text/plain"]
     assert float(of("violet.lanes.base(")["text/plain"]) == 8.5
 
 

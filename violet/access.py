@@ -5,32 +5,39 @@ use. See docs/python.md.
 """
 
 import json
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from journal import directory
 from journal.blue import trust
-from journal.judge import damage
 from journal.judge.explain import explain
 from journal.judge.gate import summary
 from journal.keep import export, question
-from journal.keep.opened import opened
+from journal.keep.opened import hold, opened
 from journal.keep.question import Answering
 from journal.ledger import run as runs
-from journal.ledger.naming import KNOWN, LATEST, SEVERAL, identify, over_several, scoped
+from journal.ledger.naming import KNOWN, LATEST, identify
 from journal.ledger.run import LISTED
 from journal.refusal import Refusal
 from journal.store import Store
+from lanes.registry import BY_NAME
 from reactor.run.settings import Settings, load
-from violet.display import Explanation, Summary
+from violet.display import Compared, Explanation, Summary
 from violet.rows import FORM, Rows
+
+if TYPE_CHECKING:
+    from reactor.tap.reading import Reading
+    from violet.soaking import OnBatch
 
 MAX_ROWS: Final = 10_000_000  # that a reader may ask for at once
 EXPORT_S: Final = 600  # for a part of an export
+FOLLOW_S: Final = 0.5
+_OVER: Final = ("ENDED", "HALTED")
 
 
 def open_journal(data: str | PathLike[str] | None, config: str | PathLike[str] | None) -> "Journal":
@@ -120,7 +127,8 @@ class Journal:
         """
 
         def asks() -> Iterator[str]:
-            self._warn(query)
+            for words in question.warnings(self._reader(), query):
+                _warn(words.replace("--run", "run"))
             yield query
 
         bound = {name: str(value) for name, value in params.items()}
@@ -160,6 +168,96 @@ class Journal:
             raise Refusal(f"{what}: {len(rows)} outcomes ({places}); fix: '@OFFSET' and partition=N")
         return Explanation({"run_id": found.run_id, **rows[0]})
 
+    def tap(
+        self, lane: str, run: str = LATEST, *, last: int = 20, where: str | None = None, stream: str | None = None,
+        follow: bool = False,
+    ) -> Iterator["Reading"]:  # fmt: skip
+        """What a lane gave, with what it read of its planes: the last readings of each partition, by offset.
+
+        Args:
+            lane: its name.
+            run: by id, prefix or name, or `latest`.
+            last: so many of each partition.
+            where: a condition on the columns of `lane_readings`, such as "value < 1".
+            stream: of this one alone.
+            follow: go on with what comes, until the run is over.
+        """
+        from reactor.tap.history import History
+
+        if lane not in BY_NAME:
+            raise Refusal(f"no lane {lane!r}; fix: name one of {', '.join(BY_NAME)}")
+        with self._store() as store:
+            run_id = runs.pick(store, run).run_id
+            history = History(store, run_id, lane, where, stream)
+            starts = history.last(last)
+            while True:
+                is_over = runs.pick(store, run_id).state in _OVER  # asked first: what it left is given
+                ends = history.ends()
+                for page in history.pages(starts, ends):
+                    yield from page
+                starts |= ends
+                if is_over or not follow:
+                    return
+                time.sleep(FOLLOW_S)
+
+    def replay(
+        self, run: str = LATEST, *, set: Mapping[str, object] | None = None,  # noqa: A002 - as --set
+        profile: str | None = None, name: str | None = None, new: bool = False,
+        on_batch: "OnBatch | None" = None,
+    ) -> Summary:  # fmt: skip
+        """Evaluate a run's records once more, as another run of this journal, and compare every row.
+
+        Args:
+            run: by id, prefix or name, or `latest`.
+            set: params, such as {"acb.enabled": False}.
+            profile: to evaluate under; the run's own params where none is named.
+            name: of the replay; by default that of the run and -replay.
+            new: start another replay instead of resuming one that did not end.
+            on_batch: called after every batch, as of violet.soak.
+
+        Returns:
+            The summary of the replay, with `identical`, `differing` and `differing_columns` (rows by column).
+
+        Raises:
+            Refusal: the records are not to be had, or a param or the name does not fit.
+        """
+        from violet.soaking import replay
+
+        told = [f"{key}={json.dumps(value)}" for key, value in (set or {}).items()]
+        asked = {"assignments": told, "profile": profile, "name": name, "new": new}
+        return replay(self._settings, run, on_batch, **asked)
+
+    def compare(self, contract: str | PathLike[str], run: str = LATEST) -> Compared:
+        """Compare a run with BLUE under a contract: validity first, then each measure and a verdict.
+
+        Args:
+            contract: file of `violet contract new`.
+            run: by id, prefix or name, or `latest`.
+
+        Returns:
+            What `violet compare --json` gives; of an invalid comparison no figure.
+
+        Raises:
+            Refusal: it is no contract, or the journal does not have it.
+        """
+        from journal.blue import anchor, verdict
+        from journal.blue.contract import read
+        from reactor.blue import comparison
+
+        try:
+            agreed = read(Path(contract).read_bytes(), str(contract))
+        except FileNotFoundError:
+            raise Refusal(f"contract {contract} is not there; fix: `violet contract new` writes one") from None
+        server = self._settings.journal.address
+        with opened(self.data, server, _warn) as store, ExitStack() as stack:
+            anchor.require(store, agreed)
+            found = runs.pick(store, run)
+            lock = self.data / "locks" / "compare.lock"
+            hold(store, self.data, server, "blue compare", lock, stack, _warn)
+            made = comparison.compared(store, found, agreed)
+            trusted = trust.standing(store, found.name, found.standins).words
+        return Compared({**verdict.as_json(made), "trust": trusted})
+
     def _outcomes(self, view: str, run: str, columns: Sequence[str]) -> Rows:
         return self._asked(lambda: export.outcomes(view, self._run_id(run), columns, self._rows))
 
@@ -180,12 +278,15 @@ class Journal:
 
         return Rows(answers)
 
-    def _answer(self, text: str, settings: dict[str, str], timeout_s: float) -> tuple[bytes, str]:
+    def _reader(self) -> Answering:
         if self._answering is None:
             told = question.answering(self.data, self._settings.journal.address, _warn)
             self._answering = self._held.enter_context(told)
+        return self._answering
+
+    def _answer(self, text: str, settings: dict[str, str], timeout_s: float) -> tuple[bytes, str]:
         try:
-            return self._answering(text, settings, timeout_s)
+            return self._reader()(text, settings, timeout_s)
         except Refusal as refusal:
             words = str(refusal).replace("--max-rows", "max_rows").replace("--timeout", "timeout_s")
             raise Refusal(words) from None
@@ -196,15 +297,6 @@ class Journal:
 
     def _run_id(self, run: str) -> str:
         return identify(self._rows(KNOWN), run)
-
-    def _warn(self, query: str) -> None:
-        """Warn of what an answer does not show: rows that are gone, rows of several runs."""
-        if found := damage.in_words(self._rows(damage.PARTS)):
-            _warn(f"the journal is damaged, so answers may lack rows: {damage.some(found)}")
-        if not scoped(query):
-            (several,) = self._rows(SEVERAL)
-            if words := over_several(query, int(several["runs"]), several["tables"]):
-                _warn(words.replace("--run", "run"))
 
     @contextmanager
     def _store(self) -> Iterator[Store]:

@@ -11,8 +11,10 @@ from typing import Any, Final
 from reactor.web.drawing import bars, lines, number, text
 
 _STYLE: Final = (
-    "<style>.violet{max-width:760px;font:14px/1.5 system-ui,sans-serif}.violet table{border-collapse:collapse}"
-    ".violet th,.violet td{text-align:left;padding:2px 10px 2px 0}.violet svg{width:100%;height:auto}"
+    "<style>.violet{font:14px/1.5 system-ui,sans-serif;overflow-x:auto}"
+    ".violet table{border-collapse:collapse;font:inherit}"
+    ".violet th,.violet td{text-align:left;padding:2px 10px 2px 0;white-space:nowrap}"
+    ".violet svg{width:100%;max-width:760px;height:auto}"
     ".violet svg text{font:11px system-ui,sans-serif;fill:#77718a}.violet polyline{fill:none;stroke-width:2}"
     ".violet .c0{stroke:#7f5af0}.violet .d0,.violet .f0{fill:#7f5af0}.violet .axis{stroke:#b9b4c6;stroke-width:.5}"
     ".violet .PASS{color:#12803f}.violet .FAIL,.violet .INVALID_COMPARISON{color:#c62f27}.violet .HOLD{color:#b26a00}"
@@ -53,8 +55,11 @@ class Summary(Shown):
             if clause["verdict"] != "PASS"
         ]
         head = _verdict(self["verdict"], f"run {self['run_id']} ({self['name']}), {self['state']}")
+        differs = (
+            [("differs from " + self["replay_of"], text(self["differing_columns"]))] if "identical" in self else []
+        )
         rest = [("rests on", text(self["verdict_basis"])), ("content hash", text(self["content_hash"]))]
-        return _box(head, _pairs([*rest, *counts, *broken]))
+        return _box(head, _pairs([*rest, *counts, *differs, *broken]))
 
 
 class Explanation(Shown):
@@ -121,7 +126,7 @@ def table(names: Sequence[str], rows: Sequence[Mapping[str, Any]], *, is_all: bo
     """Rows as a table. is_all: there are no more than these."""
     head = "".join(f"<th>{text(name)}</th>" for name in names)
     body = "".join("<tr>" + "".join(f"<td>{_cell(row[name])}</td>" for name in names) + "</tr>" for row in rows)
-    words = f"{len(rows)} rows" if is_all else f"the first {len(rows)} rows; there are more"
+    words = f"{len(rows)} row{'s' * (len(rows) != 1)}" if is_all else f"the first {len(rows)} rows; there are more"
     return _box(f"<table><tr>{head}</tr>{body}</table><p>{words}</p>")
 
 

@@ -1,7 +1,6 @@
 """`violet replay`: a run's records once more, under other params or the same, as a sibling run."""
 
 from collections.abc import Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +9,15 @@ from click.core import ParameterSource
 from rich.progress import Progress
 
 from journal.judge.gate import EXIT, FAIL, HOLD
-from journal.judge.sibling import columns, compare
-from journal.keep.migrate import require
 from journal.ledger import run as runs
-from journal.lock import soak_lock
 from reactor.cli import value
-from reactor.cli.common import broker, data_option, err, json_option, lock, out, print_json, require_journal
+from reactor.cli.common import broker, data_option, err, json_option, out, print_json, require_journal
 from reactor.cli.common import journal as stored
 from reactor.cli.grouped import Grouped
 from reactor.cli.stream import foreign_code
 from reactor.cli.terminal import Terminal, print_summary
-from reactor.run import replay as replays
-from reactor.run.attend import Journal, attend
-from reactor.run.settings import JournalSettings, SoakSettings, of_flags
+from reactor.run.rerun import rerun
+from reactor.run.settings import JournalSettings, SoakSettings
 from reactor.run.stop import Stop
 from reactor.run.verify import verify
 from reactor.watch.events import Events
@@ -112,30 +107,16 @@ def _prefix(run_id: str, data: Path, bootstrap: str | None, as_json: bool) -> in
 def run(run_id: str, data: Path, remote: JournalSettings, asked: Mapping[str, Any], as_json: bool) -> int:
     """Replay, print the summary and what differs, return the exit code."""
     require_journal(data)
-    with foreign_code(), ExitStack() as stack:
-        journal = Journal(data, remote, stack, err.print)
-        journal.steady(require)
-        original = runs.pick(journal.store, run_id)
-        profile = replays.params(journal.store, original, asked["profile"], asked["assignments"])
-        flags = {name: asked[name] for name in ("batch_size", "new")}
-        flags |= {"data": data, "name": asked["name"] or f"{original.name}-replay"}
-        settings = of_flags(flags, remote, profile, original.absent)
-        held = stack.enter_context(lock(soak_lock(data, settings.soak.name), data))
-        replays.refuse_taken(journal.store, settings, original)
-        source = replays.ReplaySource(journal.store, original, broker(asked["bootstrap_servers"]), profile)
-        stack.callback(source.close)
-        session = journal.session(replays.Replay, settings, source, journal.claim(settings.soak.name, held))
-        watcher = Terminal(settings.soak.name, Observers(settings.soak, Events(None, "")))
-        result = attend(session, watcher, Stop(lambda words: err.print(words, style="yellow")))
-        result |= {"replay_of": original.run_id, "read_from": source.identity["read_from"]}
-        code = {"STOPPED": EXIT[HOLD], "HALTED": EXIT[FAIL]}.get(result["state"], 0)
-        if result["state"] == "ENDED":
-            result["differing_columns"] = session.ledger.insist(lambda store: columns(store, session.run))
-            if asked["assert_identical"]:
-                found = session.ledger.insist(lambda store: compare(store, session.run, original))
-                result |= {"identical": found.identical, "original_hash": found.original_hash}
-                result |= {"differing": found.differing, "first_differing": found.first}
-                code = 0 if found.identical else EXIT[FAIL]
+    told = {name: asked[name] for name in ("profile", "assignments", "name", "batch_size", "new", "assert_identical")}
+    with foreign_code():
+        result = rerun(
+            data, remote, run_id, **told, broker=broker(asked["bootstrap_servers"]), say=err.print,
+            watch=lambda settings: Terminal(settings.soak.name, Observers(settings.soak, Events(None, ""))),
+            stop=lambda: Stop(lambda words: err.print(words, style="yellow")),
+        )  # fmt: skip
+    code = {"STOPPED": EXIT[HOLD], "HALTED": EXIT[FAIL]}.get(result["state"], 0)
+    if not result.get("identical", True):
+        code = EXIT[FAIL]
     print_json(result) if as_json else _print(result)
     return code
 
