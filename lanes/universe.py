@@ -54,8 +54,15 @@ def profiles() -> dict[str, Profile]:
     return {**PROFILES, **after}
 
 
+def turns() -> list[tuple[str, Profile]]:
+    """The profiles in the order in which blocks of seeds have them. Python rounds row by row: that one seldom."""
+    known = list(profiles().items())
+    plain, after = known[: len(PROFILES)], known[len(PROFILES) :]
+    return [*plain * 3, plain[0], *after]
+
+
 def spans(first: int, n: int, of: int) -> Iterator[tuple[int, range]]:
-    """The seeds first .. first + n in ranges of one profile, each with the number of its profile, of `of`."""
+    """The seeds first .. first + n in ranges of one profile, each with whose turn it is, of `of`."""
     at, end = first, first + n
     while at < end:
         stop = min(end, (at // BLOCK + 1) * BLOCK)

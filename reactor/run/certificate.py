@@ -26,13 +26,13 @@ from journal.keep.migrate import migrate
 from journal.refusal import Refusal
 from journal.store import connect
 from lanes.fingerprint import math_fingerprint
-from lanes.universe import BLOCK, drawn, edges, points, profiles, spans
+from lanes.universe import BLOCK, drawn, edges, points, profiles, spans, turns
 from reactor.run import adversary, surface
 from reactor.run.provenance import code_hash, versions, wheel
 from reactor.run.surface import Surface, Tally, look
 
 _DONE: Final = b"null\n"  # a worker's last line
-SQL_EVERY: Final = 64  # of so many blocks of a profile one goes through SQL
+SQL_EVERY: Final = 256  # of so many blocks the first few go through SQL: one turn of every profile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +136,7 @@ def canonical(document: Mapping[str, Any]) -> bytes:
 
 def _draw(asked: Universe, seeds: range, surfaces: Mapping[str, Surface], every: int = 1) -> Iterator[Tally]:
     """Look at draws, block by block."""
-    known = list(profiles().items())
+    known = turns()
     for number, some in spans(seeds.start, len(seeds), len(known)):
         # Which blocks are looked at is a matter of the seed, and the profiles take turns in them too.
         if (some.start - asked.seed) // BLOCK % every < len(known):
