@@ -6,6 +6,7 @@ sweep that was killed makes the chunks that are not there, and the number of wor
 
 import hashlib
 import json
+import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -84,10 +85,12 @@ class Sweep:
 
     def _counters(self, graph: Graph) -> Counters:
         """Counters over every leverage that a binding may give."""
-        params = [self._params(graph, first) for first in self._firsts()]
-        at = graph.params.index
-        least = min(float(each[at("base.min_lev")].min()) for each in params)
-        return Counters.over(least, max(float(each[at("fanin.abs_max")].max()) for each in params))
+        at, least, most = graph.params.index, math.inf, 0.0
+        for first in self._firsts():  # chunk by chunk: all of them are more than memory holds
+            params = self._params(graph, first)
+            least = min(least, float(params[at("base.min_lev")].min()))
+            most = max(most, float(params[at("fanin.abs_max")].max()))
+        return Counters.over(least, most)
 
     def _firsts(self) -> range:
         return range(0, len(self.bindings), CHUNK)
