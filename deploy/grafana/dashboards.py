@@ -305,11 +305,12 @@ def _blue() -> models.Dashboard:
                 "Measures of the last comparison",
                 "SELECT JSONExtractString(m, 'verdict') AS verdict, JSONExtractString(m, 'name') AS measure, "
                 "JSONExtract(m, 'n', 'Nullable(UInt64)') AS n, JSONExtract(m, 'figure', 'Nullable(Float64)') AS figure, "
+                "JSONExtract(m, 'above', 'Nullable(Float64)') AS above_floor, "
                 "JSONExtract(m, 'low', 'Nullable(Float64)') AS low, JSONExtract(m, 'high', 'Nullable(Float64)') AS high, "
                 "JSONExtract(m, 'margin', 'Nullable(Float64)') AS margin, JSONExtract(m, 'needed', 'Nullable(UInt64)') AS pairs_needed "
                 f"FROM (SELECT measures FROM compares WHERE {ours} ORDER BY compared_at DESC LIMIT 1) "
                 "ARRAY JOIN JSONExtractArrayRaw(measures) AS m",
-                "Each with its interval, which holds under daily looks, and its margin.",
+                "Each with what of it lies above the noise floor; this is judged, by its interval, which holds under daily looks.",
             ),
             rows(
                 "Why the pairs differ",

@@ -14,20 +14,21 @@ from lanes.registry import LANES
 _ROUNDING: Final = 2.0**-40  # of two logarithms and of the terms that add up to them, generously
 _UNITS: Final = """
 SELECT lane, arrayFirst(each -> vel_div > each.1, (SELECT buckets FROM vel_div_buckets)).2 AS bucket,
-    arrayMap(each -> each.3, arraySort(groupArray((entry_ts_ms, trade_id, effective[lane])))) AS units
+    arrayMap(each -> each.3, arraySort(groupArray((entry_ts_ms, trade_id, if(delayed = '', effective[lane], 0))))) AS units
 FROM (SELECT * FROM compare_pairs WHERE compare_id = {compare:String})
 ARRAY JOIN {names:Array(String)} AS lane
 WHERE is_identical OR mapContains(effective, lane)
 GROUP BY lane, bucket
 ORDER BY indexOf({names:Array(String)}, lane), bucket"""
 _DAYS: Final = """
-SELECT toDate(entry_ts) AS day, toFloat64(sum(toDecimal256(notional_usd - recorded_notional_usd, 30))) AS usd
+SELECT toDate(entry_ts) AS day, toFloat64(sum(toDecimal256(notional_usd - recorded_notional_usd, 30))) AS usd,
+    toFloat64(sum(toDecimal256(if(delayed = '', notional_usd - recorded_notional_usd, 0), 30))) AS above
 FROM compare_pairs WHERE compare_id = {compare:String} AND recorded_notional_usd IS NOT NULL
 GROUP BY day ORDER BY day"""
 
 
 def by_lane(store: Store, contract: Contract, compare_id: str) -> list[dict[str, Any]]:
-    """Each lane in each bucket of vel_div: the mean of its effective terms, and whether it differs from 0.
+    """Each lane in each bucket of vel_div: the mean of its effective terms above the noise floor, and whether it is 0.
 
     differs holds for all rows together: of those that say so at most a share alpha of the contract is wrong, in the
     mean (e-BH). low, high: of the row alone. A haircut behind the fan-in leaves the terms without bounds, so no row.
@@ -52,12 +53,14 @@ def by_lane(store: Store, contract: Contract, compare_id: str) -> list[dict[str,
 
 def by_day(store: Store, contract: Contract, compare_id: str) -> dict[str, Any]:
     """The mean difference of notional a day, ours less BLUE's, in USD; without bounds while there are too few days."""
-    days = [row["usd"] for row in store.rows(_DAYS, {"compare": compare_id})]
+    rows = store.rows(_DAYS, {"compare": compare_id})
+    days = [row["usd"] for row in rows]
     found = unbounded_mean(days, contract.alpha)
     bounds = {"low": None, "high": None} if found is None else {"low": found.low, "high": found.high}
     return {
         "days": len(days),
         "mean_usd": math.fsum(days) / len(days) if days else None,
+        "above_usd": math.fsum(row["above"] for row in rows) / len(days) if days else None,
         **bounds,
         "method": "asymptotic",
     }

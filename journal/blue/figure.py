@@ -102,13 +102,13 @@ def _colocation(store: Store, asked: dict[str, Any], trades: int) -> dict[str, A
 
 
 def _lanes(store: Store, asked: dict[str, Any]) -> list[dict[str, Any]]:
-    """Each lane's value on both sides, of the pairs whose lane BLUE recorded."""
+    """Each lane's value on both sides, of the pairs whose lane BLUE recorded. above: the mean above the noise floor."""
     names = [lane.name for lane in LANES]
     return store.rows(
         "SELECT lane, count() AS n, countIf(reinterpretAsUInt64(ours) = reinterpretAsUInt64(theirs)) AS identical, "
-        "avg(abs(ours - theirs)) AS mean_abs_err, max(abs(ours - theirs)) AS max_abs_err, "
-        "quantileExactInclusive(0.5)(ours) AS journaled_median, quantileExactInclusive(0.5)(theirs) AS recorded_median "
-        "FROM (SELECT arrayJoin({names:Array(String)}) AS lane, lanes[lane] AS ours, recorded_lanes[lane] AS theirs, "
+        "avg(abs(ours - theirs)) AS mean_abs_err, avg(if(delayed = '', abs(ours - theirs), 0)) AS above, "
+        "max(abs(ours - theirs)) AS max_abs_err, quantileExactInclusive(0.5)(ours) AS journaled_median, quantileExactInclusive(0.5)(theirs) AS recorded_median "
+        "FROM (SELECT arrayJoin({names:Array(String)}) AS lane, lanes[lane] AS ours, recorded_lanes[lane] AS theirs, delayed, "
         f"mapContains(recorded_lanes, lane) AS is_recorded FROM {_PAIRS}) WHERE is_recorded GROUP BY lane "
         "ORDER BY indexOf({names:Array(String)}, lane)",
         {**asked, "names": names},
@@ -173,9 +173,12 @@ def _quiet(store: Store, contract: Contract, asked: dict[str, Any]) -> list[dict
 
 
 def _classes(store: Store, asked: dict[str, Any]) -> list[dict[str, Any]]:
-    """The differences by class and lane, the most frequent first, with the money between both sizes and its rank."""
+    """The differences by class and lane, the most frequent first, with the money between both sizes and its rank.
+
+    above: how many lie above the noise floor.
+    """
     return store.rows(
-        "SELECT class, class_group, class_where, count() AS n, countIf(is_allowed) AS allowed, "
+        "SELECT class, class_group, class_where, count() AS n, countIf(is_allowed) AS allowed, countIf(delayed = '') AS above, "
         "sum(abs(notional_usd - recorded_notional_usd)) AS usd, row_number() OVER (ORDER BY usd DESC) AS by_money, "
         "max(abs(journaled - recorded)) AS max_abs_err "
         f"FROM {_PAIRS} WHERE class != '' GROUP BY class, class_group, class_where "

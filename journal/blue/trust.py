@@ -32,6 +32,7 @@ EXIT: Final = {GRANTED: 0, HOLD: 2}
 _ABOUT: Final = "compare_id, contract_hash, run_id, name, label, from_ms, to_ms, verdict"
 _CAME_TO: Final = ", ".join(f"toString({name})" for name in f"{_ABOUT}, clauses, measures, figures".split(", "))
 FIRST: Final = "0" * 64  # what the first entry follows
+_AFTER: Final = ", under a contract made after its window opened"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +64,8 @@ class Standing:
     """Where trust in the runs of a name stands.
 
     cycles: the passing comparisons that count now, in their order. missing: what is needed yet. events: what became of
-    each entry, in words, the oldest first.
+    each entry, in words, the oldest first. made_after: how many cycles have a contract that was made after its window
+    opened, so that its terms may have been chosen after a look at the data.
     """
 
     name: str
@@ -71,12 +73,14 @@ class Standing:
     cycles: Sequence[Entry]
     missing: Sequence[str]
     events: Sequence[str]
+    made_after: int
 
     @property
     def words(self) -> str:
         """The standing in a line."""
         if self.status == GRANTED:
-            return f"{GRANTED} ({len(self.cycles)} consecutive passing comparisons with BLUE)"
+            caveat = f"; {self.made_after} under contracts made after their windows opened" if self.made_after else ""
+            return f"{GRANTED} ({len(self.cycles)} consecutive passing comparisons with BLUE{caveat})"
         return f"{HOLD} (needs {'; '.join(self.missing)})"
 
 
@@ -154,12 +158,14 @@ def _read(store: Store) -> tuple[list[Entry], list[dict[str, Any]]]:
 def standing(store: Store, name: str, standins: Sequence[str] = ()) -> Standing:
     """Where trust in the runs of a name stands. standins: those of its latest run. Raises Refusal as `ledger` does."""
     entries = [each for each in ledger(store) if each.name == name]
-    contracts = {each.contract_hash: _contract(store, each.contract_hash) for each in entries}
+    rows = {each.contract_hash: _anchored(store, each.contract_hash) for each in entries}
+    contracts = {hash_: anchor.contract_of(row) for hash_, row in rows.items()}
+    after = {hash_ for hash_, row in rows.items() if not row["is_before"]}
     cycles: list[Entry] = []
     events = []
     for entry in entries:
         cycles, event = _after(cycles, entry, contracts, partial(_ancestors, store))
-        events.append(event)
+        events.append(event + _AFTER * (entry in cycles and entry.contract_hash in after))
     missing = []
     if len(cycles) < CYCLES:
         missing = [f"{CYCLES - len(cycles)} more passing comparisons"]
@@ -169,7 +175,11 @@ def standing(store: Store, name: str, standins: Sequence[str] = ()) -> Standing:
         if feeds := [each for each in standins if each in UPSTREAM]:
             missing.append(f"BLUE's own {', '.join(feeds)}")
     status = HOLD if missing else GRANTED
-    return Standing(name=name, status=status, cycles=tuple(cycles), missing=tuple(missing), events=tuple(events))
+    made_after = sum(each.contract_hash in after for each in cycles)
+    return Standing(
+        name=name, status=status, cycles=tuple(cycles), missing=tuple(missing), events=tuple(events),
+        made_after=made_after,
+    )  # fmt: skip
 
 
 def lines(entries: Sequence[Entry]) -> bytes:
@@ -229,14 +239,15 @@ def _ancestors(store: Store, contract: Contract) -> Iterator[str]:
     at: Contract | None = contract
     while at is not None:
         yield at.hash
-        at = _contract(store, at.lineage.follows) if at.lineage.follows else None
+        follows = at.lineage.follows
+        at = anchor.contract_of(_anchored(store, follows)) if follows else None
 
 
-def _contract(store: Store, hash_: str) -> Contract:
+def _anchored(store: Store, hash_: str) -> Mapping[str, Any]:
     row = anchor.find(store, hash_)
     if row is None:
         raise Refusal(f"contract {hash_[:12]} is gone from this journal; fix: restore a backup")
-    return anchor.contract_of(row)
+    return row
 
 
 def _compares(store: Store) -> dict[str, dict[str, Any]]:

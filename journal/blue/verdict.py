@@ -10,7 +10,7 @@ together and under daily looks. See docs/design/blue.md.
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -44,24 +44,30 @@ _DAY_MS: Final = 86_400_000
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Why the two sides of a pair differ: its class and where it lies, and the terms of the log-ratio."""
+    """Why the two sides of a pair differ: its class and where it lies, and the terms of the log-ratio.
+
+    delayed: the plane whose delay of one scan explains it, `all` where it takes several; empty: none does.
+    """
 
     found: Class
     terms: Attribution
+    delayed: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
     """One question of a comparison, and what it came to.
 
-    margin: what is borne. low, high: between which the true value lies, None where it is a count. needed: pairs more
-    until there is an answer, if those to come are like these; None where nobody knows.
+    above: what of the figure lies above the noise floor; this alone is judged. margin: what of it is borne. low, high:
+    between which its true value lies, None where it is a count. needed: pairs more until there is an answer, if those
+    to come are like these; None where nobody knows.
     """
 
     name: str
     verdict: str
     n: int
     figure: float | None
+    above: float | None
     margin: float
     low: float | None = None
     high: float | None = None
@@ -108,31 +114,39 @@ def identity(store: Store, contract: Contract, clauses: Sequence[Clause]) -> str
 def measures(
     contract: Contract, pairing: Pairing, traded: Slots, differences: Mapping[str, Difference]
 ) -> list[Measure]:
-    """The judged measures. differences: of every pair whose sides are not the same, by trade_id."""
+    """The judged measures. differences: of every pair whose sides are not the same, by trade_id.
+
+    A difference that one scan's delay of the planes explains lies within the noise floor: it is shown, and not judged.
+    One without a known cause is judged in any case.
+    """
     alpha = contract.alpha / (1 + (contract.margins.notional is not None))
     pairs = sorted(pairing.pairs, key=lambda pair: (pair.trade["entry_ts_ms"], pair.trade["trade_id"]))
     params = contract.params.values
     top, is_after = params["fanin"]["abs_max"], params["esof"]["application"] == "sc_post"
     least = 0.0 if is_after else params["base"]["min_lev"]  # a haircut behind the fan-in goes below its floor
+    why = [differences.get(pair.trade["trade_id"]) for pair in pairs]
+    is_noise = [each is not None and each.delayed != "" for each in why]
     found = [
         _count("unpaired", len(pairing.pairs) + len(pairing.unpaired), len(pairing.unpaired)),
         _trade_delta(traded),
-        _mean("leverage", [leverage_gap(pair) for pair in pairs], contract.margins.leverage, top - least, alpha),
+        _mean("leverage", map(leverage_gap, pairs), is_noise, contract.margins.leverage, top - least, alpha),
     ]
     if contract.margins.notional is not None:
         most = params["fanin"]["fraction"] * top
-        found.append(_mean("notional", [notional_gap(pair) for pair in pairs], contract.margins.notional, most, alpha))
+        found.append(_mean("notional", map(notional_gap, pairs), is_noise, contract.margins.notional, most, alpha))
     counted = [
-        each.found for pair in pairs if (each := differences.get(pair.trade["trade_id"])) is not None
-        and excused(contract, pair.trade, each) is None
+        each for pair, each in zip(pairs, why, strict=True)
+        if each is not None and excused(contract, pair.trade, each) is None
     ]  # fmt: skip
-    unknown = sum(each.kind == Kind.UNATTRIBUTABLE for each in counted)
+    moved = [each for each in counted if each.found.kind in STATE_MACHINE]
+    unknown = [each for each in counted if each.found.kind == Kind.UNATTRIBUTABLE]
+    still = _above(unknown)
     found += [
-        _count("state_machine", len(pairs), sum(each.kind in STATE_MACHINE for each in counted)),
-        _count("unclassified", len(pairs), sum(each.kind == Kind.UNCLASSIFIED for each in counted)),
+        _count("state_machine", len(pairs), len(moved), _above(moved)),
+        _count("unclassified", len(pairs), sum(each.found.kind == Kind.UNCLASSIFIED for each in counted)),
         Measure(
-            name="unattributable", verdict=HOLD if unknown else PASS, n=len(pairs), figure=unknown, margin=0,
-            needed=None if unknown else 0, why="BLUE recorded too little of these pairs" if unknown else "",
+            name="unattributable", verdict=HOLD if still else PASS, n=len(pairs), figure=len(unknown), above=still,
+            margin=0, needed=None if still else 0, why="BLUE recorded too little of these pairs" if still else "",
         ),
     ]  # fmt: skip
     return found
@@ -293,8 +307,13 @@ def _days(needed: int | None, pairs: int, window: Window) -> float | None:
     return needed / (pairs * _DAY_MS / (window.to_ms - window.from_ms))
 
 
-def _count(name: str, n: int, count: int) -> Measure:
-    return Measure(name=name, verdict=FAIL if count else PASS, n=n, figure=count, margin=0)
+def _above(differences: Sequence[Difference]) -> int:
+    return sum(not each.delayed for each in differences)
+
+
+def _count(name: str, n: int, count: int, above: int | None = None) -> Measure:
+    above = count if above is None else above
+    return Measure(name=name, verdict=FAIL if above else PASS, n=n, figure=count, above=above, margin=0)
 
 
 def _trade_delta(traded: Slots) -> Measure:
@@ -302,36 +321,40 @@ def _trade_delta(traded: Slots) -> Measure:
     if traded.missed or not traded.untold:
         return _count("trade_delta", traded.ours, len(traded.missed))
     why = f"BLUE recorded no trade or no exit that says whether its slot was free at {traded.untold} decisions"
-    return Measure(name="trade_delta", verdict=HOLD, n=traded.ours, figure=0, margin=0, needed=None, why=why)
+    return Measure(name="trade_delta", verdict=HOLD, n=traded.ours, figure=0, above=0, margin=0, needed=None, why=why)
 
 
-def _mean(name: str, gaps: Sequence[float | None], margin: float, most: float, alpha: float) -> Measure:
-    """The mean gap, which the params bound; a gap beyond them is a difference by itself."""
+def _mean(
+    name: str, gaps: Iterable[float | None], is_noise: Sequence[bool], margin: float, most: float, alpha: float
+) -> Measure:
+    """The mean gap above the noise floor, which the params bound; a gap beyond them is a difference by itself."""
     known = [gap for gap in gaps if gap is not None]
-    if len(known) < len(gaps) or not known:
-        why = f"BLUE recorded no {name} of {len(gaps) - len(known)} of {len(gaps)} pairs"
-        return Measure(name=name, verdict=HOLD, n=len(known), figure=None, margin=margin, needed=None, why=why)
-    mean = math.fsum(known) / len(known)
-    if max(known) > most:
-        why = f"a pair is {max(known):.6g} apart, and the params allow {most:.6g}"
-        return Measure(name=name, verdict=FAIL, n=len(known), figure=mean, margin=margin, why=why)
+    said = partial(Measure, name=name, margin=margin, n=len(known))
+    if len(known) < len(is_noise) or not known:
+        why = f"BLUE recorded no {name} of {len(is_noise) - len(known)} of {len(is_noise)} pairs"
+        return said(verdict=HOLD, figure=None, above=None, needed=None, why=why)
+    real = [0.0 if within else gap for gap, within in zip(known, is_noise, strict=True)]
+    figure, above = (math.fsum(each) / len(each) for each in (known, real))
+    if max(real) > most:
+        why = f"a pair is {max(real):.6g} apart, and the params allow {most:.6g}"
+        return said(verdict=FAIL, figure=figure, above=above, why=why)
     interval = partial(bounded_mean, low=0.0, high=most, alpha=alpha)
-    found = interval(known)
-    said = _OF[judged(found, margin)]
-    return Measure(
-        name=name, verdict=said, n=found.n, figure=mean, margin=margin, low=found.low, high=found.high,
-        method=found.method, needed=still_needed(known, interval, margin) if said == HOLD else 0,
+    found = interval(real)
+    verdict = _OF[judged(found, margin)]
+    return said(
+        verdict=verdict, figure=figure, above=above, low=found.low, high=found.high, method=found.method,
+        needed=still_needed(real, interval, margin) if verdict == HOLD else 0,
     )  # fmt: skip
 
 
 def _row(contract: Contract, compare_id: str, pair: Pair, differences: Mapping[str, Difference]) -> dict[str, Any]:
     trade, decision = pair.trade, pair.decision
     why = differences.get(trade["trade_id"])
-    reason = {"class": "", "class_group": "", "class_where": [], "is_allowed": False, **_TERMS}
+    reason = {"class": "", "class_group": "", "class_where": [], "is_allowed": False, "delayed": "", **_TERMS}
     if why is not None:
         reason = {
             "class": why.found.kind.value, "class_group": why.found.group, "class_where": list(why.found.where),
-            "is_allowed": excused(contract, trade, why) is not None,
+            "is_allowed": excused(contract, trade, why) is not None, "delayed": why.delayed,
             **{name: getattr(why.terms, name) for name in _TERMS},
         }  # fmt: skip
     return {

@@ -4,7 +4,6 @@ The clauses of both sides come first, then those of the pairs; only where all ho
 put into its class by evaluating it again, and attributed to the lanes. See docs/design/blue.md.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -55,7 +54,7 @@ def compared(store: Store, run: Run, contract: Contract) -> Compared:
         verdict.store_pairs(store, contract, made.compare_id, found.pairs, differences)
         measures = verdict.measures(contract, found, traded, differences)
         figures = figure.figures(store, contract, made.compare_id, found, traded, trades)
-        figures["noise_floor"] = noise(store, contract, found.pairs, differences)
+        figures["noise_floor"] = noise(store, contract, differences)
         made = replace(made, verdict=verdict.verdict(measures), measures=measures, figures=figures)
     verdict.keep(store, run, made)
     if is_over and not made.broken:
@@ -64,37 +63,32 @@ def compared(store: Store, run: Run, contract: Contract) -> Compared:
 
 
 def explained(store: Store, contract: Contract, pairs: Sequence[Pair]) -> dict[str, Difference]:
-    """Of every pair whose sides are not the same, by trade_id: its class, and the terms of the difference."""
+    """Of every pair whose sides are not the same, by trade_id: its class, its terms, and which delay explains it."""
     some = [each for each in pairs if differs(each) or each.trade["leverage"] is None]
     profile = Profile.model_validate_json(canonical({"name": contract.params.profile, **contract.params.values}))
     terms = attribution.of_pairs(some, attribution.Limits.of(profile))
     evaluated = again(some, [seen(each) for each in some], deciders(store, contract.run_id)) if some else []
     classes = [classify(each, row, contract.math_fingerprint) for each, row in zip(some, evaluated, strict=True)]
+    sized = [
+        each for each, found in zip(some, classes, strict=True) if found and each.trade["leverage"] is not None
+    ]  # fmt: skip
+    planes = noise_floor.seen(store, contract.run_id, sized)
+    late = delay.explained(sized, planes, deciders(store, contract.run_id)) if sized else {}
     return {
-        each.trade["trade_id"]: Difference(found, of)
+        each.trade["trade_id"]: Difference(found, of, late.get(each.trade["trade_id"], ""))
         for each, found, of in zip(some, classes, terms, strict=True)
         if found is not None
     }
 
 
-def noise(
-    store: Store, contract: Contract, pairs: Sequence[Pair], differences: Mapping[str, Difference]
-) -> dict[str, Any]:
-    """The noise floor: BLUE against BLUE, which differences one scan's delay explains, and what lies above it."""
+def noise(store: Store, contract: Contract, differences: Mapping[str, Difference]) -> dict[str, Any]:
+    """The noise floor: BLUE against BLUE, and how many differences one scan's delay of the planes explains."""
     window = contract.window
-    some = [each for each in pairs if each.trade["trade_id"] in differences and each.trade["leverage"] is not None]
-    planes = noise_floor.seen(store, contract.run_id, some)
-    late = delay.explained(some, planes, deciders(store, contract.run_id)) if some else {}
-    gaps = {each.trade["trade_id"]: gap for each in pairs if (gap := verdict.leverage_gap(each)) is not None}
-    above = math.fsum(gap for trade_id, gap in gaps.items() if trade_id not in late)
+    late = {trade_id: each.delayed for trade_id, each in differences.items() if each.delayed}
     return {
         "blue": noise_floor.of_blue(store, contract.blue.label, (window.from_ms, window.to_ms)),
-        "delay": delay.share(len(some), late),
-        "leverage": {
-            "n": len(gaps), "mean_abs_err": math.fsum(gaps.values()) / len(gaps) if gaps else None,
-            "above": above / len(gaps) if gaps else None,
-        },
-    }  # fmt: skip
+        "delay": delay.share(len(differences), late),
+    }
 
 
 def offer(store: Store, run: Run, made: Compared) -> Contract | None:

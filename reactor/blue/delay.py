@@ -1,13 +1,15 @@
 """Delay: which share of the differences one scan's delay of the planes explains.
 
 Of each pair that differs the decision is evaluated again under our own planes, but each that came since the scan before
-is late by it: one at a time, and all of them. Bits equal to BLUE's explain the difference: it is noise of timing.
+is late by it: one at a time, and all of them. Where nothing of the pair differs then, it was noise of timing.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
+from journal.blue.classes import differs
 from journal.blue.noise_floor import Seen
 from journal.blue.pairing import Pair
 from reactor.blue.again import again, own_planes
@@ -35,7 +37,7 @@ def explained(
     evaluated = again([pair for pair, _, _ in tried], whole, rules)
     found: dict[str, str] = {}
     for (pair, name, _), row in zip(tried, evaluated, strict=True):
-        if row is not None and _is_blue(pair, row):
+        if row is not None and not differs(replace(pair, decision={**pair.decision, **row})):
             found.setdefault(pair.trade["trade_id"], name)
     return found
 
@@ -52,9 +54,3 @@ def _delays(found: Seen) -> list[tuple[str, Mapping[str, Any]]]:
     """What may be late: each plane that came, and all of them where there are several."""
     single: list[tuple[str, Mapping[str, Any]]] = [(name, {name: was}) for name, was in found.late.items()]
     return [*single, *([(ALL, found.late)] if len(single) > 1 else [])]
-
-
-def _is_blue(pair: Pair, row: Mapping[str, Any]) -> bool:
-    """Whether a row has the bits that BLUE recorded."""
-    recorded = {"leverage": pair.trade["leverage"], **pair.trade["lanes"]}
-    return all(row[name].hex() == value.hex() for name, value in recorded.items() if name in row and value is not None)

@@ -107,7 +107,7 @@ def _print(made: Compared, offered: Path | None) -> None:
     slot, late = figures["slot"], figures["noise_floor"]["delay"]
     for name, words in {
         "one slot": f"{slot['ours']} trades of ours, {slot['trades']} of BLUE's, {slot['missed']} not taken by BLUE",
-        "noise floor": f"{late['explained']} of {late['n']} differences come of planes that are one scan late",
+        "noise floor": f"{late['explained']} of {late['n']} differences come of planes that are one scan late; not judged",
     }.items():
         out.print(f"{name:>12}  {words}")
     for title, rows in (
@@ -158,8 +158,8 @@ def _value(value: Any) -> str:
 def _measure(each: Measure) -> dict[str, Any]:
     told = "" if each.low is None else f"{each.low:.6g} to {each.high:.6g}"
     return {
-        "verdict": each.verdict, "measure": each.name, "n": each.n, "figure": each.figure, "interval": told,
-        "margin": each.margin, "method": each.method,
+        "verdict": each.verdict, "measure": each.name, "n": each.n, "figure": each.figure, "above floor": each.above,
+        "interval": told, "margin": each.margin, "method": each.method,
         "still needed": "unknown" if each.needed is None else each.needed or "", "why": each.why,
     }  # fmt: skip
 

@@ -160,6 +160,7 @@ def _found(report: Report) -> list[str]:
     found = [f"{number(bits)} of {number(compared['pairs'])} pairs have the same leverage, bit for bit"]
     found += [
         f"{text(_named(each))}: {number(each['figure'])}"
+        + ("" if each["above"] == each["figure"] else f", of it {number(each['above'])} above the noise floor")
         + ("" if each["low"] is None else f", at most {number(each['high'])} (margin {number(each['margin'])})")
         for each in compared["measures"]
     ]
@@ -197,17 +198,18 @@ def _sections(report: Report) -> list[tuple[str, str, str]]:
 
 def _measures(compared: Mapping[str, Any]) -> str:
     rows = [
-        {"verdict": m["verdict"], "measure": _named(m), "pairs": m["n"], "figure": m["figure"], "from": m["low"],
-         "to": m["high"], "margin": m["margin"], "method": m["method"], "pairs still needed": m["needed"]}
+        {"verdict": m["verdict"], "measure": _named(m), "pairs": m["n"], "figure": m["figure"],
+         "above the noise floor": m["above"], "from": m["low"], "to": m["high"], "margin": m["margin"], "method": m["method"], "pairs still needed": m["needed"]}
         for m in compared["measures"]
     ]  # fmt: skip
     drawn = "".join(
         f"<p>{text(_named(m))}: the interval, and the margin that it must stay within "
-        f"{interval(m['low'], m['high'], m['figure'], m['margin'])}</p>"
+        f"{interval(m['low'], m['high'], m['above'], m['margin'])}</p>"
         for m in compared["measures"] if m["low"] is not None
     )  # fmt: skip
     return (
-        "<p>PASS: equivalent within the margin. FAIL: different. HOLD: go on. The unit is the pair; the error level "
+        "<p>PASS: equivalent within the margin. FAIL: different. HOLD: go on. Only what lies above the noise floor is "
+        "judged: differences that planes one scan late explain are within it. The unit is the pair; the error level "
         f"holds for all measures together, however often one looks.</p>{table(rows)}{drawn}"
     )
 

@@ -3,6 +3,7 @@
 What is expected stands in the table of docs/blue.md, which this reads: so the page says what was found.
 """
 
+import json
 import re
 from pathlib import Path
 
@@ -69,6 +70,8 @@ def words(compared):
     blamed = sorted({f"{row['class']} {' and '.join(row['class_where'])}" for row in figures["classes"]})
     blamed += ["`trade_delta`"] if figures["slot"]["missed"] else []
     blamed += ["`unpaired`"] if figures["unpaired"] else []
+    late = figures["noise_floor"]["delay"]
+    blamed += ["all within the noise floor"] if late["n"] == late["explained"] > 0 else []
     return f"{compared['verdict']}: {', '.join(blamed) or 'nothing differs'}"
 
 
@@ -88,8 +91,12 @@ def test_what_is_not_recorded_cannot_be_told_and_is_no_pass(found):
 def test_planes_one_scan_late_are_explained_by_the_noise_floor(journal, found):
     found("plane-late")
     (row,) = journal.rows(
-        "SELECT JSONExtractRaw(figures, 'noise_floor') AS floor, JSONExtractInt(figures, 'noise_floor', 'delay', 'n') AS n, "
-        "JSONExtractInt(figures, 'noise_floor', 'delay', 'explained') AS explained FROM violet_compares "
-        "ORDER BY compared_at DESC LIMIT 1"
+        "SELECT c.*, p.delayed AS delayed, p.n AS n FROM violet_compares AS c INNER JOIN (SELECT compare_id, delayed, count() AS n "
+        "FROM compare_pairs WHERE class != '' GROUP BY compare_id, delayed) AS p USING (compare_id) ORDER BY compared_at DESC LIMIT 1"
     )
-    assert row["n"] == row["explained"] > 0, row
+    late = json.loads(row["figures"])["noise_floor"]["delay"]
+    assert row["delayed"] == "ob"
+    assert (late["n"], late["explained"], late["by_plane"]) == (row["n"], row["n"], {"ob": row["n"]})
+    judged = {each["name"]: each for each in json.loads(row["measures"])}
+    assert (judged["state_machine"]["figure"], judged["state_machine"]["above"]) == (row["n"], 0)
+    assert judged["leverage"]["figure"] > judged["leverage"]["above"] == 0

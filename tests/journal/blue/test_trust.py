@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import msgspec
 import pytest
@@ -60,8 +61,12 @@ class Cycles:
 
 
 @pytest.fixture
-def cycle(journal, known):
-    yield Cycles(journal.store, *known)
+def cycle(journal, known, monkeypatch):
+    """Cycles whose contracts are made before their windows open."""
+    before = datetime.fromtimestamp(window(known[0], known[0] + 1).from_ms / 1e3 - 1, UTC)
+    with monkeypatch.context() as patch:
+        patch.setattr(anchor, "now", lambda: before)
+        yield Cycles(journal.store, *known)
     for table in ("violet_trust", "violet_compares"):
         journal.store.command(f"TRUNCATE TABLE {table}")
 
@@ -74,6 +79,19 @@ def test_three_windows_apart_under_one_lineage_grant_it(cycle):
     assert (cycle.stands().status, len(cycle.stands().cycles), cycle.stands().missing) == (GRANTED, 3, ())
     assert cycle.events == ["cycle 1", "cycle 2", "cycle 3"]
     assert cycle.stands().words == "GRANTED (3 consecutive passing comparisons with BLUE)"
+
+
+def test_contracts_made_after_their_windows_opened_count_and_are_named_beside_the_trust_they_earn(cycle, monkeypatch):
+    cycle(0, alpha=0.04)
+    monkeypatch.setattr(anchor, "now", now)
+    cycle(1, alpha=0.04)
+    assert cycle.events == ["cycle 1", "cycle 2, under a contract made after its window opened"]
+    cycle(2, alpha=0.04)
+    stands = cycle.stands()
+    assert stands.words == (
+        "GRANTED (3 consecutive passing comparisons with BLUE; 2 under contracts made after their windows opened)"
+    )
+    assert stands.made_after == 2
 
 
 def test_the_same_comparison_again_is_no_other_cycle(cycle):

@@ -10,6 +10,7 @@ from tests.strategies import START_MS, encode, plane, planes, scan
 from tests.written import MINUTE_MS, begin
 
 ONE = {"vel_div": -0.03}
+NOTHING: dict = {}
 
 
 @pytest.fixture(scope="module")
@@ -28,14 +29,15 @@ def scanned(n):
     return encode(scan(scan_id=n, ts_ms=START_MS + n * MINUTE_MS, **ONE))
 
 
-def late(store, run, n, **lanes):
-    """What explains a trade on scan n whose lanes are these beside a base and dc as ours."""
+def late(store, run, n, recorded=NOTHING, **lanes):
+    """What explains a trade on scan n whose lanes are these beside a base and dc as ours; recorded: of its fields."""
     (row,) = store.rows(
         "SELECT * FROM decisions WHERE run_id = {r:String} AND scan_id = {n:Int64}", {"r": run.run_id, "n": n}
     )
     theirs = {name: lanes.get(name, row[name]) for name in ("base", "dc", "acb", "ob", "esof")}
     leverage = theirs["base"] * theirs["dc"] * theirs["acb"] * theirs["ob"] * theirs["esof"]
     trade = {"trade_id": "t", "leverage": leverage, "lanes": theirs, "vel_div": None, "dc_status": "", "planes": ""}
+    trade |= {"posture": "", "capital_before": None, "notional_usd": None} | recorded
     pair = Pair(trade=trade, decision=row, by="id", gap_ms=0, candidates=1)
     return explained([pair], seen(store, run.run_id, [pair]), deciders(store, run.run_id))
 
@@ -50,6 +52,15 @@ def test_a_late_plane_is_named_and_all_where_it_takes_all(store, run):
 
 def test_what_no_delay_gives_is_not_explained(store, run):
     assert late(store, run, 1, ob=1.05) == late(store, run, 2, ob=1.0) == late(store, run, 3, ob=1.1) == {}
+
+
+@pytest.mark.parametrize(
+    "recorded", [{"capital_before": 30_000.0}, {"posture": "STALKER"}, {"dc_status": "CONFIRM"}, {"notional_usd": 1.0}]
+)
+def test_a_delay_explains_nothing_where_something_else_differs_too(store, run, recorded):
+    assert late(store, run, 1, ob=1.0) == {"t": "ob"}
+    assert late(store, run, 1, recorded, ob=1.0) == {}
+    assert late(store, run, 1, recorded) == {}
 
 
 def test_a_share_counts_what_is_explained():

@@ -18,7 +18,7 @@ FIGURES = {
 
 
 def measure(name, verdict, **fields):
-    return {"name": name, "verdict": verdict, "n": 2, "figure": 0, "margin": 0, "low": None, "high": None, "method": "count",
+    return {"name": name, "verdict": verdict, "n": 2, "figure": 0, "above": 0, "margin": 0, "low": None, "high": None, "method": "count",
             "needed": 0, "why": "", **fields}  # fmt: skip
 
 
