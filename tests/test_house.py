@@ -65,7 +65,6 @@ VENDORED = {
 }
 # Modules without a test file of their own: where their tests are, and why there.
 TESTED_ELSEWHERE = {
-    "journal/blue/verdict.py": "tests/reactor/cli/test_compare.py: every verdict wants a run, trades and a contract",
     "journal/blue/figure.py": "tests/reactor/cli/test_compare.py: every figure is of a comparison",
     "reactor/assist/answers.py": "tests/reactor/assist/test_protocol.py: asked over the protocol",
     "reactor/blue/comparison.py": "tests/reactor/cli/test_compare.py: the command is run as people run it",
