@@ -14,7 +14,7 @@ from lanes.registry import LANES
 _ROUNDING: Final = 2.0**-40  # of two logarithms and of the terms that add up to them, generously
 _UNITS: Final = """
 SELECT lane, arrayFirst(each -> vel_div > each.1, (SELECT buckets FROM vel_div_buckets)).2 AS bucket,
-    arrayMap(each -> each.3, arraySort(groupArray((entry_ts_ms, trade_id, if(delayed = '', effective[lane], 0))))) AS units
+    arraySort(groupArray((entry_ts_ms, trade_id, if(delayed = '', effective[lane], 0)))).3 AS units
 FROM (SELECT * FROM compare_pairs WHERE compare_id = {compare:String})
 ARRAY JOIN {names:Array(String)} AS lane
 WHERE is_identical OR mapContains(effective, lane)

@@ -88,8 +88,18 @@ def longest(window: Window, spans: Iterable[Span]) -> Window | None:
     return Window(from_ms=best[0], to_ms=best[1]) if best[1] > best[0] else None
 
 
+def reached(contract: Contract, run: Run, scans: Sequence[Scans]) -> Window:
+    """The part of a window that can be looked at: of a run that goes on up to its last scan."""
+    window = contract.window
+    _, is_over = _window(contract, run, scans)
+    if is_over or run.state != "RUNNING" or not scans:
+        return window
+    last = min(each.last for each in scans)
+    return Window(from_ms=window.from_ms, to_ms=last + 1)
+
+
 def of_sides(
-    store: Store, contract: Contract, run: Run, trades: Sequence[Trade], judge: Judge
+    store: Store, contract: Contract, run: Run, scans: Sequence[Scans], trades: Sequence[Trade], judge: Judge
 ) -> tuple[list[Clause], bool]:
     """The clauses of both sides, in the order in which they are judged; whether the window is over.
 
@@ -97,7 +107,8 @@ def of_sides(
         store: the journal.
         contract: what was agreed.
         run: the run that is compared.
-        trades: BLUE's trades in the window, rows of `blue_trades`.
+        scans: the run's in the window.
+        trades: BLUE's trades in what of the window is reached, rows of `blue_trades`.
         judge: who compares.
     """
     whole = [(contract.window.from_ms, contract.window.to_ms)]
@@ -115,7 +126,6 @@ def of_sides(
         same("judge.math_fingerprint", contract.math_fingerprint, judge.math_fingerprint),
         *_segments(store, contract, run.run_id),
     ]
-    scans = _scans(store, contract, run.run_id)
     window, is_over = _window(contract, run, scans)
     found += [window, _coverage(contract, scans)]
     if contract.log.ranges is not None:
@@ -185,9 +195,10 @@ def _segments(store: Store, contract: Contract, run_id: str) -> Iterator[Clause]
         )  # fmt: skip
 
 
-def _scans(store: Store, contract: Contract, run_id: str) -> list[Scans]:
-    """The scans of each stream; a hole is a step of time above SLACK usual ones, or numbers left out of a count.
+def scans_of(store: Store, contract: Contract, run_id: str) -> list[Scans]:
+    """The scans of each stream in the window.
 
+    A hole is a step of time above SLACK usual ones, or numbers left out of a count.
     Of numbers no more are missing than the time has room for: a scanner that starts again may count from anywhere.
     """
     inside = f"WHERE {_INSIDE}"

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from journal.blue import anchor, breakdown
 from journal.blue.classes import Class, of_unpaired
-from journal.blue.contract import Contract
+from journal.blue.contract import Contract, Window
 from journal.blue.look import fit
 from journal.blue.pairing import Pairing
 from journal.blue.slot import Slots, episodes
@@ -33,9 +33,10 @@ _QUANTILES: Final = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
 def figures(
-    store: Store, contract: Contract, compare_id: str, pairing: Pairing, traded: Slots, trades: Sequence[dict[str, Any]]
-) -> dict[str, Any]:
-    """Every figure of a comparison whose pairs are stored; each with its N."""
+    store: Store, contract: Contract, compare_id: str, window: Window, pairing: Pairing, traded: Slots,
+    trades: Sequence[dict[str, Any]],
+) -> dict[str, Any]:  # fmt: skip
+    """Every figure of a comparison whose pairs are stored; each with its N. window: what of it is reached."""
     asked = {"compare": compare_id, **anchor.within(contract.run_id, contract.window)}
     curve = _same(store, "blue_curve", asked)
     return {
@@ -54,7 +55,7 @@ def figures(
         "curve": {"n": sum(row["n"] for row in curve), **fit(curve), "steps": curve},
         "recovery": _same(store, "blue_recovery", asked),
         "conviction": _conviction(store, asked),
-        "frequency": _frequency(store, contract, len(trades)),
+        "frequency": _frequency(store, contract.run_id, window, len(trades)),
         "slot": _slot(traded),
         "quiet": _quiet(store, contract, asked),
         "classes": _classes(store, asked),
@@ -107,8 +108,9 @@ def _lanes(store: Store, asked: dict[str, Any]) -> list[dict[str, Any]]:
     return store.rows(
         "SELECT lane, count() AS n, countIf(reinterpretAsUInt64(ours) = reinterpretAsUInt64(theirs)) AS identical, "
         "avg(abs(ours - theirs)) AS mean_abs_err, avg(if(delayed = '', abs(ours - theirs), 0)) AS above, "
-        "max(abs(ours - theirs)) AS max_abs_err, quantileExactInclusive(0.5)(ours) AS journaled_median, quantileExactInclusive(0.5)(theirs) AS recorded_median "
-        "FROM (SELECT arrayJoin({names:Array(String)}) AS lane, lanes[lane] AS ours, recorded_lanes[lane] AS theirs, delayed, "
+        "max(abs(ours - theirs)) AS max_abs_err, quantileExactInclusive(0.5)(ours) AS journaled_median, "
+        "quantileExactInclusive(0.5)(theirs) AS recorded_median FROM (SELECT "
+        "arrayJoin({names:Array(String)}) AS lane, lanes[lane] AS ours, recorded_lanes[lane] AS theirs, delayed, "
         f"mapContains(recorded_lanes, lane) AS is_recorded FROM {_PAIRS}) WHERE is_recorded GROUP BY lane "
         "ORDER BY indexOf({names:Array(String)}, lane)",
         {**asked, "names": names},
@@ -134,10 +136,10 @@ def _conviction(store: Store, asked: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _frequency(store: Store, contract: Contract, trades: int) -> dict[str, Any]:
-    """Trades beside decisions and episodes."""
-    found = episodes(store, contract.run_id, (contract.window.from_ms, contract.window.to_ms))
-    hours = (contract.window.to_ms - contract.window.from_ms) / 3_600_000
+def _frequency(store: Store, run_id: str, window: Window, trades: int) -> dict[str, Any]:
+    """Trades beside decisions and episodes. hours: of what of the window is reached."""
+    found = episodes(store, run_id, (window.from_ms, window.to_ms))
+    hours = (window.to_ms - window.from_ms) / 3_600_000
     counts = {"decisions": sum(each.decisions for each in found), "episodes": len(found), "trades": trades}
     return {**counts, "hours": hours, "an_hour": {name: n / hours for name, n in counts.items()}}
 
@@ -178,7 +180,8 @@ def _classes(store: Store, asked: dict[str, Any]) -> list[dict[str, Any]]:
     above: how many lie above the noise floor.
     """
     return store.rows(
-        "SELECT class, class_group, class_where, count() AS n, countIf(is_allowed) AS allowed, countIf(delayed = '') AS above, "
+        "SELECT class, class_group, class_where, count() AS n, countIf(is_allowed) AS allowed, "
+        "countIf(delayed = '') AS above, "
         "sum(abs(notional_usd - recorded_notional_usd)) AS usd, row_number() OVER (ORDER BY usd DESC) AS by_money, "
         "max(abs(journaled - recorded)) AS max_abs_err "
         f"FROM {_PAIRS} WHERE class != '' GROUP BY class, class_group, class_where "

@@ -74,11 +74,21 @@ LEFT JOIN (
 ) AS e ON e.partition = d.partition AND e.ts_ms = t.exit_ts_ms
 WHERE d.ts_ms > t.exit_ts_ms AND d.log_offset > e.last_offset
 ORDER BY ts_ms, partition, log_offset"""
+# Bars are counted as the scans came: each, and each end of a trade, at the latest event time that the log had by then.
 _BARS: Final = f"""
+WITH came AS (
+    SELECT DISTINCT ts_ms, max(ts_ms) OVER (
+        PARTITION BY stream ORDER BY partition, log_offset ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) AS came_ms FROM ({_SEEN})
+), ends AS (SELECT ts_ms, max(came_ms) AS came_ms FROM came GROUP BY ts_ms)
 SELECT any(t.entry_ts_ms) AS entry_ms, any(t.exit_ts_ms) AS exit_ms, any(t.bars_held) AS bars_held, count() AS scans
-FROM (SELECT DISTINCT ts_ms, 1 AS one FROM ({_SEEN})) AS s
-ASOF INNER JOIN ({_SLOTS}) AS t ON s.one = t.one AND s.ts_ms > t.entry_ts_ms
-WHERE s.ts_ms <= t.exit_ts_ms
+FROM (SELECT came_ms, 1 AS one FROM came) AS s
+ASOF INNER JOIN (
+    SELECT k.*, greatest(k.entry_ts_ms, a.came_ms) AS entered_ms, greatest(k.exit_ts_ms, b.came_ms) AS left_ms
+    FROM ({_SLOTS}) AS k
+    LEFT JOIN ends AS a ON a.ts_ms = k.entry_ts_ms LEFT JOIN ends AS b ON b.ts_ms = k.exit_ts_ms
+) AS t ON s.one = t.one AND s.came_ms > t.entered_ms
+WHERE s.came_ms <= t.left_ms
 GROUP BY t.trade_id
 ORDER BY entry_ms"""
 

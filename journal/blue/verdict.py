@@ -39,7 +39,6 @@ EXIT: Final = {PASS: 0, FAIL: 1, HOLD: 2, INVALID: 3}
 WORDS: Final = {PASS: "equivalent", FAIL: "different", HOLD: "go on"}
 BLOCK_ROWS: Final = 50_000
 _OF: Final = {Verdict.EQUIVALENT: PASS, Verdict.DIFFERENT: FAIL, Verdict.GO_ON: HOLD}
-_DAY_MS: Final = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,11 +235,12 @@ def as_json(compared: Compared) -> dict[str, Any]:
 def summed(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row of `compares` in short: its verdict in words, and the pairs and days that are still needed.
 
+    hours of the row: of what of its window was reached.
     broken: of an INVALID one the names of the clauses. needed_pairs, needed_days: None where nobody knows.
     """
     clauses, measured = (json.loads(row[name]) for name in ("clauses", "measures"))
     pairs = needed_pairs([(each["verdict"], each["needed"]) for each in measured])
-    days = _days(pairs, row["pairs"], Window(from_ms=row["from_ms"], to_ms=row["to_ms"]))
+    days = _days(pairs, row["pairs"], row["hours"])
     broken = [each["name"] for each in clauses if not each["holds"]]
     return {
         **{name: row[name] for name in ("compare_id", "run_id", "label", "from_ms", "to_ms", "is_over", "compared_at")},
@@ -294,17 +294,15 @@ def clause_json(clause: Clause) -> dict[str, Any]:
 
 
 def needed_days(compared: Compared) -> float | None:
-    """Days more until every measure is told, at the pairs a day of this window."""
-    return _days(compared.needed, compared.pairs, compared.contract.window)
+    """Days more until every measure is told, at the pairs a day of what of this window is reached."""
+    return _days(compared.needed, compared.pairs, compared.figures["frequency"]["hours"])
 
 
 _NAMED: Final = 20
 
 
-def _days(needed: int | None, pairs: int, window: Window) -> float | None:
-    if needed is None or not pairs:
-        return None
-    return needed / (pairs * _DAY_MS / (window.to_ms - window.from_ms))
+def _days(needed: int | None, pairs: int, hours: float) -> float | None:
+    return None if needed is None or not pairs else needed / pairs * hours / 24
 
 
 def _above(differences: Sequence[Difference]) -> int:

@@ -13,7 +13,7 @@ import msgspec
 from journal.blue import anchor, attribution, clause, figure, noise_floor, trust, verdict
 from journal.blue.classes import classify, differs
 from journal.blue.clause import Judge
-from journal.blue.contract import Contract, canonical
+from journal.blue.contract import Contract, Window, canonical
 from journal.blue.pairing import Pair, pair
 from journal.blue.slot import slots
 from journal.blue.verdict import INVALID, Compared, Difference
@@ -35,9 +35,10 @@ def compared(store: Store, run: Run, contract: Contract) -> Compared:
         contract: one that the journal has.
     """
     judge = Judge(wheel=wheel(), math_fingerprint=math_fingerprint())
-    window = contract.window
+    scans = clause.scans_of(store, contract, run.run_id)
+    window = clause.reached(contract, run, scans)
     trades = anchor.trades(store, contract.blue.label, window)
-    clauses, is_over = clause.of_sides(store, contract, run, trades, judge)
+    clauses, is_over = clause.of_sides(store, contract, run, scans, trades, judge)
     span = window.from_ms, window.to_ms
     found = pair(store, contract.run_id, contract.blue.label, span, contract.pairing.tolerance_ms)
     streams = sorted({each.decision["stream"] for each in found.pairs})
@@ -53,8 +54,8 @@ def compared(store: Store, run: Run, contract: Contract) -> Compared:
         differences = explained(store, contract, found.pairs)
         verdict.store_pairs(store, contract, made.compare_id, found.pairs, differences)
         measures = verdict.measures(contract, found, traded, differences)
-        figures = figure.figures(store, contract, made.compare_id, found, traded, trades)
-        figures["noise_floor"] = noise(store, contract, differences)
+        figures = figure.figures(store, contract, made.compare_id, window, found, traded, trades)
+        figures["noise_floor"] = noise(store, contract, window, differences)
         made = replace(made, verdict=verdict.verdict(measures), measures=measures, figures=figures)
     verdict.keep(store, run, made)
     if is_over and not made.broken:
@@ -81,9 +82,10 @@ def explained(store: Store, contract: Contract, pairs: Sequence[Pair]) -> dict[s
     }
 
 
-def noise(store: Store, contract: Contract, differences: Mapping[str, Difference]) -> dict[str, Any]:
+def noise(
+    store: Store, contract: Contract, window: Window, differences: Mapping[str, Difference]
+) -> dict[str, Any]:  # fmt: skip
     """The noise floor: BLUE against BLUE, and how many differences one scan's delay of the planes explains."""
-    window = contract.window
     late = {trade_id: each.delayed for trade_id, each in differences.items() if each.delayed}
     return {
         "blue": noise_floor.of_blue(store, contract.blue.label, (window.from_ms, window.to_ms)),

@@ -107,7 +107,7 @@ def _print(made: Compared, offered: Path | None) -> None:
     slot, late = figures["slot"], figures["noise_floor"]["delay"]
     for name, words in {
         "one slot": f"{slot['ours']} trades of ours, {slot['trades']} of BLUE's, {slot['missed']} not taken by BLUE",
-        "noise floor": f"{late['explained']} of {late['n']} differences come of planes that are one scan late; not judged",
+        "noise floor": f"{late['explained']} of {late['n']} differences come of planes one scan late; not judged",
     }.items():
         out.print(f"{name:>12}  {words}")
     for title, rows in (

@@ -199,7 +199,8 @@ def _sections(report: Report) -> list[tuple[str, str, str]]:
 def _measures(compared: Mapping[str, Any]) -> str:
     rows = [
         {"verdict": m["verdict"], "measure": _named(m), "pairs": m["n"], "figure": m["figure"],
-         "above the noise floor": m["above"], "from": m["low"], "to": m["high"], "margin": m["margin"], "method": m["method"], "pairs still needed": m["needed"]}
+         "above the noise floor": m["above"], "from": m["low"], "to": m["high"], "margin": m["margin"],
+         "method": m["method"], "pairs still needed": m["needed"]}
         for m in compared["measures"]
     ]  # fmt: skip
     drawn = "".join(

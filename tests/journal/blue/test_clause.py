@@ -34,7 +34,8 @@ def known(store):
 def judged(store, contract, run, judge=JUDGE):
     """Every clause of a comparison by its name."""
     trades = anchor.trades(store, contract.blue.label, contract.window)
-    found, _ = clause.of_sides(store, contract, run, trades, judge)
+    scans = clause.scans_of(store, contract, run.run_id)
+    found, _ = clause.of_sides(store, contract, run, scans, trades, judge)
     ends = contract.window.from_ms, contract.window.to_ms
     paired = pair(store, contract.run_id, contract.blue.label, ends, contract.pairing.tolerance_ms)
     held = slots(store, contract.run_id, contract.blue.label, ends, len(paired.pairs))

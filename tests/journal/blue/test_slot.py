@@ -73,6 +73,17 @@ def test_where_blue_takes_every_free_decision_nothing_is_missed(traded):
     assert (blind.share, blind.blind) == (6 / 7, [(AT_MS, AT_MS + 3 * MINUTE_MS + 1)])
 
 
+def test_bars_are_counted_as_the_scans_came_so_a_late_scan_is_one_when_it_comes(store, traded):
+    late = begin(store)
+    late.append([*map(said, (30, 31, 33, 34, 32, 35, 36, 37, 40, 39, 41))])  # 32 and 39 come late
+    traded((32, 36, 2), paired=1)
+    assert slots(store, late.run_id, STANDIN, WINDOW, 1).scans == 2  # entered on the late scan itself
+    traded((31, 36, 5), paired=1)
+    assert slots(store, late.run_id, STANDIN, WINDOW, 1).scans == 5
+    traded((37, 39, 2), paired=1)
+    assert slots(store, late.run_id, STANDIN, WINDOW, 1).scans == 2  # and left on one
+
+
 def test_a_free_decision_that_blue_did_not_take_is_missed_once_and_moves_nothing_else(traded):
     found = traded((0, 1, 1), (7, 8, 1), (21, 25, 4), paired=3)
     assert [(row["ts_ms"] - AT_MS) // MINUTE_MS for row in found.missed] == [2, 4, 9]

@@ -138,11 +138,17 @@ def test_a_window_that_is_not_over_has_a_verdict_so_far_and_is_no_cycle_of_trust
     first = minutes()
     written = soaked(journal.store, first)
     written.set(state="RUNNING")
-    traded(journal.store, sized(first), sized(first + 5))
+    held = ((first, 4), (first + 5, 14), (first + 25, 4))  # the run has not come to the last one
+    traded(journal.store, *(sized(minute, exit_ts_ms=at(minute + bars)) for minute, bars in held))
     about = (written.run_id, "--against", "blue")
     until = datetime.fromtimestamp(at(first + 60) / 1e3, UTC).isoformat()
     new = ("-o", tmp_path / "c.json", "--to", until, "--follows", "none")
     assert journal.violet("contract", "new", *about, *new).code == 0
+    found = journal.violet("compare", *about, "--contract", tmp_path / "c.json", "--json").json
+    assert (found["figures"]["trades"], found["figures"]["pairs"]["n"]) == (2, 2)
+    hours = found["figures"]["frequency"]["hours"]
+    assert hours == pytest.approx(19 / 60, abs=0.001)  # not those of the whole window
+    assert found["needed_days"] == pytest.approx(found["needed_pairs"] / 2 * hours / 24)
     said = journal.violet("compare", *about, "--contract", tmp_path / "c.json")
     assert said.code == 2
     assert said.out.splitlines()[-2].endswith("REAL trades, so far: the window is not over")
