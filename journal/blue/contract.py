@@ -8,6 +8,7 @@ offsets and imports of a window that did not open, is null. See docs/design/blue
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
 
@@ -209,12 +210,26 @@ def read(data: bytes, where: str) -> Contract:
     return contract
 
 
-def checked(contract: Contract, where: str) -> Contract:
-    """The contract, as one that can be read back. Raises Refusal where a value is out of its bounds."""
+def checked(contract: Contract, flags: Mapping[str, str]) -> Contract:
+    """The contract, as one that can be read back.
+
+    Args:
+        contract: as it was made.
+        flags: what sets a field, by its dotted name.
+
+    Raises:
+        Refusal: a value is out of its bounds; it names what sets it.
+    """
+    values = dict(_flat(msgspec.to_builtins(contract)))
+    for name, value in values.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise Refusal(f"{flags[name]} must be finite, was {value}; fix: give another number")
     try:
-        return read(contract.text, where)
-    except ValueError as error:
-        raise Refusal(f"{where}: every number of a contract must be finite ({error}); fix: give another") from None
+        return _DECODER.decode(contract.text)
+    except msgspec.ValidationError as error:
+        rule, _, place = str(error).removeprefix("Expected ").partition(" - at `$.")
+        name = place.rstrip("`")
+        raise Refusal(f"{flags[name]} must be {rule}, was {values[name]}; fix: give a value within it") from None
 
 
 def differences(one: Contract, other: Contract) -> tuple[str, ...]:

@@ -235,7 +235,7 @@ def as_json(compared: Compared) -> dict[str, Any]:
 def summed(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row of `compares` in short: its verdict in words, and the pairs and days that are still needed.
 
-    hours of the row: of what of its window was reached.
+    hours of the row: of what of its window was reached; within: how many differences lie within the noise floor.
     broken: of an INVALID one the names of the clauses. needed_pairs, needed_days: None where nobody knows.
     """
     clauses, measured = (json.loads(row[name]) for name in ("clauses", "measures"))
@@ -245,7 +245,7 @@ def summed(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **{name: row[name] for name in ("compare_id", "run_id", "label", "from_ms", "to_ms", "is_over", "compared_at")},
         "verdict": INVALID_COMPARISON if row["verdict"] == INVALID else row["verdict"], "broken": broken,
-        "needed_pairs": pairs, "needed_days": days, "words": in_words(row["verdict"], pairs, days, broken),
+        "needed_pairs": pairs, "needed_days": days, "words": in_words(row["verdict"], pairs, days, broken, row["within"]),
     }  # fmt: skip
 
 
@@ -261,19 +261,24 @@ def kept(store: Store, run_id: str) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def in_words(verdict: str, pairs: int | None, days: float | None, broken: Sequence[str] = ()) -> str:
-    """A verdict as people read it.
+def in_words(
+    verdict: str, pairs: int | None, days: float | None, broken: Sequence[str] = (), within: int = 0
+) -> str:  # fmt: skip
+    """A verdict as people read it. within: the differences that are not judged, see `measures`.
 
     >>> in_words("HOLD", 768, 2.13)
     'HOLD (go on); pairs still needed: 768, days at this pace: 2.1'
+    >>> in_words("PASS", 0, 0.0, within=46)
+    'PASS (equivalent; 46 differences within the noise floor are not judged)'
     """
     if verdict == INVALID:
         return f"{INVALID_COMPARISON}: {', '.join(broken)}"
+    words = WORDS[verdict] + (f"; {within} differences within the noise floor are not judged" if within else "")
     if verdict != HOLD:
-        return f"{verdict} ({WORDS[verdict]})"
+        return f"{verdict} ({words})"
     needed = "unknown" if pairs is None else f"{pairs}"
     pace = "" if days is None else f", days at this pace: {days:.1f}"
-    return f"{verdict} ({WORDS[verdict]}); pairs still needed: {needed}{pace}"
+    return f"{verdict} ({words}); pairs still needed: {needed}{pace}"
 
 
 def needed_pairs(measured: Sequence[tuple[str, int | None]]) -> int | None:

@@ -118,7 +118,7 @@ def _print(made: Compared, offered: Path | None) -> None:
     ):  # fmt: skip
         if rows:
             print_rows(rows, title)
-    words = verdict.in_words(made.verdict, made.needed, needed_days(made))
+    words = verdict.in_words(made.verdict, made.needed, needed_days(made), within=late["explained"])
     so_far = "" if made.is_over else ", so far: the window is not over"
     out.print(f"{words}, {label} trades{so_far}", style=_STYLE[made.verdict])
 

@@ -4,6 +4,7 @@ import os
 import re
 import tomllib
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,6 +42,7 @@ from reactor.cli.common import (
     write,
 )
 from reactor.cli.grouped import Grouped
+from reactor.evaluate.record import SYMBOL_PATTERN
 from reactor.log.outlet import keep
 from reactor.run.provenance import wheel
 from reactor.run.settings import instant, span_s
@@ -50,6 +52,12 @@ PAIRING: Final = Pairing(tolerance_ms=300_000, clock_ms=30_000)
 MARGINS: Final = Margins(leverage=0.1, notional=0.02)
 FLOORS: Final = Floors(pairs=1, pair_rate=0.95, scans=0.99)
 ALPHA: Final = 0.05
+_FLAGS: Final = {
+    "window.from_ms": "--from", "window.to_ms": "--to", "pairing.tolerance_ms": "--tolerance",
+    "pairing.clock_ms": "--clock", "margins.leverage": "--margin-leverage", "margins.notional": "--margin-notional",
+    "alpha": "--alpha", "floors.pairs": "--floor-pairs", "floors.pair_rate": "--floor-rate",
+    "floors.scans": "--floor-scans",
+}  # fmt: skip
 _TOPIC: Final = re.compile(r"violet\.[A-Za-z0-9._-]{1,200}")
 against_option = click.option(
     "--against", type=click.Choice(["blue"]), required=True, expose_value=False,
@@ -118,7 +126,7 @@ def new(run_id: str | None, to: Path, data: Path, as_json: bool, **given: Any) -
         label = anchor.label_of(given["label"] or _label(store))
         before = _before(store, run, label, given["follows"])
         contract = anchor.made(store, run, label, asked.window(store, run, label), asked.terms(before), wheel())
-        contract = checked(following(contract, before), str(to))
+        contract = checked(following(contract, before), _FLAGS)
         if topic := given["anchor_topic"]:
             _keep(topic, given["bootstrap_servers"], run, contract)
         row = anchor.anchor(store, contract, run.name, topic or "")
@@ -199,9 +207,9 @@ class Asked:
         """The terms: as said, else as in the contract before, else the defaults."""
         was = before or _Defaults
         notional = was.margins.notional if (text := self.given["margin_notional"]) is None else _notional(text)
-        universe = tuple(sorted(filter(None, (self.given["universe"] or "").split(","))))
+        universe = before.universe if before else None
         return anchor.Terms(
-            universe=universe or (before.universe if before else None),
+            universe=universe if self.given["universe"] is None else _universe(self.given["universe"]),
             pairing=Pairing(
                 tolerance_ms=_span("--tolerance", self.given["tolerance"], was.pairing.tolerance_ms),
                 clock_ms=_span("--clock", self.given["clock"], was.pairing.clock_ms),
@@ -270,6 +278,13 @@ def _span(flag: str, text: str | None, default: int) -> int:
         raise Refusal(f"{flag} {text}: {error}; fix: write it so") from None
 
 
+def _universe(text: str) -> tuple[str, ...]:
+    names = {name.strip() for name in text.split(",")}
+    if strange := sorted(name for name in names if not re.fullmatch(SYMBOL_PATTERN, name)):
+        raise Refusal(f"--universe {text}: each must match {SYMBOL_PATTERN}, was {strange[0]!r}; fix: BTCUSDT,ETHUSDT")
+    return tuple(sorted(names))
+
+
 def _notional(text: str) -> float | None:
     try:
         return None if text == "none" else float(text)
@@ -280,8 +295,11 @@ def _notional(text: str) -> float | None:
 def _allowed(path: Path) -> tuple[Allowed, ...]:
     try:
         given = tomllib.loads(path.read_text("utf-8"))
-        return msgspec.convert(given, dict[str, tuple[Allowed, ...]])["allowed"]
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError, KeyError) as error:
+        allowed = msgspec.convert(given, dict[str, tuple[Allowed, ...]])["allowed"]
+        for each in allowed:
+            date.fromisoformat(each.expires)
+        return allowed
+    except (OSError, ValueError, KeyError) as error:  # of the encoding, of TOML, of a field and of a day
         raise Refusal(
             f"--allow {path}: must be TOML of [[allowed]] with kind, reason and expires ({error}); fix: mend it"
         ) from None

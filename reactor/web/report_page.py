@@ -96,7 +96,7 @@ def _first(report: Report) -> str:
     """The first screen: verdict, what it rests on, what was found, what was not proved."""
     run, compared, window = report["run"], report["compare"], report["window"]
     verdict = run["verdict"] if compared is None else compared["verdict"]
-    said = _SOAK[verdict] if compared is None else _SAID[verdict]
+    said = _SOAK[verdict] if compared is None else _SAID[verdict] + _within(compared)
     why = "" if verdict == PASS else f"<p>{_why(report)}</p>"
     stand_in = compared is not None and compared["label"] != "REAL"
     warning = "<strong>BLUE is a STAND-IN here: this tries the comparison, it does not prove BLUE.</strong>" * stand_in
@@ -126,6 +126,13 @@ def _first(report: Report) -> str:
         f'<div class="verdict {verdict}"><b>{verdict}</b><strong>{said}</strong>{warning}{why}</div>'
         f'<div class="cards">{columns}</div><nav>{links}</nav>'
     )
+
+
+def _within(compared: Mapping[str, Any]) -> str:
+    """What of the differences is not judged, in a sentence; nothing where there is none."""
+    if compared["verdict"] == INVALID or not (late := compared["figures"]["noise_floor"]["delay"]["explained"]):
+        return ""
+    return f" {number(late)} pairs differ within the noise floor, as planes one scan late would make them: not judged."
 
 
 def _why(report: Report) -> str:

@@ -48,6 +48,14 @@ def test_the_lane_and_bucket_that_differ_are_named_and_no_other(store):
     assert all(-reach <= row["low"] <= row["high"] <= reach for row in rows)
 
 
+def test_what_lies_within_the_noise_floor_names_no_lane_and_moves_no_money(store):
+    late = [pair | {"delayed": "ob"} for pair in pairs(600, 0.14, np.random.default_rng(2))]
+    compare_id = write(store, late)
+    assert {(row["mean"], row["differs"]) for row in by_lane(store, terms(), compare_id)} == {(0.0, False)}
+    money = by_day(store, terms(), compare_id)
+    assert (money["mean_usd"] > 0.0, money["above_usd"]) == (True, 0.0)
+
+
 def test_few_pairs_name_no_lane(store):
     rows = by_lane(store, terms(), write(store, pairs(10, 0.14, np.random.default_rng(2))))
     assert not [row for row in rows if row["differs"]]
@@ -73,6 +81,7 @@ def test_a_day_s_difference_has_bounds_once_there_are_days_enough(store):
     assert by_day(store, terms(), "none") == {
         "days": 0,
         "mean_usd": None,
+        "above_usd": None,
         "low": None,
         "high": None,
         "method": "asymptotic",

@@ -97,11 +97,16 @@ def test_what_is_wrong_with_a_document_is_one_line_that_names_the_rule_and_the_f
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("alpha", 1.5), ("alpha", float("nan")), ("margins", Margins(leverage=-1.0, notional=None))]
-)
-def test_a_value_out_of_its_bounds_is_refused_before_it_is_kept(field, value):
-    with pytest.raises(Refusal, match="fix: "):
-        checked(msgspec.structs.replace(CONTRACT, **{field: value}), "new.json")
+    ("field", "value", "words"),
+    [
+        ("alpha", 1.5, "--alpha must be `float` < 1.0, was 1.5; fix: "), ("alpha", float("nan"), "--alpha must be finite, was nan; fix: "),
+        ("margins", Margins(leverage=-1.0, notional=None), "--leverage must be `float` > 0.0, was -1.0; fix: "),
+    ],
+)  # fmt: skip
+def test_a_value_out_of_its_bounds_is_refused_by_what_sets_it_before_it_is_kept(field, value, words):
+    flags = {"alpha": "--alpha", "margins.leverage": "--leverage"}
+    with pytest.raises(Refusal, match=words):
+        checked(msgspec.structs.replace(CONTRACT, **{field: value}), flags)
 
 
 def test_what_moves_with_the_window_is_no_term_and_what_is_chosen_is_one():

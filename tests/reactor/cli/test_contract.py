@@ -75,14 +75,24 @@ def test_a_changed_byte_is_found_with_the_field_that_differs(contract, tmp_path)
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--alpha", "1"), "$.alpha"), (("--alpha", "5e-324"), "$.alpha"), (("--margin-leverage", "nan"), "finite"), (("--tolerance", "5"), "--tolerance 5: must be"),
+        (("--alpha", "1"), "--alpha must be `float` < 1.0, was 1.0"), (("--alpha", "5e-324"), "--alpha must be `float` >= 1e-12"),
+        (("--margin-leverage", "nan"), "--margin-leverage must be finite, was nan"), (("--margin-notional", "inf"), "--margin-notional must be finite"),
+        (("--margin-notional", "-1"), "--margin-notional must be `float` > 0.0, was -1.0"), (("--floor-pairs", "0"), "--floor-pairs must be `int` >= 1"),
+        (("--tolerance", "5"), "--tolerance 5: must be"), (("--tolerance", "2h"), "--tolerance must be `int` <= 3600000, was 7200000"),
+        (("--floor-rate", "2"), "--floor-rate must be"), (("--floor-scans", "-0.1"), "--floor-scans must be"), (("--from", "1990-01-01"), "--from must be"),
+        (("--universe", ","), "--universe ,: each must match"), (("--universe", "BTCUSDT,btc"), "was 'btc'"),
         (("--from", "now"), "--from must be a time"), (("--from", "2024-06-02", "--to", "2024-06-01"), "--from must be before --to"),
         (("--follows", "12ab"), "--follows 12ab: must be the hash"), (("--margin-notional", "some"), "--margin-notional must be"),
         (("--anchor-topic", "scans"), "must begin with `violet.`"), (("--anchor-topic", "violet.x.lanes.ob"), "must begin with"),
         (("--anchor-topic", "violet.contracts"), "must have a broker"), (("--allow", "nowhere.toml"), "--allow nowhere.toml: must be TOML"),
+        (("--allow", "no-day.toml"), "month must be in 1..12"),
     ],
 )  # fmt: skip
-def test_what_a_contract_cannot_be_is_refused_and_nothing_is_kept(contract, journal, tmp_path, arguments, words):
+def test_what_a_contract_cannot_be_is_refused_and_nothing_is_kept(
+    contract, journal, tmp_path, monkeypatch, arguments, words
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "no-day.toml").write_text('[[allowed]]\nkind = "LOGIC"\nreason = "x"\nexpires = "2025-13-01"\n')
     kept = journal.value("SELECT count() FROM violet_contracts")
     said = contract("new", "-o", tmp_path / "c.json", *arguments)
     assert (said.code, words in said.err, "fix: " in said.err) == (3, True, True), said.err

@@ -11,7 +11,7 @@ HOSTILE = "<script>alert(1)</script>\u202e"
 NO_CURVE = {"n": 0, "pearson": None, "max_abs_err": None, "steps": []}
 FIGURES = {
     "curve": NO_CURVE, "conviction": {}, "lanes": [], "buckets": [], "recovery": [], "pairs": {"n": 2, "sensitivity": {"60000": 2}},
-    "unpaired": {}, "quiet": [], "classes": [
+    "unpaired": {}, "quiet": [], "noise_floor": {"delay": {"n": 1, "explained": 0}}, "classes": [
         {"class": "LOGIC", "class_where": ["dc"], "n": 1, "usd": 12.5, "allowed": 0, "class_group": "STATE_MACHINE", "max_abs_err": 0.1},
     ],
 }  # fmt: skip
@@ -56,6 +56,10 @@ def first(made):
     ("compare", "words"),
     [
         (compared("PASS", measure("unpaired", "PASS")), ("PASS", "size alike", "STAND-IN", "It can never earn trust", "Trust: HOLD (needs x).")),
+        (
+            compared("PASS", measure("leverage", "PASS", figure=0.2), figures=FIGURES | {"noise_floor": {"delay": {"n": 2, "explained": 2}}}),
+            ("PASS", " 2  pairs differ within the noise floor, as planes one scan late would make them: not judged", "of it  0  above the noise floor"),
+        ),
         (compared("FAIL", measure("unpaired", "FAIL")), ("FAIL", "do not size alike", "trades without a decision", "LOGIC in dc")),
         (compared("HOLD", measure("leverage", "HOLD", needed=1583)), ("HOLD", "cannot be told yet", "About 1,583 pairs more")),
         (compared("HOLD", measure("leverage", "HOLD", needed=None)), ("nobody knows how many pairs more",)),
