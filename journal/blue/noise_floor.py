@@ -44,10 +44,14 @@ ASOF LEFT JOIN known AS q
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The planes of a decision, and of those that came since the scan before what they had been; None: nothing."""
+    """The planes of a decision, and of those that came since the scan before what they had been.
+
+    A plane of which the journal has no earlier row is not among the latter: it may have had one that was dropped, or
+    that came before the run began.
+    """
 
     planes: Mapping[str, Mapping[str, Any]]
-    late: Mapping[str, Mapping[str, Any] | None]
+    late: Mapping[str, Mapping[str, Any]]
 
 
 def of_blue(store: Store, label: str, window: tuple[int, int]) -> dict[str, Any]:
@@ -76,7 +80,6 @@ def seen(store: Store, run_id: str, pairs: Sequence[Pair]) -> Iterator[Seen]:
             if row["name"] == "cadence":
                 continue
             planes[row["n"]][row["name"]] = {"value": json.loads(row["value"]), "ts_ms": row["ts_ms"]}
-            if row["is_new"]:
-                was = row["late_value"]
-                late[row["n"]][row["name"]] = {"value": json.loads(was), "ts_ms": row["late_ts_ms"]} if was else None
+            if row["is_new"] and (was := row["late_value"]):
+                late[row["n"]][row["name"]] = {"value": json.loads(was), "ts_ms": row["late_ts_ms"]}
         yield from map(Seen, planes, late)

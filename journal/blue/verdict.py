@@ -245,7 +245,8 @@ def summed(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **{name: row[name] for name in ("compare_id", "run_id", "label", "from_ms", "to_ms", "is_over", "compared_at")},
         "verdict": INVALID_COMPARISON if row["verdict"] == INVALID else row["verdict"], "broken": broken,
-        "needed_pairs": pairs, "needed_days": days, "words": in_words(row["verdict"], pairs, days, broken, row["within"]),
+        "needed_pairs": pairs, "needed_days": days,
+        "words": in_words(row["verdict"], pairs, days, broken, row["within"]),
     }  # fmt: skip
 
 

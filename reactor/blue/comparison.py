@@ -17,6 +17,7 @@ from journal.blue.contract import Contract, Window, canonical
 from journal.blue.pairing import Pair, pair
 from journal.blue.slot import slots
 from journal.blue.verdict import INVALID, Compared, Difference
+from journal.ledger.pruned import pruned
 from journal.ledger.run import Run
 from journal.store import Store
 from lanes.fingerprint import math_fingerprint
@@ -55,7 +56,7 @@ def compared(store: Store, run: Run, contract: Contract) -> Compared:
         verdict.store_pairs(store, contract, made.compare_id, found.pairs, differences)
         measures = verdict.measures(contract, found, traded, differences)
         figures = figure.figures(store, contract, made.compare_id, window, found, traded, trades)
-        figures["noise_floor"] = noise(store, contract, window, differences)
+        figures["noise_floor"] = noise(store, contract, window, found.pairs, differences)
         made = replace(made, verdict=verdict.verdict(measures), measures=measures, figures=figures)
     verdict.keep(store, run, made)
     if is_over and not made.broken:
@@ -83,13 +84,16 @@ def explained(store: Store, contract: Contract, pairs: Sequence[Pair]) -> dict[s
 
 
 def noise(
-    store: Store, contract: Contract, window: Window, differences: Mapping[str, Difference]
+    store: Store, contract: Contract, window: Window, pairs: Sequence[Pair], differences: Mapping[str, Difference]
 ) -> dict[str, Any]:  # fmt: skip
     """The noise floor: BLUE against BLUE, and how many differences one scan's delay of the planes explains."""
     late = {trade_id: each.delayed for trade_id, each in differences.items() if each.delayed}
+    kept_from = {partition: each.last_offset for partition, each in pruned(store, contract.run_id).items()}
+    at = [each.decision for each in pairs if each.trade["trade_id"] in differences]
+    dropped = sum(row["log_offset"] <= kept_from.get(row["partition"], -1) for row in at)
     return {
         "blue": noise_floor.of_blue(store, contract.blue.label, (window.from_ms, window.to_ms)),
-        "delay": delay.share(len(differences), late),
+        "delay": delay.share(len(differences), late, dropped),
     }
 
 

@@ -33,8 +33,7 @@ def explained(
         for pair, found in zip(pairs, planes, strict=True)
         for name, late in _delays(found)
     ]
-    whole = [{name: plane for name, plane in each.items() if plane is not None} for _, _, each in tried]
-    evaluated = again([pair for pair, _, _ in tried], whole, rules)
+    evaluated = again([pair for pair, _, _ in tried], [each for _, _, each in tried], rules)
     found: dict[str, str] = {}
     for (pair, name, _), row in zip(tried, evaluated, strict=True):
         if row is not None and not differs(replace(pair, decision={**pair.decision, **row})):
@@ -42,11 +41,12 @@ def explained(
     return found
 
 
-def share(n: int, found: Mapping[str, str]) -> dict[str, Any]:
-    """How many of `n` differences a delay explains, and of which plane."""
+def share(n: int, found: Mapping[str, str], dropped: int) -> dict[str, Any]:
+    """How many of `n` differences a delay explains, and of which plane; of how many the planes were dropped."""
     counts = Counter(found.values())
     return {
-        "n": n, "explained": len(found), "share": len(found) / n if n else None, "by_plane": dict(counts.most_common())
+        "n": n, "explained": len(found), "share": len(found) / n if n else None, "dropped": dropped,
+        "by_plane": dict(counts.most_common()),
     }  # fmt: skip
 
 

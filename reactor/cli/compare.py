@@ -105,9 +105,10 @@ def _print(made: Compared, offered: Path | None) -> None:
     print_rows([_measure(each) for each in made.measures], f"clauses: all {len(made.clauses)} hold")
     figures = made.figures
     slot, late = figures["slot"], figures["noise_floor"]["delay"]
+    dropped = f"; of {late['dropped']} retention dropped the planes, so they are judged" if late["dropped"] else ""
     for name, words in {
         "one slot": f"{slot['ours']} trades of ours, {slot['trades']} of BLUE's, {slot['missed']} not taken by BLUE",
-        "noise floor": f"{late['explained']} of {late['n']} differences come of planes one scan late; not judged",
+        "noise floor": f"{late['explained']} of {late['n']} differences, of planes one scan late, not judged{dropped}",
     }.items():
         out.print(f"{name:>12}  {words}")
     for title, rows in (

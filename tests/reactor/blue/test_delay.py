@@ -54,6 +54,12 @@ def test_what_no_delay_gives_is_not_explained(store, run):
     assert late(store, run, 1, ob=1.05) == late(store, run, 2, ob=1.0) == late(store, run, 3, ob=1.1) == {}
 
 
+def test_a_plane_without_an_earlier_row_is_not_taken_for_one_that_never_was(store):
+    began = begin(store)
+    began.append([encode(plane("ob", {"mult": 1.1})), scanned(7), encode(plane("acb", {"boost": 1.5})), scanned(8)])
+    assert late(store, began, 8, acb=1.0) == {}
+
+
 @pytest.mark.parametrize(
     "recorded", [{"capital_before": 30_000.0}, {"posture": "STALKER"}, {"dc_status": "CONFIRM"}, {"notional_usd": 1.0}]
 )
@@ -64,7 +70,7 @@ def test_a_delay_explains_nothing_where_something_else_differs_too(store, run, r
 
 
 def test_a_share_counts_what_is_explained():
-    assert share(4, {"a": "ob", "b": ALL, "c": "ob"}) == {
-        "n": 4, "explained": 3, "share": 0.75, "by_plane": {"ob": 2, ALL: 1}
+    assert share(4, {"a": "ob", "b": ALL, "c": "ob"}, 1) == {
+        "n": 4, "explained": 3, "share": 0.75, "dropped": 1, "by_plane": {"ob": 2, ALL: 1}
     }  # fmt: skip
-    assert share(0, {})["share"] is None
+    assert share(0, {}, 0)["share"] is None
