@@ -49,12 +49,12 @@ def look(store: Store, run: Run, label: str | None = None) -> dict[str, Any]:
         f"SELECT * EXCEPT (run_id, label) FROM blue_buckets {_MINE} ORDER BY vel_div = 'all', vel_div, "
         "dc_status = 'all', dc_status"
     )
-    cleaned = _cleaned(store, label)
+    tidied = cleaned(store, label)
     return {
         "run_id": run.run_id, "name": run.name, "label": label, "verdict": None, "trust": TRUST[label],
         "window": window,
-        "cleaning": cleaned,
-        "trades": {"n": cleaned["kept"], "inside": n, "outside": cleaned["kept"] - n, "short": pairs["short"]},
+        "cleaning": tidied,
+        "trades": {"n": tidied["kept"], "inside": n, "outside": tidied["kept"] - n, "short": pairs["short"]},
         "universe": {"n": n, "covered": covered, "share": _share(covered, n), "assets": universe},
         "colocation": {
             "n": n, "within_5_min": pairs["colocated"], "share": _share(pairs["colocated"], n),
@@ -113,7 +113,7 @@ def _label(store: Store, asked: str | None) -> str:
     return asked or next(label for label in LABELS if label in there)
 
 
-def _cleaned(store: Store, label: str) -> dict[str, Any]:
+def cleaned(store: Store, label: str) -> dict[str, Any]:
     """Rows, trades, and what was dropped, by reason."""
     by_reason = store.rows(
         "SELECT reason, count() AS n FROM blue_cleaning WHERE label = {label:String} GROUP BY reason ORDER BY n DESC",
@@ -129,9 +129,15 @@ def _cleaned(store: Store, label: str) -> dict[str, Any]:
         "GROUP BY note ORDER BY note",
         {"label": label},
     )
+    alone = store.count(
+        "SELECT count() FROM blue_legs WHERE label = {label:String} "
+        "AND trade_id NOT IN (SELECT trade_id FROM blue_cleaning WHERE label = {label:String})",
+        {"label": label},
+    )
+    found = {row["note"]: row["n"] for row in notes} | ({"LEG_WITHOUT_TRADE": alone} if alone else {})
     return {
         "rows": sum(counts.values()), "trade_ids": most["ids"], "most_rows": most["n"],
-        "kept": counts.pop("", 0), "dropped": counts, "notes": {row["note"]: row["n"] for row in notes},
+        "kept": counts.pop("", 0), "dropped": counts, "notes": found,
     }  # fmt: skip
 
 

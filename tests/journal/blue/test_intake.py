@@ -5,6 +5,7 @@ import math
 import pytest
 
 from journal.blue.intake import REAL, STANDIN, TRADE, Intake, bring, forget, label_of, leg, trade
+from journal.blue.look import cleaned
 from journal.refusal import Refusal
 
 AT = 1_746_372_780_000
@@ -107,6 +108,29 @@ def test_each_content_comes_in_once_and_a_second_time_is_nothing(store):
             forget(store, import_id, "the test is over")
     with pytest.raises(Refusal, match=f"no import '{first.import_id}'; fix: name one of: "):
         forget(store, first.import_id, "again")
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 2, 0), (2, 1, 0)])
+def test_entry_exit_and_legs_of_a_trade_meet_in_whatever_order_they_come(store, order):
+    label = f"{STANDIN}-order-{''.join(map(str, order))}"
+    entry, exit_ = ROW | {"trade_id": label}, {"exit_ts_ms": AT + 60_000, "pnl": 2.0}
+    parts = [
+        intake([trade(1, entry, b"{}")]), intake([trade(1, entry | exit_, b"{}")]),
+        intake([], [leg(1, {"trade_id": label, "exit_ts_ms": AT + 30_000}, b"{}")]),
+    ]  # fmt: skip
+    brought = []
+    try:
+        for place in order:
+            brought.append(bring(store, parts[place]).import_id)
+            seen = cleaned(store, STANDIN)["notes"].get("LEG_WITHOUT_TRADE", 0)
+            assert seen == (order[0] == 2 and len(brought) == 1)
+        (row,) = store.rows("SELECT pnl, legs FROM blue_trades WHERE trade_id = {t:String}", {"t": label})
+        assert (row["pnl"], row["legs"]) == (2.0, 1)
+        (gone,) = store.rows("SELECT reason FROM blue_dropped WHERE trade_id = {t:String}", {"t": label})
+        assert gone["reason"] == "DUPLICATE_OTHER_EXIT"
+    finally:
+        for import_id in brought:
+            forget(store, import_id, "the test is over")
 
 
 @pytest.mark.parametrize("look", [1, 2])
