@@ -32,10 +32,6 @@ EXIT: Final = {GRANTED: 0, HOLD: 2}
 _ABOUT: Final = "compare_id, contract_hash, run_id, name, label, from_ms, to_ms, verdict"
 _CAME_TO: Final = ", ".join(f"toString({name})" for name in f"{_ABOUT}, clauses, measures, figures".split(", "))
 FIRST: Final = "0" * 64  # what the first entry follows
-_FIGURES: Final = (
-    "JSONExtractFloat(figures, 'frequency', 'hours') AS hours, "
-    "JSONExtractUInt(figures, 'noise_floor', 'delay', 'explained') AS within"
-)
 _AFTER: Final = ", under a contract made after its window opened"
 
 
@@ -198,7 +194,7 @@ def told(store: Store, run: Run) -> dict[str, Any]:
     compare: None where none was made. trust: in words.
     """
     rows = store.rows(
-        f"SELECT {_ABOUT}, is_over, clauses, measures, pairs, compared_at, {_FIGURES} FROM compares "
+        f"SELECT {_ABOUT}, is_over, clauses, measures, figures, pairs, compared_at FROM compares "
         "WHERE name = {name:String} ORDER BY compared_at DESC, compare_id LIMIT 1",
         {"name": run.name},
     )

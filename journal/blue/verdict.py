@@ -115,8 +115,7 @@ def measures(
 ) -> list[Measure]:
     """The judged measures. differences: of every pair whose sides are not the same, by trade_id.
 
-    A difference that one scan's delay of the planes explains lies within the noise floor: it is shown, and not judged.
-    One without a known cause is judged in any case.
+    One that a delay explains lies within the noise floor: shown, not judged. One without a known cause is judged.
     """
     alpha = contract.alpha / (1 + (contract.margins.notional is not None))
     pairs = sorted(pairing.pairs, key=lambda pair: (pair.trade["entry_ts_ms"], pair.trade["trade_id"]))
@@ -138,8 +137,7 @@ def measures(
         if each is not None and excused(contract, pair.trade, each) is None
     ]  # fmt: skip
     moved = [each for each in counted if each.found.kind in STATE_MACHINE]
-    unknown = [each for each in counted if each.found.kind == Kind.UNATTRIBUTABLE]
-    still = _above(unknown)
+    still = _above(unknown := [each for each in counted if each.found.kind == Kind.UNATTRIBUTABLE])
     found += [
         _count("state_machine", len(pairs), len(moved), _above(moved)),
         _count("unclassified", len(pairs), sum(each.found.kind == Kind.UNCLASSIFIED for each in counted)),
@@ -235,18 +233,18 @@ def as_json(compared: Compared) -> dict[str, Any]:
 def summed(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row of `compares` in short: its verdict in words, and the pairs and days that are still needed.
 
-    hours of the row: of what of its window was reached; within: how many differences lie within the noise floor.
     broken: of an INVALID one the names of the clauses. needed_pairs, needed_days: None where nobody knows.
     """
-    clauses, measured = (json.loads(row[name]) for name in ("clauses", "measures"))
+    clauses, measured, figures = (json.loads(row[name]) for name in ("clauses", "measures", "figures"))
     pairs = needed_pairs([(each["verdict"], each["needed"]) for each in measured])
-    days = _days(pairs, row["pairs"], row["hours"])
+    days = _days(pairs, row["pairs"], figures["frequency"]["hours"]) if figures else None
+    within = figures["noise_floor"]["delay"]["explained"] if figures else 0
     broken = [each["name"] for each in clauses if not each["holds"]]
     return {
         **{name: row[name] for name in ("compare_id", "run_id", "label", "from_ms", "to_ms", "is_over", "compared_at")},
         "verdict": INVALID_COMPARISON if row["verdict"] == INVALID else row["verdict"], "broken": broken,
         "needed_pairs": pairs, "needed_days": days,
-        "words": in_words(row["verdict"], pairs, days, broken, row["within"]),
+        "words": in_words(row["verdict"], pairs, days, broken, within),
     }  # fmt: skip
 
 
@@ -262,9 +260,7 @@ def kept(store: Store, run_id: str) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def in_words(
-    verdict: str, pairs: int | None, days: float | None, broken: Sequence[str] = (), within: int = 0
-) -> str:  # fmt: skip
+def in_words(verdict: str, pairs: int | None, days: float | None, broken: Sequence[str] = (), within: int = 0) -> str:
     """A verdict as people read it. within: the differences that are not judged, see `measures`.
 
     >>> in_words("HOLD", 768, 2.13)
