@@ -33,7 +33,7 @@ PLANTS = {  # contract -> who imports what
     "pyarrow only in reactor.feed.parquet and violet.rows, and of it snappy for lanes' workers": ("reactor.feed.table", "pyarrow"),
     "clickhouse_connect only in journal.store": ("journal.query", "clickhouse_connect"),
     "prometheus_client only in reactor.watch.metrics": ("reactor.watch.measure", "prometheus_client"),
-    "mcp only in reactor.assist.protocol": ("reactor.assist.answers", "mcp"),
+    "mcp only in reactor.cli.assist.protocol": ("reactor.cli.assist.answers", "mcp"),
     "tdigest only in reactor.watch.sketch": ("reactor.watch.events", "tdigest"),
     "starlette, uvicorn and sse-starlette only in reactor.web": ("reactor.cli.web", "uvicorn"),
     "nobody imports the commands but `python -m violet`": ("reactor.run.upkeep", "reactor.cli.common"),
@@ -46,7 +46,7 @@ PLANTS = {  # contract -> who imports what
     "who watches a soak is chosen by commands: the run imports neither": (
         "reactor.run.position", "reactor.watch.metrics"),
     "a drill is asked for by its commands alone": ("reactor.cli.doctor", "reactor.drill.stage"),
-    "a sweep is asked for by its command alone": ("reactor.run.replay", "reactor.sweep.bindings"),
+    "a sweep is asked for by its command alone": ("reactor.run.replay", "reactor.run.sweep.bindings"),
     "what is asked about BLUE beyond the journal is asked by its commands alone": ("reactor.cli.gate", "reactor.blue.places"),
 }  # fmt: skip
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-TOPS = ("deploy", "journal", "lanes", "reactor", "violet")
-ROOMS, FLOORS, ARROWS = 19, 8, 82
+TOPS = ("journal", "lanes", "reactor", "violet")
+ROOMS, FLOORS, ARROWS = 16, 8, 65
 FUNCTION = 60  # lines, decorators not counted
 
 
@@ -117,7 +117,7 @@ def functions(file):
 def test_a_long_function_has_its_reason_beside_it():
     found = [
         f"{file.relative_to(ROOT)}: {name} has {length} lines; write '# Long since ...' above it, or cut it"
-        for file in files(ROOT)
+        for file in [*files(ROOT), *(ROOT / "deploy").rglob("*.py")]
         for name, length, text in functions(file)
         if length > FUNCTION and not re.search(r"# Long since \w+ \w+ \w+", text)
     ]

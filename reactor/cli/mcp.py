@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from journal.refusal import Refusal
-from reactor.assist.answers import Answers
+from reactor.cli.assist.answers import Answers
 from reactor.cli.common import data_option, require_journal, server
 
 
@@ -24,6 +24,6 @@ def command(data: Path) -> None:
     if importlib.util.find_spec("mcp") is None:
         raise Refusal("violet mcp needs the extra mcp, which is not installed; fix: pip install 'violet-reactor[mcp]'")
     require_journal(data)
-    from reactor.assist.protocol import serve
+    from reactor.cli.assist.protocol import serve
 
     serve(Answers(data, server()))

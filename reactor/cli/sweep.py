@@ -15,8 +15,8 @@ from reactor.cli.common import broker, data_option, err, journal, json_option, o
 from reactor.cli.grouped import Grouped
 from reactor.cli.stream import foreign_code
 from reactor.run.replay import params
-from reactor.sweep.bindings import read
-from reactor.sweep.sweep import Sweep
+from reactor.run.sweep.bindings import read
+from reactor.run.sweep.sweep import Sweep
 
 FIGURES: Final = ("leverage_mean", "leverage_p50", "leverage_p95", "leverage_max", "notional_sum_usd", "capped")
 MOST_WORKERS: Final = 64

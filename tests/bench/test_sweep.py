@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from lanes.profile import PROFILES
-from reactor.sweep import fused
-from reactor.sweep.bindings import Bindings
+from reactor.run.sweep import fused
+from reactor.run.sweep.bindings import Bindings
 
 pytestmark = pytest.mark.bench
 

@@ -21,7 +21,7 @@ from reactor.evaluate.inputs import Gathered
 from reactor.evaluate.record import Decoder
 from reactor.evaluate.walk import CADENCE, DUP_SCAN, NO_ELIGIBLE_ASSET, NO_SIGNAL, Rules, Walk
 from reactor.run.replay import ReplaySource
-from reactor.sweep.fused import Graph, rows
+from reactor.run.sweep.fused import Graph, rows
 
 _QUIET: Final = np.uint64(DUP_SCAN | NO_SIGNAL | CADENCE | NO_ELIGIBLE_ASSET)
 _COMPARED: Final = ("leverage", "notional_usd", "actuated")

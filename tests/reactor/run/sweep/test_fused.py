@@ -8,8 +8,8 @@ import pytest
 from lanes.code import Bound
 from lanes.columns import evaluate
 from lanes.profile import PROFILES
-from reactor.sweep import fused
-from reactor.sweep.bindings import bound
+from reactor.run.sweep import fused
+from reactor.run.sweep.bindings import bound
 from tests.lanes import points
 from tests.lanes.bits import same
 

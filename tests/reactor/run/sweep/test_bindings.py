@@ -7,8 +7,8 @@ import pytest
 
 from journal.refusal import Refusal
 from lanes.profile import PROFILES, override
-from reactor.sweep import bindings
-from reactor.sweep.fused import Graph
+from reactor.run.sweep import bindings
+from reactor.run.sweep.fused import Graph
 
 BLUE = PROFILES["blue_8b"]
 GRAPH = Graph(BLUE)

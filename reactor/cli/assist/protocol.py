@@ -14,7 +14,7 @@ from mcp.types import ToolAnnotations
 
 from journal.refusal import Refusal
 from journal.shown import as_json
-from reactor.assist.answers import Answers
+from reactor.cli.assist.answers import Answers
 
 INSTRUCTIONS: Final = (
     "A journal of VIOLET, which computes every trade size that the trading engine BLUE would choose, and never trades. "

@@ -26,9 +26,9 @@ from reactor.log.connection import Connection
 from reactor.run.foreign import load
 from reactor.run.provenance import code_hash
 from reactor.run.replay import ReplaySource
-from reactor.sweep import scans
-from reactor.sweep.bindings import Bindings
-from reactor.sweep.fused import BOUNDS, NONE, SUMS, Block, Counters, Graph, aggregate
+from reactor.run.sweep import scans
+from reactor.run.sweep.bindings import Bindings
+from reactor.run.sweep.fused import BOUNDS, NONE, SUMS, Block, Counters, Graph, aggregate
 
 CHUNK: Final = 16_384  # bindings that are inserted together: some 2 MB, and 10 MB with their counters
 _TAILS: Final = {"leverage_p05": 0.05, "leverage_p50": 0.5, "leverage_p95": 0.95, "leverage_p99": 0.99}

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from journal.refusal import Refusal
 from lanes.kernel import Floats
 from lanes.profile import Profile, override
-from reactor.sweep.fused import Graph, number
+from reactor.run.sweep.fused import Graph, number
 
 MOST: Final = 100_000_000
 _CORNERS: Final = 4_096  # sets of params that are checked one by one

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from lanes.profile import PROFILES
-from reactor.sweep import sweep
-from reactor.sweep.bindings import Bindings
-from reactor.sweep.fused import NONE, Graph
-from reactor.sweep.scans import Scans
-from tests.reactor.sweep.test_fused import BLUE, columns
+from reactor.run.sweep import sweep
+from reactor.run.sweep.bindings import Bindings
+from reactor.run.sweep.fused import NONE, Graph
+from reactor.run.sweep.scans import Scans
+from tests.reactor.run.sweep.test_fused import BLUE, columns
 
 BINDINGS = Bindings(BLUE, {"fanin.abs_max": [8.0, 8.5]}, (), {"base.extreme": (-0.08, -0.04)}, 700, 3)
 
