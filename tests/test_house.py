@@ -99,6 +99,7 @@ TESTED_ELSEWHERE = {
     "reactor/cli/drilled.py": "tests/fault/test_kills.py: every process of the fault tests is a fork of it",
     "reactor/cli/end.py": "tests/integration/test_life.py: the command is run as people run it",
     "reactor/cli/explain.py": "tests/integration/test_proof.py: the command is run as people run it",
+    "reactor/cli/fault.py": "tests/journal/engine/test_commands.py: of what a real engine refuses",
     "reactor/cli/gate.py": "tests/integration/test_proof.py: the command is run as people run it",
     "reactor/cli/heal.py": "tests/fault/test_damage.py: the command is run as people run it",
     "reactor/cli/lane.py": "tests/integration/test_topology.py: the command is run as people run it",

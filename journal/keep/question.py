@@ -44,6 +44,10 @@ class EngineGone(Refusal):
     """Nobody listens at the engine's address any more."""
 
 
+class QueryRefused(Refusal):
+    """ClickHouse, or the gate before it, refuses the query; in their words, on one line."""
+
+
 @contextmanager
 def answering(data: Path, server: Address | None, say: Callable[[str], None]) -> Iterator[Answering]:
     """Who answers a reader: a server, or the directory's engine for the duration.
@@ -120,7 +124,7 @@ def _of_directory(data: Path, held: ExitStack, say: Callable[[str], None]) -> An
 
 
 def ask(address: Address, query: str, params: dict[str, str], timeout_s: float) -> tuple[bytes, str]:
-    """A reader's query: the answer and its format. Raises Refusal with the engine's exact words."""
+    """A reader's query: the answer and its format. Raises QueryRefused with the engine's exact words."""
     login = b64encode(f"{address.user}:{address.token}".encode()).decode()
     connection = address.http(timeout_s)
     try:
@@ -137,7 +141,7 @@ def ask(address: Address, query: str, params: dict[str, str], timeout_s: float) 
     finally:
         connection.close()
     if response.status != 200:
-        raise Refusal(_plain(body.decode(errors="replace")))
+        raise QueryRefused(_plain(body.decode(errors="replace")))
     return body, response.headers.get("X-ClickHouse-Format", "")
 
 
@@ -150,7 +154,7 @@ def _of_server(address: Address, query: str, params: dict[str, str], timeout_s: 
     try:
         sql, settings = gated(query, params, answer)
     except QueryError as error:
-        raise Refusal(error.text) from None
+        raise QueryRefused(error.text) from None
     return ask(address, sql, settings, timeout_s)
 
 

@@ -9,11 +9,13 @@ from typing import Any, Final
 import click
 
 from journal.keep import question
+from journal.keep.question import QueryRefused
 from journal.ledger.naming import KNOWN, identify
 from journal.refusal import Refusal
 from journal.shown import as_json as json_text
 from journal.shown import shown
 from reactor.cli import value
+from reactor.cli.fault import ours
 from reactor.cli.grouped import Grouped
 from reactor.run import settings
 
@@ -24,7 +26,7 @@ FORMATS: Final = {"table": "JSONCompactStrings", "json": question.JSON, "csv": "
     "sql", short_help="Query the journal, while a soak runs and after; read only.", cls=Grouped,
     groups={
         "What is asked": ("saved", "param", "run", "max_rows", "timeout"),
-        "Form of the answer": ("form", "as_json", "wide", "vertical"),
+        "Form of the answer": ("form", "as_json", "wide", "vertical", "verbose"),
     },
 )  # fmt: skip
 @click.argument("query", required=False)
@@ -46,6 +48,7 @@ FORMATS: Final = {"table": "JSONCompactStrings", "json": question.JSON, "csv": "
 @click.option("--json", "as_json", is_flag=True, help="Same as --format json: a list of row objects.")
 @click.option("--wide", is_flag=True, help="All columns of the table, however wide it gets.")
 @click.option("--vertical", is_flag=True, help="A row after the other, a line for each value, with every digit.")
+@click.option("--verbose", is_flag=True, help="Also show ClickHouse's own words where it refuses the query.")
 @click.option("--param", multiple=True, metavar="NAME=VALUE", help="Bind {NAME:Type} in the query; may be repeated.")
 @click.option(
     "--run",
@@ -68,7 +71,7 @@ FORMATS: Final = {"table": "JSONCompactStrings", "json": question.JSON, "csv": "
 )
 def command(
     *, query: str | None, saved: str | None, data: Path | None, config: Path | None, form: str, as_json: bool,
-    wide: bool, vertical: bool, param: tuple[str, ...], run: str | None, max_rows: int, timeout: int,
+    wide: bool, vertical: bool, verbose: bool, param: tuple[str, ...], run: str | None, max_rows: int, timeout: int,
 ) -> None:  # fmt: skip
     """Ask the journal in ClickHouse's SQL. Read only; what is too large is an error, never cut short.
 
@@ -93,9 +96,13 @@ def command(
             bound["run"] = identify(question.rows(answering, KNOWN), bound["run"])
         for words in question.warnings(answering, text):
             _warn(words)
-        answer, given = answering(
-            text, question.asked(bound, FORMATS[form], max_rows, timeout), timeout + question.GRACE_S
-        )
+        asked = question.asked(bound, FORMATS[form], max_rows, timeout)
+        try:
+            answer, given = answering(text, asked, timeout + question.GRACE_S)
+        except QueryRefused as refused:
+            if verbose:
+                _warn(str(refused))
+            raise Refusal(ours(str(refused))) from None
     if given != FORMATS[form]:  # a FORMAT in the query wins
         if sys.stdout.isatty():
             answer = shown(answer.decode(errors="backslashreplace"), keep="\t\n").encode()

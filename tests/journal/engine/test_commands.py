@@ -69,10 +69,10 @@ def test_table_and_csv_show_the_same_rows(violet):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("SELECT nope FROM d",), "Unknown expression identifier"),
+        (("SELECT nope FROM d", "--verbose"), "Unknown expression identifier `nope`. (UNKNOWN_IDENTIFIER)"),
         (("DROP TABLE d",), "read-only gate"),
-        (("SELECT * FROM numbers(11)", "--max-rows", "10"), "396"),
-        (("SELECT sleepEachRow(1) FROM numbers(3)", "--timeout", "1"), "159"),
+        (("SELECT * FROM numbers(11)", "--max-rows", "10", "--verbose"), "396"),
+        (("SELECT sleepEachRow(1) FROM numbers(3)", "--timeout", "1", "--verbose"), "159"),
         (("SELECT 1 AS a, 2 AS b", "--param", "x"), "NAME=VALUE"),
         (("SELECT n, n FROM d", "--json"), "named 'n'"),
     ],
@@ -84,16 +84,24 @@ def test_a_refused_query_exits_3_with_the_exact_reason(violet, arguments, words)
     assert "Traceback" not in err
 
 
-def test_an_error_is_one_line_without_the_query_that_ran_and_a_limit_names_its_flag(violet):
+def test_an_error_is_one_line_of_ours_and_theirs_stands_above_it_where_it_is_asked_for(violet):
     for query, words in {
-        "SELECT nosuch FROM d": "Unknown expression identifier `nosuch`. (UNKNOWN_IDENTIFIER); fix: `DESCRIBE decisions` lists that view's columns",
-        "SELECT lenght('a')": "Maybe you meant: ['length']. (UNKNOWN_FUNCTION)",
-        "SELECT * FROM numbers(200000)": "fix: raise --max-rows, or add a LIMIT",
+        "SELECT nosuch FROM d": "no column nosuch; fix: `DESCRIBE decisions` lists that view's columns",
+        "SELECT 1 FROM nosuch": "no table nosuch; fix: `SHOW TABLES` lists what there is",
+        "SELECT lenght('a')": "no function lenght; fix: did you mean 'length'?",
+        "SELEC 1": "the query is no SQL at letter 7, '1'; fix: mend it there; --verbose says what may stand there",
+        "SELECT {x:String}": "the query asks for a value of x; fix: --param x=VALUE",
+        "SELECT * FROM numbers(200000)": "the answer has more rows than --max-rows; fix: raise --max-rows, or add a LIMIT",
+        "SELECT throwIf(1)": "fix: mend the query; --verbose has all of ClickHouse's words (395 FUNCTION_THROW_IF_VALUE_IS_NON_ZERO)",
     }.items():
         _, err = violet("sql", query, code=3)
         (line,) = err.splitlines()
         assert line.endswith(words)
-        assert "SETTINGS" not in line
+        assert "Code: " not in line
+        theirs, again = violet("sql", query, "--verbose", code=3)[1].splitlines()
+        assert again == line
+        assert "Code: " in theirs
+        assert "SETTINGS max" not in theirs
 
 
 def test_a_missing_journal_is_refused_and_not_created(violet, tmp_path):
