@@ -36,8 +36,9 @@ MOST_WORKERS: Final = 64
 @click.option("--no-histogram", is_flag=True, help="Leave counters and quantiles of leverage out; it is faster.")
 @click.option("--workers", type=click.IntRange(1, MOST_WORKERS), default=2, show_default=True, help="Threads.")
 @click.option(
-    "--order", type=click.Choice(FIGURES), default=FIGURES[0], show_default=True, help="Show those with the most of it."
-)
+    "--order", type=click.Choice(FIGURES), default=FIGURES[0], show_default=True, metavar="FIGURE",
+    help=f"Show those with the most of it: {', '.join(FIGURES)}.",
+)  # fmt: skip
 @click.option("--top", type=click.IntRange(0, 1_000), default=20, show_default=True, help="Show so many bindings.")
 @click.option("--bootstrap-servers", help="Broker that holds the run's topic; else archive or stored inputs are used.")
 @json_option
