@@ -37,7 +37,8 @@ def test_dry_run_shows_all_and_applies_nothing_then_once_and_never_again(empty):
 def test_an_edited_file_and_a_newer_journal_are_refused(empty, tmp_path):
     empty.violet("migrate")
     before = empty.rows("SELECT * FROM violet_migrations ORDER BY version, name")
-    shutil.copytree(ROOT / "sql", tmp_path / "mine/sql")
+    for folder in ("journal", "sql"):  # the journal reads the sql/ that lies beside it
+        shutil.copytree(ROOT / folder, tmp_path / "mine" / folder)
     script = tmp_path / "mine/sql" / scripts()[3].name
     script.write_text(script.read_text("utf-8").replace("UInt64", "UInt32", 1), "utf-8")
     said = ended(fresh("migrate", "--data", empty.data, env={"PYTHONPATH": f"{tmp_path / 'mine'}:{ROOT}"}))

@@ -193,7 +193,7 @@ def test_the_command_refuses_what_the_gate_refuses(journal, topic):
     ):
         said = journal.violet("sql", attack)
         assert (said.code, said.out) == (3, "")
-        assert "Exception" in said.err
+        assert "fix: " in said.err
     assert journal.value("SELECT count() FROM decisions") == before
 
 

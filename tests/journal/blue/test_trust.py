@@ -64,9 +64,8 @@ class Cycles:
 def cycle(journal, known, monkeypatch):
     """Cycles whose contracts are made before their windows open."""
     before = datetime.fromtimestamp(window(known[0], known[0] + 1).from_ms / 1e3 - 1, UTC)
-    with monkeypatch.context() as patch:
-        patch.setattr(anchor, "now", lambda: before)
-        yield Cycles(journal.store, *known)
+    monkeypatch.setattr(anchor, "now", lambda: before)
+    yield Cycles(journal.store, *known)
     for table in ("violet_trust", "violet_compares"):
         journal.store.command(f"TRUNCATE TABLE {table}")
 
