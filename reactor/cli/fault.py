@@ -29,10 +29,10 @@ _OURS: Final = {
 
 
 def ours(theirs: str) -> str:
-    """One line: the rule that a query broke, and the fix.
+    """One line: the rule that a query broke, the fix, and ClickHouse's name of the error.
 
     >>> ours("Code: 46. DB::Exception: Function with name `lenght` does not exist. Maybe you meant: ['length']. (X)")
-    "no function lenght; fix: did you mean 'length'?"
+    "no function lenght; fix: did you mean 'length'? (X)"
     >>> ours("Code: 395. DB::Exception: Value passed to 'throwIf' is non-zero: while executing 'FUNCTION'. (THROWN)")
     "Value passed to 'throwIf' is non-zero; fix: mend the query; --verbose has all of ClickHouse's words (395 THROWN)"
     """
@@ -41,7 +41,7 @@ def ours(theirs: str) -> str:
         raise AssertionError("must match: every line does")
     pattern, words = _OURS.get(read["code"] or "", ("$.", ""))
     if found := re.search(pattern, read["words"]):
-        return words.format(**found.groupdict())
+        return words.format(**found.groupdict()) + (f" ({read['name']})" if read["name"] else "")
     said = read["words"].partition(": while executing")[0].partition(". ")[0].rstrip(".")
     said = said if len(said) <= _LONG else f"{said[:_LONG]}..."
     named = " ".join(filter(None, (read["code"], read["name"])))
