@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-TOPS = ("journal", "lanes", "reactor", "violet")
+TOPS = ("deploy", "journal", "lanes", "reactor", "violet")
 ROOMS, FLOORS, ARROWS = 16, 8, 65
 FUNCTION = 60  # lines, decorators not counted
 
@@ -97,9 +97,10 @@ def test_the_house_has_few_rooms_and_floors_and_no_way_back():
     floors = rooms(arrows)
     drawing = table(arrows, floors)
     assert None not in floors.values(), drawing
-    assert len(floors) <= ROOMS, drawing
     assert max(floors.values()) <= FLOORS, drawing
-    assert len(arrows) <= ARROWS, drawing
+    # Rooms are packages: deploy/ has a floor and no way back either, but it is scripts that nobody installs.
+    assert len(floors.keys() - {"deploy"}) <= ROOMS, drawing
+    assert sum(of != "deploy" for of, _ in arrows) <= ARROWS, drawing
 
 
 def functions(file):
@@ -117,7 +118,7 @@ def functions(file):
 def test_a_long_function_has_its_reason_beside_it():
     found = [
         f"{file.relative_to(ROOT)}: {name} has {length} lines; write '# Long since ...' above it, or cut it"
-        for file in [*files(ROOT), *(ROOT / "deploy").rglob("*.py")]
+        for file in files(ROOT)
         for name, length, text in functions(file)
         if length > FUNCTION and not re.search(r"# Long since \w+ \w+ \w+", text)
     ]

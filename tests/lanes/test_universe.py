@@ -40,7 +40,7 @@ def test_every_pair_of_named_values_is_among_the_edges():
     words = {name: column.astype(np.float64).view(np.uint64) for name, column in edges.items()}
     for a, b in combinations(axes, 2):
         named = [set(axes[each].values.astype(np.float64).view(np.uint64).tolist()) for each in (a, b)]
-        found = {pair for pair in zip(words[a].tolist(), words[b].tolist(), strict=True)}  # noqa: C416 - a set of pairs
+        found = set(zip(words[a].tolist(), words[b].tolist(), strict=True))
         assert all((left, right) in found for left in named[0] for right in named[1]), (a, b)
 
 

@@ -43,7 +43,10 @@ def chunk():
     return Chunk(0, list(range(10, 10 + len(LINES))), LINES)
 
 
-def both(rules=Rules(BLUE)):  # noqa: B008 - frozen
+RULES = Rules(BLUE)
+
+
+def both(rules=RULES):
     """Hashes by offset and kind: of one batch, and of each record alone."""
     batch = step(State(), chunk(), rules, Decoder(), topic="t", segment=1, expected=10)
     each = alone(State(), chunk(), rules, Decoder(), topic="t", segment=1)
