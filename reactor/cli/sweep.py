@@ -55,7 +55,7 @@ def command(what: tuple[str, ...], data: Path, as_json: bool, **asked: Any) -> N
     violet sweep grid.toml RUN --no-histogram
     """  # noqa: D301 - click's mark for lines that are not to be filled
     grid, run_id = _what(what)
-    axes = dict(map(_axis, asked["assignments"]))
+    axes = _axes(asked["assignments"])
     with foreign_code(), journal(data) as store, Progress(console=err, disable=not err.is_terminal) as bar:
         run = runs.pick(store, run_id)
         bindings = read(params(store, run, None, ()), grid, axes, each_off=asked["each_off"])
@@ -85,15 +85,20 @@ def _what(words: Sequence[str]) -> tuple[Path | None, str | None]:
     grids = [word for word in words if word.endswith(".toml")]
     others = [word for word in words if not word.endswith(".toml")]
     if len(grids) > 1 or len(others) > 1:
-        raise Refusal(f"a sweep takes one GRID.toml and one RUN at most, got {' '.join(words)}")
+        raise Refusal(f"a sweep takes one GRID.toml and one RUN at most, got {' '.join(words)}; fix: one sweep each")
     return (Path(grids[0]) if grids else None), (others[0] if others else None)
 
 
-def _axis(text: str) -> tuple[str, list[Any]]:
-    name, equals, values = text.partition("=")
-    if not (equals and "." in name and values):
-        raise Refusal(f"--set {text}: must be TABLE.KEY=VALUE,VALUE, such as fanin.abs_max=8,8.5")
-    return name, [_value(value) for value in values.split(",")]
+def _axes(assignments: Sequence[str]) -> dict[str, list[Any]]:
+    axes: dict[str, list[Any]] = {}
+    for text in assignments:
+        name, equals, values = text.partition("=")
+        if not (equals and "." in name and values):
+            raise Refusal(f"--set {text}: must be TABLE.KEY=VALUE,VALUE; fix: such as fanin.abs_max=8,8.5")
+        if name in axes:
+            raise Refusal(f"--set {name} is given twice; fix: all its values in one, {name}=VALUE,VALUE")
+        axes[name] = [_value(value) for value in values.split(",")]
+    return axes
 
 
 def _value(text: str) -> Any:

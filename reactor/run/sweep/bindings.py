@@ -5,6 +5,7 @@ random ones. A random number is a function of (seed, binding, param) alone, so a
 """
 
 import json
+import sys
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -88,6 +89,12 @@ class Bindings:
         for name in self.names:
             if name not in graph.params:
                 raise Refusal(f"{name} cannot be swept; fix: one of {', '.join(graph.params)}, or violet replay")
+        given = [(name, value) for name, values in self.grid.items() for value in values]
+        for name, value in [*given, *(pair for each in self.listed for pair in each.items())]:
+            if not _is_value(value):
+                raise Refusal(
+                    f"{name} must be a finite number, true, false or none, was {str(value)[:40]!r}; fix: such as 8.5"
+                )
         for name in self.ranges:
             if isinstance(self.profile.param(name), bool | int | None):
                 raise Refusal(f"{name} is no real number and cannot be random; fix: give it values in a grid")
@@ -133,18 +140,23 @@ def read(profile: Profile, path: Path | None, axes: Mapping[str, Sequence[Any]],
         if not (
             isinstance(ends, list)
             and len(ends) == 2
-            and all(isinstance(x, float | int) for x in ends)
+            and all(_is_value(x) and x is not None for x in ends)
             and ends[0] <= ends[1]
         ):
             raise Refusal(f"{path}: [random] {name} must be [least, greatest], was {ends!r}")
     if bool(count) != bool(ranges):
         raise Refusal(f"{path}: [random] must have both count and params with [least, greatest]")
-    grid = _flat(tables.get("grid", {})) | dict(axes)
+    grid = _flat(tables.get("grid", {}))
+    if twice := sorted(grid.keys() & axes.keys()):
+        raise Refusal(f"{twice[0]} is in [grid] and in --set; fix: all its values in one of them")
+    grid |= axes
     for name, values in grid.items():
         if not isinstance(values, list) or not values:
             raise Refusal(f"{path}: [grid] {name} must be a list of values, was {values!r}")
+    if not isinstance(rows := tables.get("list", []), list):
+        raise Refusal(f"{path}: [[list]] must be tables, was {rows!r}; fix: {_FORM}")
     off = [lane.name for lane in profile.lanes if each_off and profile.of(lane.name).enabled]
-    listed = [_flat(each) for each in tables.get("list", [])] + [{f"{lane}.enabled": False} for lane in off]
+    listed = [_flat(each) for each in rows] + [{f"{lane}.enabled": False} for lane in off]
     return Bindings(
         profile, grid, listed, {n: (float(low), float(high)) for n, (low, high) in ranges.items()}, count, seed
     )
@@ -169,6 +181,11 @@ def _flat(tables: Any) -> dict[str, Any]:
 
 def _none(value: Any) -> Any:
     return None if value == "none" else value
+
+
+def _is_value(value: Any) -> bool:
+    """Whether a param can be it: a finite number, a switch, or none."""
+    return value is None or (isinstance(value, bool | int | float) and abs(value) <= sys.float_info.max)
 
 
 def _ends(values: Sequence[Any]) -> list[Any]:

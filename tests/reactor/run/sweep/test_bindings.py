@@ -7,6 +7,7 @@ import pytest
 
 from journal.refusal import Refusal
 from lanes.profile import PROFILES, override
+from reactor.cli.sweep import _axes
 from reactor.run.sweep import bindings
 from reactor.run.sweep.fused import Graph
 
@@ -110,3 +111,19 @@ def test_a_run_that_rounds_after_the_fan_in_is_refused():
     after = override(BLUE, {"esof": {"application": "sc_post"}})
     with pytest.raises(Refusal, match="sc_post"):
         bindings.read(after, None, {"fanin.abs_max": [8.0]}).check(Graph(after))
+
+
+@pytest.mark.parametrize("value", ["", "high", float("nan"), float("inf"), 10**400, [8.0], {"a": 1}])
+def test_a_value_that_no_param_can_be_is_refused_wherever_it_stands(grid, value):
+    for text, axes in (("", {"fanin.abs_max": [8.0, value, 9.0]}), ("[[list]]\nfanin.abs_max = nan\n", {})):
+        with pytest.raises(Refusal, match=r"fanin\.abs_max must be a finite number, .*; fix: "):
+            grid(text, axes)
+
+
+def test_values_of_a_param_stand_in_one_place(grid):
+    with pytest.raises(Refusal, match=r"in \[grid\] and in --set; fix: "):
+        grid("[grid]\nfanin.abs_max = [8.0]\n", {"fanin.abs_max": [9.0]})
+    with pytest.raises(Refusal, match="list.* must be tables, was 3"):
+        grid("list = 3\n")
+    with pytest.raises(Refusal, match="given twice; fix: "):
+        _axes(("fanin.abs_max=8", "fanin.abs_max=9"))
