@@ -95,7 +95,7 @@ def against(path: str) -> tuple[Surface, str]:
     if not colon:
         raise Refusal(f"--against must be package.module:factory, was {path!r}")
     try:
-        factory = getattr(importlib.import_module(module), name)
+        factory, hash_ = getattr(importlib.import_module(module), name), package_hash(module)
     except BaseException as error:  # noqa: BLE001 - whatever a foreign module raises is a refusal, also SystemExit
         raise Refusal(
             f"--against {path} cannot be loaded ({type(error).__name__}: {error}); fix: install its package"
@@ -104,13 +104,20 @@ def against(path: str) -> tuple[Surface, str]:
 
     def surface(inputs: Inputs, profile: Profile, ours: Columns) -> Answer:
         if profile.hash not in made:
-            made[profile.hash] = factory(profile)
+            try:
+                made[profile.hash] = factory(profile)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is the factory's
+                raise Refusal(
+                    f"--against {path} made no kernel of profile {profile.hash} ({type(error).__name__}: {error}); "
+                    "fix: a factory that takes a profile and gives a function of one point"
+                ) from None
         at = np.flatnonzero(ours["non_finite"] == 0)
         columns = [inputs[each][at].tolist() for each in inputs]
         given, errors = [], {}
         for place, point in enumerate(zip(*columns, strict=True)):
             try:
-                given.append(dict(made[profile.hash](dict(zip(inputs, point, strict=True)))))
+                answer = dict(made[profile.hash](dict(zip(inputs, point, strict=True))))
+                given.append({n: ours[n].dtype.type(value) if n in ours else value for n, value in answer.items()})
             except Exception as error:  # noqa: BLE001 - whatever it is, it is the kernel's
                 given.append({})
                 errors[place] = f"{type(error).__name__}: {error}"
@@ -119,7 +126,7 @@ def against(path: str) -> tuple[Surface, str]:
             raise Refusal(f"--against {path} gave {strange[0]!r}; fix: give some of {', '.join(ours)}")
         return Answer({n: np.array([each.get(n, np.nan) for each in given], ours[n].dtype) for n in names}, at, errors)
 
-    return surface, package_hash(module)
+    return surface, hash_
 
 
 def sql(store: Store) -> Surface:

@@ -138,12 +138,24 @@ def test_a_foreign_kernel_that_gives_a_column_for_some_points_alone_differs_in_t
     assert 0 < tally.differing["theirs"] < tally.compared["theirs"]
 
 
+def test_a_value_that_is_no_number_is_the_kernels_error(foreign):
+    tally = look(some(), BLUE, {"theirs": foreign(lambda profile: lambda point: {"leverage": "high"})}, PLACE)
+    assert tally.differing == tally.compared
+    assert tally.first[0].surface_gave == "ValueError: could not convert string to float: 'high'"
+
+
 def test_a_column_that_is_none_of_ours_is_refused(foreign):
     with pytest.raises(Refusal, match="gave 'levrage'; fix: give some of"):
         look(some(), BLUE, {"theirs": foreign(lambda profile: lambda point: {"levrage": 1.0})}, PLACE)
 
 
-@pytest.mark.parametrize("path", ["no_colon", "no.such:module", "lanes.twin:no_such"])
+@pytest.mark.parametrize("path", ["json:loads", "os:getcwd"])
+def test_what_makes_no_kernel_is_refused(path):
+    with pytest.raises(Refusal, match=f"--against {path} made no kernel of .*; fix: a factory"):
+        look(some(), BLUE, {"theirs": surface.against(path)[0]}, PLACE)
+
+
+@pytest.mark.parametrize("path", ["no_colon", "no.such:module", "lanes.twin:no_such", "builtins:print"])
 def test_a_foreign_kernel_that_cannot_be_loaded_is_refused(path):
     with pytest.raises(Refusal, match="--against"):
         surface.against(path)
